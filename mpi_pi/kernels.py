@@ -1,0 +1,131 @@
+"""The kernel for this machine: compiled if numba is to be had, otherwise NumPy; both give the same hits."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi import cache, reference
+from mpi_pi.job import Job
+
+Count = Callable[[Job, range, Callable[[], bool]], NDArray[np.int64]]
+"""Hits of each of a range of units; may end early, with the units finished, when the callable turns true."""
+
+KNOWN_ANSWERS = (
+    # The hits of a few units, by the reference: a short seed and one beyond 128 bits; trials on both sides of
+    # 2^32; counts that end within a step; about a dozen points in doubt. Kept apart from the code under test.
+    (Job(trials=3, points=10_007, seed=0), range(3), (7810, 7844, 7828)),
+    (
+        Job(trials=1 << 33, points=20_001, seed=(1 << 130) + 7),
+        range((1 << 32) - 1, (1 << 32) + 2),
+        (15735, 15664, 15659),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A way to count, and how it came about."""
+
+    name: str
+    """"numba" or "numpy"."""
+    count: Count
+    target: str = ""
+    """What it was compiled for."""
+    source: str = ""
+    """"cache" or "compiled", for a compiled kernel."""
+    seconds: float = 0.0
+    """What it took to import, compile or load it."""
+    warning: str = ""
+    """Why the cache was not used, if it was not."""
+
+    def is_right(self) -> bool:
+        """Whether it counts the known answers."""
+        return all(
+            self.count(job, units, reference.never).tolist() == list(hits)
+            for job, units, hits in KNOWN_ANSWERS
+        )
+
+
+class Unavailable(Exception):
+    """The kernel that was asked for cannot be had; says why."""
+
+
+def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
+    """The kernel "numba", "numpy", or "auto": numba's if numba is installed and allowed to compile.
+
+    Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. Raises Unavailable.
+    """
+    if name == "numpy":
+        return Kernel("numpy", reference.count)
+    if importlib.util.find_spec("numba") is None:
+        obstacle = "numba is not installed"
+    elif os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+        obstacle = "NUMBA_DISABLE_JIT is set"
+    else:
+        return _load_numba(cache_folder or cache.default_folder())
+    if name == "numba":
+        raise Unavailable(f"kernel numba: {obstacle}")
+    return Kernel("numpy", reference.count, warning=f"{obstacle}: the NumPy kernel counts, slowly")
+
+
+def _load_numba(folder: Path) -> Kernel:
+    start = time.perf_counter()
+    from mpi_pi import compiled  # LLVM alone takes 60 ms to import
+
+    key = "\n".join([_sources(), importlib.metadata.version("numba"), compiled.target()])
+    machine_code, source, warning = _machine_code(folder, key)
+    name, _, code = machine_code.partition(b"\0")
+    kernel = compiled.CompiledKernel(code, name.decode())
+    return Kernel(
+        name="numba",
+        count=lambda job, units, _stop: kernel(job, units),
+        target=compiled.cpu_name(),
+        source=source,
+        seconds=time.perf_counter() - start,
+        warning=warning,
+    )
+
+
+def _machine_code(folder: Path, key: str) -> tuple[bytes, str, str]:
+    """Name and code of the function, from the cache or made; then "cache" or "compiled", and a warning.
+
+    Of the processes of a node that find nothing in the cache only one compiles, while the others wait.
+    """
+    made: bytes | None = None
+    try:
+        folder = cache.opened(folder)
+        stored = cache.read(folder, key)
+        if stored is None:
+            with cache.one_at_a_time(folder):
+                stored = cache.read(folder, key)
+                if stored is None:
+                    made = _compile()
+                    cache.write(folder, key, made)
+        if stored is not None:
+            return stored, "cache", ""
+        warning = ""
+    except (cache.Unusable, OSError) as error:
+        warning = f"compile cache not used: {error}"
+    return made or _compile(), "compiled", warning
+
+
+def _compile() -> bytes:
+    from mpi_pi import kernel  # and with it numba, which takes a third of a second
+
+    code, name = kernel.object_code()
+    return name.encode() + b"\0" + code
+
+
+def _sources() -> str:
+    """A fingerprint of the code that the machine code is made from."""
+    here = Path(__file__).parent
+    names = ("job.py", "entropy.py", "streams.py", "vector.py", "kernel.py")
+    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()

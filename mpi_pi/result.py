@@ -1,0 +1,110 @@
+"""What a run has found out, about pi and about the machine."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.estimate import Estimate, estimate
+from mpi_pi.job import Job
+from mpi_pi.tally import Tally
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """One rank's part in a run."""
+
+    rank: int
+    host: str
+    cpu: str
+    kernel: str
+    kernel_target: str
+    kernel_source: str
+    """"cache", "compiled", or "" for a kernel that is not compiled."""
+    units: int
+    points: int
+    startup_seconds: float
+    """From the start of the process until MPI was ready."""
+    kernel_seconds: float
+    """Importing numba, and compiling the kernel or loading it from the cache."""
+    count_seconds: float
+    wait_seconds: float
+    """In the rounds, but not counting: waiting for other ranks, and exchanging results."""
+    user_seconds: float
+    system_seconds: float
+    peak_memory_bytes: int
+
+    @property
+    def points_per_second(self) -> float:
+        """While it was counting; 0 for a rank that had nothing to count."""
+        return self.points / self.count_seconds if self.count_seconds else 0.0
+
+
+@dataclass(frozen=True)
+class TimelineRow:
+    """What each rank did in some rounds that follow on each other; arrays are (ranks,)."""
+
+    first_round: int
+    last_round: int
+    units: NDArray[np.int64]
+    points: NDArray[np.int64]
+    count_nanoseconds: NDArray[np.int64]
+
+    def __add__(self, later: "TimelineRow") -> "TimelineRow":
+        return TimelineRow(
+            self.first_round,
+            later.last_round,
+            self.units + later.units,
+            self.points + later.points,
+            self.count_nanoseconds + later.count_nanoseconds,
+        )
+
+
+@dataclass
+class Timeline:
+    """What each rank did in each round. In bounded memory: at the limit, neighbours become one row."""
+
+    CELLS = 1 << 18
+
+    rows: list[TimelineRow] = field(default_factory=list)
+
+    def append(self, row: TimelineRow) -> None:
+        """Add the next round."""
+        self.rows.append(row)
+        if len(self.rows) >= 16 and len(self.rows) * row.units.size > self.CELLS:
+            pairs = [self.rows[i : i + 2] for i in range(0, len(self.rows), 2)]
+            self.rows = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a run, on every rank; the rows of the other ranks only on rank 0."""
+
+    job: Job
+    tally: Tally
+    ranks: tuple[RankRow, ...]
+    """By rank, on rank 0; elsewhere this rank's row alone."""
+    timeline: Timeline
+    rounds: int
+    seconds: float
+    """From the first round's start to the last one's end, wall time of this rank."""
+    kernels_right: bool
+    """Whether the kernels of all ranks still counted the known answers after the run."""
+    mpi_library: str
+    version: str
+    stream_version: int
+
+    @property
+    def partial(self) -> bool:
+        """Whether the run was stopped before its end."""
+        return self.tally.units < self.job.units
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """What the points counted say of pi; None if there are none."""
+        return estimate(self.tally) if self.tally.points else None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the answer passes the criteria of `mpi_pi.estimate`, and the kernels theirs."""
+        return self.kernels_right and self.estimate is not None and self.estimate.verified

@@ -1,0 +1,132 @@
+"""Rounds, and who gets which units of a round.
+
+All ranks work the schedule out for themselves, from the same messages. It must come out the same on every
+one of them, whatever its CPU, so there is nothing but integers here.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.job import Job
+
+FIRST_POINTS = 1 << 22
+"""Points for each rank in the first round: a millisecond of the compiled kernel, to learn the rates from."""
+
+ROUND_NANOSECONDS = 1_000_000_000
+"""How long a round shall last."""
+
+GROWTH = 8
+"""A round may last this many times as long as the one before: early rates come from short counts."""
+
+WAIT_FACTOR = 50
+"""A round lasts at least this many times the wait that even the slowest rank had: on a network where a
+round costs 50 ms, rounds of 2.5 s keep it at two per cent."""
+
+MOST_POINTS = 1 << 36
+"""Points for each rank in a round at most, so that sums of squares stay within 64 bits."""
+
+MOST_UNITS = 1 << 16
+"""Units counted by one call of a kernel at most: their hits are half a megabyte."""
+
+MEMORY = 4
+"""Of what is known of a rank's rate, one part in four survives a round."""
+
+
+def share(total: int, parts: int, index: int) -> range:
+    """Part `index` of `total` things dealt evenly into contiguous parts: share(10, 3, 0) == range(0, 4)."""
+    size, extra = divmod(total, parts)
+    start = index * size + min(index, extra)
+    return range(start, start + size + (index < extra))
+
+
+def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], index: int) -> range:
+    """Rank `index`'s contiguous part of `units`: its points in proportion to its weight, to the nearest unit.
+
+    `weights` holds one integer >= 1 for each rank, with a sum below 2^63. The parts of all ranks tile `units`.
+    """
+    before = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
+    total = int(before[-1])
+
+    def boundary(rank: int) -> int:
+        point = job.points_before(units.start) + job.points_in(units) * int(before[rank]) // total
+        return job.nearest_unit(point)
+
+    return range(boundary(index), boundary(index + 1))
+
+
+def chunks(job: Job, units: range, points: int) -> Iterator[range]:
+    """`units` cut into contiguous pieces of about so many points, at least one unit each."""
+    start = units.start
+    while start < units.stop:
+        stop = max(job.nearest_unit(job.points_before(start) + points), start + 1)
+        yield range(start, min(stop, start + MOST_UNITS, units.stop))
+        start = min(stop, start + MOST_UNITS)
+
+
+class Schedule:
+    """What the next round is, learned from how the last ones went.
+
+    `units` is the range to be worked off, `ranks` the number of those who do it.
+    """
+
+    def __init__(self, job: Job, units: range, ranks: int, most_units: int | None = None) -> None:
+        self._job, self._units, self._ranks = job, units, ranks
+        self._most_units = most_units
+        self._points = np.zeros(ranks, np.int64)
+        self._nanoseconds = np.zeros(ranks, np.int64)
+        self._target = 0
+        self._round = 0
+
+    def rates(self) -> NDArray[np.int64]:
+        """Points per second that each rank has shown lately, int64 (ranks,), at least 1.
+
+        A rank that has counted nothing yet is taken for an average one.
+        """
+        known = self._nanoseconds > 0
+        if not known.any():
+            return np.ones(self._ranks, np.int64)
+        rates = np.zeros(self._ranks, np.int64)
+        # In microseconds, since points * 10^9 would leave 64 bits.
+        microseconds = np.maximum(self._nanoseconds[known] // 1000, 1)
+        rates[known] = self._points[known] * 1_000_000 // microseconds
+        rates[~known] = rates[known].sum() // known.sum()
+        return np.maximum(rates, 1)
+
+    def next_round(self) -> tuple[range, NDArray[np.int64]]:
+        """The units of the next round, empty when all are done, and the weights to deal them by."""
+        rates, left = self.rates(), self._job.points_in(self._units)
+        if self._round == 0:
+            points = FIRST_POINTS * self._ranks
+        else:
+            points = int(rates.sum()) * self._target // 1_000_000_000
+            # The slowest share is bounded by its own rate, the largest by what a message can carry.
+            points = min(points, MOST_POINTS * int(rates.sum()) // int(rates.max()))
+            if left < points * 3 // 2:
+                points = left
+        first = self._units.start
+        stop = self._job.nearest_unit(min(self._job.points_before(first) + points, self._end()))
+        stop = max(stop, min(first + self._ranks, self._units.stop))
+        if self._most_units is not None:
+            stop = min(stop, first + self._most_units)
+        self._round += 1
+        self._units = range(stop, self._units.stop)
+        return range(first, stop), rates
+
+    def learn(
+        self,
+        points: NDArray[np.int64],
+        count_nanoseconds: NDArray[np.int64],
+        wait_nanoseconds: NDArray[np.int64],
+    ) -> None:
+        """Take in what each rank counted in a round, how long, and how long it waited in the round before."""
+        self._points = self._points // MEMORY + points
+        self._nanoseconds = self._nanoseconds // MEMORY + count_nanoseconds
+        lasted = max(int(count_nanoseconds.max()), 1)
+        overhead = int(wait_nanoseconds.min())
+        longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)
+        self._target = min(longest, GROWTH * lasted)
+
+    def _end(self) -> int:
+        return self._job.points_before(self._units.stop)
