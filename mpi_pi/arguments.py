@@ -109,7 +109,7 @@ def quantity(text: str) -> int:
         number, rest = divmod(number, 10**-zeros)
     if rest:
         raise ValueError("not a whole number")
-    return number * 10 ** max(zeros, 0)
+    return int(number * 10 ** max(zeros, 0))
 
 
 def trials(text: str) -> int:

@@ -232,9 +232,7 @@ class _Session:
             return
         import tqdm
 
-        with tqdm.tqdm(
-            total=job.total_points, unit=" points", unit_scale=True, leave=False, ncols=78
-        ) as bar:
+        with tqdm.tqdm(total=job.total_points, unit=" points", unit_scale=True, leave=False, ncols=78) as bar:
             yield lambda round_: bar.update(round_.tally.points - bar.n)
 
     def _log(self, job: Job) -> Callable[["Round"], None]:
@@ -247,7 +245,8 @@ class _Session:
 
         def add(round_: "Round") -> None:
             try:
-                log.add(round_.units, round_.unit_hits)
+                if round_.unit_hits is not None:
+                    log.add(round_.units, round_.unit_hits)
             except OSError as error:
                 raise OSError(f"--trial-log {self.args.trial_log}: {error.strerror}") from error
 
@@ -272,7 +271,9 @@ class _Session:
                 name = "--trial-log"
                 self.log_file.commit()
         except OSError as error:
-            _complain(f"argument {name}: {getattr(self.args, name[2:].replace('-', '_'))!r}: {error.strerror}")
+            _complain(
+                f"argument {name}: {getattr(self.args, name[2:].replace('-', '_'))!r}: {error.strerror}"
+            )
             status = FAILED
         if self.log_file and result.partial:
             _complain(f"{self.args.trial_log} was not written: the run was interrupted")

@@ -11,8 +11,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from mpi_pi.tally import Tally, centre
 
 PI = Decimal(
-    "3.14159265358979323846264338327950288419716939937510"
-    "58209749445923078164062862089986280348253421170679"
+    "3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170679"
 )
 
 MAX_STANDARD_ERRORS = 5.0
@@ -90,7 +89,7 @@ def _squares_about(mean: Decimal, about: int, units: int, hits: int, squares: in
 
 
 def decimal_quotient(numerator: int, denominator: int) -> str:
-    """numerator / denominator, correctly rounded, half to even; every digit is one of the quotient's.
+    """Numerator / denominator, correctly rounded, half to even; every digit is one of the quotient's.
 
     It has as many decimals as `denominator - 1` has digits, enough to tell any two results apart, and at
     least 8; trailing zeros are dropped: 4 * 78538813 / 100000000 is 3.14155252.

@@ -58,9 +58,9 @@ def object_code() -> tuple[bytes, str]:
     The function takes what numba puts before its arguments, two pointers (to a result, to an exception) of
     which `_count_units` uses neither, and returns a status, 0. It calls nothing but memset.
     """
-    dispatcher = numba.njit(
-        SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-    )(_count_units)
+    dispatcher = numba.njit(SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
+        _count_units
+    )
     (overload,) = dispatcher.overloads.values()
     (assembly,) = dispatcher.inspect_llvm().values()
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()

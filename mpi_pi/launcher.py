@@ -22,7 +22,7 @@ _SINGLETON_DEFAULTS = {
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> int:
-    """This process's rank as the launcher numbered it; 0 without a launcher."""
+    """The rank of this process as the launcher numbered it; 0 without a launcher."""
     names = (*_RANK, "SLURM_PROCID") if "SLURM_STEP_NUM_TASKS" in environ else _RANK
     return _first_number(environ, names) or 0
 
@@ -46,7 +46,7 @@ def set_embedded_defaults() -> None:
     """Spare the Open MPI that came from PyPI what a laptop does not need; nobody's own settings change.
 
     To be called before MPI is initialised. Settings from the command line reach a rank as environment
-    variables; a user's file of settings would be overruled by them, so a setting named there is left alone.
+    variables; these would overrule a user's file of settings, so what that names is left alone.
     """
     if not (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
         return
@@ -62,7 +62,7 @@ def set_embedded_defaults() -> None:
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:
-    """mpirun's own standard output (1) or error (2), where mpirun is our parent process; else None.
+    """Mpirun's own standard output (1) or error (2), where mpirun is our parent process; else None.
 
     Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether the user
     looks at a terminal, and only they still lead to the user once mpirun has been interrupted: from then on it

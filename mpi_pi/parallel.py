@@ -31,7 +31,7 @@ STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
 
 CHUNK_SECONDS = 0.02
-"""A rank looks up from counting about this often: mpirun gives an interrupted rank 0.2 s to say its last word."""
+"""How often a rank looks up from counting: mpirun gives an interrupted one 0.2 s for its last word."""
 
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
@@ -113,7 +113,8 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
         except Exception as error:
             problem = error
     _fail_together(comm, problem)
-    return comm.bcast(value)
+    agreed: T = comm.bcast(value)
+    return agreed
 
 
 def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
@@ -217,7 +218,7 @@ class _Run:
         done = int(everyone[:, self.UNITS].sum())
         if done < len(units):
             if not everyone[:, self.STOPPED].any():
-                raise Failure(f"{done} of the {len(units)} units of round {self.rounds} were counted")
+                raise Failure(f"only {done} of the {len(units)} units of a round were counted")
             return True
         self._tell(units, everyone[:, self.UNITS], np.concatenate(hits))
         return bool(everyone[:, self.STOPPED].any())
@@ -244,9 +245,7 @@ class _Run:
 
     def _take_in(self, everyone: NDArray[np.int64]) -> None:
         """Add up what all ranks report of a round."""
-        self.schedule.learn(
-            everyone[:, self.POINTS], everyone[:, self.COUNT_NS], everyone[:, self.WAIT_NS]
-        )
+        self.schedule.learn(everyone[:, self.POINTS], everyone[:, self.COUNT_NS], everyone[:, self.WAIT_NS])
         sums = everyone[:, self.TALLY :].astype(object).sum(axis=0)  # Python integers: no overflow
         self.total += tally.unpack(self.job, sums)
         mine = everyone[self.comm.rank]
@@ -273,9 +272,7 @@ class _Run:
         except Exception as error:
             self.problem = error
 
-    def _collect(
-        self, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]
-    ) -> NDArray[np.int64] | None:
+    def _collect(self, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """The hits of all units of a round, in order, on rank 0."""
         if self.comm.rank != 0:
             _wait(self.comm.Igatherv(hits, None))

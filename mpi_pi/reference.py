@@ -45,7 +45,8 @@ UNITS_AT_ONCE = 64
 def unit_state(job: Job, unit: int) -> NDArray[np.uint64]:
     """The (4, 32) initial state of a unit: state word by lane."""
     sequence = np.random.SeedSequence(job.seed, spawn_key=job.trial_and_block(unit))
-    return sequence.generate_state(4 * LANES, np.uint64).reshape(4, LANES)
+    words = np.asarray(sequence.generate_state(4 * LANES, np.uint64), np.uint64)
+    return words.reshape(4, LANES)
 
 
 def rotate_left(word: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
@@ -55,7 +56,8 @@ def rotate_left(word: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
 
 def high_bits(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The result of xoshiro256++ for states of shape (4, …)."""
-    return rotate_left(state[0] + state[3], 23) + state[0]
+    s0: NDArray[np.uint64] = state[0]
+    return rotate_left(s0 + state[3], 23) + s0
 
 
 def low_bits(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -81,8 +83,9 @@ def inside(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.bool
     shape = (*high.shape[:-1], POINTS_PER_STEP, 2)
     coarse = high.astype("<u8").view("<i2").reshape(shape).astype(np.int64)
     fine = low.astype("<u8").view("<u2").reshape(shape).astype(np.int64) | 1
-    squares = (coarse * 65536 + fine) ** 2
-    return squares[..., 0] + squares[..., 1] < 1 << 62
+    squares: NDArray[np.int64] = (coarse * 65536 + fine) ** 2
+    hits: NDArray[np.bool_] = squares[..., 0] + squares[..., 1] < 1 << 62
+    return hits
 
 
 def never() -> bool:
@@ -105,9 +108,7 @@ def count(job: Job, units: range, stop: Callable[[], bool] = never) -> NDArray[n
     return np.concatenate(hits) if hits else np.zeros(0, np.int64)
 
 
-def _count_side_by_side(
-    job: Job, units: range, stop: Callable[[], bool]
-) -> NDArray[np.int64] | None:
+def _count_side_by_side(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64] | None:
     """Hits of each unit, all of them advanced together; None if stopped on the way."""
     points_left = np.array([job.unit_points(unit) for unit in units])
     state = np.stack([unit_state(job, unit) for unit in units], axis=1)

@@ -60,8 +60,10 @@ def _answer(result: Result) -> str:
         f"The value of Pi is estimated to be {estimate.pi} using {estimate.points} points",
         f"Standard error = {estimate.standard_error:.3g}",
         f"Distance from pi = {estimate.standard_errors:+.3f} standard errors",
-        f"Dispersion = chi-squared {estimate.chi_squared:.6g} over {estimate.units} units,"
-        f" p-value {estimate.p_value:.4g}",
+        (
+            f"Dispersion = chi-squared {estimate.chi_squared:.6g} over {estimate.units} units,"
+            f" p-value {estimate.p_value:.4g}"
+        ),
         f"Correct digits = {estimate.correct_digits}",
     ]
     if not result.kernels_right:
@@ -80,14 +82,18 @@ def _timing(result: Result, real_seconds: float) -> str:
         [
             f"Start-up = {max(row.startup_seconds for row in rows):.4f} s (imports and MPI_Init)",
             f"Kernel load = {max(row.kernel_seconds for row in rows):.4f} s ({how})",
-            f"Count = {max(row.count_seconds for row in rows):.4f} s"
-            f" (slowest rank; {_number_of(result.rounds, 'round')})",
+            (
+                f"Count = {max(row.count_seconds for row in rows):.4f} s"
+                f" (slowest rank; {_number_of(result.rounds, 'round')})"
+            ),
             f"Reduce and wait = {sum(row.wait_seconds for row in rows) / len(rows):.4f} s (mean rank)",
             f"Total = {real_seconds:.4f} s",
             f"Rate = {result.tally.points / max(result.seconds, 1e-9):.4e} points/s",
             f"Rate per core = {result.tally.points / max(count, 1e-9):.4e} points/s while counting",
-            f"Rate of ranks = {rates[0]:.4e} slowest, {sum(rates) / len(rates):.4e} mean,"
-            f" {rates[-1]:.4e} fastest points/s",
+            (
+                f"Rate of ranks = {rates[0]:.4e} slowest, {sum(rates) / len(rates):.4e} mean,"
+                f" {rates[-1]:.4e} fastest points/s"
+            ),
         ]
     )
 
@@ -200,8 +206,7 @@ def _document(result: Result, real_seconds: float) -> dict[str, Any]:
         "kernels_right": result.kernels_right,
         "estimate": estimate and asdict(estimate),
         "tally": [
-            {"unit_points": points, **sums._asdict()}
-            for points, sums in sorted(result.tally.by_size.items())
+            {"unit_points": points, **sums._asdict()} for points, sums in sorted(result.tally.by_size.items())
         ],
         "seconds": {
             "real": real_seconds,

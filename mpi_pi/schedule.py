@@ -35,14 +35,14 @@ MEMORY = 4
 
 
 def share(total: int, parts: int, index: int) -> range:
-    """Part `index` of `total` things dealt evenly into contiguous parts: share(10, 3, 0) == range(0, 4)."""
+    """Deal `total` things evenly: the contiguous part `index` of `parts`. share(10, 3, 0) == range(0, 4)."""
     size, extra = divmod(total, parts)
     start = index * size + min(index, extra)
     return range(start, start + size + (index < extra))
 
 
 def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], index: int) -> range:
-    """Rank `index`'s contiguous part of `units`: its points in proportion to its weight, to the nearest unit.
+    """The contiguous part of `units` for rank `index`, in proportion to its weight, to the nearest unit.
 
     `weights` holds one integer >= 1 for each rank, with a sum below 2^63. The parts of all ranks tile `units`.
     """

@@ -51,14 +51,17 @@ class Tally:
 
     @property
     def units(self) -> int:
+        """Units counted."""
         return sum(sums.units for sums in self.by_size.values())
 
     @property
     def points(self) -> int:
+        """Points in them."""
         return sum(points * sums.units for points, sums in self.by_size.items())
 
     @property
     def hits(self) -> int:
+        """Hits among those."""
         return sum(sums.hits for sums in self.by_size.values())
 
     def __add__(self, other: "Tally") -> "Tally":

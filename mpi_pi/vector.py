@@ -49,16 +49,19 @@ def register_shape(features: str) -> tuple[int, int]:
 
 @numba.njit(inline="always")
 def rotate_left(word, bits):  # type: ignore[no-untyped-def]  # compiled: numba infers
+    """A uint64 rotated left by 1 … 63 bits."""
     return (word << u64(bits)) | (word >> u64(64 - bits))
 
 
 @numba.njit(inline="always")
 def high_bits(s0, s3):  # type: ignore[no-untyped-def]
+    """The result of xoshiro256++."""
     return rotate_left(s0 + s3, 23) + s0
 
 
 @numba.njit(inline="always")
 def low_bits(s1):  # type: ignore[no-untyped-def]
+    """The result of xoshiro256**."""
     return rotate_left(s1 * u64(5), 7) * u64(9)
 
 
@@ -91,10 +94,8 @@ def settle(states, lanes):  # type: ignore[no-untyped-def]
     return hits
 
 
-@intrinsic  # type: ignore[untyped-decorator]  # numba ships no types
-def count_steps(
-    typing_context: Any, state: Any, steps: Any
-) -> tuple[Any, Callable[..., ir.Value]] | None:
+@intrinsic
+def count_steps(typing_context: Any, state: Any, steps: Any) -> tuple[Any, Callable[..., ir.Value]] | None:
     """`count_steps(state, steps)`: advance all lanes by whole steps, return the hits, int64.
 
     `state` points to uint64 (4, 32), state word by lane, row by row, and is advanced in place. At most 2^26
@@ -121,10 +122,7 @@ class _StepLoop:
     def generate(self, state: ir.Value, steps: ir.Value) -> ir.Value:
         builder, together = self.builder, self.lanes * self.registers
         hits = cgutils.alloca_once_value(builder, I64(0))
-        words = [
-            [cgutils.alloca_once(builder, self.words) for _ in range(4)]
-            for _ in range(self.registers)
-        ]
+        words = [[cgutils.alloca_once(builder, self.words) for _ in range(4)] for _ in range(self.registers)]
         sure = [cgutils.alloca_once(builder, self.points) for _ in range(self.registers)]
         doubtful = cgutils.alloca_once(builder, ir.ArrayType(I64, 4 * together))
 
@@ -173,13 +171,11 @@ class _StepLoop:
             signature = types.int64(types.CPointer(types.uint64), types.int64)
             self._add(
                 hits,
-                self.context.compile_internal(
-                    builder, settle, signature, [pointer, I64(together)]
-                ),
+                self.context.compile_internal(builder, settle, signature, [pointer, I64(together)]),
             )
 
     def _distance(self, state: list[ir.Value]) -> ir.Value:
-        """d of the module's docstring, int32, for the two points of each word of xoshiro256++."""
+        """The d of the module's docstring, int32, for both points of each word of xoshiro256++."""
         builder = self.builder
         s0, _, _, s3 = state
         word = builder.add(self._rotate_left(builder.add(s0, s3), 23), s0)

@@ -1,0 +1,90 @@
+"""What the tests share: real launches under a timeout, and a count of what ran."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from mpi_pi import kernels
+from mpi_pi.kernels import Kernel
+
+BIN = Path(sys.executable).parent
+MPIRUN = os.environ.get("MPI_PI_MPIRUN") or str(BIN / "mpirun" if (BIN / "mpirun").exists() else "mpirun")
+MPI_PI = str(BIN / "mpi-pi")
+SOAK = bool(os.environ.get("MPI_PI_SOAK"))
+
+# How fast a test runs says nothing here: the first example may compile, and the machine is shared.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Leave a count of the outcomes for run_all.py, one file for each rank."""
+    folder = os.environ.get("MPI_PI_COUNTS")
+    if folder:
+        counts = {name: len(reports) for name, reports in terminalreporter.stats.items() if name}
+        (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(counts))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compile once for all tests, and leave the user's cache alone."""
+    if "MPI_PI_CACHE" not in os.environ:
+        folder = tmp_path_factory.mktemp("cache")
+        folder.chmod(0o700)
+        os.environ["MPI_PI_CACHE"] = str(folder)
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Kernel:
+    return kernels.load("numba")
+
+
+@pytest.fixture
+def environment() -> dict[str, str]:
+    """The user's environment, with what Open MPI needs to start more ranks than cores, as root too."""
+    return os.environ | {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+
+
+@pytest.fixture
+def launch(environment: dict[str, str]) -> Launch:
+    """`launch(ranks, *command)` runs a command under mpirun, `launch(0, …)` without."""
+
+    def launched(
+        ranks: int, *command: str, timeout: float = 60, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
+        return subprocess.run(
+            [*prefix, *command],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment | env,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
+
+    return launched
+
+
+def outcomes(folder: Path) -> list[Counter[str]]:
+    """The counts that the ranks of a pytest run have left behind."""
+    return [Counter(json.loads(file.read_text())) for file in sorted(folder.iterdir())]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", default=SOAK, help="run the long trials too")

@@ -1,0 +1,113 @@
+"""Estimates against SciPy, fractions, and samples that are right or wrong by construction."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi.estimate import chi_squared_tail, decimal_quotient, digits_in_common, estimate
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.tally import Sums, Tally, centre
+
+P = np.pi / 4
+
+
+def tally_of(hits: "np.ndarray[tuple[int], np.dtype[np.int64]]", points: int) -> Tally:
+    return Tally.of(Job(len(hits), points, 0), range(len(hits)), hits)
+
+
+def test_the_lines_of_the_published_runs() -> None:
+    assert decimal_quotient(4 * 78538813, 10**8) == "3.14155252"
+    assert decimal_quotient(4 * 785388765, 10**9) == "3.14155506"
+
+
+@given(st.integers(1, 10**30), st.data())
+def test_quotients_are_correctly_rounded(points: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, points))
+    text = decimal_quotient(4 * hits, points)
+    decimals = len(text.partition(".")[2])
+    assert abs(Fraction(text) - Fraction(4 * hits, points)) * 2 <= Fraction(1, 10 ** max(8, len(str(points))))
+    assert decimals <= max(8, len(str(points)))
+    assert text == "0" or not ("." in text and text.endswith("0"))
+
+
+def test_halves_go_to_even() -> None:
+    assert decimal_quotient(1, 2**9) == "0.00195312"  # 0.001953125
+    assert decimal_quotient(3, 2**9) == "0.00585938"  # 0.005859375
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 10, 99, 1000, 1001, 10**4, 10**8])
+@pytest.mark.parametrize("p", [1e-8, 1e-7, 1e-3, 0.5, 0.999, 1 - 1e-7])
+def test_chi_squared_tail_is_scipys(freedom: int, p: float) -> None:
+    x = scipy.stats.chi2.isf(p, freedom)
+    assert chi_squared_tail(x, freedom) == pytest.approx(p, rel=1e-9 if freedom <= 1000 else 0.02)
+
+
+def test_an_estimate_is_scipys() -> None:
+    hits = np.random.default_rng(3).binomial(1000, P, 500).astype(np.int64)
+    result = estimate(tally_of(hits, 1000))
+    total = int(hits.sum())
+    assert (result.hits, result.points, result.units) == (total, 500_000, 500)
+    assert float(result.pi) == 4 * total / 500_000
+    spread = scipy.stats.binom(500_000, P).std()
+    assert result.standard_error == pytest.approx(4 * spread / 500_000)
+    assert result.standard_errors == pytest.approx((total - 500_000 * P) / spread)
+    chi_squared = ((hits - 1000 * P) ** 2 / (1000 * P * (1 - P))).sum()
+    assert result.chi_squared == pytest.approx(chi_squared)
+    assert result.p_value == pytest.approx(scipy.stats.chi2.sf(chi_squared, 500))
+    assert result.verified
+
+
+def test_units_of_two_sizes_are_each_held_to_their_own_expectation() -> None:
+    job = Job(trials=40, points=BLOCK + 1000, seed=0)
+    sizes = np.array([job.unit_points(unit) for unit in range(job.units)])
+    hits = np.random.default_rng(4).binomial(sizes, P)
+    result = estimate(Tally.of(job, range(job.units), hits))
+    assert result.chi_squared == pytest.approx((((hits - sizes * P) ** 2) / (sizes * P * (1 - P))).sum())
+    assert result.verified
+
+
+def test_wrong_answers_are_not_verified() -> None:
+    n, units = 10_000, 400
+    sigma = np.sqrt(n * P * (1 - P))
+    good = np.random.default_rng(5).binomial(n, P, units).astype(np.int64)
+    assert estimate(tally_of(good, n)).verified
+    biased = good + round(6 * sigma / np.sqrt(units))
+    assert abs(estimate(tally_of(biased, n)).standard_errors) > 5
+    assert not estimate(tally_of(biased, n)).verified
+    repeated = np.tile(good[:1], units)  # every trial the same seed
+    assert not estimate(tally_of(repeated, n)).verified
+    too_wide = centre(n) + 2 * (good - centre(n))
+    assert estimate(tally_of(too_wide, n)).p_value < 1e-7
+    too_narrow = centre(n) + (good - centre(n)) // 2
+    assert estimate(tally_of(too_narrow, n)).p_value > 1 - 1e-7
+
+
+def test_the_octapi_run_was_off() -> None:
+    """The lesson printed 3.141651 from 10^10 points, 3.55 standard errors off."""
+    hits = round(3.141651 * 10**10 / 4)
+    result = estimate(Tally({10**4: Sums(10**6, hits, round(10**10 * P * (1 - P)))}))
+    assert result.standard_errors == pytest.approx(3.55, abs=0.005)
+
+
+def test_a_total_beyond_2_to_the_64_is_exact() -> None:
+    units, surplus = 2**60, 12345
+    n = units * BLOCK
+    hits = units * centre(BLOCK) + surplus
+    result = estimate(Tally({BLOCK: Sums(units, hits, round(n * P * (1 - P)))}))
+    assert result.hits == hits
+    assert abs(Fraction(result.pi) - Fraction(4 * hits, n)) <= Fraction(1, 10**26)
+
+
+def test_digits_in_common() -> None:
+    assert digits_in_common("3.14155252", "3.14159265") == 5
+    assert digits_in_common("4", "3.14") == 0
+    assert digits_in_common("3.14", "3.14159") == 3
+
+
+def test_nothing_counted_is_no_estimate() -> None:
+    with pytest.raises(ValueError, match="no points"):
+        estimate(Tally())

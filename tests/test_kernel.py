@@ -1,0 +1,162 @@
+"""The compiled kernel against the reference, bit for bit; the geometry it rests on; other CPUs."""
+
+import json
+import sys
+
+import numba
+import numpy as np
+import pytest
+from conftest import Launch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import kernels, reference, streams, vector
+from mpi_pi.entropy import seed_pool
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.kernels import Kernel
+
+seeds = st.integers(0, 2**32) | st.integers(0, 2**64) | st.integers(0, 2**300)
+trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 2, 2**32 + 2)
+
+
+@numba.njit
+def compiled_state(words, constant, trial, block):  # type: ignore[no-untyped-def]
+    state = np.empty(128, np.uint64)
+    streams.unit_state(words, constant, trial, block, np.empty(4, np.uint32), state)
+    return state
+
+
+@given(seeds, trials, st.integers(0, 2**32 - 1) | st.just(0))
+def test_seeding_is_numpys(seed: int, trial: int, block: int) -> None:
+    words, constant = seed_pool(seed)
+    state = compiled_state(words, np.uint32(constant), np.uint64(trial), np.uint64(block))
+    sequence = np.random.SeedSequence(seed, spawn_key=(trial, block))
+    assert (state == sequence.generate_state(128, np.uint64)).all()
+
+
+@given(seeds, trials, st.integers(1, 5), st.integers(1, 200) | st.integers(1, 20_000))
+def test_hits_are_the_references(compiled: Kernel, seed: int, first: int, units: int, points: int) -> None:
+    job = Job(trials=2**64, points=points, seed=seed)
+    first = min(first, job.units - units)
+    some = range(first, first + units)
+    assert compiled.count(job, some, reference.never).tolist() == reference.count(job, some).tolist()
+
+
+def test_blocks_of_a_trial_are_the_references(compiled: Kernel) -> None:
+    """The short last blocks of long trials; of the whole ones, which take the reference half a minute each
+    (that is for the soak), that they are where they belong."""
+    job = Job(trials=3, points=2 * BLOCK + 77, seed=11)
+    short = [compiled.count(job, range(u, u + 1), reference.never)[0] for u in (2, 5, 8)]
+    assert short == [reference.count(job, range(u, u + 1))[0] for u in (2, 5, 8)]
+    across = compiled.count(job, range(2, 6), reference.never)
+    assert [across[0], across[3]] == short[:2]
+    assert across[1:3].tolist() == [compiled.count(job, range(u, u + 1), reference.never)[0] for u in (3, 4)]
+    assert across[1] != across[2]
+
+
+def test_a_long_unit_is_the_references(compiled: Kernel) -> None:
+    job = Job(trials=2, points=(1 << 20) + 33, seed=8)
+    assert compiled.count(job, range(2), reference.never).tolist() == reference.count(job, range(2)).tolist()
+
+
+@pytest.mark.skipif("not config.getoption('--soak')")
+def test_a_whole_block_is_the_references(compiled: Kernel) -> None:
+    job = Job(trials=2, points=BLOCK + 1, seed=5)
+    assert compiled.count(job, range(4), reference.never).tolist() == reference.count(job, range(4)).tolist()
+
+
+def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
+    """For every column x of cells, the cells next to the ring of doubt, by all four corners, exactly."""
+    x = np.arange(-(2**15), 2**15, dtype=np.int64)
+    radius_squared = 2**30
+    for bound, side in ((vector.CERTAIN - 1, -1), (radius_squared + vector.DOUBT + 1, 1)):
+        # The y of the cells just on the certain side of the bound, above and below the centre.
+        room = bound - x * x
+        y = np.floor(np.sqrt(np.maximum(room, 0))).astype(np.int64)
+        for sign in (1, -1):
+            for near in range(-2, 3):
+                cells = sign * y + near
+                s = x * x + cells * cells
+                certain = (s < vector.CERTAIN) if side < 0 else (s > radius_squared + vector.DOUBT)
+                certain &= (room >= 0) & (cells >= -(2**15)) & (cells < 2**15)
+                assert certain.any()
+                corners = [
+                    (x[certain] * 65536 + dx) ** 2 + (cells[certain] * 65536 + dy) ** 2
+                    for dx in (1, 65535)
+                    for dy in (1, 65535)
+                ]
+                hits = np.array(corners) < 2**62
+                assert hits.all() if side < 0 else not hits.any()
+
+
+def test_the_far_corner_of_the_square_is_a_miss() -> None:
+    """s = 2^31 there, the one cell that does not fit signed 32 bits."""
+    d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(vector.CERTAIN)
+    assert d[0] >> 31 == 0
+    assert d[0] > 2 * vector.DOUBT
+
+
+def test_known_answers_are_the_references() -> None:
+    doubtful = 0
+    for job, units, hits in kernels.KNOWN_ANSWERS:
+        assert reference.count(job, units).tolist() == list(hits)
+        for unit in units:
+            state = reference.unit_state(job, unit)
+            for _ in range(job.points // 64):
+                pairs = reference.high_bits(state).view("<i2").reshape(-1, 2).astype(np.int64)
+                s = (pairs**2).sum(axis=1)
+                doubtful += int((abs(s - 2**30) <= vector.DOUBT).sum())
+                state = reference.advance(state)
+    assert doubtful >= 8  # known answers would not notice a wrong decision otherwise
+
+
+def test_octapi_mistake_no_two_of_the_first_million_units_share_a_state() -> None:
+    """The lesson draws its seeds from 65,536, so that a million trials hold each of them 15 times."""
+    states = first_lane_states(*seed_pool(2017), 10**6)
+    assert len(np.unique(states, axis=0)) == 10**6
+    lesson = np.random.default_rng(1).integers(0, 65536, 10**6)
+    assert len(np.unique(lesson)) < 10**6  # what the check above would see
+
+
+@numba.njit
+def first_lane_states(words, constant, units):  # type: ignore[no-untyped-def]
+    states = np.empty((units, 4), np.uint64)
+    state, pool = np.empty(128, np.uint64), np.empty(4, np.uint32)
+    for unit in range(units):
+        streams.unit_state(words, np.uint32(constant), np.uint64(unit), np.uint64(0), pool, state)
+        for i in range(4):
+            states[unit, i] = state[32 * i]
+    return states
+
+
+@pytest.mark.parametrize(("cpu", "features"), [("generic", ""), ("haswell", "+avx2"), ("", None)])
+def test_hits_are_the_same_compiled_for_another_cpu(
+    launch: Launch, compiled: Kernel, cpu: str, features: str | None
+) -> None:
+    program = (
+        "import json, sys; from mpi_pi import kernels; from mpi_pi.job import Job;"
+        "from mpi_pi.reference import never; k = kernels.load('numba');"
+        "print(json.dumps([k.target, k.count(Job(50, 100_001, 3), range(50), never).tolist()]))"
+    )
+    settings_ = {"NUMBA_CPU_NAME": cpu} if cpu else {}
+    settings_ |= {} if features is None else {"NUMBA_CPU_FEATURES": features}
+    run = launch(0, sys.executable, "-c", program, **settings_)
+    assert run.returncode == 0, run.stderr
+    target, hits = json.loads(run.stdout)
+    assert not cpu or target == cpu
+    assert hits == reference.count(Job(50, 100_001, 3), range(50)).tolist()
+
+
+def test_registers_follow_the_cpu() -> None:
+    assert vector.register_shape("+avx2,+avx512bw") == (8, 2)
+    assert vector.register_shape("+sse4.2,+avx2") == (4, 2)
+    assert vector.register_shape("+neon") == (2, 4)
+
+
+def test_without_the_compiler_the_numpy_kernel_counts(launch: Launch) -> None:
+    """NUMBA_DISABLE_JIT would make numba's arithmetic wrong without a word."""
+    program = "from mpi_pi import kernels; k = kernels.load('auto'); print(k.name, k.warning)"
+    run = launch(0, sys.executable, "-c", program, NUMBA_DISABLE_JIT="1")
+    assert run.stdout.startswith("numpy NUMBA_DISABLE_JIT is set")
+    refused = launch(0, sys.executable, "-c", program.replace("auto", "numba"), NUMBA_DISABLE_JIT="1")
+    assert "Unavailable" in refused.stderr
