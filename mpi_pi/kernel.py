@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 from llvmlite import binding as llvm
-from numba.core import types
+from numba import types
 from numba.core.registry import cpu_target
 
 from mpi_pi.job import BLOCK

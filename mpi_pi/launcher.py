@@ -64,8 +64,8 @@ def set_embedded_defaults() -> None:
 def stream_of_launcher(descriptor: int) -> TextIO | None:
     """Mpirun's own standard output (1) or error (2), where mpirun is our parent process; else None.
 
-    Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether the user
-    looks at a terminal, and only they still lead to the user once mpirun has been interrupted: from then on it
+    Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether a user
+    looks at a terminal. And only they still lead there once mpirun has been interrupted: from then on it
     throws away what its ranks print.
     """
     parent = Path(f"/proc/{os.getppid()}")

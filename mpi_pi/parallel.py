@@ -224,7 +224,7 @@ class _Run:
         return bool(everyone[:, self.STOPPED].any())
 
     def _count(self, share: range) -> tuple[Tally, list[NDArray[np.int64]]]:
-        """Count a share chunk by chunk: the tally of what was finished before a stop, and hits of its units."""
+        """Count a share chunk by chunk: the tally of what was finished before a stop, and its units' hits."""
         total, hits = Tally(), [np.zeros(0, np.int64)]
         left = share
         while left and not self.stop():

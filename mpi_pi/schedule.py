@@ -34,17 +34,10 @@ MEMORY = 4
 """Of what is known of a rank's rate, one part in four survives a round."""
 
 
-def share(total: int, parts: int, index: int) -> range:
-    """Deal `total` things evenly: the contiguous part `index` of `parts`. share(10, 3, 0) == range(0, 4)."""
-    size, extra = divmod(total, parts)
-    start = index * size + min(index, extra)
-    return range(start, start + size + (index < extra))
-
-
 def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], index: int) -> range:
     """The contiguous part of `units` for rank `index`, in proportion to its weight, to the nearest unit.
 
-    `weights` holds one integer >= 1 for each rank, with a sum below 2^63. The parts of all ranks tile `units`.
+    `weights` holds an integer >= 1 for each rank, with a sum below 2^63. The parts of all ranks tile `units`.
     """
     before = np.concatenate([[0], np.cumsum(weights, dtype=np.int64)])
     total = int(before[-1])

@@ -1,0 +1,110 @@
+"""The command line: numbers as people write them, and one line for everything that is wrong."""
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import arguments
+from mpi_pi.arguments import UsageError, check, parse, quantity
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("100000", 100_000),
+        ("100_000", 100_000),
+        ("1e5", 100_000),
+        ("1E+5", 100_000),
+        ("100k", 100_000),
+        ("10M", 10**7),
+        ("2G", 2 * 10**9),
+        ("3T", 3 * 10**12),
+        ("1.5M", 1_500_000),
+        ("1.0", 1),
+        ("10e-1", 1),
+        ("0", 0),
+        ("1e15", 10**15),
+        (str(2**200), 2**200),
+        ("0007", 7),
+    ],
+)
+def test_numbers(text: str, number: int) -> None:
+    assert quantity(text) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", " ", "abc", "1.5", "nan", "inf", "-inf", "1e", "e5", "1__0", "_1", "1_", "1_k", "0x10", "1 0"],
+        *["1e-3", "0.1", "½", "١", "1kk", "1e5.5", "--", "1,000", "1e999999999", "1e-999999999"],
+    ],
+)
+def test_what_is_no_whole_number(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a|too large"):
+        quantity(text)
+
+
+@given(st.integers(0, 10**30), st.integers(0, 40))
+def test_exponents_are_exact(mantissa: int, exponent: int) -> None:
+    assert quantity(f"{mantissa}e{exponent}") == mantissa * 10**exponent
+
+
+@given(st.text())
+def test_any_text_is_a_number_or_an_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert quantity(text) >= 0 or "-" in text
+
+
+BAD = [
+    (["-n", "0", "-i", "1"], "-n/--trials", "'0'"),
+    (["-n", "-5", "-i", "1"], "-n/--trials", "'-5'"),
+    (["-n", "-1e5", "-i", "1"], "-n/--trials", "'-1e5'"),
+    (["--trials", "-.5", "-i", "1"], "-n/--trials", "'-.5'"),
+    (["-n", "1.5", "-i", "1"], "-n/--trials", "'1.5'"),
+    (["-n", "", "-i", "1"], "-n/--trials", "''"),
+    (["-n", "nan", "-i", "1"], "-n/--trials", "'nan'"),
+    (["-n", "inf", "-i", "1"], "-n/--trials", "'inf'"),
+    (["-n", "1", "-i", "1e400"], "-i/--points", "'1e400'"),
+    (["-n", "1", "-i", "2e18"], "-i/--points", "'2e18'"),
+    (["-n", "1", "-i", "ten"], "-i/--points", "'ten'"),
+    (["-n", "1"], "-i/--points", "required"),
+    (["-i", "1"], "-n/--trials", "required"),
+    (["-n", "1", "-i", "1", "--seed", "-1"], "--seed", "'-1'"),
+    (["-n", "1", "-i", "1", "--seed", "x"], "--seed", "'x'"),
+    (["-n", "1", "-i", "1", "--kernel", "fortran"], "--kernel", "'fortran'"),
+    (["-n", "1", "-i", "1", "--progress", "maybe"], "--progress", "'maybe'"),
+    (["-n", "1", "-i", "1", "--json", ""], "--json", "''"),
+    (["-n", "1", "-i", "1", "--nonsense"], "--nonsense", ""),
+    (["-n", "1", "-i", "1", "stray"], "stray", ""),
+    (["-n"], "-n/--trials", ""),
+]
+
+
+@pytest.mark.parametrize(("argv", "option", "value"), BAD)
+def test_bad_usage_names_the_option_and_the_value(argv: list[str], option: str, value: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        check(parse(["run", *argv]))
+    message = str(raised.value)
+    assert option in message
+    assert value in message
+    assert "\n" not in message
+
+
+def test_no_command_and_unknown_commands() -> None:
+    for argv in ([], ["fly"]):
+        with pytest.raises(UsageError):
+            parse(argv)
+
+
+def test_the_blogs_call() -> None:
+    args = parse(["run", "-i", "100000", "-n", "1000"])
+    check(args)
+    assert (args.trials, args.points) == (1000, 100_000)
+
+
+def test_arguments_may_be_asked_for() -> None:
+    check(parse(["run", "--ask"]))
+    with pytest.raises(ValueError, match="at least 1 trial"):
+        arguments.trials("0")

@@ -1,0 +1,94 @@
+"""What the environment says of the job."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mpi_pi import launcher
+
+
+@pytest.mark.parametrize(
+    ("environ", "rank", "size"),
+    [
+        ({}, 0, None),
+        ({"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}, 3, 4),
+        ({"PMI_RANK": "2", "PMI_SIZE": "8"}, 2, 8),
+        ({"PMIX_RANK": "5", "SLURM_STEP_NUM_TASKS": "6", "SLURM_PROCID": "5"}, 5, 6),
+        # In the batch script of a Slurm job, where nothing was launched yet.
+        ({"SLURM_NTASKS": "16", "SLURM_PROCID": "0"}, 0, None),
+        # Under mpirun in a Slurm job: its daemons are tasks of Slurm, one on each node.
+        (
+            {
+                "OMPI_COMM_WORLD_RANK": "7",
+                "OMPI_COMM_WORLD_SIZE": "8",
+                "SLURM_STEP_NUM_TASKS": "2",
+                "SLURM_PROCID": "1",
+            },
+            7,
+            8,
+        ),
+        ({"PMI_RANK": "junk", "PMI_SIZE": ""}, 0, None),
+    ],
+)
+def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> None:
+    assert launcher.rank(environ) == rank
+    assert launcher.size(environ) == size
+
+
+def test_seconds_since_the_process_started() -> None:
+    """Against the clock of the parent, which saw it start."""
+    program = (
+        "import time; time.sleep(0.5);"
+        "from mpi_pi.launcher import seconds_since_process_start as f; print(f(), time.time())"
+    )
+    before = time.time()
+    out = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    seconds, now = map(float, out.stdout.split())
+    assert 0.5 <= seconds <= now - before + 0.02
+
+
+def test_the_cpu_has_a_name() -> None:
+    model = launcher.cpu_model()
+    assert model
+    assert model in " ".join(Path("/proc/cpuinfo").read_text().split()) or model == os.uname().machine
+
+
+@pytest.fixture
+def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment with the MPI from PyPI in it, and a home without settings."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "libmpi.so.40").touch()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in [name for name in os.environ if name.startswith(("OMPI_", "PMI"))]:
+        monkeypatch.delenv(name)
+    return tmp_path
+
+
+def test_embedded_defaults(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    launcher.set_embedded_defaults()
+    assert os.environ["OMPI_MCA_btl"] == "^ofi"
+
+
+def test_settings_of_the_user_are_left_alone(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMPI_MCA_btl", "tcp,self")
+    launcher.set_embedded_defaults()
+    assert os.environ["OMPI_MCA_btl"] == "tcp,self"
+    monkeypatch.delenv("OMPI_MCA_btl")
+    (prefix / ".openmpi").mkdir()
+    (prefix / ".openmpi" / "mca-params.conf").write_text("# mine\n btl = self,tcp\n")
+    launcher.set_embedded_defaults()
+    assert "OMPI_MCA_btl" not in os.environ
+
+
+def test_an_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
+    (prefix / "lib" / "libmpi.so.40").unlink()
+    launcher.set_embedded_defaults()
+    assert "OMPI_MCA_btl" not in os.environ

@@ -1,0 +1,190 @@
+"""Runs on several ranks in one program. Needs mpirun: see run_all.py."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+from mpi_pi import Failure, Job, Round, reference, run
+from mpi_pi.job import BLOCK
+from mpi_pi.kernels import Kernel, load
+
+pytestmark = pytest.mark.mpi
+
+COMM = MPI.COMM_WORLD
+JOB = Job(trials=600, points=10_001, seed=2**90)
+
+
+@pytest.fixture(scope="module")
+def expected() -> NDArray[np.int64]:
+    return reference.count(JOB, range(JOB.units))
+
+
+class Spoiled:
+    """The NumPy kernel with something wrong, on one rank."""
+
+    def __init__(self, rank: int, spoil: Callable[[Job, range], NDArray[np.int64] | None]) -> None:
+        self.rank, self.spoil = rank, spoil
+
+    def kernel(self) -> Kernel:
+        def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+            spoiled = self.spoil(job, units) if COMM.rank == self.rank else None
+            return reference.count(job, units, stop) if spoiled is None else spoiled
+
+        return Kernel("numpy", count)
+
+
+@pytest.mark.parametrize("kernel", ["numba", "numpy"])
+def test_hits_are_the_references_on_any_number_of_ranks(kernel: str, expected: NDArray[np.int64]) -> None:
+    result = run(JOB, COMM, kernel=kernel)
+    assert result.tally.hits == expected.sum()
+    assert result.tally.units == JOB.units
+    assert not result.partial
+    assert result.verified
+    # Every rank has the answer, rank 0 all the rows.
+    assert len(set(COMM.allgather(result.tally.hits))) == 1
+    assert [row.rank for row in result.ranks] == (list(range(COMM.size)) if COMM.rank == 0 else [COMM.rank])
+    if COMM.rank == 0:
+        assert sum(row.units for row in result.ranks) == JOB.units
+        assert sum(row.points for row in result.ranks) == JOB.total_points
+        assert sum(int(row.units.sum()) for row in result.timeline.rows) == JOB.units
+
+
+def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
+    seen: list[NDArray[np.int64]] = []
+    rounds: list[Round] = []
+
+    def on_round(round_: Round) -> None:
+        rounds.append(round_)
+        if round_.unit_hits is not None:
+            seen.append(round_.unit_hits)
+
+    run(JOB, COMM, on_round=on_round, unit_hits=True)
+    assert [unit for round_ in rounds for unit in round_.units] == list(range(JOB.units))
+    assert rounds[-1].tally.hits == expected.sum()
+    if COMM.rank == 0:
+        assert (np.concatenate(seen) == expected).all()
+    else:
+        assert not seen
+
+
+def test_several_runs_in_one_program_on_parts_of_the_world(expected: NDArray[np.int64]) -> None:
+    part = MPI.Intracomm(COMM.Split(COMM.rank % 2, COMM.rank))
+    for seed in (1, JOB.seed):
+        job = Job(JOB.trials, JOB.points, seed)
+        hits = run(job, part).tally.hits
+        if seed == JOB.seed:
+            assert hits == expected.sum()
+    part.Free()
+    assert run(JOB, MPI.COMM_SELF).tally.hits == expected.sum()
+
+
+def test_uneven_units_of_long_trials() -> None:
+    job = Job(trials=5, points=BLOCK + 1, seed=3)
+    kernel = load("numba")
+    whole = kernel.count(job, range(job.units), reference.never)
+    assert run(job, COMM, kernel=kernel).tally.hits == whole.sum()
+
+
+def test_stopping_on_one_rank_stops_all(expected: NDArray[np.int64]) -> None:
+    job = Job(trials=10**15, points=10**9, seed=1)
+    start = time.monotonic()
+    result = run(job, COMM, stop=lambda: COMM.rank == COMM.size - 1 and time.monotonic() > start + 0.3)
+    assert result.partial
+    assert result.tally.units > 0
+    assert result.estimate is not None
+    assert result.verified
+    assert len(set(COMM.allgather(result.tally.hits))) == 1
+    assert all(0 <= r < 2 for r in COMM.allgather(time.monotonic() - start - 0.3)), "all ranks end soon"
+
+
+def test_an_error_on_one_rank_is_raised_on_all() -> None:
+    def spoil(job: Job, units: range) -> None:
+        if job is JOB and units.stop > 100:
+            raise RuntimeError("the dog ate it")
+
+    with pytest.raises(Failure, match=rf"rank {COMM.size - 1} on host .+: the dog ate it"):
+        run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
+    assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
+
+
+def test_an_error_of_the_caller_is_raised_on_all() -> None:
+    def on_round(round_: Round) -> None:
+        if COMM.rank == 0 and round_.units.stop == JOB.units:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(Failure, match=r"rank 0 on host .+No space left"):
+        run(JOB, COMM, on_round=on_round)
+
+
+def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
+    counted = 0
+
+    def spoil(job: Job, units: range) -> NDArray[np.int64]:
+        nonlocal counted
+        counted += job is JOB
+        return reference.count(job, units) + 1
+
+    with pytest.raises(Failure, match=r"rank 0 on host .+: kernel numpy fails the known-answer test"):
+        run(JOB, COMM, kernel=Spoiled(0, spoil).kernel())
+    assert counted == 0
+
+
+def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int64]) -> None:
+    spoilt = False
+
+    def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
+        nonlocal spoilt
+        spoilt |= job is JOB
+        return None if job is JOB or not spoilt else reference.count(job, units) + 1
+
+    result = run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
+    assert result.tally.hits == expected.sum()
+    assert not result.verified
+
+
+@pytest.mark.mpi(min_size=2)
+def test_ranks_with_different_jobs_are_all_named() -> None:
+    odd = COMM.rank == COMM.size - 1
+    job = Job(11 if odd else 10, 1000, 1)
+    with pytest.raises(Failure) as raised:
+        run(job, COMM)
+    lines = str(raised.value).splitlines()
+    # Of two ranks neither is the odd one out, and one of them is named.
+    assert len(lines) == 1
+    assert "Job(trials=11" in lines[0]
+    assert "Job(trials=10" in lines[0]
+    if COMM.size > 2:
+        assert lines[0].startswith(f"rank {COMM.size - 1} on host ")
+
+
+@pytest.mark.mpi(min_size=2)
+def test_shares_follow_speed() -> None:
+    """One rank four times slower: from the third round on the others wait less than 15 % of the count time.
+
+    Sleeping stands for counting, so that neither the machine's cores nor its load matter; what one sleep is
+    too long the next is shorter.
+    """
+    rate = 2e8 if COMM.rank else 5e7
+    due = 0.0
+
+    def count(job: Job, units: range, _stop: Callable[[], bool]) -> NDArray[np.int64]:
+        if job.seed != 77:
+            return reference.count(job, units)
+        nonlocal due
+        due = max(due, time.monotonic() - 0.1) + job.points_in(units) / rate
+        time.sleep(max(due - time.monotonic(), 0))
+        return np.full(len(units), job.points * 355 // 452)
+
+    job = Job(trials=400_000 * COMM.size, points=1000, seed=77)
+    result = run(job, COMM, kernel=Kernel("numpy", count))
+    if COMM.rank == 0:
+        rounds = [row.count_nanoseconds for row in result.timeline.rows]
+        assert len(rounds) >= 3
+        assert 1 - rounds[0].mean() / rounds[0].max() > 0.15
+        longest = sum(int(nanoseconds.max()) for nanoseconds in rounds[2:])
+        counting = sum(float(nanoseconds.mean()) for nanoseconds in rounds[2:])
+        assert 1 - counting / longest < 0.15

@@ -1,0 +1,172 @@
+"""The report: its lines are an interface; its JSON is what the schema says."""
+
+import itertools
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+import mpi_pi
+from mpi_pi import report
+from mpi_pi.job import Job
+from mpi_pi.result import RankRow, Result, Timeline, TimelineRow
+from mpi_pi.tally import Sums, Tally, centre
+
+SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
+
+
+def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813) -> Result:
+    """The Flame job with the published hits."""
+    rows = tuple(
+        RankRow(
+            rank=rank,
+            host=f"node{rank * hosts // ranks:03}",
+            cpu="A CPU",
+            kernel="numba",
+            kernel_target="haswell",
+            kernel_source="cache",
+            units=1000 // ranks,
+            points=10**8 // ranks,
+            startup_seconds=0.3,
+            kernel_seconds=0.05,
+            count_seconds=0.01 * (1 + rank / ranks),
+            wait_seconds=0.01 - 0.01 * rank / ranks,
+            user_seconds=60.5,
+            system_seconds=0.25,
+            peak_memory_bytes=100_000_000,
+        )
+        for rank in range(ranks)
+    )
+    timeline = Timeline()
+    each = np.full(ranks, 1000 // ranks)
+    timeline.append(TimelineRow(0, 0, each, each * 10**5, each * 10**4))
+    off = hits - 1000 * centre(10**5)
+    return Result(
+        job=Job(1000, 10**5, 2**70),
+        tally=Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)}),
+        ranks=rows,
+        timeline=timeline,
+        rounds=1,
+        seconds=0.02,
+        kernels_right=True,
+        mpi_library="Open MPI v5.0.11",
+        version="1.2.3",
+        stream_version=1,
+    )
+
+
+def test_the_published_lines() -> None:
+    lines = report.text(flame(), 11.485).splitlines()
+    assert "pi = 4*(78538813/100000000) = 3.14155252" in lines
+    assert "The value of Pi is estimated to be 3.14155252 using 100000000 points" in lines
+    assert "Verification = SUCCESSFUL" in lines
+    assert lines[-3:] == ["real\t0m11.485s", "user\t2m1.000s", "sys\t0m0.500s"]
+
+
+def test_every_line_says_what_it_is() -> None:
+    text = report.text(flame(), 0.6)
+    values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
+    assert values["mpi-pi"] == "1.2.3, stream 1"
+    assert values["Ranks"] == "2 on 1 host"
+    assert values["Kernel"] == "numba for haswell"
+    assert values["Seed"] == str(2**70)
+    assert (values["Trials"], values["Points per trial"]) == ("1000", "100000")
+    assert values["Standard error"] == "0.000164"
+    # (3.14155252 - pi) / 0.00016422
+    assert values["Distance from pi"] == "-0.244 standard errors"
+    assert values["Correct digits"] == "5"
+    assert values["Rate"] == "5.0000e+09 points/s"
+    assert values["Rate per core"].startswith("4.0000e+09 ")
+    assert values["Count"].startswith("0.0150 s")
+    assert values["Start-up"].startswith("0.3000 s")
+    assert "Partial" not in values
+
+
+def test_hosts_have_a_row_each() -> None:
+    text = report.text(flame(ranks=4, hosts=2), 0.6)
+    table = [line.split() for line in text.splitlines() if line.startswith(("host", "node"))]
+    assert table == [
+        ["host", "ranks", "units", "points", "seconds", "points/s", "ideal"],
+        ["node000", "2", "500", "50000000", "0.0125", "4.5000e+09", "56.2%"],
+        ["node001", "2", "500", "50000000", "0.0175", "3.0952e+09", "81.2%"],
+    ]
+
+
+def test_ranks_have_a_row_each_when_asked() -> None:
+    text = report.text(flame(ranks=4), 0.6, per_rank=True)
+    assert len(re.findall(r"^ +\d  node000 ", text, re.MULTILINE)) == 4
+
+
+def test_ten_thousand_ranks_fit_two_screens() -> None:
+    text = report.text(flame(ranks=10_000, hosts=2500), 0.6)
+    assert len(text.splitlines()) <= 60
+    assert "10000 on 2500 hosts" in text
+    assert "10 slowest and 10 fastest of 2500 hosts" in text
+
+
+def test_a_wrong_answer_is_said() -> None:
+    wrong = flame(hits=79_000_000)
+    assert "Verification = UNSUCCESSFUL" in report.text(wrong, 1.0)
+    assert not wrong.verified
+    broken = replace(flame(), kernels_right=False)
+    assert "Verification = UNSUCCESSFUL" in report.text(broken, 1.0)
+    assert "Known answers" in report.text(broken, 1.0)
+
+
+def test_a_partial_answer_is_said() -> None:
+    part = replace(flame(), tally=Tally({10**5: Sums(100, 7853981, 1685500)}))
+    assert "Partial = 10000000 of 100000000 points (10 %)" in report.text(part, 1.0)
+    assert "Standard error = 0.000519" in report.text(part, 1.0)
+    nothing = replace(flame(), tally=Tally())
+    assert "No points were counted" in report.text(nothing, 1.0)
+    assert not nothing.verified
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        flame(),
+        flame(ranks=1),
+        flame(hits=0),
+        replace(flame(), tally=Tally()),
+        replace(flame(), tally=Tally({10**5: Sums(2**80, 2**90, 2**100)})),
+    ],
+)
+def test_json_is_what_the_schema_says(result: Result) -> None:
+    document = json.loads(report.as_json(result, 0.6))
+    jsonschema.validate(document, SCHEMA)
+    assert document["seconds"]["user"] == 60.5 * len(result.ranks)
+    assert len(document["ranks"]) == len(result.ranks)
+    if result.estimate:
+        assert document["estimate"]["hits"] == result.tally.hits
+
+
+def test_the_schema_asks_for_all_that_it_describes() -> None:
+    """Everything described is required, so that the test above sees what is missing."""
+
+    def objects(schema: object) -> None:
+        if isinstance(schema, dict):
+            if "properties" in schema:
+                assert set(schema["required"]) == set(schema["properties"])
+                assert schema["additionalProperties"] is False
+            for part in schema.values():
+                objects(part)
+
+    objects(SCHEMA)
+
+
+def test_the_timeline_stays_small_and_loses_nothing() -> None:
+    timeline = Timeline()
+    one = np.ones(1000, np.int64)
+    for number in range(5000):
+        timeline.append(TimelineRow(number, number, one, 2 * one, 3 * one))
+    assert len(timeline.rows) * 1000 <= Timeline.CELLS + 1000
+    assert sum(int(row.units.sum()) for row in timeline.rows) == 5000 * 1000
+    edges = [(row.first_round, row.last_round) for row in timeline.rows]
+    assert edges[0][0] == 0
+    assert edges[-1][1] == 4999
+    assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(edges))

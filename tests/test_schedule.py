@@ -1,0 +1,121 @@
+"""Rounds and shares, by algebra and by playing whole jobs through without MPI."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.schedule import MOST_POINTS, MOST_UNITS, ROUND_NANOSECONDS, Schedule, chunks, deal
+
+jobs = st.builds(
+    Job,
+    trials=st.integers(1, 500),
+    points=st.sampled_from([1, 7, 10**5, BLOCK - 1, BLOCK + 1, 3 * BLOCK]),
+    seed=st.just(0),
+)
+
+
+@given(jobs, st.data())
+def test_shares_tile_the_units(job: Job, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, job.units))
+    units = range(start, data.draw(st.integers(start, job.units)))
+    weights = data.draw(st.lists(st.integers(1, 10**12), min_size=1, max_size=20))
+    parts = [deal(job, units, weights, rank) for rank in range(len(weights))]
+    assert [unit for part in parts for unit in part] == list(units)
+
+
+@given(jobs, st.lists(st.integers(1, 10**6), min_size=1, max_size=8))
+def test_shares_follow_the_weights_to_a_unit(job: Job, weights: list[int]) -> None:
+    units = range(job.units)
+    for rank, weight in enumerate(weights):
+        ideal = job.total_points * weight / sum(weights)
+        part = deal(job, units, weights, rank)
+        assert abs(job.points_in(part) - ideal) <= job.unit_points(0) + 1
+
+
+def test_even_shares() -> None:
+    assert [deal(Job(10, 1000, 0), range(10), [1, 1], rank) for rank in (0, 1)] == [range(5), range(5, 10)]
+
+
+@given(jobs, st.integers(1, 10**9))
+def test_chunks_tile_the_units(job: Job, points: int) -> None:
+    pieces = list(chunks(job, range(job.units), points))
+    assert [unit for piece in pieces for unit in piece] == list(range(job.units))
+    assert all(0 < len(piece) <= MOST_UNITS for piece in pieces)
+    assert all(len(p) == 1 or job.points_in(p) <= points + job.unit_points(0) for p in pieces)
+
+
+def play(
+    job: Job, rates: list[float], change: dict[int, list[float]] | None = None
+) -> list[dict[str, float]]:
+    """Work a job off with ranks of these rates (points per second); what each round was like."""
+    schedule = Schedule(job, range(job.units), len(rates))
+    history: list[dict[str, float]] = []
+    next_unit = 0
+    while True:
+        rates = (change or {}).get(len(history), rates)
+        units, weights = schedule.next_round()
+        if not units:
+            break
+        assert units.start == next_unit
+        next_unit = units.stop
+        points = np.array([job.points_in(deal(job, units, weights, r)) for r in range(len(rates))])
+        seconds = points / np.array(rates)
+        schedule.learn(points, (seconds * 1e9).astype(np.int64), np.full(len(rates), 10**5))
+        assert points.max() <= 3 * MOST_POINTS // 2
+        longest = seconds.max()
+        history.append({"seconds": longest, "waited": 1 - seconds.mean() / longest})
+    assert next_unit == job.units
+    return history
+
+
+def test_rounds_grow_to_a_second() -> None:
+    history = play(Job(10**6, 10**5, 0), [4e9, 4e9])
+    assert history[0]["seconds"] < 0.01
+    for round_ in history[4:-1]:
+        assert round_["seconds"] == pytest.approx(ROUND_NANOSECONDS / 1e9, rel=0.01)
+    assert history[-1]["seconds"] < 1.6
+
+
+def test_a_slow_rank_gets_less_from_the_third_round_on() -> None:
+    history = play(Job(10**6, 10**5, 0), [4e9, 1e9, 4e9, 4e9])
+    assert history[0]["waited"] > 0.4
+    assert all(round_["waited"] < 0.02 for round_ in history[1:])
+
+
+def test_a_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
+    history = play(Job(10**6, 10**6, 0), [4e9] * 4, change={8: [4e9, 1e9, 4e9, 4e9]})
+    assert history[8]["waited"] > 0.4
+    assert all(round_["waited"] < 0.1 for round_ in history[11:-1])
+
+
+def test_a_slow_network_makes_rounds_longer() -> None:
+    job = Job(10**6, 10**5, 0)
+    schedule = Schedule(job, range(job.units), 1)
+    points = np.array([10**9])
+    for _ in range(5):
+        units, _weights = schedule.next_round()
+        schedule.learn(points, np.array([10**9]), np.array([10**8]))
+    units, _weights = schedule.next_round()
+    assert job.points_in(units) == pytest.approx(5e9, rel=0.01)  # 5 s for a wait of 0.1 s
+
+
+def test_units_are_bounded_when_their_hits_are_collected() -> None:
+    schedule = Schedule(Job(10**9, 1, 0), range(10**9), 2, most_units=1000)
+    for _ in range(5):
+        units, _weights = schedule.next_round()
+        assert len(units) <= 1000
+        schedule.learn(np.array([10**9, 10**9]), np.array([10**8, 10**8]), np.array([0, 0]))
+
+
+def test_beyond_machine_integers() -> None:
+    job = Job(10**15, 10**9, 0)
+    schedule = Schedule(job, range(job.units), 3)
+    units, weights = schedule.next_round()
+    schedule.learn(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
+    units, weights = schedule.next_round()
+    parts = [deal(job, units, weights, rank) for rank in range(3)]
+    assert sum(map(len, parts)) == len(units) < 1000
+    far = range(job.units - 100, job.units)
+    assert sum(len(deal(job, far, [1, 2, 3], rank)) for rank in range(3)) == 100
