@@ -73,7 +73,7 @@ clean:  ## remove the environments and what tools leave behind
 # What is missing on the machine is one clear line.
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "mpi_pi needs Python 3.10 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(filter system,$(MPI)),command -v mpirun >/dev/null || { echo "MPI=system needs an MPI: sudo apt-get install openmpi-bin" >&2; exit 1; })
 	@echo "making $(VENV) (once; a minute or two)" >&2

@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import os
 import secrets
+import select
 import signal
 import sys
 import traceback
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
 
 VERIFIED, FAILED, BAD_USAGE, NOT_VERIFIED, SIGNALLED = 0, 1, 2, 3, 128
 
+PATIENCE_SECONDS = 20
+"""How long --ask waits for an answer that comes through mpirun, but from no terminal."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status of this rank."""
     status = _main(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
-    except OSError as error:
-        _complain(f"standard output: {error.strerror}")
-        status = status or FAILED
-        # What could not be written would be tried again, and reported, at the interpreter's end.
+    except OSError:  # already said; it would be tried again, and reported, at the interpreter's end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status if launcher.rank() == 0 else 0
 
@@ -225,14 +226,17 @@ class _Session:
 
     @contextlib.contextmanager
     def _progress(self, job: Job) -> Iterator[Callable[["Round"], object]]:
-        """A progress bar on rank 0's standard error; yields what to call after each round."""
-        wanted = self.args.progress
-        if self.comm.rank != 0 or wanted == "off" or not (wanted == "on" or launcher.stderr_is_terminal()):
+        """A progress bar on standard error; yields what to call after each round."""
+        wanted = self.args.progress if self.comm.rank == 0 else "off"
+        stream = (wanted != "off" and launcher.stream_of_launcher(2)) or sys.stderr
+        if wanted == "off" or (wanted == "auto" and not stream.isatty()):
             yield lambda round_: None
             return
         import tqdm
 
-        with tqdm.tqdm(total=job.total_points, unit=" points", unit_scale=True, leave=False, ncols=78) as bar:
+        with tqdm.tqdm(
+            total=job.total_points, unit=" points", unit_scale=True, leave=False, ncols=78, file=stream
+        ) as bar:
             yield lambda round_: bar.update(round_.tally.points - bar.n)
 
     def _log(self, job: Job) -> Callable[["Round"], None]:
@@ -259,9 +263,14 @@ class _Session:
         real = launcher.seconds_since_process_start()
         as_json = report.as_json(result, real) if self.args.json else ""
         text = as_json if self.args.json == "-" else report.text(result, real, self.args.per_rank)
-        with self._output() as output:
-            output.write(text)
         status = VERIFIED if result.verified else NOT_VERIFIED
+        try:
+            with self._output() as output:
+                output.write(text)
+                output.flush()
+        except OSError as error:
+            _complain(f"standard output: {error.strerror}")
+            status = FAILED
         try:
             if self.json_file:
                 name = "--json"
@@ -296,10 +305,26 @@ def _ask(question: str, convert: Callable[[str], int]) -> int:
     """Ask on standard error until there is an answer that makes sense."""
     while True:
         print(question, end="", file=sys.stderr, flush=True)
-        line = sys.stdin.readline()
-        if not line:
-            raise arguments.UsageError("argument --ask: standard input ended without an answer")
+        answer = _line()
         try:
-            return convert(line.strip())
+            return convert(answer)
         except ValueError as error:
-            print(f"{line.strip()!r}: {error}", file=sys.stderr, flush=True)
+            print(f"{answer!r}: {error}", file=sys.stderr, flush=True)
+
+
+def _line() -> str:
+    """A line from standard input; bad usage if there is none.
+
+    Open MPI's mpirun does not tell its ranks when its own input has ended. So unless there is a terminal, with
+    somebody thinking in front of it, the wait has an end.
+    """
+    limit = PATIENCE_SECONDS if launcher.size() and not launcher.stdin_is_terminal() else None
+    line = b""
+    while not line.endswith(b"\n"):
+        # Byte by byte: what a buffer holds already, select does not see.
+        ready, _, _ = select.select([0], [], [], limit)
+        byte = os.read(0, 1) if ready else b""
+        if not byte:
+            raise arguments.UsageError("argument --ask: standard input has no answer")
+        line += byte
+    return line.decode(errors="replace").strip()

@@ -62,30 +62,36 @@ def set_embedded_defaults() -> None:
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:
-    """Mpirun's own standard output (1) or error (2), where mpirun is our parent process; else None.
+    """The standard output (1) or error (2) of mpirun itself, where it is our parent process; else None.
 
     Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether a user
-    looks at a terminal. And only they still lead there once mpirun has been interrupted: from then on it
-    throws away what its ranks print.
+    looks at a terminal. Only they show a line that has no end yet, such as a progress bar. And only they
+    still lead somewhere once mpirun was interrupted: from then on it throws away what its ranks print.
     """
+    # A file has an offset of its own for every time that it is opened, hence O_APPEND.
+    opened = _opened_of_launcher(descriptor, os.O_WRONLY | os.O_APPEND)
+    return None if opened is None else os.fdopen(opened, "w")
+
+
+def stdin_is_terminal() -> bool:
+    """Whether mpirun, where it is our parent process, reads from a terminal."""
+    opened = _opened_of_launcher(0, os.O_RDONLY | os.O_NONBLOCK)
+    if opened is None:
+        return False
+    try:
+        return os.isatty(opened)
+    finally:
+        os.close(opened)
+
+
+def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
     parent = Path(f"/proc/{os.getppid()}")
     try:
         if (parent / "comm").read_text().strip() not in _LOCAL_LAUNCHERS:
             return None
-        # O_APPEND: a file has an offset of its own for every time that it is opened.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_NOCTTY
-        return os.fdopen(os.open(parent / "fd" / str(descriptor), flags), "w")
+        return os.open(parent / "fd" / str(descriptor), flags | os.O_NOCTTY)
     except OSError:
         return None
-
-
-def stderr_is_terminal() -> bool:
-    """Whether the user sees standard error on a terminal, through mpirun too."""
-    stream = stream_of_launcher(2)
-    if stream is None:
-        return sys.stderr.isatty()
-    with stream:
-        return stream.isatty()
 
 
 def seconds_since_process_start() -> float:

@@ -238,8 +238,8 @@ class _Run:
                 hits.append(counted)
             if len(counted) < len(chunk):
                 break
-            rate = self.job.points_in(chunk) / max(seconds, 1e-6)
-            self.points_per_chunk = min(int(rate * CHUNK_SECONDS) + 1, 1 << 36)
+            wanted = self.job.points_in(chunk) / max(seconds, 1e-6) * CHUNK_SECONDS
+            self.points_per_chunk = max(min(int(wanted), 4 * self.points_per_chunk, 1 << 36), 1)
             left = range(chunk.stop, share.stop)
         return total, hits
 

@@ -1,0 +1,428 @@
+"""The command as people run it: real mpirun, real signals, real failures, judged by output and status."""
+
+import csv
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from conftest import MPI_PI, MPIRUN, SOAK, Launch
+
+import mpi_pi
+from mpi_pi import reference
+from mpi_pi.job import Job
+
+SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
+RUN = (MPI_PI, "run")
+SMALL = (*RUN, "-n", "300", "-i", "10001", "--seed", "12345678901234567890123")
+ENDLESS = (*RUN, "-n", "1e15", "-i", "1e9")
+
+
+def values(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([^=\n]+?) = (.+?)\r?$", text, re.MULTILINE))
+
+
+@pytest.fixture(scope="module")
+def small_hits() -> int:
+    return int(reference.count(Job(300, 10_001, 12345678901234567890123), range(300)).sum())
+
+
+@pytest.mark.parametrize("ranks", [0, 1, 2, 3, 4, 7, 16])
+def test_hits_are_the_same_on_any_number_of_ranks(launch: Launch, small_hits: int, ranks: int) -> None:
+    run = launch(ranks, *SMALL)
+    assert run.returncode == 0, run.stderr
+    found = values(run.stdout)
+    assert found["pi"].startswith(f"4*({small_hits}/3000300)")
+    assert found["Verification"] == "SUCCESSFUL"
+    assert found["Ranks"].split()[0] == str(ranks or 1)
+    assert found["Seed"] == "12345678901234567890123"
+    assert run.stdout.count("Verification") == 1
+
+
+def test_hits_are_the_same_with_numpy_and_with_both(launch: Launch, small_hits: int) -> None:
+    run = launch(2, *SMALL, "--kernel", "numpy")
+    assert f"({small_hits}/" in run.stdout
+    assert values(run.stdout)["Kernel"] == "numpy"
+    mixed = (MPIRUN, "-n", "1", *SMALL, "--kernel", "numpy", ":", "-n", "2", *SMALL, "--kernel", "numba")
+    run = launch(0, *mixed)
+    assert f"({small_hits}/" in run.stdout
+    assert values(run.stdout)["Kernel"].startswith("numpy, numba for ")
+
+
+def test_a_random_seed_is_shown_and_repeats_the_run(launch: Launch) -> None:
+    first = values(launch(2, *RUN, "-n", "1000", "-i", "1e4").stdout)
+    assert int(first["Seed"]) >= 0
+    again = values(launch(0, *RUN, "-n", "1000", "-i", "1e4", "--seed", first["Seed"]).stdout)
+    assert again["pi"] == first["pi"]
+    other = values(launch(0, *RUN, "-n", "1000", "-i", "1e4").stdout)
+    assert other["Seed"] != first["Seed"]
+
+
+def test_python_m(launch: Launch, small_hits: int) -> None:
+    run = launch(1, sys.executable, "-m", "mpi_pi", *SMALL[1:])
+    assert f"({small_hits}/" in run.stdout
+
+
+def test_the_last_lines_are_those_of_time(launch: Launch) -> None:
+    lines = launch(2, *SMALL).stdout.splitlines()
+    for line, name in zip(lines[-3:], ("real", "user", "sys"), strict=True):
+        assert re.fullmatch(name + r"\t\d+m\d+\.\d{3}s", line)
+
+
+def test_json_and_trial_log(launch: Launch, tmp_path: Path, small_hits: int) -> None:
+    run = launch(3, *SMALL, "--json", str(tmp_path / "o.json"), "--trial-log", str(tmp_path / "o.csv"))
+    assert run.returncode == 0
+    document = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["estimate"]["hits"] == small_hits
+    assert [row["rank"] for row in document["ranks"]] == [0, 1, 2]
+    assert sum(map(sum, (row["units"] for row in document["rounds"]))) == 300
+    assert sum(row["units"] for row in document["ranks"]) == 300
+    rows = list(csv.DictReader((tmp_path / "o.csv").open()))
+    counted = reference.count(Job(300, 10_001, 12345678901234567890123), range(300))
+    assert [int(row["trial"]) for row in rows] == list(range(300))
+    assert [int(row["hits"]) for row in rows] == counted.tolist()
+    assert {row["points"] for row in rows} == {"10001"}
+    assert {path.name for path in tmp_path.iterdir()} == {"o.json", "o.csv"}
+
+
+def test_json_on_standard_output(launch: Launch, small_hits: int) -> None:
+    run = launch(2, *SMALL, "--json", "-")
+    assert json.loads(run.stdout)["estimate"]["hits"] == small_hits
+
+
+def test_a_row_for_each_rank(launch: Launch) -> None:
+    text = launch(4, *SMALL, "--per-rank").stdout
+    assert re.search(r"^rank +host +units +points", text, re.MULTILINE)
+    assert len(re.findall(r"^ +[0-3]  \S+ +\d+ +\d+ ", text, re.MULTILINE)) == 4
+
+
+def test_asking(environment: dict[str, str]) -> None:
+    run = subprocess.run(
+        [MPIRUN, "-n", "2", *RUN, "--ask", "--seed", "1"],
+        input="lots\n10k\n0\n100\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == 0
+    assert "How many points in each trial?" in run.stderr
+    assert "'lots': not a number" in run.stderr
+    assert "'0': at least 1 trial" in run.stderr
+    expected = reference.count(Job(100, 10**4, 1), range(100)).sum()
+    assert values(run.stdout)["pi"].startswith(f"4*({expected}/1000000)")
+
+
+def test_asking_nobody(launch: Launch) -> None:
+    run = launch(2, *RUN, "--ask")
+    assert run.returncode == 2
+    assert "--ask" in run.stderr
+
+
+def test_output_is_no_terminal_so_there_is_no_progress_bar(launch: Launch) -> None:
+    assert launch(2, *SMALL).stderr == ""
+    assert "points" in launch(0, *SMALL, "--progress", "on").stderr
+
+
+def on_a_terminal(command: list[str], environment: dict[str, str], keys: bytes = b"", after: str = "") -> str:
+    """All that a command shows on a terminal; `keys` are pressed once `after` has been seen."""
+    child, terminal = pty.fork()
+    if child == 0:
+        termios.tcsetwinsize(0, (24, 80))
+        os.execvpe(command[0], command, environment | {"TERM": "xterm"})  # noqa: S606  # no shell is wanted
+    shown, deadline = "", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        ready, _, _ = select.select([terminal], [], [], 1)
+        if ready:
+            try:
+                data = os.read(terminal, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            shown += data.decode(errors="replace")
+        if keys and after in shown:
+            os.write(terminal, keys)
+            keys = b""
+    else:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail(f"no end within a minute: {shown}")
+    os.waitpid(child, 0)
+    return shown
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_ctrl_c_on_a_terminal(environment: dict[str, str], ranks: int) -> None:
+    """The progress bar shows, and after Ctrl-C the report of what was counted so far, and no traceback."""
+    prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
+    shown = on_a_terminal([*prefix, *ENDLESS], environment, keys=b"\x03", after="G points/s]")
+    assert "Partial = " in shown
+    assert values(shown)["Verification"] == "SUCCESSFUL"
+    assert float(values(shown)["Standard error"]) < 0.01
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_one_process_with_what_it_has(
+    environment: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    command = [
+        *ENDLESS,
+        "--progress",
+        "on",
+        "--json",
+        str(tmp_path / "o.json"),
+        "--trial-log",
+        str(tmp_path / "l"),
+    ]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr
+        assert process.stderr.read(1)  # the bar: it is counting
+        time.sleep(1)
+        process.send_signal(number)
+        out, err = ended(process)
+    assert process.returncode == 128 + number
+    assert "Partial = " in out
+    assert "was not written" in err
+    document = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["partial"]
+    assert 0 < document["estimate"]["points"] < 10**24
+    assert [path.name for path in tmp_path.iterdir()] == ["o.json"]
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_mpirun_interrupted(environment: dict[str, str], tmp_path: Path, ranks: int) -> None:
+    """mpirun gives its ranks a quarter of a second, and passes on nothing of what they print then."""
+    out = tmp_path / "out"
+    with (
+        out.open("w") as stream,
+        subprocess.Popen(
+            [MPIRUN, "-n", str(ranks), *ENDLESS, "--progress", "on"],
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        ) as process,
+    ):
+        assert process.stderr
+        assert process.stderr.read(1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        ended(process)
+    assert process.returncode != 0
+    assert "Partial = " in out.read_text()
+    assert not leftovers("1e15")
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
+    """What a process has printed, once it is at its end; which it should be soon."""
+    try:
+        return process.communicate(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+
+
+def leftovers(mark: str) -> list[str]:
+    """Processes that are still there a while after their job has ended."""
+    for _ in range(50):
+        found = subprocess.run(
+            ["pgrep", "-f", f"mpi-pi run.*{mark}"], capture_output=True, text=True, check=False
+        )
+        if not found.stdout:
+            return []
+        time.sleep(0.1)
+    return found.stdout.split()
+
+
+@pytest.mark.parametrize("ranks", [0, 3])
+def test_bad_usage_is_one_line_from_one_rank(launch: Launch, tmp_path: Path, ranks: int) -> None:
+    run = launch(ranks, *RUN, "-n", "0", "-i", "5", "--json", str(tmp_path / "o.json"))
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert ours == ["mpi-pi: error: argument -n/--trials: '0': at least 1 trial is needed"]
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert not list(tmp_path.iterdir())
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("option", ["--json", "--trial-log"])
+@pytest.mark.parametrize("place", ["no/such/folder/file", "", "read-only/file"])
+def test_what_cannot_be_written_is_refused_before_counting(
+    launch: Launch, tmp_path: Path, option: str, place: str
+) -> None:
+    (tmp_path / "read-only").mkdir(mode=0o500)
+    if place.startswith("read-only") and os.geteuid() == 0:
+        pytest.skip("nothing is read-only for root")
+    run = launch(2, *ENDLESS, option, str(tmp_path / place))
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert len(ours) == 1
+    assert f"argument {option}: " in ours[0]
+    assert run.returncode == 2
+    assert [path.name for path in tmp_path.rglob("*")] == ["read-only"]
+
+
+@pytest.mark.parametrize("option", ["--json", "--trial-log"])
+def test_a_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
+    run = launch(2, *SMALL, option, "/dev/full")
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert len(ours) == 1
+    assert option in ours[0]
+    assert "/dev/full" in ours[0]
+    assert "No space left on device" in ours[0]
+    assert run.returncode == 1
+
+
+def test_a_full_disk_while_logging_is_said(launch: Launch) -> None:
+    run = launch(2, *RUN, "-n", "100k", "-i", "10", "--trial-log", "/dev/full")
+    assert "mpi-pi: error: rank 0 on host" in run.stderr
+    assert "/dev/full: No space left on device" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.returncode == 1
+
+
+def test_standard_output_that_is_full(environment: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            SMALL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment, check=False
+        )
+    assert run.stderr == "mpi-pi: error: standard output: No space left on device\n"
+    assert run.returncode == 1
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])
+def test_help_appears_once(launch: Launch, words: list[str]) -> None:
+    run = launch(3, MPI_PI, *words)
+    assert run.returncode == 0
+    assert run.stderr == ""
+    assert run.stdout.replace("\r", "") == launch(0, MPI_PI, *words).stdout
+    assert run.stdout
+
+
+def test_help_and_errors_need_neither_mpi_nor_numpy(launch: Launch) -> None:
+    program = (
+        "import sys; from mpi_pi.cli import main; main({argv}); heavy = {{'numpy', 'numba', 'mpi4py', 'tqdm',"
+        "'llvmlite', 'matplotlib'}}; print(sorted(heavy & set(sys.modules)))"
+    )
+    for argv in (["run", "--help"], ["--version"], ["run", "-n", "x"]):
+        assert launch(0, sys.executable, "-c", program.format(argv=argv)).stdout.endswith("[]\n")
+
+
+def test_a_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
+    launch(0, *SMALL)  # so that the kernel is in the cache
+    program = f"import sys; from mpi_pi.cli import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
+    modules = set(re.findall(r"'(\w+)'", launch(0, sys.executable, "-c", program).stdout.splitlines()[-1]))
+    assert "numpy" in modules
+    assert not modules & {"numba", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
+
+
+def test_memory(launch: Launch, tmp_path: Path) -> None:
+    """The limits: 220 MB where the kernel is compiled, 150 MB where it is not."""
+    cache = tmp_path / "cache"
+    for limit, source in ((220, "compiled"), (150, "cache")):
+        run = launch(1, *SMALL, "--json", "-", "--cache", str(cache))
+        (row,) = json.loads(run.stdout)["ranks"]
+        assert row["kernel_source"] == source
+        assert row["peak_memory_bytes"] < limit * 1e6
+
+
+def test_one_rank_of_a_node_compiles(launch: Launch, tmp_path: Path) -> None:
+    command = (*SMALL, "--json", "-", "--cache", str(tmp_path / "cache"))
+    sources = [row["kernel_source"] for row in json.loads(launch(4, *command).stdout)["ranks"]]
+    assert sorted(sources) == ["cache", "cache", "cache", "compiled"]
+    sources = [row["kernel_source"] for row in json.loads(launch(4, *command).stdout)["ranks"]]
+    assert sources == ["cache"] * 4
+
+
+def test_a_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Path, small_hits: int) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    cache.chmod(0o777)
+    run = launch(2, *SMALL, "--json", "-", MPI_PI_CACHE=str(cache))
+    assert run.returncode == 0
+    document = json.loads(run.stdout)
+    assert [row["kernel_source"] for row in document["ranks"]] == ["compiled"] * 2
+    assert document["estimate"]["hits"] == small_hits
+    warnings = [line for line in run.stderr.splitlines() if "mpi-pi: warning" in line]
+    assert len(warnings) == 1
+    assert "open to other users" in warnings[0]
+    assert not list(cache.iterdir())
+
+
+def test_singletons_of_a_foreign_launcher_are_refused(launch: Launch) -> None:
+    """Ranks started by an mpirun that their MPI library knows nothing of: each would do the whole job."""
+    run = launch(0, *SMALL, PMI_SIZE="4", PMI_RANK="0")
+    assert run.returncode == 2
+    assert "started 4 ranks, but" in run.stderr
+    assert "sees 1" in run.stderr
+    assert run.stdout == ""
+    silent = launch(0, *SMALL, PMI_SIZE="4", PMI_RANK="2")
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
+
+
+def test_without_an_mpi_library(launch: Launch) -> None:
+    run = launch(0, *SMALL, MPI4PY_LIBMPI="/no/such/libmpi.so")
+    assert run.returncode == 1
+    assert run.stderr.startswith("mpi-pi: error: no MPI library was found")
+    assert run.stderr.count("\n") == 1
+
+
+# A program that is the command, but for something that goes wrong on rank 1.
+SABOTAGE = """
+import os, signal, sys, time
+from mpi_pi import cli, kernels, launcher
+me = launcher.rank()
+def fail(*_):
+    {deed}
+if me == 1:
+    {where}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+DEEDS = {"raise": "raise RuntimeError('the dog ate it')", "die": "os.kill(os.getpid(), signal.SIGKILL)"}
+PLACES = {
+    "kernel": "kernels.KNOWN_ANSWERS = ()\n"
+    "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
+    "    from mpi_pi import parallel; parallel.load = kernels.load",
+    "before the first collective": "cli._Session.__init__ = fail",
+    "in the loop": "from mpi_pi import parallel; parallel._Run._take_in = fail",
+}
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_failure_on_one_rank_ends_the_job(launch: Launch, deed: str, place: str) -> None:
+    program = SABOTAGE.format(deed=DEEDS[deed], where=PLACES[place])
+    run = launch(3, sys.executable, "-c", program, *ENDLESS[1:], timeout=30)
+    assert run.returncode != 0
+    assert "Verification" not in run.stdout
+    if deed == "raise":
+        assert "the dog ate it" in run.stderr
+        assert re.search(r"rank 1 on host \S+", run.stderr)
+
+
+def test_a_failed_launch_leaves_no_process_behind(launch: Launch) -> None:
+    program = SABOTAGE.format(deed=DEEDS["die"], where=PLACES["in the loop"])
+    launch(2, sys.executable, "-c", program, "run", "-n", "1e14", "-i", "1e9", timeout=30)
+    assert not leftovers("1e14")
+
+
+@pytest.mark.skipif(not SOAK, reason="long; make soak runs it")
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_octapi_job(launch: Launch, ranks: int) -> None:
+    found = values(launch(ranks, *RUN, "-n", "1M", "-i", "10k", "--seed", "1").stdout)
+    assert found["pi"] == "4*(7853993362/10000000000) = 3.1415973448"
