@@ -5,13 +5,13 @@
 
 MPI ?= embedded
 PYTHON ?= python3
-# How many ranks `make run` starts, and how many trials of how many points: the Flame job.
+# How many ranks `make run` starts on this machine, and how many trials of how many points: the Flame job.
 NP ?= $(shell nproc 2>/dev/null || echo 2)
 TRIALS ?= 1000
 POINTS ?= 100000
 # Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
 ARGS ?=
-# Where the job runs, when not here: HOSTFILE=hostfiles/octapi.hosts
+# Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
 ifeq ($(MPI),embedded)
@@ -30,13 +30,19 @@ BIN := $(CURDIR)/$(VENV)/bin
 comma := ,
 WITH = $(if $(EXTRA),[$(EXTRA)$(if $(1),$(comma)$(1))],$(if $(1),[$(1)]))
 
-# Open MPI refuses to run as root, or more ranks than cores, unless told. Nobody's own settings are changed.
+# Open MPI refuses to run as root, or more ranks than cores, unless told. Nobody's own settings are changed;
+# and a hostfile says itself how many ranks there shall be, and where.
 ifeq ($(shell id -u),0)
 export OMPI_ALLOW_RUN_AS_ROOT ?= 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
 endif
+ifeq ($(HOSTFILE),)
 export PRTE_MCA_rmaps_default_mapping_policy ?= :oversubscribe
 export OMPI_MCA_rmaps_base_oversubscribe ?= 1
+WHERE = -n $(NP)
+else
+WHERE = -hostfile $(HOSTFILE)
+endif
 
 .PHONY: help run check test soak bench clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
@@ -45,7 +51,7 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(VENV)/installed  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
-	@$(MPIRUN) -n $(NP) $(if $(HOSTFILE),-hostfile $(HOSTFILE)) $(BIN)/mpi-pi run -n $(TRIALS) -i $(POINTS) $(ARGS)
+	@$(MPIRUN) $(WHERE) $(BIN)/mpi-pi run -n $(TRIALS) -i $(POINTS) $(ARGS)
 
 check: $(VENV)/installed-test  ## format, lint, types, import rules
 	@$(BIN)/ruff format --check .

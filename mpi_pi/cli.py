@@ -315,8 +315,8 @@ def _ask(question: str, convert: Callable[[str], int]) -> int:
 def _line() -> str:
     """A line from standard input; bad usage if there is none.
 
-    Open MPI's mpirun does not tell its ranks when its own input has ended. So unless there is a terminal, with
-    somebody thinking in front of it, the wait has an end.
+    Open MPI's mpirun does not tell its ranks when its own input has ended. So unless there is a terminal,
+    with somebody thinking in front of it, the wait has an end.
     """
     limit = PATIENCE_SECONDS if launcher.size() and not launcher.stdin_is_terminal() else None
     line = b""

@@ -62,7 +62,7 @@ def environment() -> dict[str, str]:
 
 @pytest.fixture
 def launch(environment: dict[str, str]) -> Launch:
-    """`launch(ranks, *command)` runs a command under mpirun, `launch(0, …)` without."""
+    """`launch(ranks, *command)` runs a command under mpirun, `launch(0, …)` without it."""
 
     def launched(
         ranks: int, *command: str, timeout: float = 60, **env: str

@@ -1,0 +1,236 @@
+"""A cluster of hosts on one machine: network namespaces, each with its own address, name and sshd.
+
+Needs root and Debian's iproute2, openssh-server and openssh-client; for Slurm also slurmctld, slurmd,
+slurm-client and munge. The hosts share the file system but for /dev/shm and /var/tmp. Nothing leaves the
+machine.
+"""
+
+import contextlib
+import os
+import secrets
+import shutil
+import subprocess
+import textwrap
+import time
+from pathlib import Path
+from typing import Any, Self
+
+NETWORK = "192.168.1"
+PROGRAMS = ("ip", "nsenter", "unshare", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+SLURM_PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+
+
+def missing(programs: tuple[str, ...]) -> str:
+    """What a test needs and does not find, in words; empty if there is all of it."""
+    if os.geteuid() != 0:
+        return "a cluster of namespaces needs root"
+    lacking = [program for program in programs if shutil.which(program) is None]
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
+
+
+class Cluster:
+    """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager."""
+
+    def __init__(self, folder: Path, nodes: int, cores: int = 2) -> None:
+        self.folder, self.cores = folder, cores
+        self.addresses = {"client": f"{NETWORK}.100"}
+        self.addresses |= {f"node{i}": f"{NETWORK}.{100 + i}" for i in range(1, nodes + 1)}
+        self.nodes = [name for name in self.addresses if name != "client"]
+        self._switch = f"switch-{secrets.token_hex(3)}"
+        self._inits: dict[str, int] = {}
+        self._shells: dict[str, subprocess.Popen[bytes]] = {}
+        self._daemons: list[Path] = []
+        self.slurm_conf = folder / "slurm.conf"
+
+    def __enter__(self) -> Self:
+        try:
+            self._make_keys()
+            _sh("ip", "netns", "add", self._switch)
+            _sh("ip", "-n", self._switch, "link", "add", "bridge", "type", "bridge")
+            _sh("ip", "-n", self._switch, "link", "set", "bridge", "up")
+            for name in self.addresses:
+                self._boot(name)
+            for name in self.addresses:
+                _until((self.folder / f"sshd.{name}.pid").exists, f"sshd on {name}")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for name in list(self._shells):
+            self.power_off(name)
+        for pid_file in self._daemons:
+            with contextlib.suppress(OSError, ValueError):
+                os.kill(int(pid_file.read_text()), 15)
+        subprocess.run(["ip", "netns", "del", self._switch], check=False, capture_output=True)
+
+    def _make_keys(self) -> None:
+        for name in ("user", "host"):
+            _sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name))
+        shutil.copy(self.folder / "user.pub", self.folder / "authorized_keys")
+        (self.folder / "hosts").write_text(
+            "127.0.0.1 localhost\n" + "".join(f"{ip} {name}\n" for name, ip in self.addresses.items())
+        )
+        self.ssh = self.folder / "ssh"
+        self.ssh.write_text(
+            "#!/bin/sh\n"
+            f"exec ssh -i {self.folder}/user -o User=root -o StrictHostKeyChecking=no -o BatchMode=yes"
+            ' -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5 "$@"\n'
+        )
+        self.ssh.chmod(0o755)
+
+    def _boot(self, name: str) -> None:
+        config = self.folder / f"sshd.{name}.conf"
+        config.write_text(
+            textwrap.dedent(f"""\
+            ListenAddress {self.addresses[name]}
+            HostKey {self.folder}/host
+            AuthorizedKeysFile {self.folder}/authorized_keys
+            StrictModes no
+            UsePAM no
+            PermitRootLogin prohibit-password
+            MaxStartups 100
+            PidFile {self.folder}/sshd.{name}.pid
+            """)
+        )
+        script = textwrap.dedent(f"""\
+            set -e
+            hostname {name}
+            mount -t tmpfs tmpfs /dev/shm
+            mount -t tmpfs -o mode=1777 tmpfs /var/tmp
+            mount --bind {self.folder}/hosts /etc/hosts
+            mkdir -p /run/sshd
+            ip link set lo up
+            until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
+            ip addr add {self.addresses[name]}/24 dev eth0
+            ip link set eth0 up
+            exec /usr/sbin/sshd -D -e -f {config}
+            """)
+        flags = ["--net", "--uts", "--ipc", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
+        with (self.folder / f"sshd.{name}.log").open("w") as log:
+            shell = subprocess.Popen(
+                ["unshare", *flags, "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._shells[name] = shell
+        children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
+        _until(lambda: children.read_text().strip(), f"the first process of {name}")
+        init = self._inits[name] = int(children.read_text())
+        port = f"port-{name}"
+        _sh("ip", "-n", self._switch, "link", "add", port, "type", "veth", "peer", "eth0", "netns", str(init))
+        _sh("ip", "-n", self._switch, "link", "set", port, "up", "master", "bridge")
+
+    def power_off(self, name: str) -> None:
+        """The host and all of its processes are gone, without a word."""
+        shell = self._shells.pop(name)
+        shell.kill()  # --kill-child takes the rest along
+        shell.wait()
+
+    def command(self, name: str, *command: str) -> list[str]:
+        """The command as it has to be started to run on a host."""
+        enter = ["nsenter", "-t", str(self._inits[name]), "-n", "-u", "-i", "-p", "-m"]
+        return [*enter, f"--wdns={Path.cwd()}", "--", *command]
+
+    def run(self, name: str, *command: str, timeout: float = 60, **options: Any) -> Any:
+        """Run a command on a host; a CompletedProcess."""
+        environment = options.pop("env", os.environ) | {"SLURM_CONF": str(self.slurm_conf)}
+        return subprocess.run(
+            self.command(name, *command),
+            **{"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "check": False} | options,
+            timeout=timeout,
+            env=environment,
+        )
+
+    def start_slurm(self) -> None:
+        """A controller on `client`, and every node in a partition."""
+        folder = self.folder
+        (folder / "state").mkdir()
+        folder.chmod(0o755)
+        munge = folder / "munge"
+        munge.mkdir()
+        (munge / "key").write_bytes(secrets.token_bytes(128))
+        (munge / "key").chmod(0o400)
+        nodes = "".join(
+            f"NodeName={name} NodeAddr={self.addresses[name]} CPUs={self.cores} State=UNKNOWN\n"
+            for name in self.nodes
+        )
+        self.slurm_conf.write_text(
+            textwrap.dedent(f"""\
+            ClusterName=tests
+            SlurmctldHost=client({self.addresses["client"]})
+            SlurmUser=root
+            SlurmdUser=root
+            AuthType=auth/munge
+            AuthInfo=socket={munge}/socket
+            StateSaveLocation={folder}/state
+            SlurmdSpoolDir={folder}/spool.%n
+            SlurmctldPidFile={folder}/slurmctld.pid
+            SlurmdPidFile={folder}/slurmd.%n.pid
+            SlurmctldLogFile={folder}/slurmctld.log
+            SlurmdLogFile={folder}/slurmd.%n.log
+            ProctrackType=proctrack/linuxproc
+            TaskPlugin=task/none
+            MpiDefault=none
+            ReturnToService=2
+            KillWait=5
+            FirstJobId={1000 + secrets.randbelow(100_000)}
+            MinJobAge=3600
+            MailProg=/bin/true
+            SchedulerParameters=sched_min_interval=100000,sched_interval=1,bf_interval=1
+            SelectType=select/cons_tres
+            SelectTypeParameters=CR_Core
+            JobAcctGatherType=jobacct_gather/none
+            AccountingStorageType=accounting_storage/none
+            SlurmdParameters=config_overrides
+            PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+            """)
+            + nodes
+        )
+        names = {
+            "socket": "socket",
+            "key-file": "key",
+            "log-file": "log",
+            "pid-file": "pid",
+            "seed-file": "seed",
+        }
+        _sh("munged", *(f"--{option}={munge}/{file}" for option, file in names.items()))
+        self._daemons.append(munge / "pid")
+        self._sh_on("client", "slurmctld")
+        for name in self.nodes:
+            self._sh_on(name, "slurmd", "-N", name)
+
+        def idle() -> bool:
+            states = self.run("client", "sinfo", "-h", "-N", "-o", "%t").stdout.split()
+            return bool(states == ["idle"] * len(self.nodes))
+
+        _until(idle, "Slurm")
+
+    def finished(self, job: str, seconds: float) -> str:
+        """Wait until a Slurm job has left the queue; the state in which it did."""
+        state = ""
+
+        def ended() -> bool:
+            nonlocal state
+            show = self.run("client", "scontrol", "show", "job", job).stdout
+            state = show.partition("JobState=")[2].split()[0] if "JobState=" in show else ""
+            return state not in ("PENDING", "RUNNING", "CONFIGURING", "COMPLETING", "")
+
+        _until(ended, f"the end of job {job}", seconds)
+        return state
+
+    def _sh_on(self, name: str, *command: str) -> None:
+        # Daemons keep the streams of their start open: no pipes.
+        run = self.run(name, *command, capture_output=False, stdout=subprocess.DEVNULL)
+        assert run.returncode == 0, f"{command} on {name} returned {run.returncode}"
+
+
+def _sh(*command: str) -> None:
+    subprocess.run(command, check=True, timeout=30, stdin=subprocess.DEVNULL)
+
+
+def _until(true: Any, what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} was not there within {seconds} s")
+        time.sleep(0.05)
