@@ -51,7 +51,8 @@ def main() -> int:
     for name, own in rates.items():
         ratios = [a / b for a, b in zip(rates[ours], own, strict=True)]
         low, middle, high = statistics.quantiles(ratios, n=4)
-        interval = "" if name == ours else f"{middle:.3g} ({low:.3g} … {high:.3g})"
+        digits = 0 if middle > 100 else 2
+        interval = "" if name == ours else f"{middle:.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
         print(f"{name:<44}{statistics.median(own):>12.4g}{interval:>28}")
     print_short_trials(compiled)
     return 0

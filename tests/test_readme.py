@@ -1,0 +1,134 @@
+"""The README keeps its promises: every command in it is run, here or where its machines are."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import test_cluster
+from conftest import BIN, MPIRUN, Launch
+
+from mpi_pi import reference
+from mpi_pi.job import Job
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+ELSEWHERE = {
+    "make test": "this is it",
+    ". .venv/bin/activate": "done to each of the others",
+    "sbatch jobscripts/single-node.sbatch": test_cluster.test_the_job_script_on_slurm,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": (
+        test_cluster.test_a_hostfile_over_ssh
+    ),
+}
+
+blocks = re.findall(r"^```shell\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+commands = [line for block in blocks for line in block.splitlines()]
+
+
+def test_commands_were_found() -> None:
+    assert {"make run", *ELSEWHERE} <= set(commands)
+
+
+@pytest.mark.parametrize("command", [command for command in commands if command not in ELSEWHERE])
+def test_a_command(command: str, environment: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path
+    if command.startswith("make"):
+        if not (ROOT / ".venv" / "installed").exists():
+            pytest.skip("no .venv here: make would take minutes to make one")
+        folder = ROOT
+    launcher = Path(MPIRUN).parent if "/" in MPIRUN else BIN
+    path = f"{BIN}:{launcher}:{environment['PATH']}"
+    run = subprocess.run(  # noqa: S602  # a shell, as people type it into one
+        command,
+        shell=True,
+        cwd=folder,
+        env=environment | {"PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Verification = SUCCESSFUL" in run.stdout or "usage: mpi-pi run" in run.stdout
+    if "--seed 42" in command:
+        hits = reference.count(Job(300, 10_000, 42), range(300)).sum()
+        assert f"({hits}/3000000)" in run.stdout
+
+
+def test_the_output_shown_is_that_of_the_program() -> None:
+    hits = reference.count(Job(1000, 100_000, 2017), range(1000)).sum()
+    assert f"\npi = 4*({hits}/100000000) = " in README
+
+
+def test_the_library_example(launch: Launch) -> None:
+    (program,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    run = launch(1, sys.executable, "-c", program)
+    assert run.stdout.split()[1:] == ["True"], run.stderr
+
+
+def test_the_example_in_the_package(launch: Launch) -> None:
+    run = launch(1, sys.executable, "-m", "doctest", "-v", str(ROOT / "mpi_pi" / "__init__.py"))
+    assert run.returncode == 0, run.stdout
+    assert "3 passed" in run.stdout
+
+
+def test_make_help_lists_the_targets() -> None:
+    listed = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+    for target in ("run", "check", "test", "bench", "soak", "clean"):
+        assert re.search(rf"^ +make {target} ", listed, re.MULTILINE)
+
+
+def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
+    """A machine without Python's venv module, and one without an MPI of its own."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\ncase "$*" in *ensurepip*) exit 1;; esac\nexit 0\n')
+    python.chmod(0o755)
+    for arguments, hint in (
+        ([f"PYTHON={python}"], "apt-get install python3-venv"),
+        (["PYTHON=/no/python3"], "apt-get install python3 python3-venv"),
+        (["MPI=system"], "apt-get install openmpi-bin"),
+    ):
+        tools = {name: shutil.which(name) for name in ("make", "sh", "id", "nproc", "python3")}
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        for name, place in tools.items():
+            link = tmp_path / "bin" / name
+            if place and not link.exists():
+                link.symlink_to(place)
+        run = subprocess.run(
+            [str(tmp_path / "bin" / "make"), "run", *arguments],
+            cwd=tmp_path,
+            env={"PATH": str(tmp_path / "bin"), "HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
+        assert run.returncode != 0
+        assert len(said) == 1
+        assert hint in said[0]
+
+
+def test_job_scripts_are_clean() -> None:
+    if shutil.which("shellcheck") is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("shellcheck is not installed")
+    scripts = [str(path) for path in (ROOT / "jobscripts").glob("*.sbatch")]
+    assert scripts
+    found = subprocess.run(
+        ["shellcheck", *scripts, str(ROOT / ".ci" / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert found.stdout == ""
