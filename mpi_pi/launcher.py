@@ -1,9 +1,10 @@
 """What the launcher (mpirun, srun) says of the job, before or without MPI."""
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -42,23 +43,33 @@ def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | N
     return None
 
 
-def set_embedded_defaults() -> None:
+@contextlib.contextmanager
+def embedded_defaults() -> Iterator[None]:
     """Spare the Open MPI that came from PyPI what a laptop does not need; nobody's own settings change.
 
-    To be called before MPI is initialised. Settings from the command line reach a rank as environment
-    variables; these would overrule a user's file of settings, so what that names is left alone.
+    MPI is to be initialised within. Settings from the command line reach a rank as environment variables;
+    these would overrule a user's file of settings, so what that names is left alone. Afterwards the
+    environment is as it was: an mpirun that this program starts may need the opposite.
     """
-    if not (Path(sys.prefix) / "lib" / "libmpi.so.40").exists():
-        return
+    added = _missing_settings() if (Path(sys.prefix) / "lib" / "libmpi.so.40").exists() else {}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+def _missing_settings() -> dict[str, str]:
     own_file = Path.home() / ".openmpi" / "mca-params.conf"
     try:
-        own_settings = own_file.read_text()
+        own_settings = {line.partition("=")[0].strip() for line in own_file.read_text().splitlines()}
     except OSError:
-        own_settings = ""
+        own_settings = set()
     launched = size() is not None or "PMIX_RANK" in os.environ
-    for name, value in (_EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS).items():
-        if name not in (line.partition("=")[0].strip() for line in own_settings.splitlines()):
-            os.environ.setdefault(f"OMPI_MCA_{name}", value)
+    defaults = _EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS
+    variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in own_settings}
+    return {name: value for name, value in variables.items() if name not in os.environ}
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:

@@ -24,8 +24,8 @@ from mpi_pi.result import RankRow, Result, Timeline, TimelineRow
 from mpi_pi.schedule import Schedule, chunks, deal
 from mpi_pi.tally import Tally
 
-launcher.set_embedded_defaults()
-from mpi4py import MPI  # noqa: E402  # initialises MPI, which reads the defaults
+with launcher.embedded_defaults():
+    from mpi4py import MPI  # this initialises MPI
 
 STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
