@@ -85,8 +85,10 @@ $(VENV)/bin/python:
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(PYTHON) -m venv $(VENV)
 
+# The kernel is compiled here once, so that the first run is as quick as the others.
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(call WITH)' || { echo "mpi_pi: the packages could not be installed: is there a network?" >&2; exit 1; }
+	@$(BIN)/mpi-pi run -n 1 -i 1 >/dev/null
 	@touch $@
 
 $(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python

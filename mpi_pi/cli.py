@@ -23,6 +23,7 @@ from mpi_pi.job import Job
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from mpi_pi.kernels import Kernel
     from mpi_pi.parallel import Round
     from mpi_pi.result import Result
 
@@ -137,8 +138,10 @@ class _Session:
         with self.open_files:
             job = self._agreed(self._ask_for_job)
             self._agreed(self._open_files)
-            result = self._count(job)
-            return self._report(result) if self.comm.rank == 0 else 0
+            kernel = self._load_kernel()
+            with self._signals_noted():
+                result = self._count(job, kernel)
+                return self._report(result) if self.comm.rank == 0 else 0
 
     def _agreed(self, action: Callable[[], Any]) -> Any:
         """What `action` returns on rank 0, for all; bad usage found there is raised on all."""
@@ -181,18 +184,21 @@ class _Session:
             else:
                 self.log_file = file
 
-    def _count(self, job: Job) -> "Result":
+    def _load_kernel(self) -> "Kernel":
         from mpi_pi import parallel
 
-        kernel = parallel.load_kernel(
-            self.comm, self.args.kernel, Path(self.args.cache) if self.args.cache else None
-        )
+        folder = Path(self.args.cache) if self.args.cache else None
+        kernel = parallel.load_kernel(self.comm, self.args.kernel, folder)
         for warning, ranks in parallel.distinct(self.comm, kernel.warning).items():
             if warning:
                 more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
                 print(f"mpi-pi: warning: rank {ranks[0]}{more}: {warning}", file=sys.stderr, flush=True)
+        return kernel
 
-        with self._progress(job) as show, self._signals_noted():
+    def _count(self, job: Job, kernel: "Kernel") -> "Result":
+        from mpi_pi import parallel
+
+        with self._progress(job) as show:
             log = self._log(job)
 
             def on_round(round_: "Round") -> None:

@@ -415,6 +415,18 @@ def test_a_failure_on_one_rank_ends_the_job(launch: Launch, deed: str, place: st
         assert re.search(r"rank 1 on host \S+", run.stderr)
 
 
+def test_an_answer_that_is_not_verified(launch: Launch) -> None:
+    """With criteria that no answer meets."""
+    program = (
+        "import sys; from mpi_pi import cli, estimate; estimate.MAX_STANDARD_ERRORS = 0.0;"
+        "sys.exit(cli.main(sys.argv[1:]))"
+    )
+    for ranks in (0, 2):
+        run = launch(ranks, sys.executable, "-c", program, *SMALL[1:])
+        assert "Verification = UNSUCCESSFUL" in run.stdout
+        assert run.returncode == 3
+
+
 def test_a_failed_launch_leaves_no_process_behind(launch: Launch) -> None:
     program = SABOTAGE.format(deed=DEEDS["die"], where=PLACES["in the loop"])
     launch(2, sys.executable, "-c", program, "run", "-n", "1e14", "-i", "1e9", timeout=30)

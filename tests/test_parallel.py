@@ -53,6 +53,23 @@ def test_hits_are_the_references_on_any_number_of_ranks(kernel: str, expected: N
         assert sum(int(row.units.sum()) for row in result.timeline.rows) == JOB.units
 
 
+@pytest.mark.mpi(min_size=2)
+def test_hits_are_the_same_with_an_uneven_deal() -> None:
+    job = Job(trials=4000, points=10_001, seed=4)
+    compiled = load("numba")
+
+    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+        if COMM.rank == 1:
+            time.sleep(job.points_in(units) / 2e7)
+        return compiled.count(job, units, stop)
+
+    result = run(job, COMM, kernel=Kernel("numba", count))
+    assert result.tally.hits == compiled.count(job, range(job.units), reference.never).sum()
+    if COMM.rank == 0:
+        units = [row.units for row in result.ranks]
+        assert units[0] > 1.5 * units[1]
+
+
 def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
     seen: list[NDArray[np.int64]] = []
     rounds: list[Round] = []
