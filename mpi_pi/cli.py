@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -79,7 +80,10 @@ def _complain(message: str) -> None:
 def _run(args: argparse.Namespace) -> int:
     """`mpi-pi run`."""
     try:
-        from mpi_pi import parallel
+        with warnings.catch_warnings():
+            # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from mpi_pi import parallel
     except RuntimeError as error:
         if "MPI" not in str(error):
             raise
