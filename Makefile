@@ -51,19 +51,19 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(VENV)/installed  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
-	@$(MPIRUN) $(WHERE) $(BIN)/mpi-pi run -n $(TRIALS) -i $(POINTS) $(ARGS)
+	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run -n $(TRIALS) -i $(POINTS) $(ARGS)
 
 check: $(VENV)/installed-test  ## format, lint, types, import rules
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache
+	@"$(BIN)"/ruff format --check .
+	@"$(BIN)"/ruff check .
+	@"$(BIN)"/mypy
+	@"$(BIN)"/lint-imports --no-cache
 
 test: check  ## everything: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
-	@$(BIN)/python tests/run_all.py $(MPIRUN)
+	@"$(BIN)"/python tests/run_all.py $(MPIRUN)
 
 $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
-	@$(BIN)/python tests/run_all.py $(MPIRUN) --only $*
+	@"$(BIN)"/python tests/run_all.py $(MPIRUN) --only $*
 
 test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 
@@ -71,26 +71,28 @@ soak: $(VENV)/installed-test  ## the long trials
 	@MPI_PI_SOAK=1 $(BIN)/python tests/run_all.py $(MPIRUN)
 
 bench: $(VENV)/installed-test  ## the kernel beside what people write, on one core
-	@$(BIN)/python tests/bench_kernel.py
+	@"$(BIN)"/python tests/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
-# What is missing on the machine is one clear line.
-$(VENV)/bin/python:
+# What is missing on the machine is one clear line. (pip comes last into an environment: it is complete then.)
+$(VENV)/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(filter system,$(MPI)),command -v mpirun >/dev/null || { echo "MPI=system needs an MPI: sudo apt-get install openmpi-bin" >&2; exit 1; })
 	@echo "making $(VENV) (once; a minute or two)" >&2
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
+
+NOT_INSTALLED = mpi_pi: the packages could not be installed, see above. Without an MPI on PyPI for this machine: make run MPI=system
 
 # The kernel is compiled here once, so that the first run is as quick as the others.
-$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(call WITH)' || { echo "mpi_pi: the packages could not be installed: is there a network?" >&2; exit 1; }
-	@$(BIN)/mpi-pi run -n 1 -i 1 >/dev/null
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
+	@"$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH)' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
+	@"$(BIN)"/mpi-pi run -n 1 -i 1 >/dev/null
 	@touch $@
 
-$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/python
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.$(call WITH,test)' || { echo "mpi_pi: the packages could not be installed: is there a network?" >&2; exit 1; }
+$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/pip
+	@"$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH,test)' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
 	@touch $@ $(VENV)/installed

@@ -23,6 +23,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     report      a result as text for people and JSON for scripts
     files       files that appear whole or not at all
     arguments   the command line
+    asking      questions to the user
     cli         the command: exit statuses, and the only printer
 
     >>> from mpi4py import MPI

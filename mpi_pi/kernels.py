@@ -1,5 +1,6 @@
 """The kernel for this machine: compiled if numba is to be had, otherwise NumPy; both give the same hits."""
 
+import functools
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -54,14 +55,16 @@ class Kernel:
         )
 
 
-class Unavailable(Exception):
+class Unavailable(RuntimeError):
     """The kernel that was asked for cannot be had; says why."""
 
 
+@functools.cache
 def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
     """The kernel "numba", "numpy", or "auto": numba's if numba is installed and allowed to compile.
 
-    Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. Raises Unavailable.
+    Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. A kernel is loaded once
+    in a program. Raises Unavailable.
     """
     if name == "numpy":
         return Kernel("numpy", reference.count)
@@ -72,7 +75,7 @@ def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
     else:
         return _load_numba(cache_folder or cache.default_folder())
     if name == "numba":
-        raise Unavailable(f"kernel numba: {obstacle}")
+        raise Unavailable(f"argument --kernel: 'numba': {obstacle}")
     return Kernel("numpy", reference.count, warning=f"{obstacle}: the NumPy kernel counts, slowly")
 
 
@@ -80,13 +83,13 @@ def _load_numba(folder: Path) -> Kernel:
     start = time.perf_counter()
     from mpi_pi import compiled  # LLVM alone takes 60 ms to import
 
-    key = "\n".join([_sources(), importlib.metadata.version("numba"), compiled.target()])
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    key = "\n".join([_sources(), *versions, compiled.target()])
     machine_code, source, warning = _machine_code(folder, key)
     name, _, code = machine_code.partition(b"\0")
-    kernel = compiled.CompiledKernel(code, name.decode())
     return Kernel(
         name="numba",
-        count=lambda job, units, _stop: kernel(job, units),
+        count=compiled.CompiledKernel(code, name.decode()),
         target=compiled.cpu_name(),
         source=source,
         seconds=time.perf_counter() - start,
@@ -95,26 +98,13 @@ def _load_numba(folder: Path) -> Kernel:
 
 
 def _machine_code(folder: Path, key: str) -> tuple[bytes, str, str]:
-    """Name and code of the function, from the cache or made; then "cache" or "compiled", and a warning.
-
-    Of the processes of a node that find nothing in the cache only one compiles, while the others wait.
-    """
-    made: bytes | None = None
+    """Name and code of the function; "cache" or "compiled"; and why the cache was not used, if so."""
+    made = functools.cache(_compile)
     try:
-        folder = cache.opened(folder)
-        stored = cache.read(folder, key)
-        if stored is None:
-            with cache.one_at_a_time(folder):
-                stored = cache.read(folder, key)
-                if stored is None:
-                    made = _compile()
-                    cache.write(folder, key, made)
-        if stored is not None:
-            return stored, "cache", ""
-        warning = ""
-    except (cache.Unusable, OSError) as error:
-        warning = f"compile cache not used: {error}"
-    return made or _compile(), "compiled", warning
+        machine_code, found = cache.fetch(folder, key, made)
+    except cache.Unusable as error:
+        return made(), "compiled", f"compile cache not used: {error}"
+    return machine_code, "cache" if found else "compiled", ""
 
 
 def _compile() -> bytes:

@@ -43,6 +43,14 @@ def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | N
     return None
 
 
+def _settings_in(file: Path) -> set[str]:
+    """Names that a file of Open MPI's settings sets."""
+    try:
+        return {line.partition("=")[0].strip() for line in file.read_text().splitlines()}
+    except OSError:
+        return set()
+
+
 @contextlib.contextmanager
 def embedded_defaults() -> Iterator[None]:
     """Spare the Open MPI that came from PyPI what a laptop does not need; nobody's own settings change.
@@ -61,11 +69,8 @@ def embedded_defaults() -> Iterator[None]:
 
 
 def _missing_settings() -> dict[str, str]:
-    own_file = Path.home() / ".openmpi" / "mca-params.conf"
-    try:
-        own_settings = {line.partition("=")[0].strip() for line in own_file.read_text().splitlines()}
-    except OSError:
-        own_settings = set()
+    own_settings = _settings_in(Path(os.path.expanduser("~/.openmpi/mca-params.conf")))  # noqa: PTH111  # no home, no error
+    own_settings |= _settings_in(Path(sys.prefix) / "etc" / "openmpi-mca-params.conf")
     launched = size() is not None or "PMIX_RANK" in os.environ
     defaults = _EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS
     variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in own_settings}
@@ -84,11 +89,11 @@ def stream_of_launcher(descriptor: int) -> TextIO | None:
     return None if opened is None else os.fdopen(opened, "w")
 
 
-def stdin_is_terminal() -> bool:
-    """Whether mpirun, where it is our parent process, reads from a terminal."""
+def input_of_launcher_is_terminal() -> bool | None:
+    """Whether mpirun reads from a terminal; None where it is not our parent process."""
     opened = _opened_of_launcher(0, os.O_RDONLY | os.O_NONBLOCK)
     if opened is None:
-        return False
+        return None
     try:
         return os.isatty(opened)
     finally:

@@ -20,7 +20,7 @@ from mpi_pi import launcher, tally
 from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.reference import STREAM_VERSION, never
-from mpi_pi.result import RankRow, Result, Timeline, TimelineRow
+from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.schedule import Schedule, chunks, deal
 from mpi_pi.tally import Tally
 
@@ -35,9 +35,6 @@ CHUNK_SECONDS = 0.02
 
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
-
-MOST_PROBLEMS = 20
-"""Ranks that are listed one by one when something went wrong on them."""
 
 T = TypeVar("T")
 
@@ -117,6 +114,12 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
     return agreed
 
 
+def roll_call(comm: MPI.Intracomm, kernel: Kernel) -> list[Member]:
+    """Who takes part, by rank; on rank 0, elsewhere only this rank."""
+    member = Member(HOST, launcher.cpu_model(), kernel.name, kernel.target)
+    return comm.gather(member) or [member]
+
+
 def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
     """The different texts that ranks have, each with those ranks; on rank 0, elsewhere nothing."""
     ranks: dict[str, list[int]] = {}
@@ -127,20 +130,26 @@ def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
 
 def preflight(job: Job, comm: MPI.Intracomm, kernel: Kernel) -> None:
     """Make sure that all ranks are about to do the same, and can. Raises Failure with all offenders."""
-    plan = f"mpi-pi {mpi_pi.__version__}, stream {STREAM_VERSION}, {job}"
-    digest = int.from_bytes(hashlib.sha256(plan.encode()).digest()[:7])
-    mine = np.array([digest, kernel.is_right()], np.int64)
-    everyone = _allgather(comm, mine)
-    digests, counts = np.unique(everyone[:, 0], return_counts=True)
-    common = digests[counts.argmax()]
-    norm = comm.bcast(plan, root=int((everyone[:, 0] == common).argmax())) if len(digests) > 1 else plan
+    agree(comm, f"mpi-pi {mpi_pi.__version__}, stream {STREAM_VERSION}, {job}")
+    together(comm, lambda: _check(kernel))
 
-    problem = None
-    if digest != common:
-        problem = RuntimeError(f"is set to do {plan}, where most ranks do {norm}")
-    elif not kernel.is_right():
-        problem = RuntimeError(f"kernel {kernel.name} fails the known-answer test")
-    _fail_together(comm, problem)
+
+def agree(comm: MPI.Intracomm, plan: str) -> None:
+    """Raise Failure unless all ranks have the same plan, in words; it names those that differ from most."""
+    digest = int.from_bytes(hashlib.sha256(plan.encode()).digest()[:7])
+    digests = _allgather(comm, np.array([digest], np.int64))[:, 0]
+    kinds, counts = np.unique(digests, return_counts=True)
+    if len(kinds) == 1:
+        return
+    common = kinds[counts.argmax()]
+    norm = comm.bcast(plan, root=int((digests == common).argmax()))
+    differs = RuntimeError(f"is set to do {plan}, where most ranks do {norm}")
+    _fail_together(comm, None if digest == common else differs)
+
+
+def _check(kernel: Kernel) -> None:
+    if not kernel.is_right():
+        raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
 
 
 def abort(comm: MPI.Intracomm) -> None:
@@ -194,16 +203,18 @@ class _Run:
         """Work off a round; true if the run is to stop."""
         start = time.perf_counter_ns()
         mine, hits = Tally(), [np.zeros(0, np.int64)]
+        stopped = False
         if self.problem is None:
             try:
                 mine, hits = self._count(share)
+                stopped = self.stop()
             except Exception as error:
                 self.problem = error
         counted = time.perf_counter_ns()
 
         message = np.zeros(self.TALLY + 6, np.int64)
         message[self.FAILED] = self.problem is not None
-        message[self.STOPPED] = self.stop()
+        message[self.STOPPED] = stopped
         message[self.POINTS] = mine.points
         message[self.COUNT_NS] = counted - start
         message[self.WAIT_NS] = self.wait_ns
@@ -282,8 +293,8 @@ class _Run:
         return collected
 
     def _summary(self, seconds: float) -> Result:
-        kernels_right = np.array([self.kernel.is_right()], np.int64)
-        kernels_right = _allgather(self.comm, kernels_right)
+        right = together(self.comm, self.kernel.is_right)
+        kernels_right = _allgather(self.comm, np.array([right], np.int64))
         row = self._row(seconds)
         _wait(self.comm.Ibarrier())
         rows = self.comm.gather(row)
@@ -296,8 +307,6 @@ class _Run:
             seconds=seconds,
             kernels_right=bool(kernels_right.all()),
             mpi_library=library_name(),
-            version=mpi_pi.__version__,
-            stream_version=STREAM_VERSION,
         )
 
     def _row(self, seconds: float) -> RankRow:
@@ -306,10 +315,7 @@ class _Run:
         count_seconds = nanoseconds / 1e9
         return RankRow(
             rank=self.comm.rank,
-            host=HOST,
-            cpu=launcher.cpu_model(),
-            kernel=self.kernel.name,
-            kernel_target=self.kernel.target,
+            member=Member(HOST, launcher.cpu_model(), self.kernel.name, self.kernel.target),
             kernel_source=self.kernel.source,
             units=units,
             points=points,
@@ -330,18 +336,18 @@ def library_name() -> str:
 
 
 def _fail_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
-    """Raise Failure on all ranks if there is a problem on any."""
+    """Raise Failure on all ranks if there is a problem on any; it names all who have it."""
     flags = _allgather(comm, np.array([problem is not None], np.int64))
     if not flags.any():
         return
-    text = f"rank {comm.rank} on host {HOST}: {_in_words(problem)}" if problem else ""
-    problems = [text for text in comm.allgather(text) if text]
-    if len(problems) > MOST_PROBLEMS:
-        problems[MOST_PROBLEMS:] = [f"and {len(problems) - MOST_PROBLEMS} more ranks"]
-    raise Failure("\n".join(problems)) from problem
+    who_by_problem: dict[str, list[str]] = {}
+    for rank, (host, text) in enumerate(comm.allgather((HOST, problem and _in_words(problem)))):
+        if text:
+            who_by_problem.setdefault(text, []).append(f"rank {rank} on host {host}")
+    raise Failure("\n".join(f"{', '.join(who)}: {text}" for text, who in who_by_problem.items())) from problem
 
 
-def _in_words(error: Exception | None) -> str:
+def _in_words(error: Exception) -> str:
     text = " ".join(str(error).split())
     expected = isinstance(error, OSError | RuntimeError | ValueError) and text
     return text if expected else f"{type(error).__name__}: {text}"

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mpi_pi.result import RankRow, Result
+from mpi_pi import __version__
+from mpi_pi.job import Job
+from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.result import Member, RankRow, Result
 
 SCHEMA = 1
 
@@ -18,32 +21,31 @@ MOST_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
 
 
-def text(result: Result, real_seconds: float, per_rank: bool = False) -> str:
-    """The report for people; `real_seconds` from the start of the process until now."""
-    parts = [_head(result), _answer(result), _timing(result, real_seconds), _hosts(result.ranks)]
-    if per_rank:
-        parts.append(_table(_rank_line(row) for row in result.ranks))
-    user, system = _cpu_seconds(result)
-    parts.append(
-        f"real\t{_clock(real_seconds)}\nuser\t{_clock(user)}\nsys\t{_clock(system)}",
-    )
-    return "\n\n".join(parts) + "\n"
-
-
-def _head(result: Result) -> str:
-    rows, job = result.ranks, result.job
+def head(job: Job, members: Sequence[Member], mpi_library: str) -> str:
+    """What is about to be done, and by whom: enough to do it again, should it end badly."""
     return "\n".join(
         [
-            f"mpi-pi = {result.version}, stream {result.stream_version}",
-            f"MPI = {result.mpi_library}",
-            f"Ranks = {len(rows)} on {_number_of(len({row.host for row in rows}), 'host')}",
-            f"Kernel = {_kinds(' for '.join(filter(None, [row.kernel, row.kernel_target])) for row in rows)}",
-            f"CPU = {_kinds(row.cpu for row in rows)}",
+            f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
+            f"MPI = {mpi_library}",
+            f"Ranks = {len(members)} on {_number_of(len({member.host for member in members}), 'host')}",
+            f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
+            f"CPU = {_kinds(member.cpu for member in members)}",
             f"Seed = {job.seed}",
             f"Trials = {job.trials}",
             f"Points per trial = {job.points}",
+            "\n",
         ]
     )
+
+
+def text(result: Result, real_seconds: float, per_rank: bool = False) -> str:
+    """The report for people, below the head; `real_seconds` from the start of the process until now."""
+    parts = [_answer(result), _timing(result, real_seconds), _hosts(result.ranks)]
+    if per_rank:
+        parts.append(_table(_rank_line(row) for row in result.ranks))
+    user, system = _cpu_seconds(result)
+    parts.append(f"real\t{_clock(real_seconds)}\nuser\t{_clock(user)}\nsys\t{_clock(system)}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _answer(result: Result) -> str:
@@ -101,7 +103,7 @@ def _timing(result: Result, real_seconds: float) -> str:
 def _hosts(rows: Sequence[RankRow]) -> str:
     by_host: dict[str, list[RankRow]] = {}
     for row in rows:
-        by_host.setdefault(row.host, []).append(row)
+        by_host.setdefault(row.member.host, []).append(row)
     lines = [_host_line(host, of_host) for host, of_host in by_host.items()]
     if len(lines) <= MOST_HOSTS:
         return _table(lines)
@@ -129,7 +131,7 @@ def _host_line(host: str, rows: Sequence[RankRow]) -> dict[str, str]:
 def _rank_line(row: RankRow) -> dict[str, str]:
     return {
         "rank": str(row.rank),
-        "host": row.host,
+        "host": row.member.host,
         "units": str(row.units),
         "points": str(row.points),
         "seconds": f"{row.count_seconds:.4f}",
@@ -193,8 +195,8 @@ def _document(result: Result, real_seconds: float) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "program": "mpi-pi",
-        "version": result.version,
-        "stream_version": result.stream_version,
+        "version": __version__,
+        "stream_version": STREAM_VERSION,
         "mpi_library": result.mpi_library,
         "job": {
             "trials": result.job.trials,
@@ -214,7 +216,7 @@ def _document(result: Result, real_seconds: float) -> dict[str, Any]:
             "system": system,
             "rounds": result.seconds,
         },
-        "ranks": [asdict(row) | {"points_per_second": row.points_per_second} for row in result.ranks],
+        "ranks": [_rank_object(row) for row in result.ranks],
         "rounds": [
             {
                 "first_round": row.first_round,
@@ -226,3 +228,8 @@ def _document(result: Result, real_seconds: float) -> dict[str, Any]:
             for row in result.timeline.rows
         ],
     }
+
+
+def _rank_object(row: RankRow) -> dict[str, Any]:
+    numbers = {name: value for name, value in asdict(row).items() if name != "member"}
+    return numbers | row.member._asdict() | {"points_per_second": row.points_per_second}

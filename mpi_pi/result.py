@@ -1,6 +1,8 @@
 """What a run has found out, about pi and about the machine."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,15 +12,22 @@ from mpi_pi.job import Job
 from mpi_pi.tally import Tally
 
 
+class Member(NamedTuple):
+    """Who a rank is."""
+
+    host: str
+    cpu: str
+    kernel: str
+    kernel_target: str
+    """The CPU that the kernel was compiled for; "" if it was not."""
+
+
 @dataclass(frozen=True)
 class RankRow:
     """One rank's part in a run."""
 
     rank: int
-    host: str
-    cpu: str
-    kernel: str
-    kernel_target: str
+    member: Member
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
     units: int
@@ -91,15 +100,13 @@ class Result:
     kernels_right: bool
     """Whether the kernels of all ranks still counted the known answers after the run."""
     mpi_library: str
-    version: str
-    stream_version: int
 
     @property
     def partial(self) -> bool:
         """Whether the run was stopped before its end."""
         return self.tally.units < self.job.units
 
-    @property
+    @cached_property
     def estimate(self) -> Estimate | None:
         """What the points counted say of pi; None if there are none."""
         return estimate(self.tally) if self.tally.points else None

@@ -33,6 +33,13 @@ MOST_UNITS = 1 << 16
 MEMORY = 4
 """Of what is known of a rank's rate, one part in four survives a round."""
 
+TELLING_NANOSECONDS = 200_000
+"""A count shorter than this says nothing of a rank's rate."""
+
+LEAST_SHARE = 16
+"""No rank gets less than a sixteenth of an even share while there is enough to do: a rank that was held up
+once has to have a chance to show that it is back."""
+
 
 def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], index: int) -> range:
     """The contiguous part of `units` for rank `index`, in proportion to its weight, to the nearest unit.
@@ -75,7 +82,8 @@ class Schedule:
     def rates(self) -> NDArray[np.int64]:
         """Points per second that each rank has shown lately, int64 (ranks,), at least 1.
 
-        A rank that has counted nothing yet is taken for an average one.
+        A rank of which nothing is known yet is taken for an average one, and none for one that is too slow to
+        be given anything.
         """
         known = self._nanoseconds > 0
         if not known.any():
@@ -84,8 +92,9 @@ class Schedule:
         # In microseconds, since points * 10^9 would leave 64 bits.
         microseconds = np.maximum(self._nanoseconds[known] // 1000, 1)
         rates[known] = self._points[known] * 1_000_000 // microseconds
-        rates[~known] = rates[known].sum() // known.sum()
-        return np.maximum(rates, 1)
+        average = max(int(rates.sum()) // int(known.sum()), LEAST_SHARE)
+        rates[~known] = average
+        return np.maximum(rates, average // LEAST_SHARE)
 
     def next_round(self) -> tuple[range, NDArray[np.int64]]:
         """The units of the next round, empty when all are done, and the weights to deal them by."""
@@ -114,8 +123,9 @@ class Schedule:
         wait_nanoseconds: NDArray[np.int64],
     ) -> None:
         """Take in what each rank counted in a round, how long, and how long it waited in the round before."""
-        self._points = self._points // MEMORY + points
-        self._nanoseconds = self._nanoseconds // MEMORY + count_nanoseconds
+        telling = (points > 0) & (count_nanoseconds >= TELLING_NANOSECONDS)
+        self._points[telling] = self._points[telling] // MEMORY + points[telling]
+        self._nanoseconds[telling] = self._nanoseconds[telling] // MEMORY + count_nanoseconds[telling]
         lasted = max(int(count_nanoseconds.max()), 1)
         overhead = int(wait_nanoseconds.min())
         longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)

@@ -1,6 +1,6 @@
 """The hits of every trial as `trial,points,hits` lines, in order, however many there are."""
 
-from typing import TextIO
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +9,16 @@ from mpi_pi.job import Job
 
 
 class TrialLog:
-    """Writes the log of a job to a stream as its units come in, in order; keeps one trial in mind."""
+    """Writes the log of a job as its units come in, in order; keeps one trial in mind."""
 
-    def __init__(self, job: Job, stream: TextIO) -> None:
-        self._job, self._stream = job, stream
+    def __init__(self, job: Job, write: Callable[[str], object]) -> None:
+        self._job, self._write = job, write
         self._hits = 0
         """Hits of the blocks so far of a trial that is not complete."""
-        stream.write("trial,points,hits\n")
+        write("trial,points,hits\n")
 
     def add(self, units: range, hits: NDArray[np.int64]) -> None:
-        """Take in the hits, int64, of the units that follow. Raises OSError."""
+        """Take in the hits, int64, of the units that follow. Raises what writing raises."""
         if not units:
             return
         first, _ = self._job.trial_and_block(units.start)
@@ -32,6 +32,5 @@ class TrialLog:
         sums = np.add.reduceat(hits, starts).tolist()
         sums[0] += self._hits
         self._hits = sums.pop() if blocks_of_next else 0
-        self._stream.writelines(
-            f"{trial},{self._job.points},{hits}\n" for trial, hits in enumerate(sums, first)
-        )
+        lines = (f"{trial},{self._job.points},{hits}\n" for trial, hits in enumerate(sums, first))
+        self._write("".join(lines))

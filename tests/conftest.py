@@ -18,7 +18,7 @@ from mpi_pi.kernels import Kernel
 BIN = Path(sys.executable).parent
 MPIRUN = os.environ.get("MPI_PI_MPIRUN") or str(BIN / "mpirun" if (BIN / "mpirun").exists() else "mpirun")
 MPI_PI = str(BIN / "mpi-pi")
-SOAK = bool(os.environ.get("MPI_PI_SOAK"))
+soak = pytest.mark.skipif(not os.environ.get("MPI_PI_SOAK"), reason="long; make soak runs it")
 
 # How fast a test runs says nothing here: the first example may compile, and the machine is shared.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -84,7 +84,3 @@ def launch(environment: dict[str, str]) -> Launch:
 def outcomes(folder: Path) -> list[Counter[str]]:
     """The counts that the ranks of a pytest run have left behind."""
     return [Counter(json.loads(file.read_text())) for file in sorted(folder.iterdir())]
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--soak", action="store_true", default=SOAK, help="run the long trials too")

@@ -33,14 +33,15 @@ def test_damaged_entries_do_not_count(folder: Path) -> None:
 
 def test_the_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
     assert cache.opened(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702, 0o755])
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702])
 def test_folders_open_to_others_are_refused(tmp_path: Path, mode: int) -> None:
     place = tmp_path / "cache"
     place.mkdir()
     place.chmod(mode)
-    with pytest.raises(cache.Unusable, match="open to other users"):
+    with pytest.raises(cache.Unusable, match="can be written by other users"):
         cache.opened(place)
 
 
@@ -57,39 +58,49 @@ def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_p
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 def test_things_of_others_are_refused(tmp_path: Path) -> None:
     place = cache.opened(tmp_path / "cache")
-    (place / "x.kernel").touch()
-    os.chown(place / "x.kernel", 12345, -1)
+    cache.write(place, "key", b"code")
+    (entry,) = place.glob("*.kernel")
+    os.chown(entry, 12345, -1)
     with pytest.raises(cache.Unusable, match="uid 12345"):
-        cache.opened(place)
-    (place / "x.kernel").unlink()
+        cache.read(place, "key")
     os.chown(place, 12345, -1)
     with pytest.raises(cache.Unusable, match="uid 12345"):
         cache.opened(place)
 
 
+def test_entries_that_others_can_write_are_refused(folder: Path) -> None:
+    cache.write(folder, "key", b"code")
+    (entry,) = folder.glob("*.kernel")
+    entry.chmod(0o620)
+    with pytest.raises(cache.Unusable, match="can be written by other users"):
+        cache.read(folder, "key")
+
+
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(cache.Unusable, match="file"):
-        cache.opened(tmp_path / "file")
-    with pytest.raises(cache.Unusable, match="directory"):
-        cache.opened(tmp_path / "file" / "cache")
+    for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
+        with pytest.raises(cache.Unusable, match=r"file.*directory"):
+            cache.fetch(folder, "key", lambda: b"")
 
 
-def hold(folder: Path, log: Path) -> None:
-    with cache.one_at_a_time(folder), log.open("a") as lines:
-        lines.write("in\n")
-        lines.flush()
-        time.sleep(0.05)
-        lines.write("out\n")
+def fetch(folder: Path, log: Path) -> None:
+    def make() -> bytes:
+        with log.open("a") as lines:
+            lines.write("made\n")
+        time.sleep(0.2)
+        return b"code"
+
+    assert cache.fetch(folder, "key", make)[0] == b"code"
 
 
-def test_one_process_at_a_time(folder: Path, tmp_path: Path) -> None:
-    log = tmp_path / "log"
+def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=hold, args=(folder, log)) for _ in range(4)]
+    arguments = (tmp_path / "cache", tmp_path / "log")
+    processes = [context.Process(target=fetch, args=arguments) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
-    assert log.read_text() == "in\nout\n" * 4
+    assert (tmp_path / "log").read_text() == "made\n"
+    assert cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)

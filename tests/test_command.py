@@ -15,7 +15,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from conftest import MPI_PI, MPIRUN, SOAK, Launch
+from conftest import MPI_PI, MPIRUN, Launch, soak
 
 import mpi_pi
 from mpi_pi import reference
@@ -124,6 +124,26 @@ def test_asking(environment: dict[str, str]) -> None:
     assert values(run.stdout)["pi"].startswith(f"4*({expected}/1000000)")
 
 
+def test_asking_on_a_terminal(environment: dict[str, str]) -> None:
+    """The question is there before the answer is typed, through mpirun too."""
+    command = [MPIRUN, "-n", "2", *RUN, "--ask", "-n", "10", "--seed", "1"]
+    shown = on_a_terminal(command, environment, keys=b"1000\n", after="How many points in each trial? ")
+    expected = reference.count(Job(10, 1000, 1), range(10)).sum()
+    assert f"pi = 4*({expected}/10000) = " in shown
+
+
+@pytest.mark.parametrize(
+    "other", ["-n 10 -i 10 --trial-log /dev/null", "-n 11 -i 10", "-n 10 -i 10 --seed 4", "-n x -i 10"]
+)
+def test_ranks_that_are_asked_for_different_things(launch: Launch, other: str) -> None:
+    run = launch(0, MPIRUN, "-n", "2", *RUN, "-n", "10", "-i", "10", ":", "-n", "1", *RUN, *other.split())
+    assert run.returncode != 0
+    assert "Verification" not in run.stdout
+    if "x" not in other:
+        assert "rank 2 on host " in run.stderr
+        assert "where most ranks do" in run.stderr
+
+
 def test_asking_nobody(launch: Launch) -> None:
     run = launch(2, *RUN, "--ask")
     assert run.returncode == 2
@@ -197,7 +217,8 @@ def test_a_signal_ends_one_process_with_what_it_has(
         out, err = ended(process)
     assert process.returncode == 128 + number
     assert "Partial = " in out
-    assert "was not written" in err
+    assert "--trial-log" in err
+    assert "not written" in err
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
     assert document["partial"]
@@ -232,7 +253,7 @@ def test_mpirun_interrupted(environment: dict[str, str], tmp_path: Path, ranks: 
 def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
     """What a process has printed, once it is at its end; which it should be soon."""
     try:
-        return process.communicate(timeout=30)
+        return process.communicate(timeout=10)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
@@ -291,7 +312,7 @@ def test_a_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
 def test_a_full_disk_while_logging_is_said(launch: Launch) -> None:
     run = launch(2, *RUN, "-n", "100k", "-i", "10", "--trial-log", "/dev/full")
     assert "mpi-pi: error: rank 0 on host" in run.stderr
-    assert "/dev/full: No space left on device" in run.stderr
+    assert "argument --trial-log: '/dev/full': No space left on device" in run.stderr
     assert "Traceback" not in run.stderr
     assert run.returncode == 1
 
@@ -301,8 +322,26 @@ def test_standard_output_that_is_full(environment: dict[str, str]) -> None:
         run = subprocess.run(
             SMALL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment, check=False
         )
-    assert run.stderr == "mpi-pi: error: standard output: No space left on device\n"
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("mpi-pi: error: ")
+    assert "standard output: No space left on device" in line
     assert run.returncode == 1
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [MPI_PI, "--version"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            env=environment | {"PYTHONUNBUFFERED": ""},
+            check=False,
+        )
+    assert (run.returncode, run.stderr) == (1, "mpi-pi: error: standard output: No space left on device\n")
+
+
+def test_standard_output_that_is_closed(launch: Launch) -> None:
+    run = launch(0, "sh", "-c", f"{' '.join(SMALL)} >&-")
+    assert (run.returncode, run.stderr) == (1, "mpi-pi: error: standard output is closed\n")
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"]])
@@ -360,7 +399,7 @@ def test_a_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Pat
     assert document["estimate"]["hits"] == small_hits
     warnings = [line for line in run.stderr.splitlines() if "mpi-pi: warning" in line]
     assert len(warnings) == 1
-    assert "open to other users" in warnings[0]
+    assert "can be written by other users" in warnings[0]
     assert not list(cache.iterdir())
 
 
@@ -405,10 +444,12 @@ PLACES = {
 
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("place", PLACES)
-def test_a_failure_on_one_rank_ends_the_job(launch: Launch, deed: str, place: str) -> None:
+def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed: str, place: str) -> None:
     program = SABOTAGE.format(deed=DEEDS[deed], where=PLACES[place])
-    run = launch(3, sys.executable, "-c", program, *ENDLESS[1:], timeout=30)
+    files = ("--json", str(tmp_path / "o.json"), "--trial-log", str(tmp_path / "o.csv"))
+    run = launch(3, sys.executable, "-c", program, *ENDLESS[1:], *files, timeout=30)
     assert run.returncode != 0
+    assert not list(tmp_path.iterdir())
     assert "Verification" not in run.stdout
     if deed == "raise":
         assert "the dog ate it" in run.stderr
@@ -433,7 +474,7 @@ def test_a_failed_launch_leaves_no_process_behind(launch: Launch) -> None:
     assert not leftovers("1e14")
 
 
-@pytest.mark.skipif(not SOAK, reason="long; make soak runs it")
+@soak
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 def test_octapi_job(launch: Launch, ranks: int) -> None:
     found = values(launch(ranks, *RUN, "-n", "1M", "-i", "10k", "--seed", "1").stdout)

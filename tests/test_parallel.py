@@ -8,7 +8,7 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Round, reference, run
+from mpi_pi import Failure, Job, Round, reference, run, schedule
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
 
@@ -16,6 +16,15 @@ pytestmark = pytest.mark.mpi
 
 COMM = MPI.COMM_WORLD
 JOB = Job(trials=600, points=10_001, seed=2**90)
+
+
+@pytest.fixture
+def many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds so short that a small job has many of them, dealt unevenly as the ranks happen to be fast."""
+    monkeypatch.setattr(schedule, "FIRST_POINTS", 50_000)
+    monkeypatch.setattr(schedule, "ROUND_NANOSECONDS", 200_000)
+    monkeypatch.setattr(schedule, "WAIT_FACTOR", 0)
+    monkeypatch.setattr(schedule, "TELLING_NANOSECONDS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +79,7 @@ def test_hits_are_the_same_with_an_uneven_deal() -> None:
         assert units[0] > 1.5 * units[1]
 
 
+@pytest.mark.usefixtures("many_rounds")
 def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
     seen: list[NDArray[np.int64]] = []
     rounds: list[Round] = []
@@ -82,6 +92,7 @@ def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
     run(JOB, COMM, on_round=on_round, unit_hits=True)
     assert [unit for round_ in rounds for unit in round_.units] == list(range(JOB.units))
     assert rounds[-1].tally.hits == expected.sum()
+    assert len(rounds) >= 3
     if COMM.rank == 0:
         assert (np.concatenate(seen) == expected).all()
     else:
@@ -115,6 +126,14 @@ def test_stopping_on_one_rank_stops_all() -> None:
     assert result.estimate is not None
     assert result.verified
     assert len(set(COMM.allgather(result.tally.hits))) == 1
+
+
+def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
+    def spoil(job: Job, units: range) -> None:
+        raise ZeroDivisionError("by a pie")
+
+    with pytest.raises(Failure, match=rf"rank {COMM.size - 1} on host .+: ZeroDivisionError: by a pie"):
+        run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
 
 
 def test_an_error_on_one_rank_is_raised_on_all() -> None:

@@ -13,7 +13,8 @@ import pytest
 import mpi_pi
 from mpi_pi import report
 from mpi_pi.job import Job
-from mpi_pi.result import RankRow, Result, Timeline, TimelineRow
+from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.tally import Sums, Tally, centre
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
@@ -24,10 +25,7 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813) -> Result:
     rows = tuple(
         RankRow(
             rank=rank,
-            host=f"node{rank * hosts // ranks:03}",
-            cpu="A CPU",
-            kernel="numba",
-            kernel_target="haswell",
+            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell"),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
@@ -54,8 +52,6 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813) -> Result:
         seconds=0.02,
         kernels_right=True,
         mpi_library="Open MPI v5.0.11",
-        version="1.2.3",
-        stream_version=1,
     )
 
 
@@ -68,9 +64,12 @@ def test_the_published_lines() -> None:
 
 
 def test_every_line_says_what_it_is() -> None:
-    text = report.text(flame(), 0.6)
+    result = flame()
+    text = report.head(result.job, [row.member for row in result.ranks], result.mpi_library)
+    text += report.text(result, 0.6)
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
-    assert values["mpi-pi"] == "1.2.3, stream 1"
+    assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
+    assert values["MPI"] == "Open MPI v5.0.11"
     assert values["Ranks"] == "2 on 1 host"
     assert values["Kernel"] == "numba for haswell"
     assert values["Seed"] == str(2**70)
@@ -102,7 +101,8 @@ def test_ranks_have_a_row_each_when_asked() -> None:
 
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
-    text = report.text(flame(ranks=10_000, hosts=2500), 0.6)
+    result = flame(ranks=10_000, hosts=2500)
+    text = report.head(result.job, [row.member for row in result.ranks], "MPI") + report.text(result, 0.6)
     assert len(text.splitlines()) <= 60
     assert "10000 on 2500 hosts" in text
     assert "10 slowest and 10 fastest of 2500 hosts" in text

@@ -70,6 +70,38 @@ def play(
     return history
 
 
+def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
+    """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
+    job = Job(trials=600, points=BLOCK + 1, seed=0)
+    schedule = Schedule(job, range(job.units), 4)
+    counted = np.zeros(4, np.int64)
+    while True:
+        units, weights = schedule.next_round()
+        if not units:
+            break
+        points = np.array([job.points_in(deal(job, units, weights, rank)) for rank in range(4)])
+        counted += points
+        # Each count takes a microsecond of its own, as it does for an empty share too.
+        schedule.learn(points, (points / 4e9 * 1e9).astype(np.int64) + 1000, np.full(4, 10**5))
+    assert counted.min() > 0.8 * counted.mean()
+
+
+def test_a_rank_that_was_held_up_once_comes_back() -> None:
+    job = Job(trials=20_000, points=BLOCK, seed=0)
+    schedule = Schedule(job, range(job.units), 4)
+    shares = []
+    for number in range(40):
+        units, weights = schedule.next_round()
+        points = np.array([job.points_in(deal(job, units, weights, rank)) for rank in range(4)])
+        nanoseconds = (points / 4e9 * 1e9).astype(np.int64) + 1000
+        if number == 8:
+            nanoseconds[2] = 300 * 10**9
+        schedule.learn(points, nanoseconds, np.full(4, 10**5))
+        shares.append(points[2] / points.sum())
+    assert shares[9] < 0.1
+    assert shares[-1] > 0.2
+
+
 def test_rounds_grow_to_a_second() -> None:
     history = play(Job(10**6, 10**5, 0), [4e9, 4e9])
     assert history[0]["seconds"] < 0.01

@@ -16,7 +16,7 @@ def test_lines_are_the_sums_over_each_trial(trials: int, points: int, data: st.D
     hits = np.array(data.draw(st.lists(st.integers(0, BLOCK), min_size=job.units, max_size=job.units)))
     cuts = sorted(data.draw(st.lists(st.integers(0, job.units), max_size=6)))
     stream = io.StringIO()
-    log = TrialLog(job, stream)
+    log = TrialLog(job, stream.write)
     for start, stop in zip([0, *cuts], [*cuts, job.units], strict=True):
         log.add(range(start, stop), hits[start:stop])
     sums = hits.reshape(trials, job.blocks).sum(axis=1)
