@@ -21,7 +21,7 @@ from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.reference import STREAM_VERSION, never
 from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.schedule import Schedule, chunks, deal
+from mpi_pi.schedule import Schedule, deal, first_chunk
 from mpi_pi.tally import Tally
 
 with launcher.embedded_defaults():
@@ -71,8 +71,9 @@ def run(
 ) -> Result:
     """Count `job` on all ranks of `comm` together; every one of them has to call this, with the same job.
 
-    `kernel` is one of `kernels.load`, or its name. `on_round` is called on every rank after each round. When
-    `stop()` turns true on any rank the run ends within a fraction of a second, with a partial result.
+    `kernel` is one of `kernels.load`, or its name. `on_round` is called on every rank after each round, but
+    not after one that was cut short. A rank on which `stop()` turns true stops counting within a fraction of
+    a second; the others finish their shares of the round, and the run ends with a partial result.
     `unit_hits` collects the hits of every unit for `on_round` on rank 0.
 
     Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
@@ -239,7 +240,7 @@ class _Run:
         total, hits = Tally(), [np.zeros(0, np.int64)]
         left = share
         while left and not self.stop():
-            chunk = next(chunks(self.job, left, self.points_per_chunk))
+            chunk = first_chunk(self.job, left, self.points_per_chunk)
             start = time.perf_counter()
             counted = self.kernel.count(self.job, chunk, self.stop)
             seconds = time.perf_counter() - start

@@ -4,7 +4,7 @@ All ranks work the schedule out for themselves, from the same messages. It must 
 one of them, whatever its CPU, so there is nothing but integers here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +56,10 @@ def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], ind
     return range(boundary(index), boundary(index + 1))
 
 
-def chunks(job: Job, units: range, points: int) -> Iterator[range]:
-    """`units` cut into contiguous pieces of about so many points, at least one unit each."""
-    start = units.start
-    while start < units.stop:
-        stop = max(job.nearest_unit(job.points_before(start) + points), start + 1)
-        yield range(start, min(stop, start + MOST_UNITS, units.stop))
-        start = min(stop, start + MOST_UNITS)
+def first_chunk(job: Job, units: range, points: int) -> range:
+    """The first piece of `units`, which is not empty, of about so many points: at least one unit."""
+    stop = max(job.nearest_unit(job.points_before(units.start) + points), units.start + 1)
+    return range(units.start, min(stop, units.start + MOST_UNITS, units.stop))
 
 
 class Schedule:
@@ -77,13 +74,12 @@ class Schedule:
         self._points = np.zeros(ranks, np.int64)
         self._nanoseconds = np.zeros(ranks, np.int64)
         self._target = 0
-        self._round = 0
 
     def rates(self) -> NDArray[np.int64]:
         """Points per second that each rank has shown lately, int64 (ranks,), at least 1.
 
-        A rank of which nothing is known yet is taken for an average one, and none for one that is too slow to
-        be given anything.
+        A rank of which nothing is known yet is taken for an average one, and none for so slow that it would
+        never be given anything again.
         """
         known = self._nanoseconds > 0
         if not known.any():
@@ -99,11 +95,11 @@ class Schedule:
     def next_round(self) -> tuple[range, NDArray[np.int64]]:
         """The units of the next round, empty when all are done, and the weights to deal them by."""
         rates, left = self.rates(), self._job.points_in(self._units)
-        if self._round == 0:
+        if not self._nanoseconds.any():
             points = FIRST_POINTS * self._ranks
         else:
             points = int(rates.sum()) * self._target // 1_000_000_000
-            # The slowest share is bounded by its own rate, the largest by what a message can carry.
+            # The largest share is bounded by what a message can carry.
             points = min(points, MOST_POINTS * int(rates.sum()) // int(rates.max()))
             if left < points * 3 // 2:
                 points = left
@@ -112,7 +108,6 @@ class Schedule:
         stop = max(stop, min(first + self._ranks, self._units.stop))
         if self._most_units is not None:
             stop = min(stop, first + self._most_units)
-        self._round += 1
         self._units = range(stop, self._units.stop)
         return range(first, stop), rates
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.job import BLOCK, Job
-from mpi_pi.schedule import MOST_POINTS, MOST_UNITS, ROUND_NANOSECONDS, Schedule, chunks, deal
+from mpi_pi.schedule import MOST_POINTS, MOST_UNITS, ROUND_NANOSECONDS, Schedule, deal, first_chunk
 
 jobs = st.builds(
     Job,
@@ -39,11 +39,13 @@ def test_even_shares() -> None:
 
 
 @given(jobs, st.integers(1, 10**9))
-def test_chunks_tile_the_units(job: Job, points: int) -> None:
-    pieces = list(chunks(job, range(job.units), points))
-    assert [unit for piece in pieces for unit in piece] == list(range(job.units))
-    assert all(0 < len(piece) <= MOST_UNITS for piece in pieces)
-    assert all(len(p) == 1 or job.points_in(p) <= points + job.unit_points(0) for p in pieces)
+def test_chunks_begin_where_the_units_do(job: Job, points: int) -> None:
+    piece = first_chunk(job, range(job.units), points)
+    assert piece.start == 0
+    assert 0 < len(piece) <= min(MOST_UNITS, job.units)
+    assert len(piece) == 1 or job.points_in(piece) <= points + job.unit_points(0)
+    if 2 * points < job.total_points and len(piece) < MOST_UNITS:
+        assert job.points_in(piece) >= points - job.unit_points(0)
 
 
 def play(
@@ -139,6 +141,15 @@ def test_units_are_bounded_when_their_hits_are_collected() -> None:
         units, _weights = schedule.next_round()
         assert len(units) <= 1000
         schedule.learn(np.array([10**9, 10**9]), np.array([10**8, 10**8]), np.array([0, 0]))
+
+
+def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None:
+    schedule = Schedule(Job(10**9, 1, 0), range(10**9), 4, most_units=1000)
+    for _ in range(5):
+        units, weights = schedule.next_round()
+        assert len(units) == 1000
+        assert len(set(weights)) == 1
+        schedule.learn(np.full(4, 250), np.full(4, 10**5), np.full(4, 10**5))
 
 
 def test_beyond_machine_integers() -> None:
