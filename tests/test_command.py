@@ -261,7 +261,7 @@ def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
 
 
 def leftovers(mark: str) -> list[str]:
-    """Processes with the mark in their command line that are still there a while after their job has ended."""
+    """Processes with the mark in their command line, still there a while after their job has ended."""
     for _ in range(50):
         found = subprocess.run(["pgrep", "-f", mark], capture_output=True, text=True, check=False)
         if not found.stdout:
