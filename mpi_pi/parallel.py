@@ -332,8 +332,9 @@ class _Run:
 
 def library_name() -> str:
     """The MPI library with its version, in a few words."""
-    lines = [line for line in MPI.Get_library_version().strip("\0").splitlines() if line.strip()]
-    return " ".join(" ".join(lines[:1]).split(",")[0].split()[:4])
+    version = MPI.Get_library_version().strip("\0").strip()
+    # "Open MPI v5.0.11, package: …" or "MPICH Version:      5.0.2", and more lines.
+    return " ".join(version.splitlines()[0].split(",")[0].replace("Version:", "").split())
 
 
 def _fail_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
