@@ -68,7 +68,7 @@ $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
 test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 
 soak: $(VENV)/installed-test  ## the long trials
-	@MPI_PI_SOAK=1 $(BIN)/python tests/run_all.py $(MPIRUN)
+	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
 
 bench: $(VENV)/installed-test  ## the kernel beside what people write, on one core
 	@"$(BIN)"/python tests/bench_kernel.py
@@ -86,13 +86,14 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -m venv --clear $(VENV)
 
 NOT_INSTALLED = mpi_pi: the packages could not be installed, see above. Without an MPI on PyPI for this machine: make run MPI=system
+INSTALL = "$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH,$(1))' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
 
 # The kernel is compiled here once, so that the first run is as quick as the others.
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
-	@"$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH)' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
+	@$(call INSTALL)
 	@"$(BIN)"/mpi-pi run -n 1 -i 1 >/dev/null
 	@touch $@
 
-$(VENV)/installed-test: pyproject.toml | $(VENV)/bin/pip
-	@"$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH,test)' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
-	@touch $@ $(VENV)/installed
+$(VENV)/installed-test: $(VENV)/installed
+	@$(call INSTALL,test)
+	@touch $@

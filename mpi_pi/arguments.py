@@ -38,7 +38,9 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; raises UsageError, or SystemExit(0) once help or version has been printed."""
-    return _parser().parse_args(list(_with_negative_numbers(argv)))
+    args = _parser().parse_args(_with_negative_numbers(argv))
+    _check_run(args)
+    return args
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,16 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for compiled code; default: $MPI_PI_CACHE, or a folder of yours in /var/tmp",
     )
-    run.set_defaults(check=_check_run)
     return parser
 
 
-def check(args: argparse.Namespace) -> None:
-    """Raise UsageError for arguments that do not go together."""
-    args.check(args)
-
-
 def _check_run(args: argparse.Namespace) -> None:
+    """Raise UsageError for arguments that do not go together."""
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UsageError(f"argument {name} is required (or --ask)")

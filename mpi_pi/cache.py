@@ -34,8 +34,7 @@ def fetch(folder: Path, key: str, make: Callable[[], bytes]) -> tuple[bytes, boo
     Of the processes of a node that find nothing only one makes it, while the others sleep until it is done,
     or dead. Raises Unusable, perhaps after `make` has done its work.
     """
-    with _unusable_for_os_errors(folder):
-        folder = opened(folder)
+    folder = opened(folder)
     stored = read(folder, key)
     if stored is not None:
         return stored, True
@@ -47,27 +46,26 @@ def fetch(folder: Path, key: str, make: Callable[[], bytes]) -> tuple[bytes, boo
         if stored is not None:
             return stored, True
         made = make()
-        with _unusable_for_os_errors(folder):
-            write(folder, key, made)
+        write(folder, key, made)
         return made, False
 
 
 def opened(folder: Path) -> Path:
     """The folder, made if it is missing, with all links resolved.
 
-    Raises Unusable if it cannot be written, or if another user could have written to it; OSError if it cannot
-    be made.
+    Raises Unusable if it cannot be made or written, or if another user could have written to it.
     """
-    for place in reversed([folder, *folder.parents]):
-        if not place.exists():
-            place.mkdir(mode=0o700, exist_ok=True)
-    folder = folder.resolve(strict=True)
-    if not folder.is_dir():
-        raise Unusable(f"{folder} is not a directory")
-    for place in (folder, *folder.parents):
-        _refuse_if_others_can_write(place, place.stat())
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise Unusable(f"{folder} is not writable")
+    with _unusable_for_os_errors(folder):
+        for place in reversed([folder, *folder.parents]):
+            if not place.exists():
+                place.mkdir(mode=0o700, exist_ok=True)
+        folder = folder.resolve(strict=True)
+        if not folder.is_dir():
+            raise Unusable(f"{folder} is not a directory")
+        for place in (folder, *folder.parents):
+            _refuse_if_others_can_write(place, place.stat())
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise Unusable(f"{folder} is not writable")
     return folder
 
 
@@ -83,15 +81,16 @@ def read(folder: Path, key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store something under a key, whole or not at all. Raises OSError."""
+    """Store something under a key, whole or not at all. Raises Unusable."""
     file = _file(folder, key)
     aside = file.with_suffix(f".{os.getpid()}.part")
-    try:
-        aside.touch(mode=0o600)
-        aside.write_bytes(_checksum(content) + b"\n" + content)
-        aside.replace(file)
-    finally:
-        aside.unlink(missing_ok=True)
+    with _unusable_for_os_errors(folder):
+        try:
+            aside.touch(mode=0o600)
+            aside.write_bytes(_checksum(content) + b"\n" + content)
+            aside.replace(file)
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mpi_pi.files import NewFile
     from mpi_pi.kernels import Kernel
     from mpi_pi.parallel import Round
-    from mpi_pi.result import Result
+    from mpi_pi.result import Member, Result
 
 VERIFIED, FAILED, BAD_USAGE, NOT_VERIFIED, SIGNALLED = 0, 1, 2, 3, 128
 
@@ -53,7 +53,6 @@ def _main(argv: Sequence[str]) -> int:
     try:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
-        arguments.check(args)
         return _run(args)
     except arguments.UsageError as error:
         _complain(str(error))
@@ -217,7 +216,7 @@ class _Session:
                 print(f"mpi-pi: warning: rank {ranks[0]}{more}: {warning}", file=sys.stderr, flush=True)
         return kernel
 
-    def _print_head(self, job: Job, members: Sequence[Any]) -> None:
+    def _print_head(self, job: Job, members: Sequence["Member"]) -> None:
         """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
         from mpi_pi import parallel, report
 

@@ -69,7 +69,8 @@ def embedded_defaults() -> Iterator[None]:
 
 
 def _missing_settings() -> dict[str, str]:
-    own_settings = _settings_in(Path(os.path.expanduser("~/.openmpi/mca-params.conf")))  # noqa: PTH111  # no home, no error
+    home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where a user has none
+    own_settings = _settings_in(Path(home) / ".openmpi" / "mca-params.conf")
     own_settings |= _settings_in(Path(sys.prefix) / "etc" / "openmpi-mca-params.conf")
     launched = size() is not None or "PMIX_RANK" in os.environ
     defaults = _EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS

@@ -4,6 +4,7 @@ All ranks do the same things in the same order. Whatever goes wrong on one of th
 exchange and raised on all, so that nobody is left waiting.
 """
 
+import functools
 import hashlib
 import resource
 import time
@@ -117,8 +118,12 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
 
 def roll_call(comm: MPI.Intracomm, kernel: Kernel) -> list[Member]:
     """Who takes part, by rank; on rank 0, elsewhere only this rank."""
-    member = Member(HOST, launcher.cpu_model(), kernel.name, kernel.target)
-    return comm.gather(member) or [member]
+    return comm.gather(_member(kernel)) or [_member(kernel)]
+
+
+@functools.cache
+def _member(kernel: Kernel) -> Member:
+    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target)
 
 
 def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
@@ -297,7 +302,6 @@ class _Run:
         right = together(self.comm, self.kernel.is_right)
         kernels_right = _allgather(self.comm, np.array([right], np.int64))
         row = self._row(seconds)
-        _wait(self.comm.Ibarrier())
         rows = self.comm.gather(row)
         return Result(
             job=self.job,
@@ -316,7 +320,7 @@ class _Run:
         count_seconds = nanoseconds / 1e9
         return RankRow(
             rank=self.comm.rank,
-            member=Member(HOST, launcher.cpu_model(), self.kernel.name, self.kernel.target),
+            member=_member(self.kernel),
             kernel_source=self.kernel.source,
             units=units,
             points=points,

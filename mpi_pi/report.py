@@ -23,7 +23,7 @@ MOST_HOSTS = 20
 
 def head(job: Job, members: Sequence[Member], mpi_library: str) -> str:
     """What is about to be done, and by whom: enough to do it again, should it end badly."""
-    return "\n".join(
+    lines = "\n".join(
         [
             f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
             f"MPI = {mpi_library}",
@@ -33,9 +33,9 @@ def head(job: Job, members: Sequence[Member], mpi_library: str) -> str:
             f"Seed = {job.seed}",
             f"Trials = {job.trials}",
             f"Points per trial = {job.points}",
-            "\n",
         ]
     )
+    return lines + "\n\n"
 
 
 def text(result: Result, real_seconds: float, per_rank: bool = False) -> str:

@@ -104,8 +104,8 @@ class Schedule:
             if left < points * 3 // 2:
                 points = left
         first = self._units.start
-        stop = self._job.nearest_unit(min(self._job.points_before(first) + points, self._end()))
-        stop = max(stop, min(first + self._ranks, self._units.stop))
+        stop = max(self._job.nearest_unit(self._job.points_before(first) + points), first + self._ranks)
+        stop = min(stop, self._units.stop)
         if self._most_units is not None:
             stop = min(stop, first + self._most_units)
         self._units = range(stop, self._units.stop)
@@ -125,6 +125,3 @@ class Schedule:
         overhead = int(wait_nanoseconds.min())
         longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)
         self._target = min(longest, GROWTH * lasted)
-
-    def _end(self) -> int:
-        return self._job.points_before(self._units.stop)
