@@ -26,7 +26,6 @@ class NewFile:
     def __init__(self, option: str, path: str) -> None:
         self._what = f"argument {option}: {path!r}"
         self._path = Path(path)
-        self._named = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
         with self._errors():
             if self._path.is_dir():
                 raise IsADirectoryError(21, os.strerror(21))
@@ -40,7 +39,8 @@ class NewFile:
             return self._path.open("w")
         # Through a symbolic link, it is the file it points to that is replaced.
         self._path = self._path.resolve()
-        self._named = self._path.with_name(self._named.name)
+        self._named = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        self._named.unlink(missing_ok=True)  # what a process of our number may have left is not ours
         mode = 0o666
         if self._path.exists():
             mode = stat.S_IMODE(self._path.stat().st_mode)

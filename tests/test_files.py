@@ -97,3 +97,13 @@ def test_what_cannot_be_written_is_said_in_the_users_words(tmp_path: Path) -> No
     with pytest.raises(CannotWrite) as raised:
         NewFile("--trial-log", str(tmp_path))
     assert str(raised.value) == f"argument --trial-log: {str(tmp_path)!r}: Is a directory"
+
+
+def test_what_another_process_left_is_not_taken_for_ours(tmp_path: Path) -> None:
+    """Process numbers come round again."""
+    (tmp_path / f".out.{os.getpid()}.part").write_text("stale")
+    with NewFile("--json", str(tmp_path / "out")) as file:
+        file.write("new")
+        file.commit()
+    assert (tmp_path / "out").read_text() == "new"
+    assert names(tmp_path) == ["out"]
