@@ -4,22 +4,42 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from mpi_pi import __version__
-from mpi_pi.job import Job
+from mpi_pi.job import MAX_TRIALS, Job
 
 DESCRIPTION = """\
 Estimate pi by throwing points at a dartboard: M trials of N points each, on all ranks of an MPI job.
 The same seed gives the same hits, to the last one, on any number of ranks and on any machine."""
 
 EXAMPLES = """\
-numbers: 100000, 100_000, 1e5, 100k, 10M and 2G are understood
-exit status: 0 verified, 1 failed while running, 2 bad usage, 3 finished but not verified, 130 interrupted
+numbers: 100000, 100_000, 1e5, 100k, 10M and 2G are understood; times: 90, 90s, 55m, 1.5h, 2d and 1:30:00
+exit status: 0 verified, 1 failed while running, 2 bad usage, 3 finished but not verified; stopped before the
+end: 75 with a checkpoint (run it again), without one 128 + the signal's number, or 124 by --time-limit
 
   mpirun -n 4 mpi-pi run -i 100000 -n 1000
   mpirun -hostfile hostfiles/octapi.hosts mpi-pi run --ask
-  srun mpi-pi run -n 1M -i 10k --seed 1 --json result.json"""
+  srun mpi-pi run -n 1M -i 10k --seed 1 --json result.json
+  srun mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm"""
+
+MERGE_DESCRIPTION = """\
+Put together what the shards of a job have counted: what mpi-pi run --shard K/N --json FILE wrote of each."""
+
+WANT_NUMBERS = (
+    "-n",
+    "--trials",
+    "-i",
+    "--points",
+    "--seed",
+    "--threads",
+    "--time-limit",
+    "--checkpoint-every",
+)
+
+MOST_THREADS = 4096
+
+T = TypeVar("T")
 
 MOST_DIGITS = 4000
 """Python itself reads and writes integers up to 4300 digits."""
@@ -39,7 +59,11 @@ class _Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments; raises UsageError, or SystemExit(0) once help or version has been printed."""
     args = _parser().parse_args(_with_negative_numbers(argv))
-    _check_run(args)
+    if args.command == "run":
+        _check_run(args)
+    for name in ("json", "trial_log", "cache", "checkpoint"):
+        if getattr(args, name, None) == "":
+            raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
     return args
 
 
@@ -55,6 +79,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    _add_run_arguments(run)
+    merge = commands.add_parser(
+        "merge",
+        help="put the results of shards together",
+        description=MERGE_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
+    merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
+    merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
+    return parser
+
+
+def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("-n", "--trials", metavar="M", type=_trials, help="trials")
     run.add_argument("-i", "--points", metavar="N", type=_points, help="points in each trial")
     run.add_argument("--ask", action="store_true", help="ask for the points and trials not given")
@@ -73,7 +112,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for compiled code; default: $MPI_PI_CACHE, or a folder of yours in /var/tmp",
     )
-    return parser
+    run.add_argument(
+        "--threads", metavar="T", type=_threads, default=1, help="of each rank; auto: its share of the cores"
+    )
+    run.add_argument(
+        "--shard", metavar="K/N", type=_shard, help="only the K-th of N shards; slurm: by array task"
+    )
+    run.add_argument(
+        "--checkpoint", metavar="FILE", help="go on from there, and save there how far it has got"
+    )
+    run.add_argument("--checkpoint-every", metavar="TIME", type=_duration, help="default: 60s")
+    run.add_argument("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
+    run.add_argument(
+        "--time-limit", metavar="TIME", type=_time_limit, help="stop then; slurm: before the job's own limit"
+    )
 
 
 def _check_run(args: argparse.Namespace) -> None:
@@ -81,11 +133,26 @@ def _check_run(args: argparse.Namespace) -> None:
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UsageError(f"argument {name} is required (or --ask)")
-    for name in ("json", "trial_log", "cache"):
-        if getattr(args, name) == "":
-            raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
-    if args.json and args.trial_log and os.path.realpath(args.json) == os.path.realpath(args.trial_log):
-        raise UsageError(f"argument --trial-log: {args.trial_log!r}: the same file as --json")
+    files = {
+        f"--{name.replace('_', '-')}": getattr(args, name) for name in ("json", "trial_log", "checkpoint")
+    }
+    seen: dict[str, str] = {}
+    for option, file in files.items():
+        place = os.path.realpath(file or "")
+        if file and place in seen:
+            raise UsageError(f"argument {option}: {file!r}: the same file as {seen[place]}")
+        seen[place] = option
+    if args.shard and args.seed is None:
+        raise UsageError("argument --shard: needs --seed, for all shards to be of one job")
+    for option, needed in (
+        ("--restart", args.restart),
+        ("--checkpoint-every", args.checkpoint_every is not None),
+    ):
+        if needed and not args.checkpoint:
+            raise UsageError(f"argument {option}: needs --checkpoint")
+    for option, other in (("--checkpoint", args.checkpoint), ("--shard", args.shard)):
+        if args.trial_log and other:
+            raise UsageError(f"argument --trial-log: not with {option}: it would not have all trials")
 
 
 def quantity(text: str) -> int:
@@ -108,6 +175,33 @@ def quantity(text: str) -> int:
     return int(number * 10 ** max(zeros, 0))
 
 
+def duration(text: str) -> float:
+    """A time as people write it, in seconds: 90, 90s, 55m, 1.5h, 2d, 1:30:00. Raises ValueError."""
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII):
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if match := re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", text, re.ASCII):
+        return int(match[1]) * 3600.0 + int(match[2]) * 60 + int(match[3])
+    raise ValueError("not a time such as 90s, 55m or 1:30:00")
+
+
+def shard(text: str) -> tuple[int, int]:
+    """K/N as two numbers. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,30})/(\d{1,30})", text, re.ASCII)
+    if not match:
+        raise ValueError("not a shard such as 3/16")
+    index, of = int(match[1]), int(match[2])
+    Job(trials=MAX_TRIALS, points=1, seed=0).shard(index, of)
+    return index, of
+
+
+def threads(text: str) -> int:
+    """A number of threads. Raises ValueError."""
+    number = quantity(text)
+    if not 1 <= number <= MOST_THREADS:
+        raise ValueError(f"from 1 to {MOST_THREADS} threads are possible")
+    return number
+
+
 def trials(text: str) -> int:
     """A number of trials. Raises ValueError."""
     return Job(trials=quantity(text), points=1, seed=0).trials
@@ -118,12 +212,12 @@ def points(text: str) -> int:
     return Job(trials=1, points=quantity(text), seed=0).points
 
 
-def _quoting(convert: Callable[[str], int]) -> Callable[[str], int]:
-    """The conversion as argparse likes it, with the offending value in the message."""
+def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[str], T | str]:
+    """The conversion as argparse likes it, with the offending value in the message; `word` stays as it is."""
 
-    def converted(text: str) -> int:
+    def converted(text: str) -> T | str:
         try:
-            return convert(text)
+            return text if text == word else convert(text)
         except ValueError as error:
             shown = text if len(text) <= 40 else text[:40] + "…"
             raise argparse.ArgumentTypeError(f"{shown!r}: {error}") from error
@@ -134,13 +228,17 @@ def _quoting(convert: Callable[[str], int]) -> Callable[[str], int]:
 _trials = _quoting(trials)
 _points = _quoting(points)
 _seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantity(text)).seed)
+_threads = _quoting(threads, "auto")
+_shard = _quoting(shard, "slurm")
+_duration = _quoting(duration)
+_time_limit = _quoting(duration, "slurm")
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
     """`-n -1e5` as `-n=-1e5`: argparse would take the number for an option, and not name it."""
     result: list[str] = []
     for argument in argv:
-        wants_number = result and result[-1] in ("-n", "--trials", "-i", "--points", "--seed")
+        wants_number = result and result[-1] in WANT_NUMBERS
         if wants_number and re.match(r"-([\d._]|[a-z]{2})", argument, re.IGNORECASE):
             result[-1] += "=" + argument
         else:

@@ -79,6 +79,7 @@ class NewFile:
                 if not self._named.exists():
                     self._give_name()
                 self._named.replace(self._path)
+                self._sync_folder()
         finally:
             self.discard()
 
@@ -86,6 +87,13 @@ class NewFile:
         descriptor = self.stream.fileno()
         # Only given a folder's descriptor, which has no use here, does Python ask for links to be followed.
         os.link(f"/proc/self/fd/{descriptor}", self._named, src_dir_fd=descriptor, follow_symlinks=True)
+
+    def _sync_folder(self) -> None:
+        """Make the new name last, too, should the power fail."""
+        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        with contextlib.suppress(OSError):  # not every file system has this for folders
+            os.fsync(descriptor)
+        os.close(descriptor)
 
     def discard(self) -> None:
         """Leave no trace, unless it was committed."""

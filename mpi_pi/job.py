@@ -66,6 +66,17 @@ class Job:
         """Points in a unit, 1 … BLOCK."""
         return self.last_block if unit % self.blocks == self.blocks - 1 else BLOCK
 
+    def shard(self, index: int, of: int) -> range:
+        """The units of shard `index` of `of`, counted from 1; all shards together tile the job.
+
+        Raises ValueError, with a message fit for the user, unless 1 <= index <= of <= units.
+        """
+        if not 1 <= index <= of:
+            raise ValueError(f"shards are numbered from 1/{of} to {of}/{of}")
+        if of > self.units:
+            raise ValueError(f"the job has only {self.units} units of work")
+        return range(self.units * (index - 1) // of, self.units * index // of)
+
     def points_before(self, unit: int) -> int:
         """Points in all units ahead of `unit`; 0 <= unit <= units."""
         trial, block = self.trial_and_block(unit)

@@ -113,12 +113,24 @@ def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
 
 def seconds_since_process_start() -> float:
     """Wall time since the kernel started this process, to a hundredth; where it does not tell, CPU time."""
-    try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, time.process_time())
-    except (OSError, ValueError, IndexError, AttributeError):
+    fields = process_fields("self")
+    if not fields:
         return time.process_time()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, time.process_time())
+
+
+def process_fields(process: object) -> list[str]:
+    """What Linux tells in /proc/PROCESS/stat, from the state on (field 3 in proc(5)); nothing elsewhere."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):  # a ValueError for a name that no file can have
+        return []
+
+
+def cores() -> frozenset[int]:
+    """The cores that this process may use."""
+    return frozenset(os.sched_getaffinity(0))
 
 
 def cpu_model() -> str:

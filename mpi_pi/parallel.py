@@ -18,21 +18,22 @@ from numpy.typing import NDArray
 
 import mpi_pi
 from mpi_pi import launcher, tally
+from mpi_pi.bell import Bell
+from mpi_pi.crew import Crew
 from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
+from mpi_pi.part import Part, Spent
 from mpi_pi.reference import STREAM_VERSION, never
 from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.schedule import Schedule, deal, first_chunk
+from mpi_pi.schedule import Schedule, deal
 from mpi_pi.tally import Tally
+from mpi_pi.waiting import allgather, wait
 
 with launcher.embedded_defaults():
     from mpi4py import MPI  # this initialises MPI
 
 STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
-
-CHUNK_SECONDS = 0.02
-"""How often a rank looks up from counting: mpirun gives an interrupted one 0.2 s for its last word."""
 
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
@@ -50,8 +51,8 @@ class Round:
 
     number: int
     units: range
-    tally: Tally
-    """Of everything counted so far, this round included."""
+    part: Part
+    """How far the part of the job has got, this round included."""
     unit_hits: NDArray[np.int64] | None
     """Hits of each unit of this round, on rank 0, if `run` was asked for them."""
 
@@ -62,28 +63,38 @@ def world() -> MPI.Intracomm:
 
 
 def run(
-    job: Job,
+    work: Job | Part,
     comm: MPI.Intracomm,
     *,
     kernel: Kernel | str = "auto",
+    threads: int = 1,
     on_round: Callable[[Round], None] | None = None,
     stop: Callable[[], bool] = never,
     unit_hits: bool = False,
 ) -> Result:
-    """Count `job` on all ranks of `comm` together; every one of them has to call this, with the same job.
+    """Count a job, or what is left of a part of one, on all ranks of `comm` together.
 
-    `kernel` is one of `kernels.load`, or its name. `on_round` is called on every rank after each round, but
-    not after one that was cut short. A rank on which `stop()` turns true stops counting within a fraction of
-    a second; the others finish their shares of the round, and the run ends with a partial result.
-    `unit_hits` collects the hits of every unit for `on_round` on rank 0.
+    Every one of them has to call this, with the same work; `threads` may differ. `kernel` is one of
+    `kernels.load`, or its name. `on_round` is called on every rank after each round, but not after one that
+    was cut short. Once `stop()` turns true on a rank, all stop counting within a fraction of a second, and
+    the run ends with a partial result: its `part` is where another run can go on. `unit_hits` collects the
+    hits of every unit for `on_round` on rank 0.
 
     Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
     something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks.
     """
     if isinstance(kernel, str):
         kernel = load_kernel(comm, kernel)
-    preflight(job, comm, kernel)
-    return _Run(job, comm, kernel, on_round, stop, unit_hits).result()
+    part = work if isinstance(work, Part) else Part(work)
+    preflight(part, comm, kernel)
+    running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits)
+    try:
+        result = running.result()
+    except Failure:  # on all ranks alike, so that they can still meet
+        running.close()
+        raise
+    running.close()
+    return result
 
 
 def load_kernel(comm: MPI.Intracomm, name: str, cache_folder: Path | None = None) -> Kernel:
@@ -116,14 +127,24 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
     return agreed
 
 
-def roll_call(comm: MPI.Intracomm, kernel: Kernel) -> list[Member]:
+def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
     """Who takes part, by rank; on rank 0, elsewhere only this rank."""
-    return comm.gather(_member(kernel)) or [_member(kernel)]
+    member = _member(kernel, threads)
+    return comm.gather(member) or [member]
 
 
 @functools.cache
-def _member(kernel: Kernel) -> Member:
-    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target)
+def _member(kernel: Kernel, threads: int) -> Member:
+    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads)
+
+
+def cores_for_each_rank(comm: MPI.Intracomm) -> int:
+    """How many cores this rank may use, if those that ranks of its host have in common are shared out."""
+    cores = launcher.cores()
+    on_host = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    shared_by = sum(bool(cores & theirs) for theirs in on_host.allgather(cores))
+    on_host.Free()
+    return max(len(cores) // shared_by, 1)
 
 
 def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
@@ -134,16 +155,17 @@ def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
     return ranks
 
 
-def preflight(job: Job, comm: MPI.Intracomm, kernel: Kernel) -> None:
+def preflight(part: Part, comm: MPI.Intracomm, kernel: Kernel) -> None:
     """Make sure that all ranks are about to do the same, and can. Raises Failure with all offenders."""
-    agree(comm, f"mpi-pi {mpi_pi.__version__}, stream {STREAM_VERSION}, {job}")
+    left = f"units {part.left.start} to {part.left.stop}"
+    agree(comm, f"mpi-pi {mpi_pi.__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
     together(comm, lambda: _check(kernel))
 
 
 def agree(comm: MPI.Intracomm, plan: str) -> None:
     """Raise Failure unless all ranks have the same plan, in words; it names those that differ from most."""
     digest = int.from_bytes(hashlib.sha256(plan.encode()).digest()[:7])
-    digests = _allgather(comm, np.array([digest], np.int64))[:, 0]
+    digests = allgather(comm, np.array([digest], np.int64))[:, 0]
     kinds, counts = np.unique(digests, return_counts=True)
     if len(kinds) == 1:
         return
@@ -166,118 +188,148 @@ def abort(comm: MPI.Intracomm) -> None:
 class _Run:
     """A run in progress."""
 
-    # Columns of a row of the message that every rank sends to all after each round; a tally follows.
-    FAILED, STOPPED, POINTS, COUNT_NS, WAIT_NS, UNITS, TALLY = range(7)
+    # Columns of a row of the message that every rank sends to all after each round; a tally follows. The CPU
+    # times are those of the process so far.
+    FAILED, STOPPED, POINTS, COUNT_NS, WAIT_NS, UNITS, USER_NS, SYSTEM_NS, TALLY = range(9)
 
     def __init__(
         self,
-        job: Job,
+        part: Part,
         comm: MPI.Intracomm,
         kernel: Kernel,
+        threads: int,
         on_round: Callable[[Round], None] | None,
         stop: Callable[[], bool],
         unit_hits: bool,
     ) -> None:
-        self.job, self.comm, self.kernel = job, comm, kernel
-        self.on_round, self.stop, self.unit_hits = on_round, stop, unit_hits
+        self.job, self.comm, self.kernel = part.job, comm, kernel
+        self.before, self.part, self.counted = part.spent, part, part.tally
+        self.on_round, self.unit_hits = on_round, unit_hits
         most_units = MOST_UNIT_HITS if unit_hits else None
-        self.schedule = Schedule(job, range(job.units), comm.size, most_units)
-        self.total = Tally()
+        self.schedule = Schedule(part.job, part.left, comm.size, most_units)
+        self.bell = Bell(comm, stop)
+        self.crew = Crew(kernel.count, threads, self.bell)
+        self.threads = allgather(comm, np.array([threads], np.int64))[:, 0]
+        self.core_ns = 0
+        """Of all ranks together."""
         self.own = np.zeros(3, np.int64)
         """Units, points and nanoseconds of this rank."""
         self.timeline = Timeline()
         self.rounds = 0
         self.wait_ns = 0
-        self.points_per_chunk = 1 << 20
         self.problem: Exception | None = None
 
+    def close(self) -> None:
+        """All ranks together."""
+        self.crew.close()
+        self.bell.close()
+
     def result(self) -> Result:
-        _wait(self.comm.Ibarrier())  # start the clocks together
-        start = time.perf_counter()
+        wait(self.comm.Ibarrier())  # start the clocks together
+        self.start = time.perf_counter()
         stopped = False
         while not stopped:
             units, weights = self.schedule.next_round()
             if not units:
                 break
-            stopped = self._round(units, deal(self.job, units, weights, self.comm.rank))
+            stopped = self._round(units, weights)
         # An error of on_round after the last round has not been told to the others yet.
         _fail_together(self.comm, self.problem)
-        seconds = time.perf_counter() - start
-        return self._summary(seconds)
+        return self._summary(self._seconds())
 
-    def _round(self, units: range, share: range) -> bool:
+    def _round(self, units: range, weights: NDArray[np.int64]) -> bool:
         """Work off a round; true if the run is to stop."""
         start = time.perf_counter_ns()
-        mine, hits = Tally(), [np.zeros(0, np.int64)]
-        stopped = False
+        mine, hits = Tally(), np.zeros(0, np.int64)
         if self.problem is None:
             try:
-                mine, hits = self._count(share)
-                stopped = self.stop()
+                share = deal(self.job, units, weights, self.comm.rank)
+                mine, hits = self.crew.count(self.job, share, self.unit_hits)
             except Exception as error:
                 self.problem = error
+        if self.problem is not None:
+            self.bell.ring()
         counted = time.perf_counter_ns()
-
-        message = np.zeros(self.TALLY + 6, np.int64)
-        message[self.FAILED] = self.problem is not None
-        message[self.STOPPED] = stopped
-        message[self.POINTS] = mine.points
-        message[self.COUNT_NS] = counted - start
-        message[self.WAIT_NS] = self.wait_ns
-        message[self.UNITS] = mine.units
-        message[self.TALLY :] = tally.pack(self.job, mine)
-        everyone = _allgather(self.comm, message)
+        everyone = allgather(self.comm, self._message(mine, counted - start), self.bell)
         self.wait_ns = time.perf_counter_ns() - counted
 
         if everyone[:, self.FAILED].any():
             _fail_together(self.comm, self.problem)
-        self._take_in(everyone)
+        self._take_in(everyone, units, weights)
         done = int(everyone[:, self.UNITS].sum())
-        if done < len(units):
-            if not everyone[:, self.STOPPED].any():
-                raise Failure(f"only {done} of the {len(units)} units of a round were counted")
-            return True
-        self._tell(units, everyone[:, self.UNITS], np.concatenate(hits))
-        return bool(everyone[:, self.STOPPED].any())
+        stopped = bool(everyone[:, self.STOPPED].any())
+        if done == len(units):
+            self._tell(units, everyone[:, self.UNITS], hits)
+        elif not stopped:
+            raise Failure(f"only {done} of the {len(units)} units of a round were counted")
+        return stopped
 
-    def _count(self, share: range) -> tuple[Tally, list[NDArray[np.int64]]]:
-        """Count a share chunk by chunk: the tally of what was finished before a stop, and its units' hits."""
-        total, hits = Tally(), [np.zeros(0, np.int64)]
-        left = share
-        while left and not self.stop():
-            chunk = first_chunk(self.job, left, self.points_per_chunk)
-            start = time.perf_counter()
-            counted = self.kernel.count(self.job, chunk, self.stop)
-            seconds = time.perf_counter() - start
-            done = range(chunk.start, chunk.start + len(counted))
-            total += Tally.of(self.job, done, counted)
-            if self.unit_hits:
-                hits.append(counted)
-            if len(counted) < len(chunk):
-                break
-            wanted = self.job.points_in(chunk) / max(seconds, 1e-6) * CHUNK_SECONDS
-            self.points_per_chunk = max(min(int(wanted), 4 * self.points_per_chunk, 1 << 36), 1)
-            left = range(chunk.stop, share.stop)
-        return total, hits
+    def _message(self, mine: Tally, count_ns: int) -> NDArray[np.int64]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        message = np.zeros(self.TALLY + 6, np.int64)
+        message[self.FAILED] = self.problem is not None
+        message[self.STOPPED] = self.bell.rung
+        message[self.POINTS] = mine.points
+        message[self.COUNT_NS] = count_ns
+        message[self.WAIT_NS] = self.wait_ns
+        message[self.UNITS] = mine.units
+        message[self.USER_NS] = int(usage.ru_utime * 1e9)
+        message[self.SYSTEM_NS] = int(usage.ru_stime * 1e9)
+        message[self.TALLY :] = tally.pack(self.job, mine)
+        return message
 
-    def _take_in(self, everyone: NDArray[np.int64]) -> None:
+    def _take_in(self, everyone: NDArray[np.int64], units: range, weights: NDArray[np.int64]) -> None:
         """Add up what all ranks report of a round."""
         self.schedule.learn(everyone[:, self.POINTS], everyone[:, self.COUNT_NS], everyone[:, self.WAIT_NS])
-        sums = everyone[:, self.TALLY :].astype(object).sum(axis=0)  # Python integers: no overflow
-        self.total += tally.unpack(self.job, sums)
         mine = everyone[self.comm.rank]
         self.own += mine[[self.UNITS, self.POINTS, self.COUNT_NS]]
+        self.rounds += 1
+        self.core_ns += int((everyone[:, self.COUNT_NS] * self.threads).sum())
         if self.comm.rank == 0:
             self.timeline.append(
                 TimelineRow(
-                    self.rounds,
-                    self.rounds,
+                    self.rounds - 1,
+                    self.rounds - 1,
                     everyone[:, self.UNITS],
                     everyone[:, self.POINTS],
                     everyone[:, self.COUNT_NS],
                 )
             )
-        self.rounds += 1
+        self.counted += self._sum(everyone)
+        self.part = Part(
+            self.part.job,
+            self.part.index,
+            self.part.of,
+            self.part.tally + self._sum(everyone[: self._ranks_in_line(everyone, units, weights)]),
+            self.before
+            + self._spent(*(everyone[:, [self.USER_NS, self.SYSTEM_NS]].sum(axis=0) / 1e9).tolist()),
+        )
+
+    def _sum(self, rows: NDArray[np.int64]) -> Tally:
+        sums = rows[:, self.TALLY :].astype(object).sum(axis=0)  # Python integers: no overflow
+        return tally.unpack(self.job, sums)
+
+    def _ranks_in_line(self, everyone: NDArray[np.int64], units: range, weights: NDArray[np.int64]) -> int:
+        """How many ranks, from the first on, have counted units that follow on each other without a gap."""
+        for rank in range(self.comm.size) if everyone[:, self.STOPPED].any() else ():
+            if everyone[rank, self.UNITS] < len(deal(self.job, units, weights, rank)):
+                return rank + 1  # a rank counts its share from the front
+        return self.comm.size
+
+    def _spent(self, user_seconds: float, system_seconds: float) -> Spent:
+        """What this run has cost so far, given the CPU time."""
+        return Spent(
+            runs=1,
+            rounds=self.rounds,
+            real_seconds=launcher.seconds_since_process_start(),
+            round_seconds=self._seconds(),
+            core_seconds=self.core_ns / 1e9,
+            user_seconds=user_seconds,
+            system_seconds=system_seconds,
+        )
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self.start
 
     def _tell(self, units: range, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]) -> None:
         """Call `on_round`; what it raises is told to the others in the next exchange."""
@@ -285,31 +337,32 @@ class _Run:
             return
         collected = self._collect(units_by_rank, hits) if self.unit_hits else None
         try:
-            self.on_round(Round(self.rounds - 1, units, self.total, collected))
+            self.on_round(Round(self.rounds - 1, units, self.part, collected))
         except Exception as error:
             self.problem = error
 
     def _collect(self, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """The hits of all units of a round, in order, on rank 0."""
         if self.comm.rank != 0:
-            _wait(self.comm.Igatherv(hits, None))
+            wait(self.comm.Igatherv(hits, None))
             return None
         collected = np.empty(int(units_by_rank.sum()), np.int64)
-        _wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]))
+        wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]))
         return collected
 
     def _summary(self, seconds: float) -> Result:
         right = together(self.comm, self.kernel.is_right)
-        kernels_right = _allgather(self.comm, np.array([right], np.int64))
+        kernels_right = allgather(self.comm, np.array([right], np.int64))
         row = self._row(seconds)
-        rows = self.comm.gather(row)
+        rows = self.comm.gather(row) or [row]
         return Result(
-            job=self.job,
-            tally=self.total,
-            ranks=tuple(rows or [row]),
+            part=self.part,
+            tally=self.counted,
+            spent=self.before
+            + self._spent(sum(r.user_seconds for r in rows), sum(r.system_seconds for r in rows)),
+            ranks=tuple(rows),
             timeline=self.timeline,
             rounds=self.rounds,
-            seconds=seconds,
             kernels_right=bool(kernels_right.all()),
             mpi_library=library_name(),
         )
@@ -320,7 +373,7 @@ class _Run:
         count_seconds = nanoseconds / 1e9
         return RankRow(
             rank=self.comm.rank,
-            member=_member(self.kernel),
+            member=_member(self.kernel, self.crew.threads),
             kernel_source=self.kernel.source,
             units=units,
             points=points,
@@ -343,7 +396,7 @@ def library_name() -> str:
 
 def _fail_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
     """Raise Failure on all ranks if there is a problem on any; it names all who have it."""
-    flags = _allgather(comm, np.array([problem is not None], np.int64))
+    flags = allgather(comm, np.array([problem is not None], np.int64))
     if not flags.any():
         return
     who_by_problem: dict[str, list[str]] = {}
@@ -357,23 +410,3 @@ def _in_words(error: Exception) -> str:
     text = " ".join(str(error).split())
     expected = isinstance(error, OSError | RuntimeError | ValueError) and text
     return text if expected else f"{type(error).__name__}: {text}"
-
-
-def _allgather(comm: MPI.Intracomm, row: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The rows of all ranks, shape (ranks, columns)."""
-    everyone = np.empty((comm.size, row.size), np.int64)
-    _wait(comm.Iallgather(row, everyone))
-    return everyone
-
-
-def _wait(request: MPI.Request) -> None:
-    """Wait without taking the core from a rank that counts on it.
-
-    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. After 0.2 ms of
-    that this one sleeps, for an eighth of what it has waited so far.
-    """
-    start = time.perf_counter()
-    while not request.Test():
-        waited = time.perf_counter() - start
-        if waited > 2e-4:
-            time.sleep(min(waited / 8, 1e-3))

@@ -5,55 +5,65 @@ The JSON is described by `report.schema.json` beside this file; its `schema` num
 of the old one could fail on the new.
 """
 
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from typing import Any
 
-from mpi_pi import __version__
-from mpi_pi.job import Job
+from mpi_pi import __version__, sealed
+from mpi_pi.part import Part, amount, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
 
-SCHEMA = 1
+KIND, SCHEMA = "result", 2
 
 MOST_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
 
 
-def head(job: Job, members: Sequence[Member], mpi_library: str) -> str:
-    """What is about to be done, and by whom: enough to do it again, should it end badly."""
-    lines = "\n".join(
-        [
-            f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
-            f"MPI = {mpi_library}",
-            f"Ranks = {len(members)} on {_number_of(len({member.host for member in members}), 'host')}",
-            f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
-            f"CPU = {_kinds(member.cpu for member in members)}",
-            f"Seed = {job.seed}",
-            f"Trials = {job.trials}",
-            f"Points per trial = {job.points}",
-        ]
-    )
-    return lines + "\n\n"
+def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 1) -> str:
+    """What is about to be done, and by whom: enough to do it again, should it end badly.
+
+    Or what has been done in so many shards.
+    """
+    job = work.job
+    lines = [
+        f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
+        f"MPI = {mpi_library}",
+        f"Ranks = {len(members)} on {_number_of(len({member.host for member in members}), 'host')}",
+        f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
+        f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
+        f"CPU = {_kinds(member.cpu for member in members)}",
+        f"Seed = {job.seed}",
+        f"Trials = {job.trials}",
+        f"Points per trial = {job.points}",
+    ]
+    if shards > 1:
+        lines.append(f"Shards = {shards}, merged")
+    if work.of > 1:
+        lines.append(f"Shard = {work.index}/{work.of}, {len(work.units)} of {job.units} units")
+    if work.finished:
+        lines.append(f"Counted before = all points, in {_number_of(work.spent.runs, 'run')}")
+    elif work.spent.runs:
+        done = _share(work.tally.points, work.points)
+        lines.append(f"Resumed = {_number_of(work.spent.runs, 'time')}, {done} counted before")
+    return "\n".join(lines) + "\n\n"
 
 
-def text(result: Result, real_seconds: float, per_rank: bool = False) -> str:
-    """The report for people, below the head; `real_seconds` from the start of the process until now."""
-    parts = [_answer(result), _timing(result, real_seconds), _hosts(result.ranks)]
+def text(result: Result, per_rank: bool = False) -> str:
+    """The report for people, below the head."""
+    spent = result.spent
+    parts = [_answer(result), _timing(result), _hosts(result.ranks)]
     if per_rank:
         parts.append(_table(_rank_line(row) for row in result.ranks))
-    user, system = _cpu_seconds(result)
-    parts.append(f"real\t{_clock(real_seconds)}\nuser\t{_clock(user)}\nsys\t{_clock(system)}")
+    clocks = (("real", spent.real_seconds), ("user", spent.user_seconds), ("sys", spent.system_seconds))
+    parts.append("\n".join(f"{name}\t{_clock(seconds)}" for name, seconds in clocks))
     return "\n\n".join(parts) + "\n"
 
 
 def _answer(result: Result) -> str:
     lines = []
     if result.partial:
-        done = result.tally.points
-        share = 100 * done / result.job.total_points
-        lines.append(f"Partial = {done} of {result.job.total_points} points ({share:.3g} %)")
+        lines.append(f"Partial = {_share(result.tally.points, result.part.points)}")
     estimate = result.estimate
     if estimate is None:
         return "\n".join([*lines, "No points were counted: there is no estimate."])
@@ -74,9 +84,9 @@ def _answer(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _timing(result: Result, real_seconds: float) -> str:
-    rows = result.ranks
-    count = sum(row.count_seconds for row in rows)
+def _timing(result: Result) -> str:
+    """The times of this run, but for the total and the first two rates, which are of all runs together."""
+    rows, spent = result.ranks, result.spent
     rates = sorted(row.points_per_second for row in rows)
     compiled = sum(row.kernel_source == "compiled" for row in rows)
     how = f"compiled on {_number_of(compiled, 'rank')}" if compiled else "nothing compiled"
@@ -89,15 +99,19 @@ def _timing(result: Result, real_seconds: float) -> str:
                 f" (slowest rank; {_number_of(result.rounds, 'round')})"
             ),
             f"Reduce and wait = {sum(row.wait_seconds for row in rows) / len(rows):.4f} s (mean rank)",
-            f"Total = {real_seconds:.4f} s",
-            f"Rate = {result.tally.points / max(result.seconds, 1e-9):.4e} points/s",
-            f"Rate per core = {result.tally.points / max(count, 1e-9):.4e} points/s while counting",
+            f"Total = {spent.real_seconds:.4f} s",
+            f"Rate = {_rate(result, spent.round_seconds)} points/s",
+            f"Rate per core = {_rate(result, spent.core_seconds)} points/s while counting",
             (
                 f"Rate of ranks = {rates[0]:.4e} slowest, {sum(rates) / len(rates):.4e} mean,"
                 f" {rates[-1]:.4e} fastest points/s"
             ),
         ]
     )
+
+
+def _rate(result: Result, seconds: float) -> str:
+    return f"{result.tally.points / max(seconds, 1e-9):.4e}"
 
 
 def _hosts(rows: Sequence[RankRow]) -> str:
@@ -120,6 +134,7 @@ def _host_line(host: str, rows: Sequence[RankRow]) -> dict[str, str]:
     return {
         "host": host,
         "ranks": str(len(rows)),
+        "threads": str(sum(row.member.threads for row in rows)),
         "units": str(sum(row.units for row in rows)),
         "points": str(points),
         "seconds": f"{max(row.count_seconds for row in rows):.4f}",
@@ -132,6 +147,7 @@ def _rank_line(row: RankRow) -> dict[str, str]:
     return {
         "rank": str(row.rank),
         "host": row.member.host,
+        "threads": str(row.member.threads),
         "units": str(row.units),
         "points": str(row.points),
         "seconds": f"{row.count_seconds:.4f}",
@@ -179,55 +195,56 @@ def _clock(seconds: float) -> str:
     return f"{minutes}m{milliseconds / 1000:.3f}s"
 
 
-def _cpu_seconds(result: Result) -> tuple[float, float]:
-    rows = result.ranks
-    return sum(row.user_seconds for row in rows), sum(row.system_seconds for row in rows)
+def _share(points: int, of: int) -> str:
+    return f"{points} of {of} points ({100 * points / of:.3g} %)"
 
 
-def as_json(result: Result, real_seconds: float) -> str:
+def as_json(result: Result) -> str:
     """The report for scripts: one JSON object."""
-    return json.dumps(_document(result, real_seconds), indent=1) + "\n"
+    return sealed.dumps(_document(result))
 
 
-def _document(result: Result, real_seconds: float) -> dict[str, Any]:
-    user, system = _cpu_seconds(result)
+def _document(result: Result) -> dict[str, Any]:
     estimate = result.estimate
-    return {
-        "schema": SCHEMA,
-        "program": "mpi-pi",
-        "version": __version__,
-        "stream_version": STREAM_VERSION,
-        "mpi_library": result.mpi_library,
-        "job": {
-            "trials": result.job.trials,
-            "points_per_trial": result.job.points,
-            "seed": str(result.job.seed),
-        },
-        "partial": result.partial,
-        "verified": result.verified,
-        "kernels_right": result.kernels_right,
-        "estimate": estimate and asdict(estimate),
-        "tally": [
-            {"unit_points": points, **sums._asdict()} for points, sums in sorted(result.tally.by_size.items())
-        ],
-        "seconds": {
-            "real": real_seconds,
-            "user": user,
-            "system": system,
-            "rounds": result.seconds,
-        },
-        "ranks": [_rank_object(row) for row in result.ranks],
-        "rounds": [
-            {
-                "first_round": row.first_round,
-                "last_round": row.last_round,
-                "units": row.units.tolist(),
-                "points": row.points.tolist(),
-                "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
-            }
-            for row in result.timeline.rows
-        ],
-    }
+    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
+    counted = replace(result.part, tally=result.tally, spent=result.spent)
+    return (
+        about
+        | as_fields(counted)
+        | {
+            "mpi_library": result.mpi_library,
+            "partial": result.partial,
+            "verified": result.verified,
+            "kernels_right": result.kernels_right,
+            "estimate": estimate and asdict(estimate),
+            "ranks": [_rank_object(row) for row in result.ranks],
+            "rounds": [
+                {
+                    "first_round": row.first_round,
+                    "last_round": row.last_round,
+                    "units": row.units.tolist(),
+                    "points": row.points.tolist(),
+                    "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
+                }
+                for row in result.timeline.rows
+            ],
+        }
+    )
+
+
+def rank_row(row: Mapping[str, Any]) -> RankRow:
+    """A row of `ranks` in the JSON as it was. Raises KeyError or TypeError if it never was one."""
+    member = Member(*(_of_type(kind, row[name]) for name, kind in Member.__annotations__.items()))
+    own = {field.name: field.type for field in fields(RankRow) if field.name != "member"}
+    return RankRow(member=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
+
+
+def _of_type(kind: object, value: Any) -> Any:
+    if kind is not str:
+        return amount(value)
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is no text")
+    return value
 
 
 def _rank_object(row: RankRow) -> dict[str, Any]:

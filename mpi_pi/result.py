@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mpi_pi.estimate import Estimate, estimate
 from mpi_pi.job import Job
+from mpi_pi.part import Part, Spent
 from mpi_pi.tally import Tally
 
 
@@ -20,11 +21,12 @@ class Member(NamedTuple):
     kernel: str
     kernel_target: str
     """The CPU that the kernel was compiled for; "" if it was not."""
+    threads: int
 
 
 @dataclass(frozen=True)
 class RankRow:
-    """One rank's part in a run."""
+    """What one rank did in a run."""
 
     rank: int
     member: Member
@@ -45,7 +47,7 @@ class RankRow:
 
     @property
     def points_per_second(self) -> float:
-        """While it was counting; 0 for a rank that had nothing to count."""
+        """While it was counting, all threads together; 0 for a rank that had nothing to count."""
         return self.points / self.count_seconds if self.count_seconds else 0.0
 
 
@@ -89,22 +91,30 @@ class Timeline:
 class Result:
     """The outcome of a run, on every rank; the rows of the other ranks only on rank 0."""
 
-    job: Job
+    part: Part
+    """How far the part of the job that was to be counted has got, from its first unit on."""
     tally: Tally
+    """Everything counted of it: of a round that was cut short, units beyond the first ones too."""
+    spent: Spent
+    """By this run, and by those that it went on from. On rank 0; elsewhere without other ranks' CPU time."""
     ranks: tuple[RankRow, ...]
     """By rank, on rank 0; elsewhere this rank's row alone."""
     timeline: Timeline
     rounds: int
-    seconds: float
-    """From the first round's start to the last one's end, wall time of this rank."""
+    """Of this run."""
     kernels_right: bool
     """Whether the kernels of all ranks still counted the known answers after the run."""
     mpi_library: str
 
     @property
+    def job(self) -> Job:
+        """The job, of which a part was counted."""
+        return self.part.job
+
+    @property
     def partial(self) -> bool:
         """Whether the run was stopped before its end."""
-        return self.tally.units < self.job.units
+        return self.tally.units < len(self.part.units)
 
     @cached_property
     def estimate(self) -> Estimate | None:

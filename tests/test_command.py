@@ -103,8 +103,8 @@ def test_json_on_standard_output(launch: Launch, small_hits: int) -> None:
 
 def test_a_row_for_each_rank(launch: Launch) -> None:
     text = launch(4, *SMALL, "--per-rank").stdout
-    assert re.search(r"^rank +host +units +points", text, re.MULTILINE)
-    assert len(re.findall(r"^ +[0-3]  \S+ +\d+ +\d+ ", text, re.MULTILINE)) == 4
+    assert re.search(r"^rank +host +threads +units +points", text, re.MULTILINE)
+    assert len(re.findall(r"^ +[0-3]  \S+ +1 +\d+ +\d+ ", text, re.MULTILINE)) == 4
 
 
 def test_asking(environment: dict[str, str]) -> None:
@@ -436,7 +436,7 @@ PLACES = {
     "kernel": "kernels.KNOWN_ANSWERS = ()\n"
     "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
     "    from mpi_pi import parallel; parallel.load = kernels.load",
-    "before the first collective": "cli._Session.__init__ = fail",
+    "before the first collective": "from mpi_pi import session; session.Session.__init__ = fail",
     "in the loop": "from mpi_pi import parallel; parallel._Run._take_in = fail",
 }
 

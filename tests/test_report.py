@@ -13,6 +13,7 @@ import pytest
 import mpi_pi
 from mpi_pi import report
 from mpi_pi.job import Job
+from mpi_pi.part import Part, Spent
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.tally import Sums, Tally, centre
@@ -20,12 +21,12 @@ from mpi_pi.tally import Sums, Tally, centre
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
 
 
-def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813) -> Result:
+def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
     """The Flame job with the published hits."""
     rows = tuple(
         RankRow(
             rank=rank,
-            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell"),
+            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
@@ -43,20 +44,30 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813) -> Result:
     each = np.full(ranks, 1000 // ranks)
     timeline.append(TimelineRow(0, 0, each, each * 10**5, each * 10**4))
     off = hits - 1000 * centre(10**5)
+    tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
+    spent = Spent(
+        runs=1,
+        rounds=1,
+        real_seconds=11.485,
+        round_seconds=0.02,
+        core_seconds=sum(row.count_seconds for row in rows) * threads,
+        user_seconds=60.5 * ranks,
+        system_seconds=0.25 * ranks,
+    )
     return Result(
-        job=Job(1000, 10**5, 2**70),
-        tally=Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)}),
+        part=Part(Job(1000, 10**5, 2**70), tally=tally, spent=spent),
+        tally=tally,
+        spent=spent,
         ranks=rows,
         timeline=timeline,
         rounds=1,
-        seconds=0.02,
         kernels_right=True,
         mpi_library="Open MPI v5.0.11",
     )
 
 
 def test_the_published_lines() -> None:
-    lines = report.text(flame(), 11.485).splitlines()
+    lines = report.text(flame()).splitlines()
     assert "pi = 4*(78538813/100000000) = 3.14155252" in lines
     assert "The value of Pi is estimated to be 3.14155252 using 100000000 points" in lines
     assert "Verification = SUCCESSFUL" in lines
@@ -65,8 +76,8 @@ def test_the_published_lines() -> None:
 
 def test_every_line_says_what_it_is() -> None:
     result = flame()
-    text = report.head(result.job, [row.member for row in result.ranks], result.mpi_library)
-    text += report.text(result, 0.6)
+    text = report.head(Part(result.job), [row.member for row in result.ranks], result.mpi_library)
+    text += report.text(result)
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
     assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
     assert values["MPI"] == "Open MPI v5.0.11"
@@ -86,23 +97,23 @@ def test_every_line_says_what_it_is() -> None:
 
 
 def test_hosts_have_a_row_each() -> None:
-    text = report.text(flame(ranks=4, hosts=2), 0.6)
+    text = report.text(flame(ranks=4, hosts=2, threads=3))
     table = [line.split() for line in text.splitlines() if line.startswith(("host", "node"))]
     assert table == [
-        ["host", "ranks", "units", "points", "seconds", "points/s", "ideal"],
-        ["node000", "2", "500", "50000000", "0.0125", "4.5000e+09", "56.2%"],
-        ["node001", "2", "500", "50000000", "0.0175", "3.0952e+09", "81.2%"],
+        ["host", "ranks", "threads", "units", "points", "seconds", "points/s", "ideal"],
+        ["node000", "2", "6", "500", "50000000", "0.0125", "4.5000e+09", "56.2%"],
+        ["node001", "2", "6", "500", "50000000", "0.0175", "3.0952e+09", "81.2%"],
     ]
 
 
 def test_ranks_have_a_row_each_when_asked() -> None:
-    text = report.text(flame(ranks=4), 0.6, per_rank=True)
+    text = report.text(flame(ranks=4), per_rank=True)
     assert len(re.findall(r"^ +\d  node000 ", text, re.MULTILINE)) == 4
 
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
     result = flame(ranks=10_000, hosts=2500)
-    text = report.head(result.job, [row.member for row in result.ranks], "MPI") + report.text(result, 0.6)
+    text = report.head(Part(result.job), [row.member for row in result.ranks], "MPI") + report.text(result)
     assert len(text.splitlines()) <= 60
     assert "10000 on 2500 hosts" in text
     assert "10 slowest and 10 fastest of 2500 hosts" in text
@@ -110,19 +121,19 @@ def test_ten_thousand_ranks_fit_two_screens() -> None:
 
 def test_a_wrong_answer_is_said() -> None:
     wrong = flame(hits=79_000_000)
-    assert "Verification = UNSUCCESSFUL" in report.text(wrong, 1.0)
+    assert "Verification = UNSUCCESSFUL" in report.text(wrong)
     assert not wrong.verified
     broken = replace(flame(), kernels_right=False)
-    assert "Verification = UNSUCCESSFUL" in report.text(broken, 1.0)
-    assert "Known answers" in report.text(broken, 1.0)
+    assert "Verification = UNSUCCESSFUL" in report.text(broken)
+    assert "Known answers" in report.text(broken)
 
 
 def test_a_partial_answer_is_said() -> None:
     part = replace(flame(), tally=Tally({10**5: Sums(100, 7853981, 1685500)}))
-    assert "Partial = 10000000 of 100000000 points (10 %)" in report.text(part, 1.0)
-    assert "Standard error = 0.000519" in report.text(part, 1.0)
+    assert "Partial = 10000000 of 100000000 points (10 %)" in report.text(part)
+    assert "Standard error = 0.000519" in report.text(part)
     nothing = replace(flame(), tally=Tally())
-    assert "No points were counted" in report.text(nothing, 1.0)
+    assert "No points were counted" in report.text(nothing)
     assert not nothing.verified
 
 
@@ -137,9 +148,9 @@ def test_a_partial_answer_is_said() -> None:
     ],
 )
 def test_json_is_what_the_schema_says(result: Result) -> None:
-    document = json.loads(report.as_json(result, 0.6))
+    document = json.loads(report.as_json(result))
     jsonschema.validate(document, SCHEMA)
-    assert document["seconds"]["user"] == 60.5 * len(result.ranks)
+    assert document["spent"]["user_seconds"] == 60.5 * len(result.ranks)
     assert len(document["ranks"]) == len(result.ranks)
     if result.estimate:
         assert document["estimate"]["hits"] == result.tally.hits

@@ -1,0 +1,53 @@
+"""Word of a stop that reaches all ranks while they count."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mpi_pi.waiting import allgather
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class Bell:
+    """Rings on all ranks of `comm`, soon, once `stop()` has turned true on one of them, or one has rung it.
+
+    A rank that learns of a stop by itself tells rank 0, and rank 0 tells all: a message without content each.
+    To be called again and again, by the thread that calls MPI; others may look at `rung`. All ranks have to
+    make it together, and to close it together: at rest there must be no message left on its way.
+    """
+
+    def __init__(self, comm: "MPI.Intracomm", stop: Callable[[], bool]) -> None:
+        self._comm, self._stop = comm.Dup(), stop  # so that its messages are not taken for others
+        self.rung = False
+        self._told = False
+        """Whether this rank has told rank 0, or as rank 0 all."""
+        self._sent: list[MPI.Request] = []
+
+    def __call__(self) -> bool:
+        """Whether it has rung; a microsecond."""
+        if not self.rung:
+            if self._stop() or (self._comm.rank == 0 and self._comm.size > 1 and self._comm.Iprobe()):
+                self.ring()
+            elif self._comm.rank > 0:
+                self.rung = self._comm.Iprobe()
+        return self.rung
+
+    def ring(self) -> None:
+        """Stop all ranks."""
+        if not self.rung:
+            self.rung = self._told = True
+            ranks = range(1, self._comm.size) if self._comm.rank == 0 else (0,)
+            self._sent = [self._comm.Isend(bytearray(), rank) for rank in ranks]
+
+    def close(self) -> None:
+        """Take in what is still on its way to this rank."""
+        told = allgather(self._comm, np.array([self._told], np.int64))[:, 0]
+        senders = np.flatnonzero(told[1:]) + 1 if self._comm.rank == 0 else np.flatnonzero(told[:1])
+        for sender in senders.tolist():
+            self._comm.Recv(bytearray(), sender)
+        for request in self._sent:
+            request.Wait()
+        self._comm.Free()

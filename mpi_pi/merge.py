@@ -1,0 +1,123 @@
+"""The result of a whole job from those of its shards."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mpi_pi import report, sealed
+from mpi_pi.part import Part, Spent, from_fields
+from mpi_pi.result import Result, Timeline
+from mpi_pi.tally import Tally
+
+MOST_NAMED = 10
+"""Shards that a message names one by one."""
+
+
+class Refused(Exception):
+    """Results that do not make a whole; says which, and why, a line for each."""
+
+
+def merge(names: Sequence[str]) -> Result:
+    """The result of the whole job, from the files of the results of its shards, each once. Raises Refused.
+
+    Time is told as if all shards had run at once, as ranks do.
+    """
+    results, problems = [], []
+    for name in names:
+        try:
+            results.append(read(name))
+        except sealed.Unreadable as error:
+            problems.append(f"{name}: {error}")
+    problems += _misfits([result.part for result in results], names) if not problems else []
+    if problems:
+        raise Refused("\n".join(problems))
+    return _whole(sorted(results, key=lambda result: result.part.index))
+
+
+def read(name: str) -> Result:
+    """The result in a file of `mpi-pi run --json`, but for its timeline. Raises sealed.Unreadable."""
+    try:
+        document = sealed.read(Path(name))
+    except FileNotFoundError as error:
+        raise sealed.Unreadable(str(error.strerror)) from error
+    if document.get("kind", report.KIND) != report.KIND:
+        raise sealed.Unreadable("not a result, but something else of mpi-pi's")
+    if document.get("schema") != report.SCHEMA:
+        schema, version = document.get("schema"), document.get("version")
+        raise sealed.Unreadable(f"has schema {schema!r} of mpi-pi {version!r}, not {report.SCHEMA}")
+    sealed.check(document)
+    if document.get("partial"):
+        raise sealed.Unreadable("not finished: that run was stopped before its end")
+    try:
+        return _result(document)
+    except (ValueError, KeyError, TypeError) as error:
+        raise sealed.Unreadable(str(error)) from error
+
+
+def _result(document: dict[str, Any]) -> Result:
+    part = from_fields(document)
+    if not part.finished:
+        raise ValueError("not finished, though it says so")
+    rows = tuple(report.rank_row(row) for row in document["ranks"])
+    if not rows:
+        raise ValueError("no ranks")
+    return Result(
+        part=part,
+        tally=part.tally,
+        spent=part.spent,
+        ranks=rows,
+        timeline=Timeline(),
+        rounds=part.spent.rounds,
+        kernels_right=document["kernels_right"] is True,
+        mpi_library=str(document["mpi_library"]),
+    )
+
+
+def _misfits(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
+    """What keeps parts, from the files of those names, from being all shards of one job; a line for each."""
+    first = parts[0]
+    foreign = [
+        f"{name}: of another job than {names[0]}: {differences}"
+        for name, part in zip(names, parts, strict=True)
+        if (differences := replace(first, index=part.index).differences(part))
+    ]
+    if foreign:
+        return foreign
+    files: dict[int, list[str]] = {}
+    for name, part in zip(names, parts, strict=True):
+        files.setdefault(part.index, []).append(name)
+    doubled = [
+        f"{', '.join(same)}: all of shard {index}/{first.of}"
+        for index, same in files.items()
+        if len(same) > 1
+    ]
+    lacking = first.of - len(files)
+    if not lacking:
+        return doubled
+    missing = itertools.islice((index for index in itertools.count(1) if index not in files), MOST_NAMED)
+    some = ", ".join(f"{index}/{first.of}" for index in itertools.islice(missing, lacking))
+    more = f" and {lacking - MOST_NAMED} more" if lacking > MOST_NAMED else ""
+    return [*doubled, f"missing: shard {some}{more}"]
+
+
+def _whole(results: Sequence[Result]) -> Result:
+    spents = [result.spent for result in results]
+    spent = replace(
+        sum(spents, Spent()),
+        real_seconds=max(spent.real_seconds for spent in spents),
+        round_seconds=max(spent.round_seconds for spent in spents),
+    )
+    tally = sum((result.tally for result in results), Tally())
+    rows = [row for result in results for row in result.ranks]
+    return Result(
+        part=Part(results[0].job, tally=tally, spent=spent),
+        tally=tally,
+        spent=spent,
+        ranks=tuple(replace(row, rank=rank) for rank, row in enumerate(rows)),
+        timeline=Timeline(),
+        rounds=spent.rounds,
+        kernels_right=all(result.kernels_right for result in results),
+        mpi_library=results[0].mpi_library,
+    )

@@ -1,0 +1,149 @@
+"""A part of a job, and how far it has got: what checkpoints keep, and what shards are merged from."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass, field, fields
+from typing import Any, Self
+
+from mpi_pi.job import Job
+from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.tally import Sums, Tally, centre
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What runs have cost. Adds up."""
+
+    runs: int = 0
+    rounds: int = 0
+    real_seconds: float = 0.0
+    """Wall time from the start of rank 0's process."""
+    round_seconds: float = 0.0
+    """Wall time from the start of the first round to the end of the last."""
+    core_seconds: float = 0.0
+    """Counting, all threads of all ranks together."""
+    user_seconds: float = 0.0
+    """CPU time, all ranks together; likewise the next."""
+    system_seconds: float = 0.0
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+
+
+@dataclass(frozen=True)
+class Part:
+    """Shard `index` of `of` of a job, and the tally of its first units, as many as have been counted."""
+
+    job: Job
+    index: int = 1
+    of: int = 1
+    tally: Tally = field(default_factory=Tally)
+    spent: Spent = field(default_factory=Spent)
+
+    @property
+    def units(self) -> range:
+        """All units of the part, counted or not."""
+        return self.job.shard(self.index, self.of)
+
+    @property
+    def left(self) -> range:
+        """The units that are still to be counted."""
+        units = self.units
+        return range(units.start + self.tally.units, units.stop)
+
+    @property
+    def points(self) -> int:
+        """Points of all units of the part."""
+        return self.job.points_in(self.units)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of its units have been counted."""
+        return not self.left
+
+    def differences(self, other: Self) -> str:
+        """What another part is of, where that is not the same; in words, empty if it is."""
+        pairs = (
+            ("trials", self.job.trials, other.job.trials),
+            ("points per trial", self.job.points, other.job.points),
+            ("seed", self.job.seed, other.job.seed),
+            ("shard", f"{self.index}/{self.of}", f"{other.index}/{other.of}"),
+        )
+        return ", ".join(f"{name} {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs)
+
+
+def as_fields(part: Part) -> dict[str, Any]:
+    """A part as the fields of a JSON object; `from_fields` undoes it. A seed may be too long for a number."""
+    job = part.job
+    return {
+        "stream_version": STREAM_VERSION,
+        "job": {"trials": job.trials, "points_per_trial": job.points, "seed": str(job.seed)},
+        "shard": {"index": part.index, "of": part.of},
+        "tally": rows(part.tally),
+        "spent": asdict(part.spent),
+    }
+
+
+def rows(tally: Tally) -> list[dict[str, int]]:
+    """A tally as JSON, a row for each size of unit."""
+    return [{"unit_points": points, **sums._asdict()} for points, sums in sorted(tally.by_size.items())]
+
+
+def from_fields(document: Mapping[str, Any]) -> Part:
+    """The part that a JSON object holds. Raises ValueError, saying why, if that could not have been written.
+
+    A part of another stream version is refused too: its hits are not those of this program.
+    """
+    try:
+        version = _integer(document["stream_version"])
+        if version != STREAM_VERSION:
+            raise ValueError(
+                f"made with stream version {version}, and this is stream version {STREAM_VERSION}"
+            )
+        job, shard, spent = document["job"], document["shard"], document["spent"]
+        part = Part(
+            Job(_integer(job["trials"]), _integer(job["points_per_trial"]), int(job["seed"])),
+            _integer(shard["index"]),
+            _integer(shard["of"]),
+            Tally(
+                {
+                    _integer(row["unit_points"]): Sums(*(_integer(row[name]) for name in Sums._fields))
+                    for row in document["tally"]
+                }
+            ),
+            Spent(**{field.name: amount(spent[field.name]) for field in fields(Spent)}),
+        )
+        _check_tally(part)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return part
+
+
+def _integer(value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no integer")
+    return value
+
+
+def amount(value: Any) -> Any:
+    """The value, if it is a finite number of at least 0; otherwise TypeError."""
+    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        raise TypeError(f"{value!r} is no amount")
+    return value
+
+
+def _check_tally(part: Part) -> None:
+    """Raise ValueError unless the tally can be one of the part's first units."""
+    job, start = part.job, part.units.start
+    stop = start + part.tally.units
+    if stop > part.units.stop:
+        raise ValueError("more units are counted than there are")
+    last_blocks = stop // job.blocks - start // job.blocks
+    expected = Counter({job.last_block: last_blocks})
+    expected[job.unit_points(0)] += stop - start - last_blocks
+    if +expected != {points: sums.units for points, sums in part.tally.by_size.items()}:
+        raise ValueError("the units counted are not the first ones")
+    for points, (units, hits, squares) in part.tally.by_size.items():
+        off, farthest = hits - units * centre(points), max(centre(points), points - centre(points))
+        if not (0 <= hits <= units * points and off * off <= squares * units <= (units * farthest) ** 2):
+            raise ValueError("no such hits are possible")

@@ -1,0 +1,60 @@
+"""JSON documents that carry a checksum, so that whoever reads one knows that it is as it was written."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+MOST_BYTES = 1 << 30
+"""What is longer is not ours, and not worth the memory."""
+
+
+class Unreadable(Exception):
+    """A file that is not what it should be; says what is wrong with it."""
+
+
+def dumps(document: dict[str, Any]) -> str:
+    """A JSON object as text, with a checksum of everything else in it as its last member."""
+    return json.dumps(document | {"checksum": _checksum(document)}, indent=1) + "\n"
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The JSON object of mpi-pi's in a file, not yet known to be whole: see `check`.
+
+    Raises Unreadable, and FileNotFoundError if there is no such file.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise Unreadable("not a regular file")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Unreadable(str(error.strerror)) from error
+    if not content:
+        raise Unreadable("empty")
+    try:
+        document = json.loads(content) if len(content) <= MOST_BYTES else None
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        # What has lost its end, or was hit by something else, and still shows whose it is.
+        raise Unreadable("damaged" if b'"mpi-pi"' in content[:100] else "not written by mpi-pi") from None
+    if not isinstance(document, dict) or document.get("program") != "mpi-pi":
+        raise Unreadable("not written by mpi-pi")
+    return document
+
+
+def check(document: dict[str, Any]) -> None:
+    """Raise Unreadable unless the document is as it was written."""
+    rest = {name: value for name, value in document.items() if name != "checksum"}
+    try:
+        right = document.get("checksum") == _checksum(rest)
+    except RecursionError:
+        right = False
+    if not right:
+        raise Unreadable("damaged: its checksum is wrong")
+
+
+def _checksum(document: dict[str, Any]) -> str:
+    """Of the values, not of how they are laid out: a document may be indented otherwise."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,282 @@
+"""One `mpi-pi run`: from the arguments to the exit status, on all ranks."""
+
+import argparse
+import contextlib
+import math
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpi_pi import arguments, console, launcher, parallel, report, slurm
+from mpi_pi.asking import ask
+from mpi_pi.checkpoint import Keeper, Unusable
+from mpi_pi.files import CannotWrite, NewFile
+from mpi_pi.job import Job
+from mpi_pi.part import Part
+from mpi_pi.signals import Signals
+from mpi_pi.statuses import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.trial_log import TrialLog
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+    from mpi_pi.kernels import Kernel
+    from mpi_pi.parallel import Round
+    from mpi_pi.result import Member, Result
+
+CHECKPOINT_EVERY_SECONDS = 60.0
+
+LAST_SECONDS = 20.0
+"""How long before its end a Slurm job stops by itself, to say its last word in good time."""
+
+
+class Refused(Exception):
+    """Bad usage that shows only once the job has started. Raised on all ranks alike."""
+
+
+class Session:
+    """One `mpi-pi run`: what the user asked for, and what is open for it on rank 0."""
+
+    def __init__(self, args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals) -> None:
+        self.args, self.comm, self.signals = args, comm, signals
+        self.open_files = contextlib.ExitStack()
+        self.json_file: NewFile | None = None
+        self.log_file: NewFile | None = None
+        self.keeper: Keeper | None = None
+        self.deadline = math.inf
+        """Of time.monotonic()."""
+
+    def run(self) -> int:
+        """Do it; the exit status, on rank 0."""
+        args = self.args
+        with self.open_files:
+            parallel.agree(
+                self.comm,
+                f"-n {args.trials} -i {args.points} --seed {args.seed} --shard {args.shard}"
+                f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}",
+            )
+            self._agreed(self._open_files)
+            part = self._agreed(self._part_to_count)
+            threads = self._threads()
+            kernel = self._load_kernel()
+            members = parallel.roll_call(self.comm, kernel, threads)
+            self._agreed(lambda: self._print_head(part, members))
+            with self.signals.all_noted():
+                result = self._count(part, kernel, threads)
+                signal_number = max(self.comm.allgather(self.signals.number))
+                return self._report(result, signal_number) if self.comm.rank == 0 else VERIFIED
+
+    def _agreed(self, action: Callable[[], Any]) -> Any:
+        """What `action` returns on rank 0, for all; bad usage found there is raised on all."""
+
+        def attempt() -> tuple[Any, str]:
+            try:
+                return action(), ""
+            except Refused as refused:
+                return None, str(refused)
+
+        value, refusal = parallel.from_rank_0(self.comm, attempt)
+        if refusal:
+            raise Refused(refusal)
+        return value
+
+    def _part_to_count(self) -> Part:
+        """What is to be counted, or counted further. Of what may be refused, the checkpoint comes last."""
+        args = self.args
+        points, trials = self._points_and_trials()
+        index, of = self._shard()
+        self._set_deadline()
+        try:
+            if args.checkpoint:
+                every = CHECKPOINT_EVERY_SECONDS if args.checkpoint_every is None else args.checkpoint_every
+                keeper = Keeper(args.checkpoint, every, args.restart, console.warning)
+                self.keeper = self.open_files.enter_context(keeper)
+            saved = self.keeper and self.keeper.saved
+            seed = args.seed
+            if seed is None:
+                seed = saved.job.seed if saved else secrets.randbits(64)
+            part = Part(Job(trials, points, seed), index, of)
+            try:
+                part.units  # noqa: B018  # to learn whether there is such a shard
+            except ValueError as error:
+                raise Refused(f"argument --shard: '{index}/{of}': {error}") from error
+            return self.keeper.begin(part) if self.keeper else part
+        except Unusable as unusable:
+            raise Refused(str(unusable)) from unusable
+
+    def _points_and_trials(self) -> tuple[int, int]:
+        points, trials = self.args.points, self.args.trials
+        if points is None or trials is None:
+            # Through mpirun's own stream, which shows a line that has no end yet.
+            stream = launcher.stream_of_launcher(2) or sys.stderr
+            try:
+                points = points or ask("How many points in each trial? ", arguments.points, stream)
+                trials = trials or ask("How many trials? ", arguments.trials, stream)
+            except EOFError as error:
+                raise Refused("argument --ask: standard input has no answer") from error
+        return points, trials
+
+    def _shard(self) -> tuple[int, int]:
+        if self.args.shard != "slurm":
+            return self.args.shard or (1, 1)
+        try:
+            return slurm.shard()
+        except ValueError as error:
+            raise Refused(f"argument --shard: 'slurm': {error}") from error
+
+    def _set_deadline(self) -> None:
+        limit, now = self.args.time_limit, time.monotonic()
+        if limit == "slurm":
+            try:
+                left = slurm.seconds_left()
+            except ValueError as error:
+                raise Refused(f"argument --time-limit: 'slurm': {error}") from error
+            if left is not None:
+                self.deadline = now + max(left - LAST_SECONDS, left / 2)
+        elif limit is not None:
+            self.deadline = now + limit - launcher.seconds_since_process_start()
+
+    def _threads(self) -> int:
+        """How many threads of this rank shall count."""
+        threads = self.args.threads
+        if threads == "auto":
+            # mpirun does not pass on all of Slurm's variables to other hosts.
+            threads = parallel.from_rank_0(self.comm, slurm.cpus_per_task)
+            threads = threads or parallel.cores_for_each_rank(self.comm)
+        cores = len(launcher.cores())
+        if threads > 1 and cores < threads:
+            why = (
+                f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'}: bind ranks to more cores"
+            )
+            why += " (mpirun --bind-to none; srun --cpus-per-task)"
+        else:
+            why = ""
+        self._warn_of_ranks(why)
+        return int(threads)
+
+    def _open_files(self) -> None:
+        """Open what is to be written at the end, while there is time to do something about a failure."""
+
+        def opened(option: str, path: str | None) -> NewFile | None:
+            return None if path is None else self.open_files.enter_context(NewFile(option, path))
+
+        try:
+            self.json_file = opened("--json", self.args.json if self.args.json != "-" else None)
+            self.log_file = opened("--trial-log", self.args.trial_log)
+        except CannotWrite as error:
+            raise Refused(str(error)) from error
+
+    def _load_kernel(self) -> "Kernel":
+        folder = Path(self.args.cache) if self.args.cache else None
+        kernel = parallel.load_kernel(self.comm, self.args.kernel, folder)
+        self._warn_of_ranks(kernel.warning)
+        return kernel
+
+    def _warn_of_ranks(self, warning: str) -> None:
+        """Each different warning that ranks have is shown once; to be called on all ranks."""
+        for text, ranks in parallel.distinct(self.comm, warning).items():
+            if text:
+                more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
+                console.warning(f"rank {ranks[0]}{more}: {text}")
+
+    def _print_head(self, part: Part, members: Sequence["Member"]) -> None:
+        """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
+        if self.args.json != "-":
+            console.out(report.head(part, members, parallel.library_name()))
+
+    def _count(self, part: Part, kernel: "Kernel", threads: int) -> "Result":
+        with self._progress(part) as show:
+            log = self._log(part.job)
+
+            def on_round(round_: "Round") -> None:
+                show(round_)
+                log(round_)
+                if self.keeper:
+                    self.keeper.update(round_.part)
+
+            return parallel.run(
+                part,
+                self.comm,
+                kernel=kernel,
+                threads=threads,
+                on_round=on_round,
+                stop=lambda: self.signals.number != 0 or time.monotonic() > self.deadline,
+                unit_hits=self.args.trial_log is not None,
+            )
+
+    @contextlib.contextmanager
+    def _progress(self, part: Part) -> Iterator[Callable[["Round"], object]]:
+        """A progress bar on standard error; yields what to call after each round."""
+        wanted = self.args.progress if self.comm.rank == 0 else "off"
+        stream = (wanted != "off" and launcher.stream_of_launcher(2)) or sys.stderr
+        if wanted == "off" or (wanted == "auto" and not stream.isatty()):
+            yield lambda round_: None
+            return
+        import tqdm
+
+        with tqdm.tqdm(
+            total=part.points,
+            initial=part.tally.points,
+            unit=" points",
+            unit_scale=True,
+            leave=False,
+            ncols=78,
+            file=stream,
+            delay=0.5 if wanted == "auto" else 0,  # a run that is over at once needs no bar
+        ) as bar:
+            yield lambda round_: bar.update(round_.part.tally.points - bar.n)
+
+    def _log(self, job: Job) -> Callable[["Round"], None]:
+        """What to call after each round for --trial-log."""
+        if self.log_file is None:
+            return lambda round_: None
+        log = TrialLog(job, self.log_file.write)
+
+        def add(round_: "Round") -> None:
+            if round_.unit_hits is not None:
+                log.add(round_.units, round_.unit_hits)
+
+        return add
+
+    def _report(self, result: "Result", signal_number: int) -> int:
+        """Save, print and write everything; the exit status."""
+        if self.keeper:
+            self.keeper.finish(result.part)
+        as_json = report.as_json(result) if self.args.json else ""
+        status = VERIFIED if result.verified else NOT_VERIFIED
+        if result.partial:
+            status = self._stopped(signal_number)
+        try:
+            text = as_json if self.args.json == "-" else report.text(result, self.args.per_rank)
+            console.out(text, through_mpirun=not self.signals.impatient)
+        except RuntimeError as error:
+            console.error(str(error))
+            status = FAILED
+        try:
+            if self.json_file:
+                self.json_file.write(as_json)
+                self.json_file.commit()
+            if self.log_file and not result.partial:
+                self.log_file.commit()
+        except CannotWrite as error:
+            console.error(str(error))
+            status = FAILED
+        if self.log_file and result.partial:
+            console.error(
+                f"argument --trial-log: {self.args.trial_log!r}: not written, the run was interrupted"
+            )
+        return status
+
+    def _stopped(self, signal_number: int) -> int:
+        """Tell why a run has ended before its end, and how it goes on; the exit status."""
+        if self.keeper and self.keeper.saved:
+            saved = self.keeper.saved
+            why = signal.Signals(signal_number).name if signal_number else "--time-limit"
+            how_far = f"{saved.tally.points} of {saved.points} points are saved in {self.args.checkpoint}"
+            console.note(f"stopped by {why}: {how_far}; run it again")
+            return RUN_AGAIN
+        return SIGNALLED + signal_number if signal_number else TIME_LIMIT

@@ -1,0 +1,41 @@
+"""Signals that end a run in good order."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+
+class Signals:
+    """Notes signals, and does nothing else with them.
+
+    SIGUSR1 and SIGUSR2 from the beginning, since it is batch systems that send them, at any time; SIGINT and
+    SIGTERM while there is something to tell, and a second one has its usual effect.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        """The last signal noted."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, self._note)
+
+    @contextlib.contextmanager
+    def all_noted(self) -> Iterator[None]:
+        """Meanwhile, SIGINT and SIGTERM are noted too."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.signal(number, self._note) for number in numbers]
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: Any) -> None:
+        self.number = number
+        if self.impatient:
+            signal.signal(number, signal.SIG_DFL)
+
+    @property
+    def impatient(self) -> bool:
+        """Whether it is one after which mpirun, too, is about to end."""
+        return self.number in (signal.SIGINT, signal.SIGTERM)

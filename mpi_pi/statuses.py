@@ -1,0 +1,14 @@
+"""Exit statuses of the command."""
+
+import os
+
+VERIFIED = 0
+FAILED = 1
+BAD_USAGE = 2
+NOT_VERIFIED = 3
+RUN_AGAIN = os.EX_TEMPFAIL
+"""75: stopped before the end, and there is a checkpoint to go on from."""
+TIME_LIMIT = 124
+"""Stopped by --time-limit without a checkpoint; as timeout(1) has it."""
+SIGNALLED = 128
+"""Plus the signal's number: stopped by it without a checkpoint."""

@@ -1,0 +1,36 @@
+"""Waiting for other ranks without taking the core from one that counts on it."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.reference import never
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+def wait(request: "MPI.Request", meanwhile: Callable[[], object] = never) -> None:
+    """Wait for a request, and call `meanwhile` again and again.
+
+    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. After 0.2 ms of
+    that this one sleeps, for an eighth of what it has waited so far.
+    """
+    start = time.perf_counter()
+    while not request.Test():
+        meanwhile()
+        waited = time.perf_counter() - start
+        if waited > 2e-4:
+            time.sleep(min(waited / 8, 1e-3))
+
+
+def allgather(
+    comm: "MPI.Intracomm", row: NDArray[np.int64], meanwhile: Callable[[], object] = never
+) -> NDArray[np.int64]:
+    """The rows of all ranks, shape (ranks, columns)."""
+    everyone = np.empty((comm.size, row.size), np.int64)
+    wait(comm.Iallgather(row, everyone), meanwhile)
+    return everyone
