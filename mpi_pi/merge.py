@@ -1,6 +1,5 @@
 """The result of a whole job from those of its shards."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -96,10 +95,10 @@ def _misfits(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
     lacking = first.of - len(files)
     if not lacking:
         return doubled
-    missing = itertools.islice((index for index in itertools.count(1) if index not in files), MOST_NAMED)
-    some = ", ".join(f"{index}/{first.of}" for index in itertools.islice(missing, lacking))
+    candidates = range(1, min(first.of, len(files) + MOST_NAMED) + 1)
+    missing = [f"{index}/{first.of}" for index in candidates if index not in files][:MOST_NAMED]
     more = f" and {lacking - MOST_NAMED} more" if lacking > MOST_NAMED else ""
-    return [*doubled, f"missing: shard {some}{more}"]
+    return [*doubled, f"missing: shard {', '.join(missing)}{more}"]
 
 
 def _whole(results: Sequence[Result]) -> Result:

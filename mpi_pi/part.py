@@ -97,9 +97,7 @@ def from_fields(document: Mapping[str, Any]) -> Part:
     try:
         version = _integer(document["stream_version"])
         if version != STREAM_VERSION:
-            raise ValueError(
-                f"made with stream version {version}, and this is stream version {STREAM_VERSION}"
-            )
+            raise ValueError(f"has stream version {version}, not {STREAM_VERSION}: its hits are others")
         job, shard, spent = document["job"], document["shard"], document["spent"]
         part = Part(
             Job(_integer(job["trials"]), _integer(job["points_per_trial"]), int(job["seed"])),

@@ -40,7 +40,9 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
     if shards > 1:
         lines.append(f"Shards = {shards}, merged")
     if work.of > 1:
-        lines.append(f"Shard = {work.index}/{work.of}, {len(work.units)} of {job.units} units")
+        lines.append(
+            f"Shard = {work.index}/{work.of}, {work.units.stop - work.units.start} of {job.units} units"
+        )
     if work.finished:
         lines.append(f"Counted before = all points, in {_number_of(work.spent.runs, 'run')}")
     elif work.spent.runs:

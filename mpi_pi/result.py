@@ -114,7 +114,7 @@ class Result:
     @property
     def partial(self) -> bool:
         """Whether the run was stopped before its end."""
-        return self.tally.units < len(self.part.units)
+        return self.tally.points < self.part.points
 
     @cached_property
     def estimate(self) -> Estimate | None:

@@ -145,7 +145,7 @@ def numpy_rand() -> int:
 def plain_python() -> int:
     hits = 0
     for _ in range(10**4):
-        x, y = random.random(), random.random()  # noqa: S311
+        x, y = random.random(), random.random()
         hits += x * x + y * y <= 1
     return hits
 

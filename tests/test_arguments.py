@@ -81,6 +81,26 @@ BAD = [
     (["-n", "1", "-i", "1", "--nonsense"], "--nonsense", ""),
     (["-n", "1", "-i", "1", "stray"], "stray", ""),
     (["-n"], "-n/--trials", ""),
+    (["-n", "1", "-i", "1", "--threads", "0"], "--threads", "'0'"),
+    (["-n", "1", "-i", "1", "--threads", "-2"], "--threads", "'-2'"),
+    (["-n", "1", "-i", "1", "--threads", "all"], "--threads", "'all'"),
+    (["-n", "1", "-i", "1", "--threads", "1e9"], "--threads", "'1e9'"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", "0/4"], "--shard", "'0/4'"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", "5/4"], "--shard", "'5/4'"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", "1-4"], "--shard", "'1-4'"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", f"1/{2**70}"], "--shard", "'1/"),
+    (["-n", "1", "-i", "1", "--shard", "1/4"], "--shard", "--seed"),
+    (["-n", "1", "-i", "1", "--shard", "slurm"], "--shard", "--seed"),
+    (["-n", "1", "-i", "1", "--time-limit", "soon"], "--time-limit", "'soon'"),
+    (["-n", "1", "-i", "1", "--time-limit", "-5m"], "--time-limit", "'-5m'"),
+    (["-n", "1", "-i", "1", "--time-limit", "1:60:00"], "--time-limit", "'1:60:00'"),
+    (["-n", "1", "-i", "1", "--checkpoint", ""], "--checkpoint", "''"),
+    (["-n", "1", "-i", "1", "--checkpoint", "c", "--checkpoint-every", "x"], "--checkpoint-every", "'x'"),
+    (["-n", "1", "-i", "1", "--checkpoint-every", "5"], "--checkpoint-every", "--checkpoint"),
+    (["-n", "1", "-i", "1", "--restart"], "--restart", "--checkpoint"),
+    (["-n", "1", "-i", "1", "--checkpoint", "c", "--trial-log", "t"], "--trial-log", "--checkpoint"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", "1/2", "--trial-log", "t"], "--trial-log", "--shard"),
+    (["-n", "1", "-i", "1", "--checkpoint", "c", "--json", "./c"], "--checkpoint", "same file as --json"),
 ]
 
 
@@ -98,6 +118,33 @@ def test_no_command_and_unknown_commands() -> None:
     for argv in ([], ["fly"]):
         with pytest.raises(UsageError):
             parse(argv)
+
+
+@pytest.mark.parametrize("argv", [[], ["--json", "x"], ["a", "--json", ""], ["a", "--threads", "2"]])
+def test_bad_usage_of_merge(argv: list[str]) -> None:
+    with pytest.raises(UsageError):
+        parse(["merge", *argv])
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("55m", 3300), ("1.5h", 5400), ("2d", 172_800), ("1:30:05", 5405), ("0", 0)],
+)
+def test_times(text: str, seconds: float) -> None:
+    assert arguments.duration(text) == seconds
+
+
+@given(st.text())
+def test_any_text_is_a_time_or_an_error(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert arguments.duration(text) >= 0
+
+
+def test_shards_and_threads() -> None:
+    args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "3/16", "--threads", "auto"])
+    assert (args.shard, args.threads) == ((3, 16), "auto")
+    args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "slurm", "--time-limit", "slurm"])
+    assert (args.shard, args.threads, args.time_limit) == ("slurm", 1, "slurm")
 
 
 def test_the_blogs_call() -> None:

@@ -1,5 +1,6 @@
 """Runs on several ranks in one program. Needs mpirun: see run_all.py."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from mpi_pi import Failure, Job, Result, Round, reference, run, schedule
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
+from mpi_pi.parallel import cores_for_each_rank
+from mpi_pi.part import Part
+from mpi_pi.tally import Tally
 
 pytestmark = pytest.mark.mpi
 
@@ -117,15 +121,82 @@ def test_uneven_units_of_long_trials() -> None:
     assert run(job, COMM, kernel=kernel).tally.hits == whole.sum()
 
 
-def test_stopping_on_one_rank_stops_all() -> None:
-    job = Job(trials=10**15, points=10**9, seed=1)
+@pytest.mark.parametrize("who", [0, -1])
+def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: int) -> None:
+    """In the midst of a round, which here would last for hours."""
+    monkeypatch.setattr(schedule, "FIRST_POINTS", 1 << 45)
+    monkeypatch.setattr(schedule, "MOST_POINTS", 1 << 45)
+    job = Job(trials=2**64, points=10**9, seed=1)
     start = time.monotonic()
-    result = run(job, COMM, stop=lambda: COMM.rank == COMM.size - 1 and time.monotonic() > start + 0.3)
+    result = run(job, COMM, stop=lambda: COMM.rank == who % COMM.size and time.monotonic() > start + 0.3)
     assert result.partial
+    assert result.rounds == 1
     assert result.tally.units > 0
     assert result.estimate is not None
     assert result.verified
     assert len(set(COMM.allgather(result.tally.hits))) == 1
+
+
+@pytest.mark.usefixtures("many_rounds")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected: NDArray[np.int64]) -> None:
+    """Each run is stopped somewhere, on some rank, and the next goes on from where it had got to."""
+    part, runs = Part(JOB), 0
+    chance = np.random.default_rng(runs)
+    while not part.finished:
+        looks, who = COMM.bcast((int(chance.integers(1, 40)), int(chance.integers(COMM.size))))
+
+        def stop(who: int = who) -> bool:
+            nonlocal looks
+            looks -= COMM.rank == who
+            return bool(looks < 0)
+
+        result = run(part, COMM, threads=threads, stop=stop)
+        assert result.part.tally == Tally.of(
+            JOB, range(result.part.tally.units), expected[: result.part.tally.units]
+        )
+        assert result.tally.units >= result.part.tally.units >= part.tally.units
+        assert result.part.spent.runs == part.spent.runs + 1
+        assert result.part.spent.rounds == part.spent.rounds + result.rounds
+        assert len(set(COMM.allgather(result.part.tally.hits))) == 1
+        part = COMM.bcast(result.part)
+        runs += 1
+    assert result.verified
+    assert not result.partial
+    assert result.tally.hits == expected.sum()
+    assert runs > 3
+
+
+def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
+    finished = run(JOB, COMM).part
+    assert finished.finished
+    again = run(finished, COMM)
+    assert again.tally == finished.tally
+    assert again.rounds == 0
+    assert again.verified
+    assert not again.partial
+
+
+@pytest.mark.usefixtures("many_rounds")
+def test_shards_add_up_to_the_job(expected: NDArray[np.int64]) -> None:
+    shards = [run(Part(JOB, index, 4), COMM) for index in range(1, 5)]
+    assert sum((shard.tally for shard in shards), Tally()) == Tally.of(JOB, range(JOB.units), expected)
+    assert not any(shard.partial for shard in shards)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64]) -> None:
+    """Also when ranks have different numbers of them."""
+    own = threads if COMM.rank == 0 else 1
+    result = run(JOB, COMM, threads=own)
+    assert result.tally.hits == expected.sum()
+    if COMM.rank == 0:
+        assert [row.member.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
+
+
+def test_cores_are_shared_out_among_the_ranks_of_a_host() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert cores_for_each_rank(COMM) in (cores, max(cores // COMM.size, 1))  # bound to their own, or not
 
 
 def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:

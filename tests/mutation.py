@@ -1,0 +1,63 @@
+"""Ways in which files go wrong."""
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mpi_pi import sealed
+
+
+@st.composite
+def damaged(draw: st.DrawFn, content: bytes) -> bytes:
+    """The content with some bytes changed, lost, added, doubled or cut off; perhaps none."""
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 3))):
+        start = draw(st.integers(0, len(data)))
+        stop = draw(st.integers(start, min(start + 40, len(data))))
+        kind = draw(st.sampled_from(["digit", "bytes", "lost", "doubled", "cut"]))
+        if kind == "digit":
+            digits = [i for i, byte in enumerate(data) if chr(byte).isdigit()]
+            if digits:
+                data[draw(st.sampled_from(digits))] = ord(draw(st.sampled_from("0123456789")))
+        elif kind == "bytes":
+            data[start:stop] = draw(st.binary(max_size=8))
+        elif kind == "lost":
+            del data[start:stop]
+        elif kind == "doubled":
+            data[start:start] = data[start:stop]
+        else:
+            del data[start:]
+    return bytes(data)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 10**25) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@st.composite
+def forged(draw: st.DrawFn, content: bytes) -> bytes:
+    """The document with values changed, or members lost, and a checksum that is right."""
+    document = json.loads(content)
+    del document["checksum"]
+    changed = copy.deepcopy(document)
+    for _ in range(draw(st.integers(1, 2))):
+        place: Any = changed
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(place[key], dict | list) and draw(st.integers(0, 3)):
+                place = place[key]
+                continue
+            if draw(st.booleans()):
+                place[key] = draw(anything)
+            else:
+                del place[key]
+            break
+    return sealed.dumps(changed).encode()

@@ -1,0 +1,326 @@
+"""Checkpoints: the old one or the new one, whatever happens; and nothing else is taken for one."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import soak
+from hypothesis import given
+from hypothesis import strategies as st
+from mutation import damaged, forged
+
+from mpi_pi import sealed
+from mpi_pi.checkpoint import Keeper, Unusable, dumps, load
+from mpi_pi.job import Job
+from mpi_pi.part import Part
+from mpi_pi.tally import Tally
+
+JOB = Job(1000, 1000, 2**90)
+
+
+def part(units: int) -> Part:
+    """So many units of JOB counted, with hits that are made up."""
+    return Part(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
+
+
+CONTENT = dumps(part(300)).encode()
+
+
+def keeper(path: Path, every: float = 60, restart: bool = False) -> Keeper:
+    return Keeper(str(path), every, restart, lambda message: warnings.append(message))
+
+
+warnings: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings_yet() -> None:
+    warnings.clear()
+
+
+def test_a_checkpoint_is_small_whatever_the_job(tmp_path: Path) -> None:
+    huge = Job(2**64, 2**58, 10**300)
+    (tmp_path / "c").write_text(dumps(Part(huge, 2**90, 2**90 + 1)))
+    assert (tmp_path / "c").stat().st_size < 2000
+    assert load(tmp_path / "c") == Part(huge, 2**90, 2**90 + 1)
+
+
+@given(damaged(CONTENT))
+def test_a_damaged_checkpoint_is_refused(content: bytes) -> None:
+    loaded_or_refused(content, only_as_it_was=True)
+
+
+@given(forged(CONTENT))
+def test_a_forged_checkpoint_is_refused_or_makes_sense(content: bytes) -> None:
+    loaded_or_refused(content, only_as_it_was=False)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_refused(content: bytes) -> None:
+    loaded_or_refused(content, only_as_it_was=True)
+
+
+def loaded_or_refused(content: bytes, only_as_it_was: bool) -> None:
+    path = Path(f"/tmp/mpi-pi-test-{os.getpid()}.ckpt")
+    path.write_bytes(content)
+    with contextlib.suppress(sealed.Unreadable):
+        loaded = load(path)
+        assert loaded is not None
+        assert loaded == part(300) or not only_as_it_was
+        assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
+    path.unlink()
+
+
+FUTURE = json.dumps(json.loads(CONTENT) | {"format": 2, "version": "9.0"})
+OTHER_STREAM = sealed.dumps(
+    {name: value for name, value in json.loads(CONTENT).items() if name != "checksum"} | {"stream_version": 7}
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "empty"),
+        (b"\x00" * 600, "not written by mpi-pi"),
+        (b"3.14159", "not written by mpi-pi"),
+        (b"[" * 100_000, "not written by mpi-pi"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "not written by mpi-pi"),
+        (CONTENT[:-40], "damaged"),
+        (CONTENT.replace(b"235500", b"235501"), "damaged"),
+        (CONTENT.replace(b'"checkpoint"', b'"result"'), "something else of mpi-pi's"),
+        (FUTURE.encode(), "format 2 of mpi-pi '9.0'"),
+        (OTHER_STREAM.encode(), "stream version 7, not 1"),
+    ],
+)
+def test_what_is_no_checkpoint_of_ours_says_why_and_stays(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "c"
+    path.write_bytes(content)
+    with pytest.raises(Unusable, match=why) as raised:
+        keeper(path)
+    assert f"argument --checkpoint: '{path}': " in str(raised.value)
+    assert path.read_bytes() == content
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (Part(Job(1001, 1000, 2**90)), "trials 1000, not 1001"),
+        (Part(Job(1000, 10, 2**90)), "points per trial 1000, not 10"),
+        (Part(Job(1000, 1000, 5)), f"seed {2**90}, not 5"),
+        (Part(JOB, 2, 3), "shard 1/1, not 2/3"),
+        (Part(Job(1, 1000, 5)), f"trials 1000, not 1, seed {2**90}, not 5"),
+    ],
+)
+def test_another_job_is_refused_with_what_differs(tmp_path: Path, wanted: Part, why: str) -> None:
+    (tmp_path / "c").write_bytes(CONTENT)
+    with keeper(tmp_path / "c") as kept, pytest.raises(Unusable, match=why):
+        kept.begin(wanted)
+    assert (tmp_path / "c").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("place", ["", "no/such/folder/c"])
+def test_a_place_where_nothing_can_be_saved_is_refused(tmp_path: Path, place: str) -> None:
+    with pytest.raises(Unusable, match="argument --checkpoint"), keeper(tmp_path / place) as kept:
+        kept.begin(part(0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_saved_when(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    with keeper(path, every=3600) as kept:
+        assert kept.begin(part(0)) == part(0)
+        kept.update(part(10))
+        assert load(path) == part(0)
+    assert load(path) == part(10)  # at the end, of whatever kind
+    with keeper(path, every=0) as kept:
+        assert kept.begin(part(0)) == part(10)
+        kept.update(part(20))
+        assert load(path) == part(20)
+        kept.finish(part(1000))
+    assert load(path) == part(1000)
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_an_exception_loses_nothing(tmp_path: Path) -> None:
+    def run() -> None:
+        with keeper(tmp_path / "c") as kept:
+            kept.begin(part(0))
+            kept.update(part(10))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        run()
+    assert load(tmp_path / "c") == part(10)
+
+
+def test_a_finished_checkpoint_needs_no_writing(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    path.write_text(dumps(part(1000)))
+    written = path.stat().st_mtime_ns
+    with keeper(path) as one, keeper(path) as other:
+        assert one.begin(part(0)) == other.begin(part(0)) == part(1000)
+        one.finish(part(1000))
+    assert path.stat().st_mtime_ns == written
+
+
+def test_restart_keeps_the_old_files(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    for number, content in enumerate([CONTENT, b"rubbish", b""], 1):
+        path.write_bytes(content)
+        with keeper(path, restart=True) as kept:
+            assert kept.begin(part(0)) == part(0)
+        assert (tmp_path / f"c.{number}").read_bytes() == content
+        assert load(path) == part(0)
+    path.unlink()
+    with keeper(path, restart=True) as kept:
+        kept.begin(part(0))
+    assert {path.name for path in tmp_path.iterdir()} == {"c", "c.1", "c.2", "c.3"}
+
+
+def test_only_one_run_at_a_time(tmp_path: Path) -> None:
+    with keeper(tmp_path / "c") as one:
+        one.begin(part(0))
+        (tmp_path / "link").symlink_to("c")
+        for name in ("c", "link"):
+            with pytest.raises(Unusable, match=f"in use by process {os.getpid()} on host "):
+                keeper(tmp_path / name)
+        one.update(part(10))
+    assert load(tmp_path / "c") == part(10)
+    with keeper(tmp_path / "link") as two:
+        assert two.begin(part(0)) == part(10)
+        two.finish(part(20))
+    assert load(tmp_path / "c") == part(20)
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    with keeper(path, every=0) as kept:
+        kept.begin(part(0))
+        kept._lock.lost = True
+        with pytest.raises(RuntimeError, match="another run has taken over"):
+            kept.update(part(10))
+        kept.finish(part(10))
+    assert load(path) == part(0)
+
+
+def test_a_folder_that_vanishes_and_comes_back(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with keeper(folder / "c", every=0) as kept:
+        kept.begin(part(0))
+        folder.rename(tmp_path / "away")
+        for units in (10, 20):
+            kept.update(part(units))
+        assert len(warnings) == 1
+        assert "No such file or directory" in warnings[0]
+        assert load(tmp_path / "away" / "c") == part(0)
+        (tmp_path / "away").rename(folder)
+        kept.update(part(30))
+    assert load(folder / "c") == part(30)
+    assert len(warnings) == 1
+
+
+# A process that kills itself at the n-th thing of note that it does while saving; see sys.audit.
+SUICIDE = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+from test_checkpoint import keeper, part
+from pathlib import Path
+left = int(sys.argv[2])
+def hook(event, _arguments):
+    global left
+    if left > 0 and event.split(".")[0] in ("open", "os"):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+kept = keeper(Path(sys.argv[1]), every=0)
+kept.begin(part(0))
+sys.addaudithook(hook)
+kept.update(part(20))
+"""
+
+
+def test_killed_at_any_step_of_saving(tmp_path: Path) -> None:
+    """Every system call that has an audit event: afterwards it is the old checkpoint or the new one."""
+    found = []
+    for steps in range(1, 30):
+        path = tmp_path / f"c{steps}"
+        path.write_text(dumps(part(10)))
+        program = SUICIDE.format(tests=str(Path(__file__).parent))
+        process = subprocess.run(
+            [sys.executable, "-c", program, str(path), str(steps)],
+            timeout=60,
+            check=False,
+            capture_output=True,
+        )
+        loaded = load(path)
+        assert loaded is not None
+        found.append(loaded.tally.units)
+        with keeper(path) as kept:  # and a dead owner does not hold the lock
+            assert kept.begin(part(0)) == loaded
+        assert not path.with_name(path.name + ".lock").exists()
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, process.stderr
+    assert set(found) == {10, 20}
+    assert sorted(found) == found
+    assert len(found) > 5
+
+
+SAVING = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_checkpoint import keeper, part
+from pathlib import Path
+parts = [part(units) for units in range(1000)]
+with keeper(Path(sys.argv[1]), every=0) as kept:
+    done = kept.begin(part(0)).tally.units
+    print(done, flush=True)
+    while True:
+        done = (done + 1) % 1000
+        kept.update(parts[done])
+        print(done, flush=True)
+"""
+
+
+@pytest.mark.parametrize("times", [5, pytest.param(100, marks=soak)])
+def test_killed_at_any_moment(tmp_path: Path, times: int) -> None:
+    """What saves without a pause is killed: the file is the last that was said to be saved, or the next."""
+    path, chance = tmp_path / "c", random.Random(1)
+    program = SAVING.format(tests=str(Path(__file__).parent))
+    for _ in range(times):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout
+            first = process.stdout.readline()
+            time.sleep(chance.uniform(0, 0.2))
+            process.kill()
+            said = int((first + process.stdout.read()).split()[-1])
+        loaded = load(path)
+        assert loaded is not None
+        assert loaded.tally.units in (said, (said + 1) % 1000)
+    assert {path.name for path in tmp_path.iterdir()} <= {"c", "c.lock"} | {
+        path.name for path in tmp_path.glob(".c.*.part")
+    }
+
+
+def test_what_was_spent_is_kept(tmp_path: Path) -> None:
+    spent = replace(part(0).spent, runs=3, real_seconds=1.25, user_seconds=7.5)
+    with keeper(tmp_path / "c") as kept:
+        kept.begin(part(0))
+        kept.finish(replace(part(10), spent=spent))
+    with keeper(tmp_path / "c") as kept:
+        assert kept.begin(part(0)).spent == spent

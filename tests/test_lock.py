@@ -1,0 +1,149 @@
+"""The lock, between real processes; other machines are played by processes that claim to be on one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mpi_pi import lock
+from mpi_pi.lock import Held, Lock
+
+OWNER = """
+import sys, time
+from pathlib import Path
+from mpi_pi import lock
+lock.BEAT_SECONDS = 0.1
+if sys.argv[2] == "elsewhere":
+    lock._machine = lambda: "another machine"
+held = lock.Lock(Path(sys.argv[1]))
+held.acquire()
+print("acquired", flush=True)
+sys.stdin.read()
+held.release()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten times as long as the owners' beat here, where it is four times in earnest."""
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)
+
+
+def owner(path: Path, where: str) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(path), where],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "acquired\n"
+    return process
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+def test_a_living_owner_is_respected(tmp_path: Path, where: str) -> None:
+    path = tmp_path / "lock"
+    with owner(path, where) as process:
+        content = path.read_bytes()
+        with pytest.raises(Held, match=f"process {process.pid} on host {os.uname().nodename}"):
+            Lock(path).acquire()
+        assert json.loads(path.read_bytes())["owner"] == json.loads(content)["owner"]
+        process.communicate(timeout=30)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("where", ["here", "elsewhere"])
+@pytest.mark.parametrize("reaped", [True, False])
+def test_a_dead_owner_is_not(tmp_path: Path, where: str, reaped: bool) -> None:
+    path = tmp_path / "lock"
+    with owner(path, where) as process:
+        process.send_signal(signal.SIGKILL)
+        if reaped:
+            process.wait()
+        mine = Lock(path)
+        mine.acquire()
+        with pytest.raises(Held):
+            Lock(path).acquire()
+        mine.release()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
+    """Numbers of processes come again: the owner is the one that was started when it was."""
+    path = tmp_path / "lock"
+    held = Lock(path)
+    held.acquire()
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"owner": "other", "started": 1}))
+    mine = Lock(path)
+    mine.acquire()
+    mine.release()
+    held.release()
+
+
+def test_an_owner_that_stood_still_finds_out(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    stopped = Lock(path)
+    stopped.acquire()
+    stopped._me["machine"] = "another machine"
+    stopped._over.set()  # it beats no more
+    time.sleep(0.3)
+    path.write_text(json.dumps(stopped._me))
+    mine = Lock(path)
+    mine.acquire()
+    stopped._over.clear()
+    stopped._beat()  # it wakes up
+    assert stopped.lost
+    assert not mine.lost
+    stopped.release()
+    assert path.exists()
+    mine.release()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"rubbish", b"[]", b'{"pid": "../self", "machine": null}'])
+def test_a_lock_file_of_nobody_is_taken_after_a_while(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "lock"
+    path.write_bytes(content)
+    mine = Lock(path)
+    mine.acquire()
+    mine.release()
+
+
+def test_of_many_who_come_at_once_one_has_it(tmp_path: Path) -> None:
+    """To a free lock, and to one whose owner is dead."""
+    path = tmp_path / "lock"
+    for stale in (False, True):
+        if stale:
+            path.write_text("nobody's")
+        got: list[Lock] = []
+        refused: list[Held] = []
+
+        def come(got: list[Lock] = got, refused: list[Held] = refused) -> None:
+            mine = Lock(path)
+            try:
+                mine.acquire()
+            except Held as held:
+                refused.append(held)
+            else:
+                got.append(mine)
+
+        threads = [threading.Thread(target=come) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert (len(got), len(refused)) == (1, 7)
+        got[0].release()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Lock(tmp_path / "no" / "lock").acquire()

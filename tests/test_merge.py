@@ -1,0 +1,186 @@
+"""Shards put together, against the run of the whole."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from conftest import MPI_PI, Launch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mutation import damaged, forged
+from test_report import SCHEMA
+
+from mpi_pi import merge, reference, report
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.merge import Refused
+from mpi_pi.part import Part, Spent
+from mpi_pi.result import Member, RankRow, Result, Timeline
+from mpi_pi.tally import Tally
+
+JOB = Job(50, 1000, 3)
+
+
+def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Result:
+    """What a run of a shard leaves, by the definition."""
+    units = job.shard(index, of)[:done]
+    tally = Tally.of(job, units, reference.count(job, units))
+    spent = Spent(
+        1, 2, real_seconds=index, round_seconds=0.5, core_seconds=3, user_seconds=4, system_seconds=5
+    )
+    member = Member(f"node{index}", "A CPU", "numpy", "", 2)
+    row = RankRow(0, member, "", tally.units, tally.points, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8)
+    return Result(Part(job, index, of, tally, spent), tally, spent, (row,), Timeline(), 2, True, "An MPI")
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name: str, result: Result) -> str:
+    Path(name).write_text(report.as_json(result))
+    return name
+
+
+@pytest.mark.parametrize("job", [JOB, Job(3, 2 * BLOCK + 5, 1)])
+@pytest.mark.parametrize("of", [1, 2, 7])
+def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
+    if job is not JOB:  # too long for the definition: any hits will do
+        chance = np.random.default_rng(1)
+        hits = np.array([chance.binomial(job.unit_points(unit), 0.785) for unit in range(job.units)])
+    else:
+        hits = reference.count(job, range(job.units))
+    names = []
+    for index in range(1, of + 1):
+        one = result(index, of)
+        units = job.shard(index, of)
+        part = Part(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.spent)
+        names.append(write(f"{index}.json", Result(part, part.tally, *list(vars(one).values())[2:8])))
+    whole = merge.merge(names[::-1])
+    assert whole.tally == Tally.of(job, range(job.units), hits)
+    assert whole.part.finished
+    assert not whole.partial
+    assert whole.spent.user_seconds == 4 * of
+    assert (whole.spent.real_seconds, whole.spent.round_seconds) == (of, 0.5)
+    assert [(row.rank, row.member.host) for row in whole.ranks] == [(k, f"node{k + 1}") for k in range(of)]
+    jsonschema.validate(json.loads(report.as_json(whole)), SCHEMA)
+    assert merge.merge([write("whole.json", whole)]).tally == whole.tally
+
+
+@pytest.mark.parametrize(
+    ("indices", "complaints"),
+    [
+        ([1, 2], ["missing: shard 3/4, 4/4"]),
+        ([2, 3, 4, 2], ["0.json, 3.json: all of shard 2/4", "missing: shard 1/4"]),
+        ([1, 2, 3, 4, 4, 1], ["0.json, 5.json: all of shard 1/4", "3.json, 4.json: all of shard 4/4"]),
+    ],
+)
+def test_missing_and_doubled_shards_are_named(indices: list[int], complaints: list[str]) -> None:
+    names = [write(f"{number}.json", result(index, 4)) for number, index in enumerate(indices)]
+    assert complaints_about(names) == complaints
+
+
+def test_of_many_missing_shards_the_first_are_named() -> None:
+    (complaint,) = complaints_about([write("a.json", result(2, 50))])
+    assert complaint == "missing: shard " + ", ".join(f"{k}/50" for k in [1, *range(3, 12)]) + " and 39 more"
+    huge = Job(2**64, 1000, 1)
+    (complaint,) = complaints_about([write("a.json", result(1, 2**64, huge))])
+    assert complaint.endswith(f" and {2**64 - 11} more")
+
+
+def test_foreign_parts_are_named() -> None:
+    names = [
+        write("a.json", result(1, 2)),
+        write("b.json", result(2, 2, Job(50, 1000, 4))),
+        write("c.json", result(2, 3)),
+    ]
+    assert complaints_about(names) == [
+        "b.json: of another job than a.json: seed 4, not 3",
+        "c.json: of another job than a.json: shard 2/3, not 2/2",
+    ]
+
+
+def test_files_that_are_no_finished_shards_are_all_named() -> None:
+    Path("empty").touch()
+    Path("text").write_text("pi = 3.14")
+    old = json.loads(Path(write("old", result(2, 2))).read_text()) | {"schema": 1, "version": "0.0.9"}
+    Path("old").write_text(json.dumps(old))
+    write("partial", result(2, 2, done=10))
+    changed = Path(write("changed", result(2, 2)))
+    changed.write_text(changed.read_text().replace('"hits": ', '"hits": 1', 1))
+    one = write("1.json", result(1, 2))
+    complaints = complaints_about(["none", one, "empty", "text", "old", "partial", "changed"])
+    assert complaints == [
+        "none: No such file or directory",
+        "empty: empty",
+        "text: not written by mpi-pi",
+        "old: has schema 1 of mpi-pi '0.0.9', not 2",
+        "partial: not finished: that run was stopped before its end",
+        "changed: damaged: its checksum is wrong",
+    ]
+
+
+def complaints_about(names: list[str]) -> list[str]:
+    with pytest.raises(Refused) as raised:
+        merge.merge(names)
+    return str(raised.value).splitlines()
+
+
+CONTENT = report.as_json(result(2, 2)).encode()
+OTHER = report.as_json(result(1, 2))
+HITS = int(reference.count(JOB, range(JOB.units)).sum())
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # one folder will do
+@given(damaged(CONTENT) | forged(CONTENT) | st.binary(max_size=100))
+def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
+    Path("a.json").write_bytes(content)
+    Path("b.json").write_text(OTHER)
+    try:
+        whole = merge.merge(["a.json", "b.json"])
+    except Refused:
+        return
+    assert report.head(Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, 2)
+    assert report.text(whole, per_rank=True)
+    assert json.loads(report.as_json(whole))
+    if sealed_as_it_was(content):
+        assert whole.tally.hits == HITS
+
+
+def sealed_as_it_was(content: bytes) -> bool:
+    return bool(json.loads(content)["checksum"] == json.loads(CONTENT)["checksum"])
+
+
+def test_the_command(launch: Launch, tmp_path: Path) -> None:
+    job = ("-n", "70", "-i", "20001", "--seed", "8")
+    for index in (1, 2, 3):
+        file = str(tmp_path / f"part-{index}.json")
+        run = launch(index - 1, MPI_PI, "run", *job, "--shard", f"{index}/3", "--json", file)
+        assert run.returncode == 0, run.stderr
+        assert f"Shard = {index}/3, {len(Job(70, 20001, 8).shard(index, 3))} of 70 units" in run.stdout
+    parts = [str(path) for path in sorted(tmp_path.iterdir())]
+    merged = launch(0, MPI_PI, "merge", *parts, "--json", str(tmp_path / "whole.json"), "--per-rank")
+    assert merged.returncode == 0, merged.stderr
+    hits = reference.count(Job(70, 20001, 8), range(70)).sum()
+    assert f"pi = 4*({hits}/1400070) = " in merged.stdout
+    assert "Verification = SUCCESSFUL" in merged.stdout
+    assert "Shards = 3, merged" in merged.stdout
+    document = json.loads((tmp_path / "whole.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["estimate"]["hits"] == hits
+    assert json.loads(launch(2, MPI_PI, "merge", *parts, "--json", "-").stdout)["estimate"]["hits"] == hits
+
+    refused = launch(0, MPI_PI, "merge", *parts[:2], "--json", str(tmp_path / "no.json"))
+    assert refused.returncode == 2
+    assert refused.stdout == ""
+    assert refused.stderr == "mpi-pi: error: missing: shard 3/3\n"
+    assert not (tmp_path / "no.json").exists()
+
+
+def test_a_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(report.as_json(result(1, 1)))
+    run = launch(0, MPI_PI, "merge", str(tmp_path / "a.json"), MPI4PY_LIBMPI="/no/such/libmpi.so")
+    assert run.returncode == 0
+    assert f"pi = 4*({HITS}/50000) = " in run.stdout

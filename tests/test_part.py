@@ -1,0 +1,91 @@
+"""Parts of jobs: shards against plain lists, and what is read back against what was written."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.part import Part, Spent, as_fields, from_fields
+from mpi_pi.tally import Sums, Tally
+
+sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
+jobs = st.builds(Job, trials=st.integers(1, 12), points=sizes, seed=st.integers(0, 2**200))
+amounts = st.floats(0, 1e9)
+spents = st.builds(Spent, st.integers(0, 99), st.integers(0, 10**6), *[amounts] * 5)
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> Part:
+    """A shard of a job, some of whose first units have any hits that are possible."""
+    job = draw(jobs)
+    of = draw(st.integers(1, job.units))
+    index = draw(st.integers(1, of))
+    units = job.shard(index, of)
+    done = range(units.start, draw(st.integers(units.start, units.stop)))
+    hits = [draw(st.integers(0, job.unit_points(unit))) for unit in done]
+    return Part(job, index, of, Tally.of(job, done, np.array(hits, np.int64)), draw(spents))
+
+
+@given(jobs, st.data())
+def test_shards_tile_the_job_evenly(job: Job, data: st.DataObject) -> None:
+    of = data.draw(st.integers(1, job.units))
+    shards = [list(job.shard(index, of)) for index in range(1, of + 1)]
+    assert [unit for shard in shards for unit in shard] == list(range(job.units))
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("index", "of", "why"), [(0, 3, "1/3 to 3/3"), (4, 3, "1/3"), (1, 11, "only 10 units")]
+)
+def test_there_is_no_such_shard(index: int, of: int, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Job(10, 1000, 0).shard(index, of)
+
+
+@given(parts())
+def test_a_part_is_read_as_it_was_written(part: Part) -> None:
+    assert from_fields(json.loads(json.dumps(as_fields(part)))) == part
+
+
+@given(parts())
+def test_what_is_left_follows_on_what_is_done(part: Part) -> None:
+    assert part.tally.units + len(part.left) == len(part.units)
+    assert part.tally.points + part.job.points_in(part.left) == part.points
+    assert part.finished == (part.tally.points == part.points)
+
+
+UNIT = Sums(1, 785, 0)
+
+
+@pytest.mark.parametrize(
+    ("tally", "why"),
+    [
+        (Tally({1000: Sums(11, 8635, 0)}), "more units are counted than there are"),
+        (Tally({999: UNIT}), "not the first ones"),
+        (Tally({1000: UNIT, 7: UNIT}), "not the first ones"),
+        (Tally({1000: Sums(1, 1001, 46656)}), "no such hits"),
+        (Tally({1000: Sums(1, -1, 786 * 786)}), "no such hits"),
+        (Tally({1000: Sums(1, 786, 0)}), "no such hits"),  # one off the centre, and no square
+        (Tally({1000: Sums(1, 785, 10**9)}), "no such hits"),
+    ],
+)
+def test_a_tally_that_cannot_be(tally: Tally, why: str) -> None:
+    fields = as_fields(Part(Job(10, 1000, 0), tally=tally))
+    with pytest.raises(ValueError, match=why):
+        from_fields(fields)
+
+
+def test_another_stream_version_is_refused() -> None:
+    fields = as_fields(Part(Job(10, 1000, 0))) | {"stream_version": 99}
+    with pytest.raises(ValueError, match="has stream version 99, not 1"):
+        from_fields(fields)
+
+
+@given(spents, spents)
+def test_what_was_spent_adds_up(a: Spent, b: Spent) -> None:
+    assert (a + b).runs == a.runs + b.runs
+    assert (a + b).real_seconds == a.real_seconds + b.real_seconds
+    assert a + Spent() == a
