@@ -1,25 +1,28 @@
 """The job scripts on a real Slurm, and the hostfiles on a cluster of real hosts (see cluster.py)."""
 
+import contextlib
+import json
 import os
 import re
-import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import cluster as cluster_module
 import pytest
-from cluster import Cluster
+from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN
 
 from mpi_pi import reference
 from mpi_pi.job import Job
+from mpi_pi.kernels import load
 
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+@contextlib.contextmanager
+def slurm(nodes: int, timeout: int) -> Iterator[Cluster]:
     lacking = cluster_module.missing(cluster_module.PROGRAMS + cluster_module.SLURM_PROGRAMS)
     if lacking:
         # In CI everything is installed: there a skipped test would be a silent gap.
@@ -27,9 +30,15 @@ def cluster() -> Iterator[Cluster]:
     # Not pytest's folder, which is closed to others: munge wants its socket in reach of all.
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
-        with Cluster(Path(folder), nodes=3) as up:
-            up.start_slurm()
+        with Cluster(Path(folder), nodes) as up:
+            up.start_slurm(timeout)
             yield up
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with slurm(nodes=3, timeout=300) as up:
+        yield up
 
 
 def hits(job: Job) -> int:
@@ -64,20 +73,240 @@ def test_a_hostfile_over_ssh(cluster: Cluster, tmp_path: Path, environment: dict
     assert rows == [("node1", "4"), ("node2", "4"), ("node3", "4")]
 
 
-def test_the_job_script_on_slurm(cluster: Cluster, tmp_path: Path, environment: dict[str, str]) -> None:
-    script = shutil.copy(ROOT / "jobscripts" / "single-node.sbatch", tmp_path)
-    submitted = cluster.run(
-        "client",
-        *["sbatch", "--parsable", f"--chdir={tmp_path}", str(script), "--seed", "6"],
-        env=environment | {"VENV": str(BIN.parent), "TRIALS": "500", "POINTS": "10000"},
-    )
-    assert submitted.returncode == 0, submitted.stderr
-    job = submitted.stdout.strip()
+SETTINGS = {
+    "VENV": str(BIN.parent),
+    "LOCAL": "/var/tmp",  # which every host here has for itself
+    "STAGE": "no",
+    "TRIALS": "500",
+    "POINTS": "10000",
+    "SEED": "6",
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+}
+PI = f"pi = 4*({hits(Job(500, 10_000, 6))}/5000000) = "
+
+
+def submit(cluster: Cluster, folder: Path, script: str, *arguments: str, **variables: str) -> str:
+    place = str(ROOT / "jobscripts" / script)
+    options = [argument for argument in arguments if argument.startswith("--") and "=" in argument]
+    rest = [argument for argument in arguments if argument not in options]
+    return cluster.submit(f"--chdir={folder}", *options, place, *rest, **SETTINGS | variables)
+
+
+def output(folder: Path, job: str) -> str:
+    (file,) = folder.glob(f"*-{job}.out")
+    return file.read_text()
+
+
+@pytest.mark.parametrize("launchers", ["pmix", "pmi2 mpirun"])
+def test_single_node(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
+    """srun does not know of this MPI by pmi2; which is found out, and mpirun used."""
+    job = submit(cluster, tmp_path, "single-node.sbatch", "--per-rank", LAUNCHERS=launchers)
     state = cluster.finished(job, 60)
-    out = (tmp_path / f"mpi-pi-{job}.out").read_text()
+    out = output(tmp_path, job)
     assert state == "COMPLETED", out
-    assert f"pi = 4*({hits(Job(500, 10_000, 6))}/5000000)" in out
+    assert f"Launcher = {launchers.split()[-1]}\n" in out
+    assert PI in out
     assert "Ranks = 2 on 1 host" in out
+    assert "rank  host" in out
+
+
+def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+    job = submit(cluster, tmp_path, "single-node.sbatch", LAUNCHERS="pmi2 none")
+    assert cluster.finished(job, 60) == "FAILED"
+    out = output(tmp_path, job)
+    assert out.count("mpi-pi: error: the launcher started 2 ranks, but") == 2
+    assert out.endswith("mpi-pi: error: none of pmi2 none starts ranks that find each other, see above\n")
+    assert "pi =" not in out
+
+
+@pytest.mark.parametrize(("launchers", "nodes", "stage"), [("pmix", 3, "no"), ("mpirun", 2, "yes")])
+def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str) -> None:
+    """Strong scaling; once with an environment that is sent to the nodes, and is gone from there in the end."""
+    job = submit(
+        cluster,
+        tmp_path,
+        "multi-node.sbatch",
+        *[f"--nodes={nodes}", "--per-rank"],
+        STAGE=stage,
+        LAUNCHERS=launchers,
+    )
+    state = cluster.finished(job, 120)
+    out = output(tmp_path, job)
+    assert state == "COMPLETED", out
+    assert out.count(PI) == nodes
+    assert (f"Environment = /var/tmp/mpi-pi-{job} on each node" in out) == (stage == "yes")
+    ranks = re.findall(r"^Ranks = (.*)$", out, re.MULTILINE)
+    assert ranks == ["2 on 1 host", "4 on 2 hosts", "6 on 3 hosts"][:nodes]
+    assert len(re.findall(r"^ +\d  node\d ", out, re.MULTILINE)) == sum(2 * n for n in range(1, nodes + 1))
+    table = [line.split() for line in out.splitlines()[-nodes - 1 :]]
+    assert table[0] == ["nodes", "ranks", "seconds", "speed-up", "efficiency"]
+    assert [row[:2] for row in table[1:]] == [[str(n), str(2 * n)] for n in range(1, nodes + 1)]
+    assert table[1][3:] == ["1.00", "100.0%"]
+    until(lambda: not list(cluster.folder.glob(f"tmp.node*/mpi-pi-{job}")), "an end of what was sent")
+
+
+def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
+    job = submit(cluster, tmp_path, "weak-scaling.sbatch")
+    state = cluster.finished(job, 60)
+    out = output(tmp_path, job)
+    assert state == "COMPLETED", out
+    for nodes in (1, 2):
+        trials = 500 * nodes
+        assert f"pi = 4*({hits(Job(trials, 10_000, 6))}/{trials * 10_000}) = " in out
+    assert [line.split()[:2] for line in out.splitlines()[-2:]] == [["1", "2"], ["2", "4"]]
+
+
+@pytest.mark.parametrize("launchers", ["pmix", "mpirun"])
+def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
+    job = submit(cluster, tmp_path, "hybrid.sbatch", "--per-rank", LAUNCHERS=launchers)
+    state = cluster.finished(job, 60)
+    out = output(tmp_path, job)
+    assert state == "COMPLETED", out
+    assert PI in out
+    assert "Ranks = 2 on 2 hosts" in out
+    assert "Threads = 2 for each rank" in out
+    assert "warning" not in out
+    assert re.findall(r"^(node\d) +(\d) +(\d) ", out, re.MULTILINE) == [
+        ("node1", "1", "2"),
+        ("node2", "1", "2"),
+    ]
+
+
+def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
+    job = submit(cluster, tmp_path, "array.sbatch")
+    merge = submit(cluster, tmp_path, "merge.sbatch", f"--dependency=afterany:{job}", job, "--per-rank")
+    state = cluster.finished(merge, 120)
+    out = output(tmp_path, merge)
+    assert state == "COMPLETED", out
+    assert PI in out
+    assert "Shards = 4, merged" in out
+    assert {path.name for path in tmp_path.glob("*.json")} == {f"part-{job}-{k}.json" for k in range(1, 5)}
+    for index in range(1, 5):
+        assert f"Shard = {index}/4, 125 of 500 units" in output(tmp_path, f"{job}-{index}")
+
+    (tmp_path / f"part-{job}-3.json").unlink()
+    merge = submit(cluster, tmp_path, "merge.sbatch", job)
+    assert cluster.finished(merge, 60) == "FAILED"
+    assert output(tmp_path, merge) == "mpi-pi: error: missing: shard 3/4\n"
+    again = submit(cluster, tmp_path, "array.sbatch", "--array=3", "--shard", "3/4", JOB=job)
+    cluster.finished(f"{again}_3", 60)
+    merge = submit(cluster, tmp_path, "merge.sbatch", job)
+    assert cluster.finished(merge, 60) == "COMPLETED"
+    assert PI in output(tmp_path, merge)
+
+
+LongJobs = tuple[Cluster, dict[str, tuple[str, Path]]]
+"""A cluster, and by name the number and the folder of jobs on it."""
+
+LONG = Job(4_000_000, 10_000, 6)
+
+
+@pytest.fixture(scope="module")
+def long_hits() -> int:
+    return int(load("numba").count(LONG, range(LONG.units), reference.never).sum())
+
+
+def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, **variables: str) -> str:
+    """requeue.sbatch with LONG, which would take many minutes, but for the last one of its runs.
+
+    In an environment whose Python chooses the slow kernel for the first runs: hits do not depend on that.
+    """
+    python = folder / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f'#!/bin/sh\n[ "${{SLURM_RESTART_COUNT:-0}}" -ge {slow_runs} ] || slow="--kernel numpy"\n'
+        f'exec {sys.executable} "$@" $slow\n'
+    )
+    python.chmod(0o755)
+    variables |= {"VENV": str(python.parent.parent), "TRIALS": str(LONG.trials), "POINTS": str(LONG.points)}
+    # mpirun belongs to the environment, too.
+    variables["PATH"] = f"{python.parent}:{Path(MPIRUN).parent}:{os.environ['PATH']}"
+    return submit(cluster, folder, "requeue.sbatch", *options, "--checkpoint-every", "1s", **variables)
+
+
+def counting(cluster: Cluster, folder: Path, job: str, runs: int) -> None:
+    """Wait until the job is counting in its so-manieth run, with something to show for it."""
+
+    def saved() -> bool:
+        cluster.hurry()
+        file = folder / f"mpi-pi-requeue-{job}.checkpoint"
+        return file.exists() and json.loads(file.read_text())["spent"]["runs"] == runs
+
+    until(saved, f"run {runs} of job {job}", 120)
+
+
+def check_long(folder: Path, job: str, state: str, runs: int, expected: int) -> str:
+    out = output(folder, job)
+    assert state == "COMPLETED", out
+    assert f"pi = 4*({expected}/{LONG.total_points}) = " in out
+    assert "Verification = SUCCESSFUL" in out
+    document = json.loads((folder / f"mpi-pi-requeue-{job}.checkpoint").read_text())
+    assert document["spent"]["runs"] == runs
+    return out
+
+
+@pytest.mark.parametrize("whom", [["--batch"], []])
+def test_scancel_with_a_signal(cluster: Cluster, tmp_path: Path, long_hits: int, whom: list[str]) -> None:
+    """To the script, which passes it on, or to all ranks."""
+    job = submit_long(cluster, tmp_path, slow_runs=1)
+    counting(cluster, tmp_path, job, 1)
+    cluster.run("client", "scancel", *whom, "--signal=USR1", job)
+    out = check_long(tmp_path, job, cluster.finished(job, 120), 2, long_hits)
+    assert out.count("mpi-pi: stopped by SIGUSR1: ") == 1
+    assert "Resumed = 1 time, " in out
+
+
+@pytest.mark.parametrize("launchers", ["pmix", "mpirun"])
+def test_what_is_cancelled_stays_so(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
+    job = submit_long(cluster, tmp_path, slow_runs=1, LAUNCHERS=launchers)
+    counting(cluster, tmp_path, job, 1)
+    cluster.run("client", "scancel", job)
+    assert cluster.finished(job, 60) == "CANCELLED"
+    assert cluster.facts(job)["Restarts"] == "0"
+    if launchers == "pmix":  # mpirun's daemons end at once, and take the ranks along
+        assert "mpi-pi: stopped by SIGTERM: " in output(tmp_path, job)
+
+
+@pytest.fixture(scope="module")
+def long_jobs(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Cluster, dict[str, tuple[str, Path]]]]:
+    """Jobs that go through a lot, at the same time: that takes minutes."""
+    with slurm(nodes=6, timeout=5) as up:
+        jobs = {}
+        for name, options, runs in (
+            ("limited", ("--time=1", "--signal=B:USR1@50"), 3),
+            ("unlucky", (), 2),
+        ):
+            folder = tmp_path_factory.mktemp(name)
+            jobs[name] = submit_long(up, folder, *options, slow_runs=runs), folder
+        yield up, jobs
+
+
+def test_nodes_that_fail(long_jobs: LongJobs, long_hits: int) -> None:
+    """The slurmd of a node dies, and later the host with the script and rank 0 on it."""
+    cluster, jobs = long_jobs
+    job, folder = jobs["unlucky"]
+    counting(cluster, folder, job, 1)
+    node = expanded(cluster, cluster.facts(job)["NodeList"])[-1]
+    cluster.run(node, "kill", "-KILL", (cluster.folder / f"slurmd.{node}.pid").read_text().strip())
+    counting(cluster, folder, job, 2)
+    cluster.power_off(cluster.facts(job)["BatchHost"])
+    check_long(folder, job, cluster.finished(job, 200), 3, long_hits)
+
+
+def expanded(cluster: Cluster, nodes: str) -> list[str]:
+    shown = cluster.run("client", "scontrol", "show", "hostnames", nodes).stdout
+    return list(shown.split())
+
+
+def test_a_time_limit_that_comes_three_times(long_jobs: LongJobs, long_hits: int) -> None:
+    cluster, jobs = long_jobs
+    job, folder = jobs["limited"]
+    out = check_long(folder, job, cluster.finished(job, 250), 4, long_hits)
+    assert out.count("mpi-pi: stopped by SIGUSR1: ") == 3
+    assert re.findall(r"^Resumed = (\d)", out, re.MULTILINE) == ["1", "2", "3"]
 
 
 def test_srun_with_an_mpi_that_it_does_not_know_is_refused(
