@@ -122,7 +122,7 @@ def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Pat
 
 @pytest.mark.parametrize(("launchers", "nodes", "stage"), [("pmix", 3, "no"), ("mpirun", 2, "yes")])
 def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str) -> None:
-    """Strong scaling; once with an environment that is sent to the nodes, and is gone from there in the end."""
+    """Strong scaling; once with an environment that is sent to the nodes, and is gone in the end."""
     job = submit(
         cluster,
         tmp_path,

@@ -1,0 +1,348 @@
+"""Runs that are stopped in every way there is, and go on: the hits are those of a run that was left alone."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import jsonschema
+import psutil
+import pytest
+from conftest import MPI_PI, MPIRUN, Launch, soak
+from test_report import SCHEMA
+
+from mpi_pi import checkpoint, reference
+from mpi_pi.job import Job
+from mpi_pi.kernels import Kernel
+
+JOB = Job(200_000, 10_000, 7)
+RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")
+SLOWLY = ("--kernel", "numpy", "--checkpoint-every", "0.1s")
+"""Minutes, where the compiled kernel takes a second: so that there is something to stop."""
+
+
+@pytest.fixture(scope="module")
+def pi(compiled: Kernel) -> str:
+    hits = int(compiled.count(JOB, range(JOB.units), reference.never).sum())
+    return f"pi = 4*({hits}/{JOB.total_points}) = "
+
+
+class Running:
+    """A run that has been started, and what is known of it."""
+
+    def __init__(self, folder: Path, ranks: int, env: dict[str, str], *options: str) -> None:
+        prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
+        self.checkpoint = folder / "c"
+        self.out, self.err = (folder / "out").open("w+"), (folder / "err").open("w+")
+        self.process = subprocess.Popen(
+            [*prefix, *RUN, "--checkpoint", str(self.checkpoint), *SLOWLY, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=self.out,
+            stderr=self.err,
+            env=env,
+        )
+
+    def is_counting(self, runs: int = 1) -> None:
+        """Wait until it has saved something."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            part = checkpoint.load(self.checkpoint)
+            if part and part.spent.runs == runs:
+                return
+            time.sleep(0.02)
+        self.end(signal.SIGKILL)
+        pytest.fail("nothing was saved within a minute")
+
+    def ranks(self) -> list[psutil.Process]:
+        """Its processes of mpi-pi."""
+        family = [
+            psutil.Process(self.process.pid),
+            *psutil.Process(self.process.pid).children(recursive=True),
+        ]
+        return [one for one in family if "mpi-pi" in " ".join(one.cmdline()[:2])]
+
+    def end(self, number: signal.Signals) -> None:
+        """Signal everything that belongs to it."""
+        with_children = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.send_signal(number)
+        for child in with_children:
+            child.send_signal(number)
+
+    def ended(self) -> tuple[int, str, str]:
+        """Status, output and errors; it has to be at its end soon."""
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.end(signal.SIGKILL)
+            raise
+        texts = []
+        for stream in (self.out, self.err):
+            stream.seek(0)
+            texts.append(stream.read())
+            stream.close()
+        return status, texts[0], texts[1]
+
+
+def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) -> str:
+    """The same command comes to the hits of the whole, and says how often it was resumed."""
+    run = launch(ranks, *RUN, "--checkpoint", str(folder / "c"))
+    assert run.returncode == 0, run.stderr
+    assert pi in run.stdout
+    assert "Verification = SUCCESSFUL" in run.stdout
+    assert f"Resumed = {runs - 1} time" in run.stdout
+    assert not (folder / "c.lock").exists()
+    return run.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+@pytest.mark.parametrize("to", ["mpirun", "rank 0", "last rank"])
+def test_a_signal_of_a_batch_system(
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
+) -> None:
+    run = Running(tmp_path, 3, environment, "--json", str(tmp_path / "o.json"))
+    run.is_counting()
+    if to == "mpirun":
+        run.process.send_signal(number)
+    else:
+        run.ranks()[0 if to == "rank 0" else -1].send_signal(number)
+    status, out, err = run.ended()
+    assert status == 75
+    assert re.search(r"^Partial = \d+ of 2000000000 points", out, re.MULTILINE)
+    part = checkpoint.load(run.checkpoint)
+    assert part is not None
+    saved = part.tally.points
+    assert f"mpi-pi: stopped by {number.name}: {saved} of 2000000000 points are saved" in err
+    document = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert document["partial"]
+    assert document["estimate"]["points"] >= saved > 0
+    again = goes_on(launch, tmp_path, 2, pi)
+    assert f"Resumed = 1 time, {saved} of 2000000000 points" in again
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_signal_that_asks_for_the_end(
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, ranks: int
+) -> None:
+    run = Running(tmp_path, ranks, environment)
+    run.is_counting()
+    run.process.send_signal(number)
+    status, out, _ = run.ended()
+    assert status == (75 if ranks == 0 else status or 1)
+    assert "Partial = " in out
+    goes_on(launch, tmp_path, 3, pi)
+
+
+def test_a_signal_before_anything_was_counted(
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str
+) -> None:
+    """While it compiles, which takes seconds."""
+    run = Running(tmp_path, 0, environment | {"MPI_PI_CACHE": str(tmp_path / "cache")}, "--kernel", "numba")
+    while not (tmp_path / "cache" / "lock").exists():
+        time.sleep(0.01)
+    run.process.send_signal(signal.SIGUSR1)
+    status, out, _ = run.ended()
+    assert status == 75
+    assert "Partial = 0 of 2000000000 points" in out
+    goes_on(launch, tmp_path, 1, pi)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT, signal.SIGTERM])
+def test_without_a_checkpoint_the_status_is_the_signals(
+    environment: dict[str, str], number: signal.Signals
+) -> None:
+    command = [*RUN, "--kernel", "numpy", "--progress", "on"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr
+        assert process.stderr.read(1)  # the bar: it is counting
+        process.send_signal(number)
+        out, _ = process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert "Partial = " in out
+
+
+def test_a_time_limit(launch: Launch, tmp_path: Path, pi: str) -> None:
+    run = launch(2, *RUN, "--kernel", "numpy", "--time-limit", "1.5")
+    assert run.returncode == 124
+    assert "Partial = " in run.stdout
+    file = str(tmp_path / "c")
+    for runs in (1, 2):
+        run = launch(2, *RUN, *SLOWLY, "--time-limit", "1.5s", "--checkpoint", file)
+        assert run.returncode == 75
+        assert "mpi-pi: stopped by --time-limit: " in run.stderr
+        part = checkpoint.load(tmp_path / "c")
+        assert part is not None
+        assert part.spent.runs == runs
+        assert part.spent.real_seconds > 1.4 * runs
+    again = goes_on(launch, tmp_path, 4, pi, runs=3)
+    minutes, seconds = re.findall(r"^real\t(\d+)m(.*)s$", again, re.MULTILINE)[0]
+    assert float(minutes) * 60 + float(seconds) > 3  # times add up
+
+
+def test_a_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path: Path, pi: str) -> None:
+    file = str(tmp_path / "c")
+    first = launch(2, *RUN, "--checkpoint", file)
+    assert first.returncode == 0
+    content = (tmp_path / "c").read_bytes()
+    (tmp_path / "c").chmod(0o400)
+    for command in (RUN, RUN[:-2]):  # the seed is that of the checkpoint
+        again = launch(3, *command, "--checkpoint", file)
+        assert again.returncode == 0
+        assert pi in again.stdout
+        assert "Counted before = all points, in 1 run\n" in again.stdout.replace("\r", "")
+    assert (tmp_path / "c").read_bytes() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+def test_a_shard_with_a_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> None:
+    parts = []
+    for index in (1, 2):
+        shard = ("--shard", f"{index}/2", "--checkpoint", str(tmp_path / f"c{index}"))
+        parts.append(str(tmp_path / f"{index}.json"))
+        run = launch(1, *RUN, *shard, *SLOWLY, "--time-limit", "1.2", "--json", parts[-1])
+        assert run.returncode == 75
+        assert launch(0, MPI_PI, "merge", parts[-1]).returncode == 2
+        assert launch(2, *RUN, *shard, "--json", parts[-1]).returncode == 0
+    wrong = launch(1, *RUN, "--shard", "2/2", "--checkpoint", str(tmp_path / "c1"))
+    assert wrong.returncode == 2
+    assert "is of another job: shard 1/2, not 2/2" in wrong.stderr
+    merged = launch(0, MPI_PI, "merge", *parts)
+    assert pi in merged.stdout
+    assert merged.returncode == 0
+
+
+@pytest.mark.parametrize("ranks", [0, 3])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("", "empty"), ("pi = 3.2\n", "not written by mpi-pi"), ('{"program": "mpi-pi"', "damaged")],
+)
+def test_what_is_no_checkpoint_is_refused(
+    launch: Launch, tmp_path: Path, ranks: int, content: str, why: str
+) -> None:
+    (tmp_path / "c").write_text(content)
+    run = launch(ranks, *RUN, "--checkpoint", str(tmp_path / "c"), "--json", str(tmp_path / "o.json"))
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert len(ours) == 1
+    assert f"argument --checkpoint: '{tmp_path / 'c'}': {why}" in ours[0]
+    assert run.returncode == 2
+    assert run.stdout == ""
+    assert (tmp_path / "c").read_text() == content
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    run = launch(ranks, *RUN, "--checkpoint", str(tmp_path / "c"), "--restart")
+    assert run.returncode == 0
+    assert (tmp_path / "c.1").read_text() == content
+
+
+def test_two_runs_at_once(launch: Launch, environment: dict[str, str], tmp_path: Path) -> None:
+    run = Running(tmp_path, 2, environment)
+    run.is_counting()
+    second = launch(2, *RUN, "--checkpoint", str(run.checkpoint))
+    assert second.returncode == 2
+    assert f"in use by process {run.ranks()[0].pid} on host {os.uname().nodename}" in second.stderr
+    assert second.stdout == ""
+    run.process.send_signal(signal.SIGUSR1)
+    assert run.ended()[0] == 75
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0,
+    reason="no file system can be mounted here",
+)
+def test_a_disk_that_fills_up(launch: Launch, tmp_path: Path, pi: str) -> None:
+    """A file system of 64 KiB, in a mount namespace, that somebody else fills while we count."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run = f"{' '.join(RUN)} {' '.join(SLOWLY)} --checkpoint {disk}/c --time-limit 4"
+    script = (
+        f"mount -t tmpfs -o size=64k full {disk} && {{ {run} & }} &&"
+        f" until grep -q '\"runs\": 1' {disk}/c 2>/dev/null; do sleep 0.02; done;"
+        f" cat /dev/zero >{disk}/fill; cp {disk}/c {tmp_path}/before; wait $!; status=$?;"
+        f" cp {disk}/c {tmp_path}/c; exit $status"
+    )
+    run_ = launch(0, "unshare", "-rm", "sh", "-c", script)
+    assert run_.returncode == 75, run_.stderr
+    warnings = [line for line in run_.stderr.splitlines() if "mpi-pi: warning" in line]
+    assert len(warnings) == 1
+    assert f"argument --checkpoint: '{disk}/c': No space left on device" in warnings[0]
+    assert (tmp_path / "before").read_bytes() == (tmp_path / "c").read_bytes()
+    part = checkpoint.load(tmp_path / "c")
+    assert part is not None
+    assert f"{part.tally.points} of 2000000000 points are saved" in run_.stderr
+    goes_on(launch, tmp_path, 2, pi)
+
+
+def test_threads(launch: Launch, tmp_path: Path, pi: str) -> None:
+    run = launch(2, *RUN, "--threads", "3", "--per-rank", "--json", str(tmp_path / "o.json"))
+    assert pi in run.stdout
+    assert "Threads = 3 for each rank" in run.stdout
+    assert re.search(r"^\S+ +2 +6 +200000 ", run.stdout, re.MULTILINE)
+    assert [row["threads"] for row in json.loads((tmp_path / "o.json").read_text())["ranks"]] == [3, 3]
+    run = launch(1, *RUN, "--threads", "auto", SLURM_CPUS_PER_TASK="5")
+    assert "Threads = 5 for each rank" in run.stdout
+    assert pi in run.stdout
+
+
+def test_threads_that_have_to_share_a_core_are_warned_of(launch: Launch, pi: str) -> None:
+    taskset = shutil.which("taskset")
+    if taskset is None:
+        pytest.skip("taskset is not installed")
+    core = str(min(os.sched_getaffinity(0)))
+    run = launch(0, taskset, "-c", core, *RUN, "--threads", "2")
+    assert pi in run.stdout
+    assert run.stderr.startswith("mpi-pi: warning: rank 0: 2 threads on 1 core: ")
+    run = launch(0, taskset, "-c", core, *RUN, "--threads", "auto")
+    assert "Threads = 1 for each rank" in run.stdout
+    assert run.stderr == ""
+
+
+WAYS = (
+    "USR1 to mpirun",
+    "USR2 to a rank",
+    "INT to mpirun",
+    "TERM to mpirun",
+    "TERM to a rank",
+    "KILL to a rank",
+    "KILL to all",
+)
+
+
+@pytest.mark.parametrize("times", [len(WAYS), pytest.param(100, marks=soak)])
+def test_interrupted_at_random_moments(
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int
+) -> None:
+    """Each way in turn; then on a random number of ranks to the end."""
+    seed = random.randrange(10**9)
+    chance = random.Random(seed)
+    saved = 0
+    for number in range(times):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        way, ranks = WAYS[number % len(WAYS)], chance.randint(1, 4)
+        run = Running(folder, ranks, environment)
+        time.sleep(chance.uniform(0.1, 3))
+        told = f"{way} of {ranks} ranks, seed {seed}"
+        name, _, whom = way.partition(" to ")
+        kind = signal.Signals[f"SIG{name}"]
+        if whom == "all":
+            run.end(kind)
+        elif whom == "mpirun":
+            run.process.send_signal(kind)
+        else:
+            chance.choice(run.ranks() or [run.process]).send_signal(kind)
+        status, _, err = run.ended()
+        assert status != 0, told
+        assert "Traceback" not in err, told
+        part = checkpoint.load(run.checkpoint)
+        saved += part is not None and part.tally.units > 0
+        last = launch(chance.randint(1, 4), *RUN, "--checkpoint", str(run.checkpoint), timeout=120)
+        assert last.returncode == 0, (told, last.stderr)
+        assert pi in last.stdout, told
+    assert saved > times / 3
