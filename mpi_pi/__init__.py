@@ -16,15 +16,29 @@ number of ranks and on any machine. The modules, from the bottom up:
     kernels     the kernel for this machine, and its known answers
     tally       what has been counted so far, exactly
     estimate    from a tally to pi, its error and a verdict
+    part        a part of a job, and how far it has got
     schedule    rounds, and who gets which units of a round
+    crew        the threads of a rank
     result      what a run has found out
     launcher    what mpirun or srun says of the job
+    slurm       what Slurm says of it
+    waiting     waiting for other ranks without taking their core
+    bell        word of a stop that reaches all ranks
     parallel    the job on many ranks: the only importer of mpi4py
     report      a result as text for people and JSON for scripts
+    sealed      JSON documents that carry a checksum
     files       files that appear whole or not at all
+    lock        a lock between runs on any machines
+    checkpoint  a part of a job on disk, to go on from
+    merge       from the results of shards to that of the job
+    trial_log   the hits of every trial
     arguments   the command line
     asking      questions to the user
-    cli         the command: exit statuses, and the only printer
+    signals     signals that end a run in good order
+    statuses    exit statuses
+    console     the only printer
+    session     one `mpi-pi run`
+    cli         the command
 
     >>> from mpi4py import MPI
     >>> from mpi_pi import Job, run
@@ -37,12 +51,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mpi_pi.job import Job
     from mpi_pi.parallel import Failure, Round, run
+    from mpi_pi.part import Part
     from mpi_pi.result import Result
 
 __version__ = "0.1.0"
-__all__ = ["Failure", "Job", "Result", "Round", "run"]
+__all__ = ["Failure", "Job", "Part", "Result", "Round", "run"]
 
-_HOMES = {"Job": "job", "Failure": "parallel", "Round": "parallel", "run": "parallel", "Result": "result"}
+_HOMES = {
+    "Failure": "parallel",
+    "Job": "job",
+    "Part": "part",
+    "Result": "result",
+    "Round": "parallel",
+    "run": "parallel",
+}
 
 
 def __getattr__(name: str) -> Any:

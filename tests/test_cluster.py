@@ -196,6 +196,20 @@ def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
     assert PI in output(tmp_path, merge)
 
 
+def test_what_slurm_says(cluster: Cluster, tmp_path: Path) -> None:
+    """The real squeue, and the real variables of a job array with steps."""
+    program = "from mpi_pi import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
+    job = cluster.submit(
+        *["--array=10-30:10", "--time=5", "--cpus-per-task=2", f"--output={tmp_path}/%a"],
+        f"--wrap={sys.executable} -c '{program}'",
+    )
+    for number, task in enumerate((10, 20, 30), 1):
+        assert cluster.finished(f"{job}_{task}", 60) == "COMPLETED"
+        index, of, cpus, left = (tmp_path / str(task)).read_text().split()
+        assert (index, of, cpus) == (str(number), "3", "2")
+        assert 200 < float(left) <= 300
+
+
 LongJobs = tuple[Cluster, dict[str, tuple[str, Path]]]
 """A cluster, and by name the number and the folder of jobs on it."""
 

@@ -21,6 +21,10 @@ ELSEWHERE = {
     "make test": "this is it",
     ". .venv/bin/activate": "done to each of the others",
     "sbatch jobscripts/single-node.sbatch": test_cluster.test_single_node,
+    "job=$(sbatch --parsable jobscripts/array.sbatch)": test_cluster.test_an_array_and_its_merge,
+    "sbatch --dependency=afterany:$job jobscripts/merge.sbatch $job": (
+        test_cluster.test_an_array_and_its_merge
+    ),
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": (
         test_cluster.test_a_hostfile_over_ssh
     ),
@@ -34,9 +38,15 @@ def test_commands_were_found() -> None:
     assert {"make run", *ELSEWHERE} <= set(commands)
 
 
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where somebody works through the commands: what one of them writes, another may read."""
+    return tmp_path_factory.mktemp("reader")
+
+
 @pytest.mark.parametrize("command", [command for command in commands if command not in ELSEWHERE])
-def test_a_command(command: str, environment: dict[str, str], tmp_path: Path) -> None:
-    folder = tmp_path
+def test_a_command(command: str, environment: dict[str, str], reader: Path) -> None:
+    folder = reader
     if command.startswith("make"):
         if not (ROOT / ".venv" / "installed").exists():
             pytest.skip("no .venv here: make would take minutes to make one")
@@ -56,9 +66,12 @@ def test_a_command(command: str, environment: dict[str, str], tmp_path: Path) ->
     )
     assert run.returncode == 0, run.stderr
     assert "Verification = SUCCESSFUL" in run.stdout or "usage: mpi-pi run" in run.stdout
-    if "--seed 42" in command:
+    if "-n 300 -i 10k --seed 42" in command:
         hits = reference.count(Job(300, 10_000, 42), range(300)).sum()
         assert f"({hits}/3000000)" in run.stdout
+    if "merge" in command:
+        hits = reference.count(Job(1000, 10_000, 42), range(1000)).sum()
+        assert f"({hits}/10000000)" in run.stdout
 
 
 def test_the_output_shown_is_that_of_the_program() -> None:
@@ -118,6 +131,17 @@ def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
         assert run.returncode != 0
         assert len(said) == 1
         assert hint in said[0]
+
+
+def test_every_job_script_is_submitted_and_told_of() -> None:
+    submitted = (ROOT / "tests" / "test_cluster.py").read_text()
+    for script in (ROOT / "jobscripts").glob("*.sbatch"):
+        assert f'"{script.name}"' in submitted
+        assert script.name in README
+        question = script.read_text().splitlines()[1]
+        assert question.startswith("# ")
+        assert question.endswith("?")
+        assert f"| {question[2:]} |" in README or script.name == "merge.sbatch"
 
 
 def test_job_scripts_are_clean() -> None:

@@ -187,6 +187,21 @@ def test_a_time_limit(launch: Launch, tmp_path: Path, pi: str) -> None:
     assert float(minutes) * 60 + float(seconds) > 3  # times add up
 
 
+def test_the_time_limit_of_a_slurm_job(launch: Launch, tmp_path: Path) -> None:
+    """In good time before a job's end, which here is four seconds away; see test_cluster for a real Slurm."""
+    squeue = tmp_path / "squeue"
+    squeue.write_text("#!/bin/sh\necho 0:04\n")
+    squeue.chmod(0o755)
+    slurm = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "1"}
+    run = launch(2, *RUN, *SLOWLY, "--time-limit", "slurm", "--checkpoint", str(tmp_path / "c"), **slurm)
+    assert run.returncode == 75
+    assert "mpi-pi: stopped by --time-limit: " in run.stderr
+    refused = launch(2, *RUN, "--time-limit", "slurm", "--checkpoint", str(tmp_path / "d"))
+    assert refused.returncode == 2
+    assert "argument --time-limit: 'slurm': this is no Slurm job" in refused.stderr
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path: Path, pi: str) -> None:
     file = str(tmp_path / "c")
     first = launch(2, *RUN, "--checkpoint", file)
@@ -336,7 +351,7 @@ def test_interrupted_at_random_moments(
         elif whom == "mpirun":
             run.process.send_signal(kind)
         else:
-            chance.choice(run.ranks() or [run.process]).send_signal(kind)
+            chance.choice(run.ranks() or [psutil.Process(run.process.pid)]).send_signal(kind)
         status, _, err = run.ended()
         assert status != 0, told
         assert "Traceback" not in err, told
