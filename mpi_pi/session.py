@@ -57,7 +57,8 @@ class Session:
             parallel.agree(
                 self.comm,
                 f"-n {args.trials} -i {args.points} --seed {args.seed} --shard {args.shard}"
-                f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}",
+                f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}"
+                f" --threads {'auto' if args.threads == 'auto' else 'T'}",
             )
             self._agreed(self._open_files)
             part = self._agreed(self._part_to_count)
@@ -148,14 +149,11 @@ class Session:
             threads = parallel.from_rank_0(self.comm, slurm.cpus_per_task)
             threads = threads or parallel.cores_for_each_rank(self.comm)
         cores = len(launcher.cores())
-        if threads > 1 and cores < threads:
-            why = (
-                f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'}: bind ranks to more cores"
-            )
-            why += " (mpirun --bind-to none; srun --cpus-per-task)"
-        else:
-            why = ""
-        self._warn_of_ranks(why)
+        crowded = (
+            f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'}: bind ranks to more cores"
+        )
+        crowded += " (mpirun --bind-to none; srun --cpus-per-task)"
+        self._warn_of_ranks(crowded if 1 < threads > cores else "")
         return int(threads)
 
     def _open_files(self) -> None:
