@@ -28,7 +28,7 @@ launch() {
     # Before the time limit Slurm signals this shell, not the launcher. Bash runs traps while it waits for a
     # background process only, and then it waits no longer. SIGTERM Slurm sends to the ranks, too; srun, if it
     # had one from here as well, would kill them.
-    trap 'kill -USR1 "$pid"' USR1
+    trap 'STOPPED=yes; kill -USR1 "$pid"' USR1
     trap 'CANCELLED=yes' TERM
     while wait "$pid"; kill -0 "$pid" 2>/dev/null; do :; done
     trap - USR1 TERM

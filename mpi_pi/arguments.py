@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn, TypeVar
 
 from mpi_pi import __version__
-from mpi_pi.job import MAX_TRIALS, Job
+from mpi_pi.job import MAX_POINTS, MAX_TRIALS, Job
 
 DESCRIPTION = """\
 Estimate pi by throwing points at a dartboard: M trials of N points each, on all ranks of an MPI job.
@@ -61,6 +61,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = _parser().parse_args(_with_negative_numbers(argv))
     if args.command == "run":
         _check_run(args)
+    elif args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
+        raise UsageError(f"argument --json: {args.json!r}: is one of the files to be merged")
     for name in ("json", "trial_log", "cache", "checkpoint"):
         if getattr(args, name, None) == "":
             raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
@@ -190,7 +192,7 @@ def shard(text: str) -> tuple[int, int]:
     if not match:
         raise ValueError("not a shard such as 3/16")
     index, of = int(match[1]), int(match[2])
-    Job(trials=MAX_TRIALS, points=1, seed=0).shard(index, of)
+    Job(trials=MAX_TRIALS, points=MAX_POINTS, seed=0).shard(index, of)
     return index, of
 
 

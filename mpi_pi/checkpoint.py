@@ -6,6 +6,7 @@ A checkpoint is a JSON document of about a kilobyte, whatever the size of the jo
 right: a run that goes on from an older one counts some units once more, and comes to the same hits.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from mpi_pi import __version__, sealed
-from mpi_pi.files import CannotWrite, NewFile
+from mpi_pi.files import CannotWrite, NewFile, is_special
 from mpi_pi.lock import Held, Lock
 from mpi_pi.part import Part, as_fields, from_fields
 
@@ -22,6 +23,10 @@ KIND, FORMAT = "checkpoint", 1
 
 class Unusable(Exception):
     """A checkpoint that this run cannot go on from; says why. The file is as it was."""
+
+
+class InUse(Unusable):
+    """It is worked on by another run."""
 
 
 def load(path: Path) -> Part | None:
@@ -67,35 +72,41 @@ class Keeper:
         """What the file holds; None if it is not to be gone on from."""
         self._latest: Part | None = None
         try:
-            self.saved = self._load()
-            if self.saved is None or not self.saved.finished:
-                self._lock.acquire()
-                self.saved = self._load()  # once more: now nobody else changes it
-        except Held as held:
-            raise self._unusable(str(held)) from held
-        except OSError as error:
-            raise self._unusable(str(error.strerror)) from error
-        except Unusable:
+            self._open()
+        except BaseException:
             self._lock.release()
             raise
 
+    def _open(self) -> None:
+        if is_special(Path(self._name)) or is_special(self._path):
+            raise self._unusable("not a regular file")
+        self.saved = self._load()
+        if self.saved and self.saved.finished:
+            return  # it will only be read
+        try:
+            self._lock.acquire()
+        except Held as held:
+            raise InUse(str(self._unusable(str(held)))) from held
+        except OSError as error:
+            raise self._unusable(f"its lock: {error.strerror}") from error
+        self.saved = self._load()  # once more: now nobody else changes it
+
     def begin(self, part: Part) -> Part:
         """Where to go on with a part of which nothing has been counted. Raises Unusable."""
-        if self.saved is None:
-            try:
-                if self._restart:
-                    self._keep_aside()
-                self._save(part)
-            except OSError as error:
-                raise self._unusable(str(error.strerror)) from error
-            except CannotWrite as error:
-                raise Unusable(str(error)) from error
-            return part
-        differences = part.differences(self.saved)
-        if differences:
-            raise self._unusable(f"is of another job: {differences}")
-        self._latest = self.saved
-        return self.saved
+        if self.saved:
+            differences = part.differences(self.saved)
+            if differences:
+                raise self._unusable(f"is of another job: {differences}")
+            part = self.saved
+        try:
+            if not self.saved:
+                self._save(part, aside=self._free_name() if self._restart else None)
+            elif not part.finished:
+                NewFile("--checkpoint", str(self._path)).discard()  # to see whether it can be written
+        except CannotWrite as error:
+            raise Unusable(str(error)) from error
+        self._latest = part
+        return part
 
     def update(self, part: Part) -> None:
         """Take note of how far the run has got, and save it when it is time.
@@ -125,9 +136,12 @@ class Keeper:
                 self._warn(f"{error}: not saved, the last checkpoint stays as it is")
             self._warned = True
 
-    def _save(self, part: Part) -> None:
-        with NewFile("--checkpoint", self._name) as file:
+    def _save(self, part: Part, aside: Path | None = None) -> None:
+        """Replace the file; or give it another name, once it is sure that there is room for the new one."""
+        with NewFile("--checkpoint", str(self._path)) as file:
             file.write(dumps(part))
+            if aside and self._path.exists():
+                self._path.rename(aside)
             file.commit()
         self.saved = part
 
@@ -137,13 +151,10 @@ class Keeper:
         except sealed.Unreadable as error:
             raise self._unusable(f"{error} (--restart begins anew and keeps the file beside)") from error
 
-    def _keep_aside(self) -> None:
-        """Rename the file to the first of FILE.1, FILE.2 … that is free."""
-        number = 1
-        while (aside := self._path.with_name(f"{self._path.name}.{number}")).exists():
-            number += 1
-        if self._path.exists():
-            self._path.rename(aside)
+    def _free_name(self) -> Path:
+        """The first of FILE.1, FILE.2 … that there is not."""
+        names = (self._path.with_name(f"{self._path.name}.{number}") for number in itertools.count(1))
+        return next(name for name in names if not name.exists())
 
     def _unusable(self, why: str) -> Unusable:
         return Unusable(f"argument --checkpoint: {self._name!r}: {why}")

@@ -73,29 +73,26 @@ def _merge(args: argparse.Namespace) -> int:
     from mpi_pi.files import CannotWrite, NewFile
     from mpi_pi.part import Part
 
-    try:
-        result = merge.merge(args.files)
-    except merge.Refused as refused:
-        console.error(str(refused))
-        return BAD_USAGE
-    try:
-        if args.json and args.json != "-":
-            with NewFile("--json", args.json) as file:
-                file.write(report.as_json(result))
-                file.commit()
-    except CannotWrite as error:
-        console.error(str(error))
-        return BAD_USAGE
-    text = report.as_json(result)
-    if args.json != "-":
+    with contextlib.ExitStack() as open_files:
+        try:
+            wanted = args.json if args.json != "-" else None
+            file = wanted and open_files.enter_context(NewFile("--json", wanted))
+            result = merge.merge(args.files)
+        except (CannotWrite, merge.Refused) as error:
+            console.error(str(error))
+            return BAD_USAGE
+        as_json = report.as_json(result)
         members = [row.member for row in result.ranks]
         text = report.head(Part(result.job), members, result.mpi_library, len(args.files))
         text += report.text(result, args.per_rank)
-    try:
-        console.out(text)
-    except RuntimeError as error:
-        console.error(str(error))
-        return FAILED
+        try:
+            console.out(as_json if args.json == "-" else text)
+            if file:
+                file.write(as_json)
+                file.commit()
+        except RuntimeError as error:
+            console.error(str(error))
+            return FAILED
     return VERIFIED if result.verified else NOT_VERIFIED
 
 
@@ -131,7 +128,7 @@ def _run(args: argparse.Namespace) -> int:
         status = FAILED
     except session.Refused as refused:  # likewise
         console.error(str(refused))
-        status = BAD_USAGE
+        status = refused.status
     except KeyboardInterrupt:
         if comm.size > 1:
             parallel.abort(comm)
@@ -143,4 +140,6 @@ def _run(args: argparse.Namespace) -> int:
         if comm.size > 1:
             parallel.abort(comm)
         return FAILED
+    finally:
+        signals.over()
     return status if comm.rank == 0 else VERIFIED

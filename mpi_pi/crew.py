@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.job import Job
-from mpi_pi.kernels import Count
+from mpi_pi.kernels import Kernel
 from mpi_pi.schedule import MOST_POINTS, first_chunk
 from mpi_pi.tally import Tally
 
@@ -20,14 +20,14 @@ LEAST_CHUNK = 16
 
 
 class Crew:
-    """`threads` threads, the calling one among them, that count with `count`.
+    """`threads` threads, the calling one among them, that count with `kernel`.
 
     `stop()` is called by the calling thread alone, again and again; once it is true all of them soon stop.
     """
 
-    def __init__(self, count: Count, threads: int, stop: Callable[[], bool]) -> None:
+    def __init__(self, kernel: Kernel, threads: int, stop: Callable[[], bool]) -> None:
         self.threads = threads
-        self._count, self._stop = count, stop
+        self._kernel, self._stop = kernel, stop
         self._stopped = False
         self._points_per_chunk = 1 << 20
         self._pool = None
@@ -45,12 +45,17 @@ class Crew:
         if self._pool is None:
             self._work_off(work, self._look)
             return work.done()
-        others = [self._pool.submit(self._work_off, work, self._is_stopped) for _ in range(self.threads - 1)]
-        self._work_off(work, self._look)
-        while self._wait(others, CHUNK_SECONDS).not_done:
-            self._look()
-        for other in others:
-            other.result()
+        try:
+            submit = self._pool.submit
+            others = [submit(self._work_off, work, self._is_stopped) for _ in range(self.threads - 1)]
+            self._work_off(work, self._look)
+            while self._wait(others, CHUNK_SECONDS).not_done:
+                self._look()
+            for other in others:
+                other.result()
+        except BaseException:
+            self._stopped = True
+            raise
         return work.done()
 
     def close(self) -> None:
@@ -68,9 +73,9 @@ class Crew:
     def _work_off(self, work: "_Work", stop: Callable[[], bool]) -> None:
         """What each thread does: take a chunk and count it, until there is none left."""
         try:
-            while not stop() and (chunk := work.take(self._points_per_chunk)):
+            while not stop() and (chunk := work.take(self._points_per_chunk, self._kernel.units_at_once)):
                 start = time.perf_counter()
-                hits = self._count(work.job, chunk, stop)
+                hits = self._kernel.count(work.job, chunk, stop)
                 self._learn(work.job.points_in(chunk), time.perf_counter() - start)
                 work.give(chunk, hits)
         except BaseException:
@@ -92,15 +97,15 @@ class _Work:
         """Of each chunk, in any order: its first unit, its units, and what was counted of it."""
         self._taking = threading.Lock()
 
-    def take(self, points: int) -> range:
-        """A chunk of about so many points; empty if there is nothing left."""
+    def take(self, points: int, least_units: int) -> range:
+        """A chunk of about so many points, and of so many units at least; empty if there is nothing left."""
         with self._taking:
             if not self._left:
                 return self._left
             if self._threads > 1:
                 fair = self.job.points_in(self._left) // (2 * self._threads)
                 points = min(points, max(fair, points // LEAST_CHUNK))
-            chunk = first_chunk(self.job, self._left, points)
+            chunk = first_chunk(self.job, self._left, points, least_units)
             self._left = range(chunk.stop, self._left.stop)
             return chunk
 

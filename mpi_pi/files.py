@@ -29,7 +29,7 @@ class NewFile:
         with self._errors():
             if self._path.is_dir():
                 raise IsADirectoryError(21, os.strerror(21))
-            self._direct = _is_special(self._path)
+            self._direct = is_special(self._path)
             self.stream = self._opened()
             if not self._direct:
                 self._try_writing()
@@ -117,8 +117,8 @@ class NewFile:
         self.discard()
 
 
-def _is_special(path: Path) -> bool:
+def is_special(path: Path) -> bool:
     """Whether a path leads to no regular file, or to one that is open already: /dev/stdout, /dev/fd/3."""
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         return True
-    return str(path).startswith(("/dev/", "/proc/"))
+    return str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ class Kernel:
     """What it took to import, compile or load it."""
     warning: str = ""
     """Why the cache was not used, if it was not."""
+    units_at_once: int = 1
+    """How many units it takes to be quick."""
 
     def is_right(self) -> bool:
         """Whether it counts the known answers."""
@@ -67,7 +69,7 @@ def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
     in a program. Raises Unavailable.
     """
     if name == "numpy":
-        return Kernel("numpy", reference.count)
+        return Kernel("numpy", reference.count, units_at_once=reference.UNITS_AT_ONCE)
     if importlib.util.find_spec("numba") is None:
         obstacle = "numba is not installed"
     elif os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -76,7 +78,7 @@ def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
         return _load_numba(cache_folder or cache.default_folder())
     if name == "numba":
         raise Unavailable(f"argument --kernel: 'numba': {obstacle}")
-    return Kernel("numpy", reference.count, warning=f"{obstacle}: the NumPy kernel counts, slowly")
+    return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
 
 
 def _load_numba(folder: Path) -> Kernel:

@@ -42,6 +42,7 @@ class Lock:
         self._file = -1
         self._beats = 0
         self._over = threading.Event()
+        self._writing = threading.Lock()
 
     def acquire(self) -> None:
         """Have it, after up to 20 seconds, or raise Held."""
@@ -59,30 +60,35 @@ class Lock:
     def release(self) -> None:
         """Leave it to others."""
         self._over.set()
-        if self._file < 0:
-            return
-        with contextlib.suppress(OSError):
-            if self._is_ours():
-                self.path.unlink()
-            os.close(self._file)
-        self._file = -1
+        with self._writing, contextlib.suppress(OSError):
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+                if self._is_ours():
+                    self.path.unlink()
 
     def _created(self) -> bool:
         try:
-            self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            self._make(self.path)
         except FileExistsError:
             return False
-        self._write()
         return True
 
     def _take_over(self) -> None:
         aside = self.path.with_name(f"{self.path.name}.{self._me['owner']}")
-        self._file = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        self._write()
+        self._make(aside)
         aside.replace(self.path)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
             raise Held(f"in use by {_in_words(self._content() or b'')}")
+
+    def _make(self, path: Path) -> None:
+        self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        try:
+            self._write()
+        except OSError:
+            path.unlink()
+            raise
 
     def _write(self) -> None:
         # To the file that is open, not to whatever has its name by now. Always of the same length.
@@ -102,7 +108,7 @@ class Lock:
     def _owner_lives(self, content: bytes) -> bool:
         theirs = _facts(content)
         if theirs.get("machine") == self._me["machine"] != "":
-            return _started(theirs.get("pid")) == theirs.get("started")
+            return _lives(theirs.get("pid"), theirs.get("started"))
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             time.sleep(0.2)
@@ -114,7 +120,9 @@ class Lock:
     def _beat(self) -> None:
         while not self._over.wait(BEAT_SECONDS):
             # A file system that is gone for a while is no reason to give up.
-            with contextlib.suppress(OSError):
+            with self._writing, contextlib.suppress(OSError):
+                if self._over.is_set():
+                    return
                 content = self._content()
                 if content is not None and _facts(content).get("owner") != self._me["owner"]:
                     self.lost = True
@@ -141,6 +149,19 @@ def _started(pid: Any) -> int | None:
     """When a process was started, in clock ticks since boot; None if there is no such process (any more)."""
     fields = launcher.process_fields(pid)
     return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def _lives(pid: Any, started: Any) -> bool:
+    """Whether the process that had this number when it was started at that time is still there."""
+    if type(pid) is not int or pid < 1:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # another user's, of which we may not see more
+    except OSError:
+        return False
+    return bool(_started(pid) == started)
 
 
 def _facts(content: bytes) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def _result(document: dict[str, Any]) -> Result:
         timeline=Timeline(),
         rounds=part.spent.rounds,
         kernels_right=document["kernels_right"] is True,
-        mpi_library=str(document["mpi_library"]),
+        mpi_library=report.text_of(document["mpi_library"]),
     )
 
 

@@ -190,7 +190,7 @@ class _Run:
 
     # Columns of a row of the message that every rank sends to all after each round; a tally follows. The CPU
     # times are those of the process so far.
-    FAILED, STOPPED, POINTS, COUNT_NS, WAIT_NS, UNITS, USER_NS, SYSTEM_NS, TALLY = range(9)
+    FAILED, STOPPED, WRONG, POINTS, COUNT_NS, WAIT_NS, UNITS, USER_NS, SYSTEM_NS, TALLY = range(10)
 
     def __init__(
         self,
@@ -206,10 +206,11 @@ class _Run:
         self.before, self.part, self.counted = part.spent, part, part.tally
         self.on_round, self.unit_hits = on_round, unit_hits
         most_units = MOST_UNIT_HITS if unit_hits else None
-        self.schedule = Schedule(part.job, part.left, comm.size, most_units)
-        self.bell = Bell(comm, stop)
-        self.crew = Crew(kernel.count, threads, self.bell)
         self.threads = allgather(comm, np.array([threads], np.int64))[:, 0]
+        self.schedule = Schedule(part.job, part.left, self.threads, most_units)
+        self.bell = Bell(comm, stop)
+        self.crew = Crew(kernel, threads, self.bell)
+        self.kernels_right = True
         self.core_ns = 0
         """Of all ranks together."""
         self.own = np.zeros(3, np.int64)
@@ -269,6 +270,7 @@ class _Run:
         message = np.zeros(self.TALLY + 6, np.int64)
         message[self.FAILED] = self.problem is not None
         message[self.STOPPED] = self.bell.rung
+        message[self.WRONG] = self.problem is None and not self.kernel.is_right()
         message[self.POINTS] = mine.points
         message[self.COUNT_NS] = count_ns
         message[self.WAIT_NS] = self.wait_ns
@@ -296,6 +298,9 @@ class _Run:
                 )
             )
         self.counted += self._sum(everyone)
+        self.kernels_right = self.kernels_right and not everyone[:, self.WRONG].any()
+        if not self.kernels_right:
+            return  # nobody shall go on from what may be wrong
         self.part = Part(
             self.part.job,
             self.part.index,
@@ -363,7 +368,7 @@ class _Run:
             ranks=tuple(rows),
             timeline=self.timeline,
             rounds=self.rounds,
-            kernels_right=bool(kernels_right.all()),
+            kernels_right=self.kernels_right and bool(kernels_right.all()),
             mpi_library=library_name(),
         )
 

@@ -100,7 +100,7 @@ def from_fields(document: Mapping[str, Any]) -> Part:
             raise ValueError(f"has stream version {version}, not {STREAM_VERSION}: its hits are others")
         job, shard, spent = document["job"], document["shard"], document["spent"]
         part = Part(
-            Job(_integer(job["trials"]), _integer(job["points_per_trial"]), int(job["seed"])),
+            Job(_integer(job["trials"]), _integer(job["points_per_trial"]), _digits(job["seed"])),
             _integer(shard["index"]),
             _integer(shard["of"]),
             Tally(
@@ -109,7 +109,7 @@ def from_fields(document: Mapping[str, Any]) -> Part:
                     for row in document["tally"]
                 }
             ),
-            Spent(**{field.name: amount(spent[field.name]) for field in fields(Spent)}),
+            Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)}),
         )
         _check_tally(part)
     except (KeyError, TypeError, AttributeError) as error:
@@ -123,9 +123,20 @@ def _integer(value: Any) -> int:
     return value
 
 
-def amount(value: Any) -> Any:
-    """The value, if it is a finite number of at least 0; otherwise TypeError."""
-    if type(value) not in (int, float) or not 0 <= value < float("inf"):
+def _digits(value: Any) -> int:
+    if type(value) is not str or not (value.isascii() and value.isdigit()):
+        raise TypeError(f"{value!r} is no row of digits")
+    return int(value)
+
+
+def amount(kind: object, value: Any) -> Any:
+    """The value, if it is a number of that type (int or float) that a run can have; otherwise TypeError."""
+    fits = (
+        type(value) is int and value < 1 << 128
+        if kind is int
+        else type(value) in (int, float) and value < 1e15
+    )
+    if not fits or value < 0:
         raise TypeError(f"{value!r} is no amount")
     return value
 

@@ -242,8 +242,11 @@ def rank_row(row: Mapping[str, Any]) -> RankRow:
 
 
 def _of_type(kind: object, value: Any) -> Any:
-    if kind is not str:
-        return amount(value)
+    return text_of(value) if kind is str else amount(kind, value)
+
+
+def text_of(value: Any) -> str:
+    """The value, if it is a text; otherwise TypeError."""
     if type(value) is not str:
         raise TypeError(f"{value!r} is no text")
     return value

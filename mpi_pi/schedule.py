@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mpi_pi.job import Job
 
 FIRST_POINTS = 1 << 22
-"""Points for each rank in the first round: a millisecond of the compiled kernel, to learn the rates from."""
+"""Points for each thread in the first round: a millisecond of the compiled kernel, to learn rates from."""
 
 ROUND_NANOSECONDS = 1_000_000_000
 """How long a round shall last."""
@@ -56,20 +56,29 @@ def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64], ind
     return range(boundary(index), boundary(index + 1))
 
 
-def first_chunk(job: Job, units: range, points: int) -> range:
-    """The first piece of `units`, which is not empty, of about so many points: at least one unit."""
-    stop = max(job.nearest_unit(job.points_before(units.start) + points), units.start + 1)
+def first_chunk(job: Job, units: range, points: int, least_units: int = 1) -> range:
+    """The first piece of `units`, which is not empty, of about so many points, and so many units at least."""
+    stop = max(job.nearest_unit(job.points_before(units.start) + points), units.start + least_units)
     return range(units.start, min(stop, units.start + MOST_UNITS, units.stop))
 
 
 class Schedule:
     """What the next round is, learned from how the last ones went.
 
-    `units` is the range to be worked off, `ranks` the number of those who do it.
+    `units` is the range to be worked off, `threads` the number of threads of each rank that does it.
     """
 
-    def __init__(self, job: Job, units: range, ranks: int, most_units: int | None = None) -> None:
-        self._job, self._units, self._ranks = job, units, ranks
+    def __init__(
+        self,
+        job: Job,
+        units: range,
+        threads: Sequence[int] | NDArray[np.int64],
+        most_units: int | None = None,
+    ) -> None:
+        self._job, self._units = job, units
+        self._threads = np.array(threads, np.int64)
+        ranks = len(self._threads)
+        self._first_points = FIRST_POINTS * int(self._threads.sum())
         self._most_units = most_units
         self._points = np.zeros(ranks, np.int64)
         self._nanoseconds = np.zeros(ranks, np.int64)
@@ -83,8 +92,8 @@ class Schedule:
         """
         known = self._nanoseconds > 0
         if not known.any():
-            return np.ones(self._ranks, np.int64)
-        rates = np.zeros(self._ranks, np.int64)
+            return self._threads
+        rates = np.zeros(len(known), np.int64)
         # In microseconds, since points * 10^9 would leave 64 bits.
         microseconds = np.maximum(self._nanoseconds[known] // 1000, 1)
         rates[known] = self._points[known] * 1_000_000 // microseconds
@@ -96,7 +105,7 @@ class Schedule:
         """The units of the next round, empty when all are done, and the weights to deal them by."""
         rates, left = self.rates(), self._job.points_in(self._units)
         if not self._nanoseconds.any():
-            points = FIRST_POINTS * self._ranks
+            points = self._first_points
         else:
             points = int(rates.sum()) * self._target // 1_000_000_000
             # The largest share is bounded by what a message can carry.
@@ -104,7 +113,7 @@ class Schedule:
             if left < points * 3 // 2:
                 points = left
         first = self._units.start
-        stop = max(self._job.nearest_unit(self._job.points_before(first) + points), first + self._ranks)
+        stop = max(self._job.nearest_unit(self._job.points_before(first) + points), first + len(rates))
         stop = min(stop, self._units.stop)
         if self._most_units is not None:
             stop = min(stop, first + self._most_units)
@@ -121,6 +130,8 @@ class Schedule:
         telling = (points > 0) & (count_nanoseconds >= TELLING_NANOSECONDS)
         self._points[telling] = self._points[telling] // MEMORY + points[telling]
         self._nanoseconds[telling] = self._nanoseconds[telling] // MEMORY + count_nanoseconds[telling]
+        if not telling.any():
+            self._first_points *= GROWTH
         lasted = max(int(count_nanoseconds.max()), 1)
         overhead = int(wait_nanoseconds.min())
         longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)

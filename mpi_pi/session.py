@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from mpi_pi import arguments, console, launcher, parallel, report, slurm
 from mpi_pi.asking import ask
-from mpi_pi.checkpoint import Keeper, Unusable
+from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
 from mpi_pi.job import Job
 from mpi_pi.part import Part
 from mpi_pi.signals import Signals
-from mpi_pi.statuses import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
 from mpi_pi.trial_log import TrialLog
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ LAST_SECONDS = 20.0
 
 
 class Refused(Exception):
-    """Bad usage that shows only once the job has started. Raised on all ranks alike."""
+    """What shows only once the job has started not to be possible. Raised on all ranks alike."""
+
+    def __init__(self, why: str, status: int = BAD_USAGE) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Session:
@@ -58,8 +62,11 @@ class Session:
                 self.comm,
                 f"-n {args.trials} -i {args.points} --seed {args.seed} --shard {args.shard}"
                 f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}"
-                f" --threads {'auto' if args.threads == 'auto' else 'T'}",
+                f" --time-limit {args.time_limit} --threads {'auto' if args.threads == 'auto' else 'T'}",
             )
+            if args.checkpoint:
+                # From here on there is something to say after a signal: what is saved, and how to go on.
+                self.open_files.enter_context(self.signals.all_noted())
             self._agreed(self._open_files)
             part = self._agreed(self._part_to_count)
             threads = self._threads()
@@ -72,17 +79,17 @@ class Session:
                 return self._report(result, signal_number) if self.comm.rank == 0 else VERIFIED
 
     def _agreed(self, action: Callable[[], Any]) -> Any:
-        """What `action` returns on rank 0, for all; bad usage found there is raised on all."""
+        """What `action` returns on rank 0, for all; what it refuses there is refused by all."""
 
-        def attempt() -> tuple[Any, str]:
+        def attempt() -> tuple[Any, tuple[str, int] | None]:
             try:
-                return action(), ""
+                return action(), None
             except Refused as refused:
-                return None, str(refused)
+                return None, (str(refused), refused.status)
 
         value, refusal = parallel.from_rank_0(self.comm, attempt)
         if refusal:
-            raise Refused(refusal)
+            raise Refused(*refusal)
         return value
 
     def _part_to_count(self) -> Part:
@@ -106,6 +113,8 @@ class Session:
             except ValueError as error:
                 raise Refused(f"argument --shard: '{index}/{of}': {error}") from error
             return self.keeper.begin(part) if self.keeper else part
+        except InUse as in_use:
+            raise Refused(str(in_use), RUN_AGAIN) from in_use
         except Unusable as unusable:
             raise Refused(str(unusable)) from unusable
 

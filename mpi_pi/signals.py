@@ -16,6 +16,8 @@ class Signals:
     def __init__(self) -> None:
         self.number = 0
         """The last signal noted."""
+        self.impatient = False
+        """Whether there was one after which mpirun, too, is about to end."""
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._note)
 
@@ -30,12 +32,13 @@ class Signals:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
 
+    def over(self) -> None:
+        """Listen no more: while Python and MPI end, signals would again have their usual effect."""
+        for number in (signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+
     def _note(self, number: int, _frame: Any) -> None:
         self.number = number
-        if self.impatient:
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self.impatient = True
             signal.signal(number, signal.SIG_DFL)
-
-    @property
-    def impatient(self) -> bool:
-        """Whether it is one after which mpirun, too, is about to end."""
-        return self.number in (signal.SIGINT, signal.SIGTERM)

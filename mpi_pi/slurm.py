@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Mapping
 
 
@@ -27,10 +28,15 @@ def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
     import subprocess  # which most runs do not need
 
     command = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
-    try:
-        asked = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error
+    for pause in (1, 3, None):  # a controller that is busy may need to be asked again
+        try:
+            asked = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            if pause is None:
+                raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error
+            time.sleep(pause)
+        else:
+            break
     return _seconds(asked.stdout.strip())
 
 

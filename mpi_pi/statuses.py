@@ -7,7 +7,7 @@ FAILED = 1
 BAD_USAGE = 2
 NOT_VERIFIED = 3
 RUN_AGAIN = os.EX_TEMPFAIL
-"""75: stopped before the end, and there is a checkpoint to go on from."""
+"""75: stopped before the end, and there is a checkpoint to go on from; or another run is working on it."""
 TIME_LIMIT = 124
 """Stopped by --time-limit without a checkpoint; as timeout(1) has it."""
 SIGNALLED = 128

@@ -32,8 +32,9 @@ def damaged(draw: st.DrawFn, content: bytes) -> bytes:
     return bytes(data)
 
 
+extremes = st.sampled_from([1e308, 5e-324, 10**400, 10**4000, 2**127, 1.5, -1, -0.0, "3.7", "٣"])
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers(-5, 10**25) | st.floats() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers(-5, 10**25) | st.floats() | st.text(max_size=5) | extremes,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
@@ -55,8 +56,11 @@ def forged(draw: st.DrawFn, content: bytes) -> bytes:
             if isinstance(place[key], dict | list) and draw(st.integers(0, 3)):
                 place = place[key]
                 continue
-            if draw(st.booleans()):
+            kind = draw(st.integers(0, 2))
+            if kind == 0:
                 place[key] = draw(anything)
+            elif kind == 1:
+                place[key] = draw(extremes)
             else:
                 del place[key]
             break

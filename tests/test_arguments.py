@@ -88,7 +88,7 @@ BAD = [
     (["-n", "1", "-i", "1", "--seed", "1", "--shard", "0/4"], "--shard", "'0/4'"),
     (["-n", "1", "-i", "1", "--seed", "1", "--shard", "5/4"], "--shard", "'5/4'"),
     (["-n", "1", "-i", "1", "--seed", "1", "--shard", "1-4"], "--shard", "'1-4'"),
-    (["-n", "1", "-i", "1", "--seed", "1", "--shard", f"1/{2**70}"], "--shard", "'1/"),
+    (["-n", "1", "-i", "1", "--seed", "1", "--shard", f"1/{2**97}"], "--shard", "'1/"),
     (["-n", "1", "-i", "1", "--shard", "1/4"], "--shard", "--seed"),
     (["-n", "1", "-i", "1", "--shard", "slurm"], "--shard", "--seed"),
     (["-n", "1", "-i", "1", "--time-limit", "soon"], "--time-limit", "'soon'"),
@@ -120,7 +120,9 @@ def test_no_command_and_unknown_commands() -> None:
             parse(argv)
 
 
-@pytest.mark.parametrize("argv", [[], ["--json", "x"], ["a", "--json", ""], ["a", "--threads", "2"]])
+@pytest.mark.parametrize(
+    "argv", [[], ["--json", "x"], ["a", "--json", ""], ["a", "--threads", "2"], ["a", "b", "--json", "./b"]]
+)
 def test_bad_usage_of_merge(argv: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(["merge", *argv])

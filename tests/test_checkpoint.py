@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import soak
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutation import damaged, forged
 
-from mpi_pi import sealed
+from mpi_pi import lock, report, sealed
 from mpi_pi.checkpoint import Keeper, Unusable, dumps, load
 from mpi_pi.job import Job
 from mpi_pi.part import Part
@@ -54,30 +55,27 @@ def test_a_checkpoint_is_small_whatever_the_job(tmp_path: Path) -> None:
     assert load(tmp_path / "c") == Part(huge, 2**90, 2**90 + 1)
 
 
-@given(damaged(CONTENT))
-def test_a_damaged_checkpoint_is_refused(content: bytes) -> None:
-    loaded_or_refused(content, only_as_it_was=True)
+in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 
 
-@given(forged(CONTENT))
-def test_a_forged_checkpoint_is_refused_or_makes_sense(content: bytes) -> None:
-    loaded_or_refused(content, only_as_it_was=False)
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_refused(content: bytes) -> None:
-    loaded_or_refused(content, only_as_it_was=True)
-
-
-def loaded_or_refused(content: bytes, only_as_it_was: bool) -> None:
-    path = Path(f"/tmp/mpi-pi-test-{os.getpid()}.ckpt")
-    path.write_bytes(content)
+@in_one_folder
+@given(content=damaged(CONTENT) | st.binary(max_size=200))
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c").write_bytes(content)
     with contextlib.suppress(sealed.Unreadable):
-        loaded = load(path)
+        assert load(tmp_path / "c") == part(300)
+
+
+@in_one_folder
+@given(content=forged(CONTENT))
+def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c").write_bytes(content)
+    with contextlib.suppress(sealed.Unreadable):
+        loaded = load(tmp_path / "c")
         assert loaded is not None
-        assert loaded == part(300) or not only_as_it_was
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
-    path.unlink()
+        assert report.head(loaded, [], "An MPI")
+        assert dumps(replace(loaded, spent=loaded.spent + loaded.spent))
 
 
 FUTURE = json.dumps(json.loads(CONTENT) | {"format": 2, "version": "9.0"})
@@ -150,6 +148,55 @@ def test_what_is_saved_when(tmp_path: Path) -> None:
         kept.finish(part(1000))
     assert load(path) == part(1000)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_what_is_no_regular_file_is_left_alone(
+    tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo("pipe")
+    for name in ("folder", "pipe", "/dev/null", "/dev/stdout", "/proc/self/fd/1"):
+        with pytest.raises(Unusable, match="not a regular file"):
+            keeper(Path(name), restart=restart)
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "pipe"}
+
+
+def test_a_checkpoint_in_shared_memory_is_replaced_as_elsewhere() -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        path = Path(folder) / "c"
+        path.write_bytes(CONTENT)
+        before = path.stat().st_ino
+        with keeper(path) as kept:
+            kept.begin(part(0))
+            assert path.read_bytes() == CONTENT
+            kept.finish(part(400))
+        assert path.stat().st_ino != before
+        assert load(path) == part(400)
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_place_where_nothing_can_be_saved_any_more(
+    tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is found out before a run goes on, and everything stays as it was."""
+
+    def full(_file: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    (tmp_path / "c").write_bytes(CONTENT)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unusable, match="No space left on device"), keeper(tmp_path / "c", restart=restart):
+        pytest.fail("it could not have a lock")
+    assert (tmp_path / "c").read_bytes() == CONTENT
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    monkeypatch.setattr(lock.Lock, "_write", lambda lock: None)
+    with keeper(tmp_path / "c", restart=restart) as kept:
+        with pytest.raises(Unusable, match="No space left on device"):
+            kept.begin(part(0))
+        assert (tmp_path / "c").read_bytes() == CONTENT
+        assert {path.name for path in tmp_path.iterdir()} == {"c", "c.lock"}
 
 
 def test_an_exception_loses_nothing(tmp_path: Path) -> None:

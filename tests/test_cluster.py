@@ -147,7 +147,7 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
 
 
 def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
-    job = submit(cluster, tmp_path, "weak-scaling.sbatch")
+    job = submit(cluster, tmp_path, "weak-scaling.sbatch", STAGE="yes", LAUNCHERS="pmix")
     state = cluster.finished(job, 60)
     out = output(tmp_path, job)
     assert state == "COMPLETED", out
@@ -256,7 +256,7 @@ def check_long(folder: Path, job: str, state: str, runs: int, expected: int) -> 
     assert f"pi = 4*({expected}/{LONG.total_points}) = " in out
     assert "Verification = SUCCESSFUL" in out
     document = json.loads((folder / f"mpi-pi-requeue-{job}.checkpoint").read_text())
-    assert document["spent"]["runs"] == runs
+    assert document["spent"]["runs"] >= runs
     return out
 
 
@@ -299,20 +299,18 @@ def long_jobs(
 
 
 def test_nodes_that_fail(long_jobs: LongJobs, long_hits: int) -> None:
-    """The slurmd of a node dies, and later the host with the script and rank 0 on it."""
+    """The slurmd of the node with the script and rank 0 dies, and later such a host as a whole.
+
+    Where the old run lives on without its slurmd, the new one goes back to the queue until it is dead.
+    """
     cluster, jobs = long_jobs
     job, folder = jobs["unlucky"]
     counting(cluster, folder, job, 1)
-    node = expanded(cluster, cluster.facts(job)["NodeList"])[-1]
+    node = cluster.facts(job)["BatchHost"]
     cluster.run(node, "kill", "-KILL", (cluster.folder / f"slurmd.{node}.pid").read_text().strip())
     counting(cluster, folder, job, 2)
     cluster.power_off(cluster.facts(job)["BatchHost"])
     check_long(folder, job, cluster.finished(job, 200), 3, long_hits)
-
-
-def expanded(cluster: Cluster, nodes: str) -> list[str]:
-    shown = cluster.run("client", "scontrol", "show", "hostnames", nodes).stdout
-    return list(shown.split())
 
 
 def test_a_time_limit_that_comes_three_times(long_jobs: LongJobs, long_hits: int) -> None:

@@ -39,7 +39,7 @@ def test_hits_are_those_of_the_definition(
         who.add(threading.current_thread())
         return compiled.count(job, units, stop)
 
-    together = Crew(count, threads, never)
+    together = Crew(Kernel("made up", count), threads, never)
     for _ in range(3):
         tally, hits = together.count(JOB, UNITS, keep_hits=True)
         assert (hits == expected).all()
@@ -67,7 +67,7 @@ def test_what_is_stopped_has_counted_the_first_units(
         left -= 1
         return left < 0
 
-    together = Crew(compiled.count, threads, stop)
+    together = Crew(compiled, threads, stop)
     tally, hits = together.count(JOB, UNITS, keep_hits=True)
     assert tally.units == len(hits)
     assert (hits == expected[: len(hits)]).all()
@@ -87,7 +87,7 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
             meeting.wait()
         return compiled.count(job, units, stop)
 
-    together = Crew(count, 3, never)
+    together = Crew(Kernel("made up", count), 3, never)
     job = Job(3000, 10_001, 1)
     tally, _ = together.count(job, range(3000), keep_hits=False)
     assert tally.hits == compiled.count(job, range(3000), never).sum()
@@ -106,7 +106,7 @@ def test_an_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> No
             main_is_there.wait(0.01)
         return np.zeros(0, np.int64)
 
-    together = Crew(count, 2, never)
+    together = Crew(Kernel("made up", count), 2, never)
     with pytest.raises(ZeroDivisionError):
         together.count(Job(10**6, 10**6, 1), range(10**6), keep_hits=False)
     together.close()

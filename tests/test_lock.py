@@ -95,7 +95,7 @@ def test_an_owner_that_stood_still_finds_out(tmp_path: Path) -> None:
     stopped._me["machine"] = "another machine"
     stopped._over.set()  # it beats no more
     time.sleep(0.3)
-    path.write_text(json.dumps(stopped._me))
+    path.write_text(json.dumps(stopped._me))  # as it was, but of another machine
     mine = Lock(path)
     mine.acquire()
     stopped._over.clear()

@@ -1,6 +1,5 @@
 """Runs on several ranks in one program. Needs mpirun: see run_all.py."""
 
-import os
 import time
 from collections.abc import Callable
 
@@ -9,7 +8,7 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, reference, run, schedule
+from mpi_pi import Failure, Job, Result, Round, launcher, reference, run, schedule
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.parallel import cores_for_each_rank
@@ -194,9 +193,14 @@ def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64
         assert [row.member.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
 
 
-def test_cores_are_shared_out_among_the_ranks_of_a_host() -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert cores_for_each_rank(COMM) in (cores, max(cores // COMM.size, 1))  # bound to their own, or not
+def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, expected in (
+        (frozenset(range(12)), 12 // COMM.size),  # not bound: all have the same
+        (frozenset({3 * COMM.rank, 3 * COMM.rank + 1, 3 * COMM.rank + 2}), 3),  # bound to their own
+        (frozenset({0}), 1),  # all on one
+    ):
+        monkeypatch.setattr(launcher, "cores", lambda cores=cores: cores)
+        assert cores_for_each_rank(COMM) == expected
 
 
 def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
@@ -250,6 +254,7 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
     result = run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
     assert result.tally.hits == expected.sum()
     assert not result.verified
+    assert not result.part.finished  # nobody goes on from what may be wrong
 
 
 @pytest.mark.mpi(min_size=2)

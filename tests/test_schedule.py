@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.job import BLOCK, Job
-from mpi_pi.schedule import MOST_POINTS, MOST_UNITS, ROUND_NANOSECONDS, Schedule, deal, first_chunk
+from mpi_pi.schedule import (
+    FIRST_POINTS,
+    MOST_POINTS,
+    MOST_UNITS,
+    ROUND_NANOSECONDS,
+    Schedule,
+    deal,
+    first_chunk,
+)
 
 jobs = st.builds(
     Job,
@@ -52,7 +60,7 @@ def play(
     job: Job, rates: list[float], change: dict[int, list[float]] | None = None
 ) -> list[dict[str, float]]:
     """Work a job off with ranks of these rates (points per second); what each round was like."""
-    schedule = Schedule(job, range(job.units), len(rates))
+    schedule = Schedule(job, range(job.units), [1] * len(rates))
     history: list[dict[str, float]] = []
     next_unit = 0
     while True:
@@ -75,7 +83,7 @@ def play(
 def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
-    schedule = Schedule(job, range(job.units), 4)
+    schedule = Schedule(job, range(job.units), [1] * 4)
     counted = np.zeros(4, np.int64)
     while True:
         units, weights = schedule.next_round()
@@ -90,7 +98,7 @@ def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
 
 def test_a_rank_that_was_held_up_once_comes_back() -> None:
     job = Job(trials=20_000, points=BLOCK, seed=0)
-    schedule = Schedule(job, range(job.units), 4)
+    schedule = Schedule(job, range(job.units), [1] * 4)
     shares = []
     for number in range(40):
         units, weights = schedule.next_round()
@@ -126,7 +134,7 @@ def test_a_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
 
 def test_a_slow_network_makes_rounds_longer() -> None:
     job = Job(10**6, 10**5, 0)
-    schedule = Schedule(job, range(job.units), 1)
+    schedule = Schedule(job, range(job.units), [1])
     points = np.array([10**9])
     for _ in range(5):
         units, _weights = schedule.next_round()
@@ -136,7 +144,7 @@ def test_a_slow_network_makes_rounds_longer() -> None:
 
 
 def test_units_are_bounded_when_their_hits_are_collected() -> None:
-    schedule = Schedule(Job(10**9, 1, 0), range(10**9), 2, most_units=1000)
+    schedule = Schedule(Job(10**9, 1, 0), range(10**9), [1, 1], most_units=1000)
     for _ in range(5):
         units, _weights = schedule.next_round()
         assert len(units) <= 1000
@@ -144,7 +152,7 @@ def test_units_are_bounded_when_their_hits_are_collected() -> None:
 
 
 def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None:
-    schedule = Schedule(Job(10**9, 1, 0), range(10**9), 4, most_units=1000)
+    schedule = Schedule(Job(10**9, 1, 0), range(10**9), [1] * 4, most_units=1000)
     for _ in range(5):
         units, weights = schedule.next_round()
         assert len(units) == 1000
@@ -154,7 +162,7 @@ def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None
 
 def test_beyond_machine_integers() -> None:
     job = Job(10**15, 10**9, 0)
-    schedule = Schedule(job, range(job.units), 3)
+    schedule = Schedule(job, range(job.units), [1] * 3)
     units, weights = schedule.next_round()
     schedule.learn(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
     units, weights = schedule.next_round()
@@ -162,3 +170,23 @@ def test_beyond_machine_integers() -> None:
     assert sum(map(len, parts)) == len(units) < 1000
     far = range(job.units - 100, job.units)
     assert sum(len(deal(job, far, [1, 2, 3], rank)) for rank in range(3)) == 100
+
+
+def test_threads_count_in_the_first_round() -> None:
+    """Until the rates are known, shares and the length of the round go by the numbers of threads."""
+    job = Job(10**9, 1000, 0)
+    schedule = Schedule(job, range(job.units), [1, 64])
+    units, weights = schedule.next_round()
+    assert job.points_in(units) == pytest.approx(65 * FIRST_POINTS, rel=1e-3)
+    assert weights.tolist() == [1, 64]
+
+
+def test_rounds_too_short_to_tell_grow() -> None:
+    job = Job(10**15, 1000, 0)
+    schedule = Schedule(job, range(job.units), [1, 1])
+    sizes = []
+    for _ in range(4):
+        units, _weights = schedule.next_round()
+        sizes.append(job.points_in(units))
+        schedule.learn(np.array([sizes[-1] // 2] * 2), np.array([1000, 1000]), np.array([0, 0]))
+    assert sizes == pytest.approx([sizes[0] * 8**k for k in range(4)], rel=1e-3)
