@@ -61,11 +61,12 @@ class Running:
 
     def ranks(self) -> list[psutil.Process]:
         """Its processes of mpi-pi."""
-        family = [
-            psutil.Process(self.process.pid),
-            *psutil.Process(self.process.pid).children(recursive=True),
-        ]
-        return [one for one in family if "mpi-pi" in " ".join(one.cmdline()[:2])]
+        found = []
+        with contextlib.suppress(psutil.Error):  # it may be at its end
+            mpirun = psutil.Process(self.process.pid)
+            for one in (mpirun, *mpirun.children(recursive=True)):
+                found += [one] if "mpi-pi" in " ".join(one.cmdline()[:2]) else []
+        return found
 
     def end(self, number: signal.Signals) -> None:
         """Signal everything that belongs to it."""
