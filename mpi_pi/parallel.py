@@ -241,17 +241,18 @@ class _Run:
     def _round(self, units: range, weights: NDArray[np.int64]) -> bool:
         """Work off a round; true if the run is to stop."""
         start = time.perf_counter_ns()
-        mine, hits = Tally(), np.zeros(0, np.int64)
+        mine, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
             try:
                 share = deal(self.job, units, weights, self.comm.rank)
                 mine, hits = self.crew.count(self.job, share, self.unit_hits)
+                right = self.kernel.is_right()
             except Exception as error:
                 self.problem = error
         if self.problem is not None:
             self.bell.ring()
         counted = time.perf_counter_ns()
-        everyone = allgather(self.comm, self._message(mine, counted - start), self.bell)
+        everyone = allgather(self.comm, self._message(mine, counted - start, right), self.bell)
         self.wait_ns = time.perf_counter_ns() - counted
 
         if everyone[:, self.FAILED].any():
@@ -265,12 +266,12 @@ class _Run:
             raise Failure(f"only {done} of the {len(units)} units of a round were counted")
         return stopped
 
-    def _message(self, mine: Tally, count_ns: int) -> NDArray[np.int64]:
+    def _message(self, mine: Tally, count_ns: int, right: bool) -> NDArray[np.int64]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         message = np.zeros(self.TALLY + 6, np.int64)
         message[self.FAILED] = self.problem is not None
         message[self.STOPPED] = self.bell.rung
-        message[self.WRONG] = self.problem is None and not self.kernel.is_right()
+        message[self.WRONG] = not right
         message[self.POINTS] = mine.points
         message[self.COUNT_NS] = count_ns
         message[self.WAIT_NS] = self.wait_ns

@@ -42,7 +42,7 @@ class Cluster:
         self._shells: dict[str, subprocess.Popen[bytes]] = {}
         self._daemons: list[Path] = []
         self._hurried: set[tuple[str, str]] = set()
-        """Jobs with the time that they were told to start at."""
+        """Jobs, and how often they had been requeued."""
         self.slurm_conf = folder / "slurm.conf"
 
     def __enter__(self) -> Self:
@@ -233,12 +233,13 @@ class Cluster:
 
         Before that it would be rejected by nodes that still hold it for the job that they have just ended.
         """
-        held = self.run("client", "squeue", "--noheader", "--states=PENDING", "--format=%i %S %r").stdout
+        held = self.run("client", "squeue", "--noheader", "--states=PENDING", "--format=%i %r").stdout
         for line in held.splitlines():
-            job, start, reason = line.split(maxsplit=2)
-            if reason == "BeginTime" and (job, start) not in self._hurried:
+            job, reason = line.split(maxsplit=1)
+            restart = job, self.facts(job).get("Restarts", "0")
+            if reason == "BeginTime" and restart not in self._hurried:
                 self.run("client", "scontrol", "update", f"jobid={job}", "StartTime=now+2")
-                self._hurried |= {(job, self.facts(job).get("StartTime", ""))}
+                self._hurried.add(restart)
 
     def finished(self, job: str, seconds: float) -> str:
         """Wait until a Slurm job has left the queue; the state in which it did."""
