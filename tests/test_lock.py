@@ -68,6 +68,8 @@ def test_a_dead_owner_is_not(tmp_path: Path, where: str, reaped: bool) -> None:
         process.send_signal(signal.SIGKILL)
         if reaped:
             process.wait()
+        else:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie still
         mine = Lock(path)
         mine.acquire()
         with pytest.raises(Held):
