@@ -363,7 +363,7 @@ WAYS = (
 )
 
 
-@pytest.mark.parametrize("times", [len(WAYS), pytest.param(100, marks=soak)])
+@pytest.mark.parametrize("times", [len(WAYS), pytest.param(100, marks=[soak, pytest.mark.timeout(1800)])])
 def test_interrupted_at_random_moments(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int
 ) -> None:
