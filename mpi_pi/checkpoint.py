@@ -32,17 +32,9 @@ class InUse(Unusable):
 def load(path: Path) -> Part | None:
     """The part in a checkpoint; None if there is no such file. Raises sealed.Unreadable."""
     try:
-        document = sealed.read(path)
+        return from_fields(sealed.read(path, KIND, "format", FORMAT))
     except FileNotFoundError:
         return None
-    if document.get("kind") != KIND:
-        raise sealed.Unreadable("not a checkpoint, but something else of mpi-pi's")
-    if document.get("format") != FORMAT:
-        version = document.get("version")
-        raise sealed.Unreadable(f"has format {document.get('format')!r} of mpi-pi {version!r}, not {FORMAT}")
-    sealed.check(document)
-    try:
-        return from_fields(document)
     except ValueError as error:
         raise sealed.Unreadable(str(error)) from error
 

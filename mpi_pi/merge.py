@@ -38,15 +38,9 @@ def merge(names: Sequence[str]) -> Result:
 def read(name: str) -> Result:
     """The result in a file of `mpi-pi run --json`, but for its timeline. Raises sealed.Unreadable."""
     try:
-        document = sealed.read(Path(name))
+        document = sealed.read(Path(name), report.KIND, "schema", report.SCHEMA)
     except FileNotFoundError as error:
         raise sealed.Unreadable(str(error.strerror)) from error
-    if document.get("kind", report.KIND) != report.KIND:
-        raise sealed.Unreadable("not a result, but something else of mpi-pi's")
-    if document.get("schema") != report.SCHEMA:
-        schema, version = document.get("schema"), document.get("version")
-        raise sealed.Unreadable(f"has schema {schema!r} of mpi-pi {version!r}, not {report.SCHEMA}")
-    sealed.check(document)
     if document.get("partial"):
         raise sealed.Unreadable("not finished: that run was stopped before its end")
     try:

@@ -18,11 +18,23 @@ def dumps(document: dict[str, Any]) -> str:
     return json.dumps(document | {"checksum": _checksum(document)}, indent=1) + "\n"
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The JSON object of mpi-pi's in a file, not yet known to be whole: see `check`.
+def read(path: Path, kind: str, layout: str, number: int) -> dict[str, Any]:
+    """The document of that kind in a file, as it was written; its member `layout` has to have that number.
 
     Raises Unreadable, and FileNotFoundError if there is no such file.
     """
+    document = _parsed(path)
+    if document.get("kind", kind) != kind:  # schema 1 had none: of that, the number is the thing to say
+        raise Unreadable(f"not a {kind}, but something else of mpi-pi's")
+    if document.get(layout) != number:
+        version = document.get("version")
+        raise Unreadable(f"has {layout} {document.get(layout)!r} of mpi-pi {version!r}, not {number}")
+    if "kind" not in document or not _is_whole(document):
+        raise Unreadable("damaged: its checksum is wrong")
+    return document
+
+
+def _parsed(path: Path) -> dict[str, Any]:
     try:
         if path.exists() and not path.is_file():
             raise Unreadable("not a regular file")
@@ -44,15 +56,12 @@ def read(path: Path) -> dict[str, Any]:
     return document
 
 
-def check(document: dict[str, Any]) -> None:
-    """Raise Unreadable unless the document is as it was written."""
+def _is_whole(document: dict[str, Any]) -> bool:
     rest = {name: value for name, value in document.items() if name != "checksum"}
     try:
-        right = document.get("checksum") == _checksum(rest)
+        return bool(document.get("checksum") == _checksum(rest))
     except RecursionError:
-        right = False
-    if not right:
-        raise Unreadable("damaged: its checksum is wrong")
+        return False
 
 
 def _checksum(document: dict[str, Any]) -> str:

@@ -78,6 +78,9 @@ def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: 
         assert dumps(replace(loaded, spent=loaded.spent + loaded.spent))
 
 
+NO_KIND = sealed.dumps(
+    {name: value for name, value in json.loads(CONTENT).items() if name not in ("checksum", "kind")}
+)
 FUTURE = json.dumps(json.loads(CONTENT) | {"format": 2, "version": "9.0"})
 OTHER_STREAM = sealed.dumps(
     {name: value for name, value in json.loads(CONTENT).items() if name != "checksum"} | {"stream_version": 7}
@@ -95,6 +98,7 @@ OTHER_STREAM = sealed.dumps(
         (CONTENT[:-40], "damaged"),
         (CONTENT.replace(b"235500", b"235501"), "damaged"),
         (CONTENT.replace(b'"checkpoint"', b'"result"'), "something else of mpi-pi's"),
+        (NO_KIND.encode(), "damaged"),
         (FUTURE.encode(), "format 2 of mpi-pi '9.0'"),
         (OTHER_STREAM.encode(), "stream version 7, not 1"),
     ],

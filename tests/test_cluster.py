@@ -98,13 +98,19 @@ def output(folder: Path, job: str) -> str:
     return file.read_text()
 
 
+def completed(cluster: Cluster, folder: Path, job: str, seconds: float) -> str:
+    """The output of a job that has to come to a good end within that time."""
+    state = cluster.finished(job, seconds)
+    out = output(folder, job)
+    assert state == "COMPLETED", out
+    return out
+
+
 @pytest.mark.parametrize("launchers", ["pmix", "pmi2 mpirun"])
 def test_single_node(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     """srun does not know of this MPI by pmi2; which is found out, and mpirun used."""
     job = submit(cluster, tmp_path, "single-node.sbatch", "--per-rank", LAUNCHERS=launchers)
-    state = cluster.finished(job, 60)
-    out = output(tmp_path, job)
-    assert state == "COMPLETED", out
+    out = completed(cluster, tmp_path, job, 60)
     assert f"Launcher = {launchers.split()[-1]}\n" in out
     assert PI in out
     assert "Ranks = 2 on 1 host" in out
@@ -131,9 +137,7 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
         STAGE=stage,
         LAUNCHERS=launchers,
     )
-    state = cluster.finished(job, 120)
-    out = output(tmp_path, job)
-    assert state == "COMPLETED", out
+    out = completed(cluster, tmp_path, job, 120)
     assert out.count(PI) == nodes
     assert (f"Environment = /var/tmp/mpi-pi-{job} on each node" in out) == (stage == "yes")
     ranks = re.findall(r"^Ranks = (.*)$", out, re.MULTILINE)
@@ -148,9 +152,7 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
 
 def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "weak-scaling.sbatch", STAGE="yes", LAUNCHERS="pmix")
-    state = cluster.finished(job, 60)
-    out = output(tmp_path, job)
-    assert state == "COMPLETED", out
+    out = completed(cluster, tmp_path, job, 60)
     for nodes in (1, 2):
         trials = 500 * nodes
         assert f"pi = 4*({hits(Job(trials, 10_000, 6))}/{trials * 10_000}) = " in out
@@ -160,9 +162,7 @@ def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
 @pytest.mark.parametrize("launchers", ["pmix", "mpirun"])
 def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     job = submit(cluster, tmp_path, "hybrid.sbatch", "--per-rank", LAUNCHERS=launchers)
-    state = cluster.finished(job, 60)
-    out = output(tmp_path, job)
-    assert state == "COMPLETED", out
+    out = completed(cluster, tmp_path, job, 60)
     assert PI in out
     assert "Ranks = 2 on 2 hosts" in out
     assert "Threads = 2 for each rank" in out
@@ -176,9 +176,7 @@ def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
 def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "array.sbatch")
     merge = submit(cluster, tmp_path, "merge.sbatch", f"--dependency=afterany:{job}", job, "--per-rank")
-    state = cluster.finished(merge, 120)
-    out = output(tmp_path, merge)
-    assert state == "COMPLETED", out
+    out = completed(cluster, tmp_path, merge, 120)
     assert PI in out
     assert "Shards = 4, merged" in out
     assert {path.name for path in tmp_path.glob("*.json")} == {f"part-{job}-{k}.json" for k in range(1, 5)}

@@ -142,13 +142,19 @@ def test_a_signal_that_asks_for_the_end(
     goes_on(launch, tmp_path, 3, pi)
 
 
+def compiling(folder: Path, environment: dict[str, str]) -> Running:
+    """A run that is compiling its kernel, which takes seconds."""
+    cache = folder / "cache"
+    run = Running(folder, 0, environment | {"MPI_PI_CACHE": str(cache)}, "--kernel", "numba")
+    while not (cache / "lock").exists():
+        time.sleep(0.01)
+    return run
+
+
 def test_a_signal_before_anything_was_counted(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
-    """While it compiles, which takes seconds."""
-    run = Running(tmp_path, 0, environment | {"MPI_PI_CACHE": str(tmp_path / "cache")}, "--kernel", "numba")
-    while not (tmp_path / "cache" / "lock").exists():
-        time.sleep(0.01)
+    run = compiling(tmp_path, environment)
     run.process.send_signal(signal.SIGUSR1)
     status, out, _ = run.ended()
     assert status == 75
@@ -176,9 +182,7 @@ def test_signals_until_the_very_end(
 
 def test_cancelled_while_it_compiles(environment: dict[str, str], tmp_path: Path) -> None:
     """With a checkpoint there is something to go on from, and the lock is not left behind."""
-    run = Running(tmp_path, 0, environment | {"MPI_PI_CACHE": str(tmp_path / "cache")}, "--kernel", "numba")
-    while not (tmp_path / "cache" / "lock").exists():
-        time.sleep(0.01)
+    run = compiling(tmp_path, environment)
     run.process.send_signal(signal.SIGTERM)
     status, out, err = run.ended()
     assert status == 75
