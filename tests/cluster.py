@@ -98,6 +98,7 @@ class Cluster:
             PermitRootLogin prohibit-password
             MaxStartups 100
             PidFile {self.folder}/sshd.{name}.pid
+            SetEnv TMPDIR=/var/tmp
             """)
         )
         script = textwrap.dedent(f"""\
@@ -143,7 +144,10 @@ class Cluster:
 
     def run(self, name: str, *command: str, timeout: float = 60, **options: Any) -> Any:
         """Run a command on a host; a CompletedProcess."""
-        environment = options.pop("env", os.environ) | {"SLURM_CONF": str(self.slurm_conf)}
+        environment = options.pop("env", os.environ) | {
+            "SLURM_CONF": str(self.slurm_conf),
+            "TMPDIR": "/var/tmp",
+        }
         return subprocess.run(
             self.command(name, *command),
             **{"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, "check": False} | options,

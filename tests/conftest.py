@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,12 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
+SETTINGS = {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -50,14 +57,14 @@ def compiled() -> Kernel:
 
 
 @pytest.fixture
-def environment() -> dict[str, str]:
-    """The user's environment, with what Open MPI needs to start more ranks than cores, as root too."""
-    return os.environ | {
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }
+def environment() -> Iterator[dict[str, str]]:
+    """The user's environment, with what Open MPI needs to start more ranks than cores, as root too.
+
+    And with a folder of its own for temporary files: mpirun cannot start where another one of the same
+    process number, killed in an earlier test, has left its session.
+    """
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
+        yield os.environ | SETTINGS | {"TMPDIR": folder}
 
 
 @pytest.fixture

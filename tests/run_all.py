@@ -17,6 +17,7 @@ from conftest import outcomes
 LIMIT_SECONDS = 3600 if os.environ.get("MPI_PI_SOAK") else 900
 RANKS = (1, 2, 3, 4)
 PYTEST = ("-m", "pytest", "--color=no", "-q")
+TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")  # many of them wait more than they work
 
 
 def main() -> int:
@@ -26,12 +27,15 @@ def main() -> int:
     args = parser.parse_args()
     os.environ["MPI_PI_MPIRUN"] = args.mpirun if "/" not in args.mpirun else str(Path(args.mpirun).resolve())
     with tempfile.TemporaryDirectory(prefix="mpi-pi-tests-") as folder:
+        Path(folder).chmod(0o755)  # munge wants its socket in reach of all
         cache = Path(folder) / "cache"
         cache.mkdir(mode=0o700)
         os.environ["MPI_PI_CACHE"] = str(cache)
+        # What a killed mpirun leaves behind keeps others of the same process number from starting.
+        os.environ["TMPDIR"] = folder
         if args.only is None:
             status = subprocess.run(
-                [sys.executable, *PYTEST, "-m", "not mpi", "--durations=10"],
+                [sys.executable, *PYTEST, "-m", "not mpi", *TWO_AT_A_TIME, "--durations=10"],
                 timeout=LIMIT_SECONDS,
                 check=False,
             ).returncode
