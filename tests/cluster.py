@@ -30,10 +30,13 @@ def missing(programs: tuple[str, ...]) -> str:
 
 
 class Cluster:
-    """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager."""
+    """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager.
 
-    def __init__(self, folder: Path, nodes: int, cores: int = 2) -> None:
-        self.folder, self.cores = folder, cores
+    With `own_project` the nodes find an empty folder where the client has the project.
+    """
+
+    def __init__(self, folder: Path, nodes: int, cores: int = 2, own_project: bool = False) -> None:
+        self.folder, self.cores, self.own_project = folder, cores, own_project
         self.addresses = {"client": f"{NETWORK}.100"}
         self.addresses |= {f"node{i}": f"{NETWORK}.{100 + i}" for i in range(1, nodes + 1)}
         self.nodes = [name for name in self.addresses if name != "client"]
@@ -72,22 +75,24 @@ class Cluster:
         subprocess.run(["ip", "netns", "del", self._switch], check=False, capture_output=True)
 
     def _make_keys(self) -> None:
-        for name in ("user", "host"):
-            _sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name))
-        shutil.copy(self.folder / "user.pub", self.folder / "authorized_keys")
+        dot_ssh = self.folder / "dot-ssh"
+        """~/.ssh of all hosts."""
+        dot_ssh.mkdir(mode=0o700)
+        for key in (dot_ssh / "id_ed25519", self.folder / "host"):
+            _sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+        shutil.copy(dot_ssh / "id_ed25519.pub", self.folder / "authorized_keys")
+        host_key = (self.folder / "host.pub").read_text()
+        (dot_ssh / "known_hosts").write_text(
+            "".join(f"{name},{ip} {host_key}" for name, ip in self.addresses.items())
+        )
         (self.folder / "hosts").write_text(
             "127.0.0.1 localhost\n" + "".join(f"{ip} {name}\n" for name, ip in self.addresses.items())
         )
-        self.ssh = self.folder / "ssh"
-        self.ssh.write_text(
-            "#!/bin/sh\n"
-            f"exec ssh -i {self.folder}/user -o User=root -o StrictHostKeyChecking=no -o BatchMode=yes"
-            ' -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o ConnectTimeout=5 "$@"\n'
-        )
-        self.ssh.chmod(0o755)
 
     def _boot(self, name: str) -> None:
         config = self.folder / f"sshd.{name}.conf"
+        # Compiled once for all hosts, whose cores are pretended.
+        cache = f"MPI_PI_CACHE={os.environ['MPI_PI_CACHE']}" if "MPI_PI_CACHE" in os.environ else ""
         config.write_text(
             textwrap.dedent(f"""\
             ListenAddress {self.addresses[name]}
@@ -98,7 +103,7 @@ class Cluster:
             PermitRootLogin prohibit-password
             MaxStartups 100
             PidFile {self.folder}/sshd.{name}.pid
-            SetEnv TMPDIR=/var/tmp
+            SetEnv TMPDIR=/var/tmp {cache}
             """)
         )
         script = textwrap.dedent(f"""\
@@ -111,7 +116,9 @@ class Cluster:
                 mount -t overlay overlay -o lowerdir={self.folder}/pmix:$place $place
             done
             mount --bind {self.folder}/hosts /etc/hosts
-            mkdir -p /run/sshd
+            mkdir -p /run/sshd ~root/.ssh
+            mount --bind {self.folder}/dot-ssh ~root/.ssh
+            {self._hide_project(name)}
             ip link set lo up
             until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
             ip addr add {self.addresses[name]}/24 dev eth0
@@ -130,6 +137,22 @@ class Cluster:
         port = f"port-{name}"
         _sh("ip", "-n", self._switch, "link", "add", port, "type", "veth", "peer", "eth0", "netns", str(init))
         _sh("ip", "-n", self._switch, "link", "set", port, "up", "master", "bridge")
+
+    def _hide_project(self, name: str) -> str:
+        """A line of shell that puts an empty folder of this host's own over the project."""
+        if not self.own_project or name == "client":
+            return ""
+        own = self.folder / f"project.{name}"
+        own.mkdir()
+        return f"mount --bind {own} {ROOT}"
+
+    def pull_cable(self, name: str) -> None:
+        """From now on nothing gets to this host or from it, and nobody is told."""
+        _sh("ip", "-n", self._switch, "link", "set", f"port-{name}", "down")
+
+    def plug_cable(self, name: str) -> None:
+        """The network reaches this host again."""
+        _sh("ip", "-n", self._switch, "link", "set", f"port-{name}", "up")
 
     def power_off(self, name: str) -> None:
         """The host and all of its processes are gone, without a word."""

@@ -58,10 +58,6 @@ def test_a_hostfile_over_ssh(cluster: Cluster, tmp_path: Path, environment: dict
         # Without the settings for more ranks than cores, which would put them all on the first host.
         env={name: value for name, value in environment.items() if "rmaps" not in name}
         | {
-            "PRTE_MCA_plm_ssh_agent": str(cluster.ssh),
-            "OMPI_MCA_plm_rsh_agent": str(cluster.ssh),
-            "OMPI_MCA_btl_tcp_if_include": "192.168.1.0/24",
-            "PRTE_MCA_prte_if_include": "192.168.1.0/24",
             # The hosts here have fewer cores than a Raspberry Pi, to which ranks could be bound.
             "PRTE_MCA_hwloc_default_binding_policy": "none",
         },
