@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.005
 
+TAG = 1
+
 
 class Bell:
     """Rings on all ranks of `comm`, soon, once `stop()` has turned true on one of them, or one has rung it.
@@ -24,7 +26,7 @@ class Bell:
     """
 
     def __init__(self, comm: "MPI.Intracomm", stop: Callable[[], bool]) -> None:
-        self._comm, self._stop = comm.Dup(), stop  # so that its messages are not taken for others
+        self._comm, self._stop = comm, stop
         self.rung = False
         self._told = False
         """Whether this rank has told rank 0, or as rank 0 all."""
@@ -44,21 +46,20 @@ class Bell:
         if self._comm.size == 1 or now < self._look_at:
             return False
         self._look_at = now + LOOK_SECONDS
-        return self._comm.Iprobe()
+        return self._comm.Iprobe(tag=TAG)
 
     def ring(self) -> None:
         """Stop all ranks."""
         if not self.rung:
             self.rung = self._told = True
             ranks = range(1, self._comm.size) if self._comm.rank == 0 else (0,)
-            self._sent = [self._comm.Isend(bytearray(), rank) for rank in ranks]
+            self._sent = [self._comm.Isend(bytearray(), rank, TAG) for rank in ranks]
 
     def close(self) -> None:
         """Take in what is still on its way to this rank."""
         told = allgather(self._comm, np.array([self._told], np.int64))[:, 0]
         senders = np.flatnonzero(told[1:]) + 1 if self._comm.rank == 0 else np.flatnonzero(told[:1])
         for sender in senders.tolist():
-            self._comm.Recv(bytearray(), sender)
+            self._comm.Recv(bytearray(), sender, TAG)
         for request in self._sent:
             request.Wait()
-        self._comm.Free()

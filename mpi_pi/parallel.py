@@ -4,12 +4,12 @@ All ranks do the same things in the same order. Whatever goes wrong on one of th
 exchange and raised on all, so that nobody is left waiting.
 """
 
-import functools
 import hashlib
 import resource
+import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mpi_pi
-from mpi_pi import launcher, tally
+from mpi_pi import launcher, placement, tally
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
-from mpi_pi.part import Part, Spent
+from mpi_pi.part import Part
+from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.pulse import Pulse
 from mpi_pi.reference import STREAM_VERSION, never
-from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.schedule import Schedule, deal
+from mpi_pi.result import Member, RankRow, Result, Timeline
 from mpi_pi.tally import Tally
 from mpi_pi.waiting import allgather, wait
 
@@ -38,6 +39,8 @@ HOST = MPI.Get_processor_name()
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
 
+ABORT_SECONDS = 10
+
 T = TypeVar("T")
 
 
@@ -47,12 +50,12 @@ class Failure(RuntimeError):
 
 @dataclass(frozen=True)
 class Round:
-    """A round that is done, as told to the caller of `run`, alike on every rank."""
+    """A round that is done, as told to the caller of `run`."""
 
     number: int
     units: range
-    part: Part
-    """How far the part of the job has got, this round included."""
+    part: Part | None
+    """How far the part of the job has got, this round included; on rank 0."""
     unit_hits: NDArray[np.int64] | None
     """Hits of each unit of this round, on rank 0, if `run` was asked for them."""
 
@@ -81,7 +84,8 @@ def run(
     hits of every unit for `on_round` on rank 0.
 
     Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
-    something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks.
+    something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; and
+    pulse.Silence if other ranks have not been heard of for a minute: the ranks cannot meet any more then.
     """
     if isinstance(kernel, str):
         kernel = load_kernel(comm, kernel)
@@ -129,21 +133,29 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
 
 def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
     """Who takes part, by rank; on rank 0, elsewhere only this rank."""
-    member = _member(kernel, threads)
+    member = _member(comm, kernel, threads)
     return comm.gather(member) or [member]
 
 
-@functools.cache
-def _member(kernel: Kernel, threads: int) -> Member:
-    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads)
+def _member(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> Member:
+    """Who this rank is; all ranks together."""
+    workers = _on_host(comm, (launcher.cores(), threads))
+    words = placement.in_words(workers, launcher.online_cores())
+    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads, words)
+
+
+def _on_host(comm: MPI.Intracomm, value: T) -> list[T]:
+    """What the ranks of this host have, by rank; all ranks together."""
+    on_host = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    values = on_host.allgather(value)
+    on_host.Free()
+    return values
 
 
 def cores_for_each_rank(comm: MPI.Intracomm) -> int:
     """How many cores this rank may use, if those that ranks of its host have in common are shared out."""
     cores = launcher.cores()
-    on_host = comm.Split_type(MPI.COMM_TYPE_SHARED)
-    shared_by = sum(bool(cores & theirs) for theirs in on_host.allgather(cores))
-    on_host.Free()
+    shared_by = sum(bool(cores & theirs) for theirs in _on_host(comm, cores))
     return max(len(cores) // shared_by, 1)
 
 
@@ -180,17 +192,14 @@ def _check(kernel: Kernel) -> None:
         raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
 
 
-def abort(comm: MPI.Intracomm) -> None:
-    """End the job on all ranks, now, with status 1: for errors after which they cannot meet any more."""
-    comm.Abort(1)
+def abort(comm: MPI.Intracomm, status: int) -> None:
+    """End the job on all ranks, now: for errors after which they cannot meet any more."""
+    signal.alarm(ABORT_SECONDS)  # MPI may wait for a host that is out of reach
+    comm.Abort(status)
 
 
 class _Run:
     """A run in progress."""
-
-    # Columns of a row of the message that every rank sends to all after each round; a tally follows. The CPU
-    # times are those of the process so far.
-    FAILED, STOPPED, WRONG, POINTS, COUNT_NS, WAIT_NS, UNITS, USER_NS, SYSTEM_NS, TALLY = range(10)
 
     def __init__(
         self,
@@ -203,19 +212,22 @@ class _Run:
         unit_hits: bool,
     ) -> None:
         self.job, self.comm, self.kernel = part.job, comm, kernel
-        self.before, self.part, self.counted = part.spent, part, part.tally
         self.on_round, self.unit_hits = on_round, unit_hits
-        most_units = MOST_UNIT_HITS if unit_hits else None
-        self.threads = allgather(comm, np.array([threads], np.int64))[:, 0]
-        self.schedule = Schedule(part.job, part.left, self.threads, most_units)
-        self.bell = Bell(comm, stop)
-        self.crew = Crew(kernel, threads, self.bell)
-        self.kernels_right = True
-        self.core_ns = 0
-        """Of all ranks together."""
+        self.member = _member(comm, kernel, threads)
+        self.next_unit = part.left.start
+        threads_of_ranks = comm.gather(threads)
+        self.planner = (
+            Planner(part, threads_of_ranks, MOST_UNIT_HITS if unit_hits else None)
+            if threads_of_ranks
+            else None
+        )
+        """On rank 0."""
+        self.signs = comm.Dup()  # so that they are not taken for others
+        self.bell = Bell(self.signs, stop)
+        self.pulse = Pulse(self.signs, HOST, MPI.Query_thread() == MPI.THREAD_MULTIPLE)
+        self.crew = Crew(kernel, threads, self._look)
         self.own = np.zeros(3, np.int64)
         """Units, points and nanoseconds of this rank."""
-        self.timeline = Timeline()
         self.rounds = 0
         self.wait_ns = 0
         self.problem: Exception | None = None
@@ -224,27 +236,37 @@ class _Run:
         """All ranks together."""
         self.crew.close()
         self.bell.close()
+        self.pulse.close()
+        self.signs.Free()
 
     def result(self) -> Result:
-        wait(self.comm.Ibarrier())  # start the clocks together
-        self.start = time.perf_counter()
-        stopped = False
-        while not stopped:
-            units, weights = self.schedule.next_round()
-            if not units:
-                break
-            stopped = self._round(units, weights)
+        wait(self.comm.Ibarrier(), self._look_well)  # start the clocks together
+        start = time.perf_counter()
+        order = self._exchange_order(None)
+        while order[Order.UNITS]:
+            order = self._round(order)
         # An error of on_round after the last round has not been told to the others yet.
         _fail_together(self.comm, self.problem)
-        return self._summary(self._seconds())
+        return self._summary(time.perf_counter() - start)
 
-    def _round(self, units: range, weights: NDArray[np.int64]) -> bool:
-        """Work off a round; true if the run is to stop."""
+    def _look(self) -> bool:
+        """What a rank does again and again while it counts; whether it is to stop."""
+        self.pulse()
+        return self.bell()
+
+    def _look_well(self) -> None:
+        """The same while it waits for others, who may be lost."""
+        self.bell()
+        self.pulse.check()
+
+    def _round(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Work off a round; the order for the next."""
         start = time.perf_counter_ns()
+        units = range(self.next_unit, self.next_unit + int(order[Order.UNITS]))
+        share = units[int(order[Order.START]) : int(order[Order.STOP])]
         mine, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
             try:
-                share = deal(self.job, units, weights, self.comm.rank)
                 mine, hits = self.crew.count(self.job, share, self.unit_hits)
                 right = self.kernel.is_right()
             except Exception as error:
@@ -252,126 +274,98 @@ class _Run:
         if self.problem is not None:
             self.bell.ring()
         counted = time.perf_counter_ns()
-        everyone = allgather(self.comm, self._message(mine, counted - start, right), self.bell)
+        report = self._report(mine, counted - start, right)
+        everyone = self._gather(report)
+        order = self._exchange_order(everyone)
         self.wait_ns = time.perf_counter_ns() - counted
 
-        if everyone[:, self.FAILED].any():
+        if order[Order.FAILED]:
             _fail_together(self.comm, self.problem)
-        self._take_in(everyone, units, weights)
-        done = int(everyone[:, self.UNITS].sum())
-        stopped = bool(everyone[:, self.STOPPED].any())
-        if done == len(units):
-            self._tell(units, everyone[:, self.UNITS], hits)
-        elif not stopped:
-            raise Failure(f"only {done} of the {len(units)} units of a round were counted")
-        return stopped
-
-    def _message(self, mine: Tally, count_ns: int, right: bool) -> NDArray[np.int64]:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
-        message = np.zeros(self.TALLY + 6, np.int64)
-        message[self.FAILED] = self.problem is not None
-        message[self.STOPPED] = self.bell.rung
-        message[self.WRONG] = not right
-        message[self.POINTS] = mine.points
-        message[self.COUNT_NS] = count_ns
-        message[self.WAIT_NS] = self.wait_ns
-        message[self.UNITS] = mine.units
-        message[self.USER_NS] = int(usage.ru_utime * 1e9)
-        message[self.SYSTEM_NS] = int(usage.ru_stime * 1e9)
-        message[self.TALLY :] = tally.pack(self.job, mine)
-        return message
-
-    def _take_in(self, everyone: NDArray[np.int64], units: range, weights: NDArray[np.int64]) -> None:
-        """Add up what all ranks report of a round."""
-        self.schedule.learn(everyone[:, self.POINTS], everyone[:, self.COUNT_NS], everyone[:, self.WAIT_NS])
-        mine = everyone[self.comm.rank]
-        self.own += mine[[self.UNITS, self.POINTS, self.COUNT_NS]]
+        self.own += report[[Report.UNITS, Report.POINTS, Report.COUNT_NS]]
         self.rounds += 1
-        self.core_ns += int((everyone[:, self.COUNT_NS] * self.threads).sum())
-        if self.comm.rank == 0:
-            self.timeline.append(
-                TimelineRow(
-                    self.rounds - 1,
-                    self.rounds - 1,
-                    everyone[:, self.UNITS],
-                    everyone[:, self.POINTS],
-                    everyone[:, self.COUNT_NS],
-                )
-            )
-        self.counted += self._sum(everyone)
-        self.kernels_right = self.kernels_right and not everyone[:, self.WRONG].any()
-        if not self.kernels_right:
-            return  # nobody shall go on from what may be wrong
-        self.part = Part(
-            self.part.job,
-            self.part.index,
-            self.part.of,
-            self.part.tally + self._sum(everyone[: self._ranks_in_line(everyone, units, weights)]),
-            self.before
-            + self._spent(*(everyone[:, [self.USER_NS, self.SYSTEM_NS]].sum(axis=0) / 1e9).tolist()),
-        )
+        self.next_unit = units.stop
+        if order[Order.DONE] == len(units):
+            self._tell(units, everyone, hits)
+        elif not order[Order.STOPPED]:
+            raise Failure(f"only {order[Order.DONE]} of the {len(units)} units of a round were counted")
+        return order
 
-    def _sum(self, rows: NDArray[np.int64]) -> Tally:
-        sums = rows[:, self.TALLY :].astype(object).sum(axis=0)  # Python integers: no overflow
-        return tally.unpack(self.job, sums)
+    def _report(self, mine: Tally, count_ns: int, right: bool) -> NDArray[np.int64]:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        report = np.zeros(REPORT_COLUMNS, np.int64)
+        report[Report.FAILED] = self.problem is not None
+        report[Report.STOPPED] = self.bell.rung
+        report[Report.WRONG] = not right
+        report[Report.POINTS] = mine.points
+        report[Report.COUNT_NS] = count_ns
+        report[Report.WAIT_NS] = self.wait_ns
+        report[Report.UNITS] = mine.units
+        report[Report.USER_NS] = int(usage.ru_utime * 1e9)
+        report[Report.SYSTEM_NS] = int(usage.ru_stime * 1e9)
+        report[Report.TALLY :] = tally.pack(self.job, mine)
+        return report
 
-    def _ranks_in_line(self, everyone: NDArray[np.int64], units: range, weights: NDArray[np.int64]) -> int:
-        """How many ranks, from the first on, have counted units that follow on each other without a gap."""
-        for rank in range(self.comm.size) if everyone[:, self.STOPPED].any() else ():
-            if everyone[rank, self.UNITS] < len(deal(self.job, units, weights, rank)):
-                return rank + 1  # a rank counts its share from the front
-        return self.comm.size
+    def _gather(self, report: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The reports of all ranks, shape (ranks, columns), on rank 0."""
+        everyone = np.empty((self.comm.size, len(report)), np.int64) if self.planner else None
+        wait(self.comm.Igather(report, everyone), self._look_well)
+        return everyone
 
-    def _spent(self, user_seconds: float, system_seconds: float) -> Spent:
-        """What this run has cost so far, given the CPU time."""
-        return Spent(
-            runs=1,
-            rounds=self.rounds,
-            real_seconds=launcher.seconds_since_process_start(),
-            round_seconds=self._seconds(),
-            core_seconds=self.core_ns / 1e9,
-            user_seconds=user_seconds,
-            system_seconds=system_seconds,
-        )
+    def _exchange_order(self, everyone: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """The next order for this rank. Rank 0 makes them, from the reports of the round before."""
+        orders = None
+        if self.planner:
+            orders = self.planner.begin() if everyone is None else self.planner.next(everyone)
+        order = np.empty(len(Order), np.int64)
+        wait(self.comm.Iscatter(orders, order), self._look_well)
+        return order
 
-    def _seconds(self) -> float:
-        return time.perf_counter() - self.start
-
-    def _tell(self, units: range, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]) -> None:
+    def _tell(self, units: range, everyone: NDArray[np.int64] | None, hits: NDArray[np.int64]) -> None:
         """Call `on_round`; what it raises is told to the others in the next exchange."""
         if self.on_round is None:
             return
-        collected = self._collect(units_by_rank, hits) if self.unit_hits else None
+        collected = self._collect(everyone, hits) if self.unit_hits else None
         try:
-            self.on_round(Round(self.rounds - 1, units, self.part, collected))
+            part = self.planner.part if self.planner else None
+            with self.pulse.goes_on():
+                self.on_round(Round(self.rounds - 1, units, part, collected))
         except Exception as error:
             self.problem = error
 
-    def _collect(self, units_by_rank: NDArray[np.int64], hits: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    def _collect(
+        self, everyone: NDArray[np.int64] | None, hits: NDArray[np.int64]
+    ) -> NDArray[np.int64] | None:
         """The hits of all units of a round, in order, on rank 0."""
-        if self.comm.rank != 0:
-            wait(self.comm.Igatherv(hits, None))
+        if everyone is None:
+            wait(self.comm.Igatherv(hits, None), self._look_well)
             return None
+        units_by_rank = everyone[:, Report.UNITS]
         collected = np.empty(int(units_by_rank.sum()), np.int64)
-        wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]))
+        wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]), self._look_well)
         return collected
 
     def _summary(self, seconds: float) -> Result:
         right = together(self.comm, self.kernel.is_right)
-        kernels_right = allgather(self.comm, np.array([right], np.int64))
         row = self._row(seconds)
-        rows = self.comm.gather(row) or [row]
-        return Result(
-            part=self.part,
-            tally=self.counted,
-            spent=self.before
-            + self._spent(sum(r.user_seconds for r in rows), sum(r.system_seconds for r in rows)),
-            ranks=tuple(rows),
-            timeline=self.timeline,
-            rounds=self.rounds,
-            kernels_right=self.kernels_right and bool(kernels_right.all()),
-            mpi_library=library_name(),
-        )
+        rows, all_right = self.comm.gather(row), self.comm.gather(right)
+        result: Result | None = None
+        if self.planner and rows and all_right:
+            result = Result(
+                part=self.planner.part,
+                tally=self.planner.counted,
+                spent=self.planner.spent(
+                    sum(r.user_seconds for r in rows), sum(r.system_seconds for r in rows)
+                ),
+                ranks=(),
+                timeline=Timeline(),
+                rounds=self.rounds,
+                kernels_right=self.planner.kernels_right and all(all_right),
+                mpi_library=library_name(),
+            )
+        common: Result = self.comm.bcast(result)
+        if self.planner and rows:
+            return replace(common, ranks=tuple(rows), timeline=self.planner.timeline)
+        return replace(common, ranks=(row,))
 
     def _row(self, seconds: float) -> RankRow:
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -379,7 +373,7 @@ class _Run:
         count_seconds = nanoseconds / 1e9
         return RankRow(
             rank=self.comm.rank,
-            member=_member(self.kernel, self.crew.threads),
+            member=self.member,
             kernel_source=self.kernel.source,
             units=units,
             points=points,

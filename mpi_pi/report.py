@@ -13,8 +13,9 @@ from mpi_pi import __version__, sealed
 from mpi_pi.part import Part, amount, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
+from mpi_pi.table import table
 
-KIND, SCHEMA = "result", 2
+KIND, SCHEMA = "result", 3
 
 MOST_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
@@ -31,6 +32,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
         f"MPI = {mpi_library}",
         f"Ranks = {len(members)} on {_number_of(len({member.host for member in members}), 'host')}",
         f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
+        f"Placement = {_kinds((member.placement for member in members), '; ')}",
         f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
         f"CPU = {_kinds(member.cpu for member in members)}",
         f"Seed = {job.seed}",
@@ -54,7 +56,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
 def text(result: Result, per_rank: bool = False) -> str:
     """The report for people, below the head."""
     spent = result.spent
-    parts = [_answer(result), _timing(result), _hosts(result.ranks)]
+    parts = [_answer(result), _timing(result), _hosts(result)]
     if per_rank:
         parts.append(_table(_rank_line(row) for row in result.ranks))
     clocks = (("real", spent.real_seconds), ("user", spent.user_seconds), ("sys", spent.system_seconds))
@@ -116,11 +118,12 @@ def _rate(result: Result, seconds: float) -> str:
     return f"{result.tally.points / max(seconds, 1e-9):.4e}"
 
 
-def _hosts(rows: Sequence[RankRow]) -> str:
+def _hosts(result: Result) -> str:
     by_host: dict[str, list[RankRow]] = {}
-    for row in rows:
+    for row in result.ranks:
         by_host.setdefault(row.member.host, []).append(row)
-    lines = [_host_line(host, of_host) for host, of_host in by_host.items()]
+    total = max(sum(row.points for row in result.ranks), 1)
+    lines = [_host_line(host, of_host, total) for host, of_host in by_host.items()]
     if len(lines) <= MOST_HOSTS:
         return _table(lines)
     slowest_first = sorted(lines, key=lambda line: float(line["points/s"]) / int(line["ranks"]))
@@ -131,17 +134,20 @@ def _hosts(rows: Sequence[RankRow]) -> str:
     )
 
 
-def _host_line(host: str, rows: Sequence[RankRow]) -> dict[str, str]:
+def _host_line(host: str, rows: Sequence[RankRow], total_points: int) -> dict[str, str]:
     points, count = sum(row.points for row in rows), sum(row.count_seconds for row in rows)
+    wait = sum(row.wait_seconds for row in rows)
     return {
         "host": host,
         "ranks": str(len(rows)),
         "threads": str(sum(row.member.threads for row in rows)),
         "units": str(sum(row.units for row in rows)),
         "points": str(points),
+        "share": f"{100 * points / total_points:.1f}%",
         "seconds": f"{max(row.count_seconds for row in rows):.4f}",
+        "idle": f"{wait / len(rows):.4f}",
         "points/s": f"{sum(row.points_per_second for row in rows):.4e}",
-        "ideal": _ideal(count, sum(row.wait_seconds for row in rows)),
+        "ideal": _ideal(count, wait),
     }
 
 
@@ -166,25 +172,16 @@ def _ideal(count_seconds: float, wait_seconds: float) -> str:
 
 
 def _table(lines: Iterable[dict[str, str]]) -> str:
-    """Columns aligned: the first to the left, numbers to the right."""
+    """Of numbers, but for the host."""
     lines = list(lines)
-    names = list(lines[0])
-    rows = [names, *(list(line.values()) for line in lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if name == "host" else cell.rjust(width)
-            for name, cell, width in zip(names, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    )
+    return table(lines, numbers=lines[0].keys() - {"host"})
 
 
-def _kinds(values: Iterable[str]) -> str:
+def _kinds(values: Iterable[str], between: str = ", ") -> str:
     """The distinct values in the order of the ranks, the first few of them."""
     kinds = list(dict.fromkeys(values))
     more = f" and {len(kinds) - 3} more kinds" if len(kinds) > 3 else ""
-    return ", ".join(kinds[:3]) + more
+    return between.join(kinds[:3]) + more
 
 
 def _number_of(count: int, thing: str) -> str:

@@ -22,6 +22,8 @@ class Member(NamedTuple):
     kernel_target: str
     """The CPU that the kernel was compiled for; "" if it was not."""
     threads: int
+    placement: str
+    """How the ranks of its host sit on the cores, see `mpi_pi.placement`."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
 from mpi_pi.job import Job
 from mpi_pi.part import Part
+from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
 from mpi_pi.trial_log import TrialLog
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from mpi_pi.result import Member, Result
 
 CHECKPOINT_EVERY_SECONDS = 60.0
+
+LONG_ROUND_SECONDS = 5.0
+"""When rank 0 saves in the midst of a round. It may be waiting for a host that has fallen silent, and mpirun,
+once it has noticed that, gives no time for it."""
 
 LAST_SECONDS = 20.0
 """How long before its end a Slurm job stops by itself, to say its last word in good time."""
@@ -51,6 +56,7 @@ class Session:
         self.json_file: NewFile | None = None
         self.log_file: NewFile | None = None
         self.keeper: Keeper | None = None
+        self.round_ended_at = time.monotonic()
         self.deadline = math.inf
         """Of time.monotonic()."""
 
@@ -74,7 +80,13 @@ class Session:
             members = parallel.roll_call(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
             with self.signals.all_noted():
-                result = self._count(part, kernel, threads)
+                try:
+                    result = self._count(part, kernel, threads)
+                except Silence as silence:  # on the ranks that have noticed it
+                    for line in str(silence).splitlines():
+                        console.note(f"error: {line}")
+                    self._save_last()
+                    raise
                 signal_number = max(self.comm.allgather(self.signals.number))
                 return self._report(result, signal_number) if self.comm.rank == 0 else VERIFIED
 
@@ -202,8 +214,9 @@ class Session:
             def on_round(round_: "Round") -> None:
                 show(round_)
                 log(round_)
-                if self.keeper:
+                if self.keeper and round_.part:
                     self.keeper.update(round_.part)
+                    self.round_ended_at = time.monotonic()
 
             return parallel.run(
                 part,
@@ -211,9 +224,17 @@ class Session:
                 kernel=kernel,
                 threads=threads,
                 on_round=on_round,
-                stop=lambda: self.signals.number != 0 or time.monotonic() > self.deadline,
+                stop=self._is_to_stop,
                 unit_hits=self.args.trial_log is not None,
             )
+
+    def _is_to_stop(self) -> bool:
+        """Whether counting is to end. Asked again and again, also while this rank waits for others."""
+        now = time.monotonic()
+        if self.keeper and now > self.round_ended_at + LONG_ROUND_SECONDS:
+            self.round_ended_at = now
+            self.keeper.save()
+        return self.signals.number != 0 or now > self.deadline
 
     @contextlib.contextmanager
     def _progress(self, part: Part) -> Iterator[Callable[["Round"], object]]:
@@ -225,6 +246,10 @@ class Session:
             return
         import tqdm
 
+        def show(round_: "Round") -> None:
+            if round_.part:
+                bar.update(round_.part.tally.points - bar.n)
+
         with tqdm.tqdm(
             total=part.points,
             initial=part.tally.points,
@@ -235,7 +260,7 @@ class Session:
             file=stream,
             delay=0.5 if wanted == "auto" else 0,  # a run that is over at once needs no bar
         ) as bar:
-            yield lambda round_: bar.update(round_.part.tally.points - bar.n)
+            yield show
 
     def _log(self, job: Job) -> Callable[["Round"], None]:
         """What to call after each round for --trial-log."""
@@ -278,12 +303,24 @@ class Session:
             )
         return status
 
+    def _save_last(self) -> None:
+        """Save what the rounds before have brought, on rank 0, and say how it goes on."""
+        if self.keeper:
+            self.keeper.save()
+            console.note(f"stopped: {self._how_far_saved(self.keeper)}")
+
+    def _how_far_saved(self, keeper: Keeper) -> str:
+        saved = keeper.saved
+        if not saved:
+            return "nothing is saved"
+        return (
+            f"{saved.tally.points} of {saved.points} points are saved in {self.args.checkpoint}; run it again"
+        )
+
     def _stopped(self, signal_number: int) -> int:
         """Tell why a run has ended before its end, and how it goes on; the exit status."""
         if self.keeper and self.keeper.saved:
-            saved = self.keeper.saved
             why = signal.Signals(signal_number).name if signal_number else "--time-limit"
-            how_far = f"{saved.tally.points} of {saved.points} points are saved in {self.args.checkpoint}"
-            console.note(f"stopped by {why}: {how_far}; run it again")
+            console.note(f"stopped by {why}: {self._how_far_saved(self.keeper)}")
             return RUN_AGAIN
         return SIGNALLED + signal_number if signal_number else TIME_LIMIT

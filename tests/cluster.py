@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 import textwrap
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any, Self
 
 ROOT = Path(__file__).parent.parent
 NETWORK = "192.168.1"
+CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
+PERIOD_MICROSECONDS = 10_000
 PROGRAMS = ("ip", "nsenter", "unshare", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 SLURM_PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 
@@ -32,11 +35,21 @@ def missing(programs: tuple[str, ...]) -> str:
 class Cluster:
     """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager.
 
-    With `own_project` the nodes find an empty folder where the client has the project.
+    With `own_project` the nodes find an empty folder where the client has the project. Whatever hosts send to
+    each other takes so long, and that share of it is lost.
     """
 
-    def __init__(self, folder: Path, nodes: int, cores: int = 2, own_project: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int,
+        cores: int = 2,
+        own_project: bool = False,
+        delay_seconds: float = 0,
+        loss: float = 0,
+    ) -> None:
         self.folder, self.cores, self.own_project = folder, cores, own_project
+        self.delay_seconds, self.loss = delay_seconds, loss
         self.addresses = {"client": f"{NETWORK}.100"}
         self.addresses |= {f"node{i}": f"{NETWORK}.{100 + i}" for i in range(1, nodes + 1)}
         self.nodes = [name for name in self.addresses if name != "client"]
@@ -44,6 +57,8 @@ class Cluster:
         self._inits: dict[str, int] = {}
         self._shells: dict[str, subprocess.Popen[bytes]] = {}
         self._daemons: list[Path] = []
+        self._groups: dict[str, Path] = {}
+        self._slow_switch: subprocess.Popen[bytes] | None = None
         self._hurried: set[tuple[str, str]] = set()
         """Jobs, and how often they had been requeued."""
         self.slurm_conf = folder / "slurm.conf"
@@ -59,6 +74,8 @@ class Cluster:
             _sh("ip", "-n", self._switch, "link", "set", "bridge", "up")
             for name in self.addresses:
                 self._boot(name)
+            if self.delay_seconds or self.loss:
+                self._start_slow_switch()
             for name in self.addresses:
                 until((self.folder / f"sshd.{name}.pid").exists, f"sshd on {name}")
         except BaseException:
@@ -69,6 +86,9 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for name in list(self._shells):
             self.power_off(name)
+        if self._slow_switch:
+            self._slow_switch.kill()
+            self._slow_switch.wait()
         for pid_file in self._daemons:
             with contextlib.suppress(OSError, ValueError):
                 os.kill(int(pid_file.read_text()), 15)
@@ -134,9 +154,15 @@ class Cluster:
         children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
         until(lambda: children.read_text().strip(), f"the first process of {name}")
         init = self._inits[name] = int(children.read_text())
+        if self.delay_seconds or self.loss:
+            return
         port = f"port-{name}"
         _sh("ip", "-n", self._switch, "link", "add", port, "type", "veth", "peer", "eth0", "netns", str(init))
         _sh("ip", "-n", self._switch, "link", "set", port, "up", "master", "bridge")
+
+    def _start_slow_switch(self) -> None:
+        numbers = [str(self.delay_seconds), str(self.loss), *map(str, self._inits.values())]
+        self._slow_switch = subprocess.Popen([sys.executable, str(ROOT / "tests" / "switch.py"), *numbers])
 
     def _hide_project(self, name: str) -> str:
         """A line of shell that puts an empty folder of this host's own over the project."""
@@ -154,11 +180,41 @@ class Cluster:
         """The network reaches this host again."""
         _sh("ip", "-n", self._switch, "link", "set", f"port-{name}", "up")
 
+    def limit(self, name: str, cores: float) -> None:
+        """Let all processes of a host together have so many cores, or parts of one."""
+        quota, period = round(cores * PERIOD_MICROSECONDS), PERIOD_MICROSECONDS
+        first_version = CPU_GROUPS.exists()
+        group = (CPU_GROUPS if first_version else CPU_GROUPS.parent) / f"mpi-pi-{self._inits[name]}"
+        if first_version:
+            group.mkdir(exist_ok=True)
+            (group / "cpu.cfs_period_us").write_text(str(period))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group.parent / "cgroup.subtree_control").write_text("+cpu")
+            group.mkdir(exist_ok=True)
+            (group / "cpu.max").write_text(f"{quota} {period}")
+        own = Path(f"/proc/{self._inits[name]}/ns/pid").readlink()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended
+                if (process / "ns/pid").readlink() == own:
+                    (group / "cgroup.procs").write_text(process.name)
+        self._groups[name] = group
+
+    def sent_bytes(self, name: str) -> int:
+        """What a host has sent over its network so far."""
+        (line,) = (
+            line for line in self.run(name, "cat", "/proc/net/dev").stdout.splitlines() if "eth0:" in line
+        )
+        return int(line.partition(":")[2].split()[8])
+
     def power_off(self, name: str) -> None:
         """The host and all of its processes are gone, without a word."""
         shell = self._shells.pop(name)
         shell.kill()  # --kill-child takes the rest along
         shell.wait()
+        if group := self._groups.pop(name, None):
+            until(lambda: not (group / "cgroup.procs").read_text(), f"the end of {name}")
+            group.rmdir()
 
     def command(self, name: str, *command: str) -> list[str]:
         """The command as it has to be started to run on a host."""

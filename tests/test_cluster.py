@@ -53,11 +53,12 @@ def test_a_hostfile_over_ssh(cluster: Cluster, tmp_path: Path, environment: dict
     (tmp_path / "octapi.hosts").write_text("\n".join(there) + "\n")
     run = cluster.run(
         "client",
-        *[MPIRUN, "-hostfile", str(tmp_path / "octapi.hosts"), MPI_PI, "run", "-i", "10000", "-n", "500"],
+        *["mpirun", "-hostfile", str(tmp_path / "octapi.hosts"), "mpi-pi", "run", "-i", "10000", "-n", "500"],
         *["--seed", "6"],
         # Without the settings for more ranks than cores, which would put them all on the first host.
         env={name: value for name, value in environment.items() if "rmaps" not in name}
         | {
+            "PATH": f"{Path(MPIRUN).parent}:{BIN}:{os.environ['PATH']}",
             # The hosts here have fewer cores than a Raspberry Pi, to which ranks could be bound.
             "PRTE_MCA_hwloc_default_binding_policy": "none",
         },

@@ -437,7 +437,7 @@ PLACES = {
     "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
     "    from mpi_pi import parallel; parallel.load = kernels.load",
     "before the first collective": "from mpi_pi import session; session.Session.__init__ = fail",
-    "in the loop": "from mpi_pi import parallel; parallel._Run._take_in = fail",
+    "in the loop": "from mpi_pi import parallel; parallel._Run._report = fail",
 }
 
 

@@ -20,13 +20,15 @@ from mpi_pi.tally import Sums, Tally, centre
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
 
+WORDS = "2 threads on 2 cores, not bound"
+
 
 def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
     """The Flame job with the published hits."""
     rows = tuple(
         RankRow(
             rank=rank,
-            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads),
+            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
@@ -83,6 +85,7 @@ def test_every_line_says_what_it_is() -> None:
     assert values["MPI"] == "Open MPI v5.0.11"
     assert values["Ranks"] == "2 on 1 host"
     assert values["Kernel"] == "numba for haswell"
+    assert values["Placement"] == WORDS
     assert values["Seed"] == str(2**70)
     assert (values["Trials"], values["Points per trial"]) == ("1000", "100000")
     assert values["Standard error"] == "0.000164"
@@ -100,9 +103,9 @@ def test_hosts_have_a_row_each() -> None:
     text = report.text(flame(ranks=4, hosts=2, threads=3))
     table = [line.split() for line in text.splitlines() if line.startswith(("host", "node"))]
     assert table == [
-        ["host", "ranks", "threads", "units", "points", "seconds", "points/s", "ideal"],
-        ["node000", "2", "6", "500", "50000000", "0.0125", "4.5000e+09", "56.2%"],
-        ["node001", "2", "6", "500", "50000000", "0.0175", "3.0952e+09", "81.2%"],
+        ["host", "ranks", "threads", "units", "points", "share", "seconds", "idle", "points/s", "ideal"],
+        ["node000", "2", "6", "500", "50000000", "50.0%", "0.0125", "0.0088", "4.5000e+09", "56.2%"],
+        ["node001", "2", "6", "500", "50000000", "50.0%", "0.0175", "0.0038", "3.0952e+09", "81.2%"],
     ]
 
 

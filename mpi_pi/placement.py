@@ -1,0 +1,43 @@
+"""How the threads of a host's ranks sit on its cores, in words."""
+
+from collections.abc import Sequence
+
+Worker = tuple[frozenset[int], int]
+"""A rank: the cores that it may use, and the number of its threads."""
+
+
+def in_words(workers: Sequence[Worker], online: int) -> str:
+    """What is to be known of the ranks of one host, which has so many cores.
+
+    >>> in_words([(frozenset({0}), 1), (frozenset({1}), 1)], 4)
+    '2 threads on 4 cores (2 left to the system), bound to 1 core each'
+    """
+    threads = sum(number for _, number in workers)
+    notes = []
+    if crowded(workers):
+        notes.append("more threads than cores to run on")
+    elif threads < online:
+        notes.append(f"{online - threads} left to the system")
+    sizes = sorted({len(cores) for cores, _ in workers})
+    if sizes == [online]:
+        bound = "not bound"
+    else:
+        bound = f"bound to {' or '.join(map(str, sizes))} core{'' if sizes == [1] else 's'} each"
+    remark = f" ({'; '.join(notes)})" if notes else ""
+    return f"{_number_of(threads, 'thread')} on {_number_of(online, 'core')}{remark}, {bound}"
+
+
+def crowded(workers: Sequence[Worker]) -> bool:
+    """Whether some cores have more threads than there are of them.
+
+    That is so where the ranks that can go nowhere else than to some cores have more threads than these are;
+    as ranks are bound to cores, sockets or all of a host, it is enough to look at their own sets of cores.
+    """
+    return any(
+        sum(number for others, number in workers if others <= cores) > len(cores)
+        for cores in {cores for cores, _ in workers}
+    )
+
+
+def _number_of(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

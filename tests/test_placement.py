@@ -1,0 +1,56 @@
+"""Ranks on cores, in words: cases worked out by hand, and Hall's theorem by trying all ways."""
+
+import itertools
+
+import pytest
+from conftest import MPI_PI, Launch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi.placement import crowded, in_words
+
+ALL = frozenset(range(4))
+
+
+@pytest.mark.parametrize(
+    ("workers", "words"),
+    [
+        ([(ALL, 1)] * 4, "4 threads on 4 cores, not bound"),
+        ([(ALL, 4)], "4 threads on 4 cores, not bound"),
+        ([(frozenset({k}), 1) for k in range(4)], "4 threads on 4 cores, bound to 1 core each"),
+        ([(ALL, 1)] * 3, "3 threads on 4 cores (1 left to the system), not bound"),
+        ([(ALL, 1)] * 5, "5 threads on 4 cores (more threads than cores to run on), not bound"),
+        (
+            [(frozenset({0}), 1)] * 2,
+            "2 threads on 4 cores (more threads than cores to run on), bound to 1 core each",
+        ),
+        ([(frozenset({0, 1}), 2)], "2 threads on 4 cores (2 left to the system), bound to 2 cores each"),
+        (
+            [(frozenset({0, 1}), 1), (frozenset({2}), 1)],
+            "2 threads on 4 cores (2 left to the system), bound to 1 or 2 cores each",
+        ),
+    ],
+)
+def test_words(workers: list[tuple[frozenset[int], int]], words: str) -> None:
+    assert in_words(workers, 4) == words
+
+
+@given(
+    st.lists(st.sampled_from([range(4), range(2), range(2, 4), [0], [1], [2], [3]]), min_size=1, max_size=5)
+)
+def test_crowded_is_that_no_way_gives_each_thread_a_core(masks: list[list[int]]) -> None:
+    sets = [frozenset(mask) for mask in masks]
+    placed = any(len(set(ways)) == len(ways) for ways in itertools.product(*sets))
+    assert crowded([(cores, 1) for cores in sets]) == (not placed)
+
+
+def test_the_report_says_which_of_them_it_saw(launch: Launch) -> None:
+    run = [MPI_PI, "run", "-n", "200", "-i", "1000", "--seed", "1"]
+    crowd = launch(3, "taskset", "-c", "0", *run)
+    assert ", bound to 1 core each" in crowd.stdout or "on 1 core (more" in crowd.stdout
+    assert "Placement = 3 threads on " in crowd.stdout
+    assert "(more threads than cores to run on)" in crowd.stdout
+    alone = launch(0, *run)
+    assert "Placement = 1 thread on " in alone.stdout
+    hits = [line for line in alone.stdout.splitlines() if line.startswith("pi = ")]
+    assert hits == [line for line in crowd.stdout.splitlines() if line.startswith("pi = ")]

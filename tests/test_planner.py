@@ -1,0 +1,108 @@
+"""The books of rank 0, by playing whole runs through without MPI: hits are those of the reference."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from mpi_pi import reference, tally
+from mpi_pi.job import Job
+from mpi_pi.part import Part
+from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.tally import Tally
+
+JOB = Job(trials=300, points=50, seed=9)
+HITS = reference.count(JOB, range(JOB.units))
+
+
+def first_units(number: int) -> Tally:
+    return Tally.of(JOB, range(number), HITS[:number])
+
+
+def reports_of(shares: list[range], nanoseconds: list[int]) -> NDArray[np.int64]:
+    """What ranks report that have counted these units."""
+    reports = np.zeros((len(shares), REPORT_COLUMNS), np.int64)
+    for report, share, count_nanoseconds in zip(reports, shares, nanoseconds, strict=True):
+        counted = Tally.of(JOB, share, HITS[share.start : share.stop])
+        report[Report.POINTS], report[Report.UNITS] = counted.points, counted.units
+        report[Report.COUNT_NS] = count_nanoseconds
+        report[Report.TALLY :] = tally.pack(JOB, counted)
+    return reports
+
+
+def shares_in(orders: NDArray[np.int64], first: int) -> list[range]:
+    return [range(first + order[Order.START], first + order[Order.STOP]) for order in orders.tolist()]
+
+
+@pytest.fixture(autouse=True)
+def _short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mpi_pi.schedule.FIRST_POINTS", 200)
+    monkeypatch.setattr("mpi_pi.schedule.ROUND_NANOSECONDS", 1000)
+    monkeypatch.setattr("mpi_pi.schedule.TELLING_NANOSECONDS", 1)
+
+
+speeds = st.lists(st.integers(1, 1000), min_size=1, max_size=5)
+
+
+@given(speeds)
+def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
+    planner = Planner(Part(JOB), [1] * len(nanoseconds_per_unit), None)
+    orders, first = planner.begin(), 0
+    while orders[0, Order.UNITS]:
+        shares = shares_in(orders, first)
+        # They tile the round, and everybody is told the same of it.
+        units = int(orders[0, Order.UNITS])
+        assert [unit for share in shares for unit in share] == list(range(first, first + units))
+        assert (orders[:, Order.UNITS] == units).all()
+        times = [len(share) * each for share, each in zip(shares, nanoseconds_per_unit, strict=True)]
+        orders, first = planner.next(reports_of(shares, times)), first + units
+        assert (orders[:, Order.DONE] == units).all()
+        assert planner.part.tally == planner.counted == first_units(first)
+    assert first == JOB.units
+    assert planner.part.finished
+    assert planner.part.spent.rounds == planner.rounds == len(planner.timeline.rows)
+
+
+@given(speeds, st.data())
+def test_a_run_that_is_stopped_keeps_what_follows_on_without_a_gap(
+    speeds: list[int], data: st.DataObject
+) -> None:
+    planner = Planner(Part(JOB), [1] * len(speeds), None)
+    shares = shares_in(planner.begin(), 0)
+    done = [range(share.start, share.start + data.draw(st.integers(0, len(share)))) for share in shares]
+    reports = reports_of(done, speeds)
+    reports[0, Report.STOPPED] = True
+    orders = planner.next(reports)
+    assert (orders[:, Order.STOPPED] == 1).all()
+    assert not orders[:, Order.UNITS].any()
+    counted = sorted(unit for share in done for unit in share)
+    in_line = next((k for k, unit in enumerate(counted) if unit != k), len(counted))
+    assert planner.part.tally == first_units(in_line)
+    assert planner.counted.units == len(counted)
+
+
+def test_units_that_are_missing_without_a_stop_end_the_run() -> None:
+    planner = Planner(Part(JOB), [1, 1], None)
+    shares = shares_in(planner.begin(), 0)
+    orders = planner.next(reports_of([shares[0], shares[1][:-1]], [10, 10]))
+    assert orders[0].tolist() == [0, 0, len(shares[0]) + len(shares[1]) - 1, 0, 0, 0]
+
+
+def test_a_rank_that_has_failed_is_told_to_all() -> None:
+    planner = Planner(Part(JOB), [1, 1], None)
+    reports = reports_of(shares_in(planner.begin(), 0), [10, 10])
+    reports[1, Report.FAILED] = True
+    orders = planner.next(reports)
+    assert orders[:, Order.FAILED].all()
+    assert planner.part.tally == planner.counted == Tally()
+
+
+def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
+    planner = Planner(Part(JOB), [1, 1], None)
+    reports = reports_of(shares_in(planner.begin(), 0), [10, 10])
+    reports[1, Report.WRONG] = True
+    planner.next(reports)
+    assert not planner.kernels_right
+    assert planner.part.tally == Tally()
+    assert planner.counted.units == reports[:, Report.UNITS].sum()

@@ -1,0 +1,84 @@
+"""Ranks that are silent, and ranks that were only asleep."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import MPIRUN
+
+from mpi_pi import checkpoint
+from mpi_pi.kernels import Kernel
+from mpi_pi.reference import never
+
+RANKS = 3
+IMPATIENT = (
+    "import sys\n"
+    "from mpi_pi import cli, pulse\n"
+    "pulse.PULSE_SECONDS, pulse.PATIENCE_SECONDS, pulse.STEP_SECONDS = 0.2, 4.0, 0.1\n"
+    "sys.exit(cli.main())"
+)
+
+
+@pytest.fixture
+def run(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """A run without an end that has saved something."""
+    place = tmp_path / "c"
+    command = [MPIRUN, "-n", str(RANKS), sys.executable, "-c", IMPATIENT, "run", "-n", "1e15", "-i", "10k"]
+    command += ["--seed", "1", "--kernel", "numpy", "--checkpoint", str(place), "--checkpoint-every", "1s"]
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not saved_points(place):
+            assert time.monotonic() < deadline, "nothing was saved"
+            time.sleep(0.05)
+        yield process
+        process.kill()
+
+
+def saved_points(place: Path) -> int:
+    part = checkpoint.load(place)
+    return part.tally.points if part else 0
+
+
+def ranks_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
+    children = psutil.Process(run.pid).children(recursive=True)
+    by_rank = {one.environ()["OMPI_COMM_WORLD_RANK"]: one for one in children if "run" in one.cmdline()}
+    return [by_rank[str(rank)] for rank in range(RANKS)]
+
+
+def test_a_rank_that_is_silent_ends_the_job(
+    run: subprocess.Popen[str], tmp_path: Path, compiled: Kernel
+) -> None:
+    ranks_of(run)[1].send_signal(signal.SIGSTOP)
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode != 0
+    assert f"mpi-pi: error: host {os.uname().nodename} has been silent for 4 s, with rank 1\n" in errors
+    assert "points are saved in" in errors
+    part = checkpoint.load(tmp_path / "c")
+    assert part is not None
+    hits = compiled.count(part.job, range(part.tally.units), never).sum()
+    assert part.tally.hits == hits > 0
+
+
+def test_ranks_that_were_all_asleep_go_on(run: subprocess.Popen[str], tmp_path: Path) -> None:
+    """As a batch system puts them to sleep; they wake one after the other."""
+    ranks = ranks_of(run)
+    for rank in ranks:
+        rank.send_signal(signal.SIGSTOP)
+    before = saved_points(tmp_path / "c")
+    time.sleep(5)  # more than their patience
+    for rank in ranks:
+        rank.send_signal(signal.SIGCONT)
+        time.sleep(0.5)
+    deadline = time.monotonic() + 30
+    while saved_points(tmp_path / "c") <= before:
+        assert time.monotonic() < deadline, "they do not go on"
+        assert run.poll() is None
+        time.sleep(0.05)
