@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from mpi_pi import libmpi
+
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _LOCAL_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
@@ -53,19 +55,21 @@ def _settings_in(file: Path) -> set[str]:
 
 @contextlib.contextmanager
 def embedded_defaults() -> Iterator[None]:
-    """Spare the Open MPI that came from PyPI what a laptop does not need; nobody's own settings change.
+    """Have mpi4py find the MPI that fits, and spare an Open MPI from PyPI what a laptop does not need.
 
-    MPI is to be initialised within. Settings from the command line reach a rank as environment variables;
-    these would overrule a user's file of settings, so what that names is left alone. Afterwards the
-    environment is as it was: an mpirun that this program starts may need the opposite.
+    MPI is to be initialised within. Nobody's own settings change: those from the command line reach a rank as
+    environment variables, and these would overrule a user's file of settings, so what that names is left
+    alone. Afterwards the environment is as it was: an mpirun that this program starts may need the opposite.
     """
-    added = _missing_settings() if (Path(sys.prefix) / "lib" / "libmpi.so.40").exists() else {}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]
+    embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
+    with libmpi.search_path() as search_path:
+        added = search_path | (_missing_settings() if embedded else {})
+        os.environ.update(added)
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
 
 
 def _missing_settings() -> dict[str, str]:
@@ -102,13 +106,27 @@ def input_of_launcher_is_terminal() -> bool | None:
 
 
 def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
-    parent = Path(f"/proc/{os.getppid()}")
+    mpirun = _mpirun()
     try:
-        if (parent / "comm").read_text().strip() not in _LOCAL_LAUNCHERS:
-            return None
-        return os.open(parent / "fd" / str(descriptor), flags | os.O_NOCTTY)
+        return mpirun and os.open(f"/proc/{mpirun}/fd/{descriptor}", flags | os.O_NOCTTY)
     except OSError:
         return None
+
+
+def _mpirun() -> int | None:
+    """The process of mpirun where it is our parent; MPICH's has a proxy between us."""
+    process = os.getppid()
+    if _program(process) == "hydra_pmi_proxy" and (fields := process_fields(process)):
+        process = int(fields[1])
+    # Debian's are called mpirun.openmpi and mpirun.mpich.
+    return process if _program(process).partition(".")[0] in _LOCAL_LAUNCHERS else None
+
+
+def _program(process: int) -> str:
+    try:
+        return Path(f"/proc/{process}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def seconds_since_process_start() -> float:
@@ -133,15 +151,23 @@ def cores() -> frozenset[int]:
     return frozenset(os.sched_getaffinity(0))
 
 
-def cpu_model() -> str:
-    """The CPU's name for people."""
+def online_cores() -> int:
+    """How many cores this host has, whoever may use them."""
+    return os.cpu_count() or 1
+
+
+def cpu_model(root: Path = Path("/")) -> str:
+    """The CPU's name for people, or that of the board with it: a Raspberry Pi."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = (root / "proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    for wanted in ("model name", "Model"):
+    for wanted in ("Model", "model name"):
         for line in lines:
             name, _, value = line.partition(":")
             if name.strip() == wanted:
                 return " ".join(value.split())
-    return os.uname().machine
+    try:
+        return (root / "proc/device-tree/model").read_text().strip("\0\n")
+    except OSError:
+        return os.uname().machine

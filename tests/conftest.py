@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import mpis
 import pytest
+from mpis import Mpi
 
 from mpi_pi import kernels
 from mpi_pi.kernels import Kernel
@@ -86,6 +88,27 @@ def launch(environment: dict[str, str]) -> Launch:
         )
 
     return launched
+
+
+@pytest.fixture(scope="session")
+def mpi_of_name(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mpi]:
+    """The MPI of that name, in an environment. In CI all are there: a skipped test would be a silent gap."""
+    folder = tmp_path_factory.mktemp("mpis")
+
+    def find(name: str) -> Mpi:
+        try:
+            return mpis.find(name, folder)
+        except mpis.Lacking as error:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
+            raise
+
+    return find
+
+
+@pytest.fixture(params=mpis.NAMES)
+def mpi(mpi_of_name: Callable[[str], Mpi], request: pytest.FixtureRequest) -> Mpi:
+    """Each of the MPIs."""
+    return mpi_of_name(request.param)
 
 
 def outcomes(folder: Path) -> list[Counter[str]]:

@@ -1,6 +1,7 @@
 """What the environment says of the job."""
 
 import os
+import site
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import launcher
+from mpi_pi import launcher, libmpi
 
 
 @pytest.mark.parametrize(
@@ -98,3 +99,28 @@ def test_settings_of_the_user_are_left_alone(prefix: Path, monkeypatch: pytest.M
 def test_an_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
     (prefix / "lib" / "libmpi.so.40").unlink()
     assert btl() is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "first"),
+    [
+        ({}, ["{prefix}/lib", "", "debian's"]),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, ["{prefix}/lib/libmpi.so.40", "libmpi.so.40", "{prefix}/lib", ""]),
+        ({"MPI_LOCALNRANKS": "2"}, ["{prefix}/lib/libmpi.so.12", "libmpi.so.12", "debian's", "{prefix}/lib"]),
+        # Slurm's srun serves several MPIs.
+        ({"PMI_SIZE": "2", "PMI_FD": "3", "SLURM_STEP_NUM_TASKS": "2"}, ["{prefix}/lib", "", "debian's"]),
+    ],
+)
+def test_where_mpi4py_is_to_look(
+    monkeypatch: pytest.MonkeyPatch, prefix: Path, environ: dict[str, str], first: list[str]
+) -> None:
+    monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
+    places = libmpi.places(environ, "debian's")
+    assert places[: len(first)] == [place.format(prefix=prefix) for place in first]
+
+
+@pytest.mark.parametrize("name", ["MPI4PY_LIBMPI", "MPI4PY_MPIABI"])
+def test_a_library_that_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "mine")
+    with libmpi.search_path() as variables:
+        assert variables == {}

