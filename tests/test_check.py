@@ -1,0 +1,296 @@
+"""`mpi-pi check` as people run it: on this machine, and on a cluster of hosts that are not all well."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import cluster as cluster_module
+import jsonschema
+import psutil
+import pytest
+from cluster import Cluster, until
+from conftest import MPI_PI, MPIRUN, SETTINGS, Launch
+
+import mpi_pi
+from mpi_pi.arguments import UsageError, parse
+from mpi_pi.reference import STREAM_VERSION
+
+PACKAGE = Path(mpi_pi.__file__).parent
+SCHEMA = json.loads((PACKAGE / "check.schema.json").read_text())
+CHECK = (MPI_PI, "check")
+CPUS = psutil.cpu_count() or 1
+
+
+def faults(document: dict[str, Any]) -> str:
+    """What is at fault, a line each."""
+    return "\n".join(found["text"] for found in document["findings"] if found["severity"] == "fault")
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 3, 4])
+def test_one_host(launch: Launch, tmp_path: Path, ranks: int) -> None:
+    run = launch(ranks, *CHECK, "--json", str(tmp_path / "o.json"))
+    document = json.loads((tmp_path / "o.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    last = run.stdout.splitlines()[-1]
+    assert last.startswith("Fit = yes" if document["fit"] else "Fit = no, ")
+    assert run.returncode == (0 if document["fit"] else 1), run.stderr
+    assert f"Hosts = 1, ranks = {ranks}\n" in run.stdout
+    assert f"Known answer = right on {ranks} of {ranks} ranks\n" in run.stdout
+    assert len(re.findall(rf"^{re.escape(platform.node())} ", run.stdout, re.MULTILINE)) >= 3
+
+    (host,) = document["hosts"]
+    assert host["host"] == platform.node()
+    assert host["reachable"]
+    assert host["machine"]["architecture"] == platform.machine()
+    assert host["machine"]["cpus"] == CPUS
+    assert host["points_per_second"] == sum(row["points_per_second"] for row in document["ranks"])
+    assert (host["link"] is None) == (ranks == 1)
+    if host["link"]:
+        assert abs(host["link"]["skew_seconds"]) < 1  # there is but one clock
+    assert [row["rank"] for row in document["ranks"]] == list(range(ranks))
+    for row in document["ranks"]:
+        assert row["right"]
+        assert row["points_per_second"] > 0
+        assert row["kernel"] == "numba"
+        assert row["software"] | {"sources": "", "mpi": ""} == {
+            "python": platform.python_version(),
+            "bits": 64,
+            "package": mpi_pi.__version__,
+            "sources": "",
+            "stream": STREAM_VERSION,
+            "numpy": version("numpy"),
+            "numba": version("numba"),
+            "mpi4py": version("mpi4py"),
+            "mpi": "",
+        }
+    assert (f"({ranks} on {CPUS}): more ranks than cores" in faults(document)) == (ranks > CPUS)
+
+
+def test_without_numba(launch: Launch) -> None:
+    run = launch(0, *CHECK, "--json", "-", NUMBA_DISABLE_JIT="1")
+    document = json.loads(run.stdout)
+    jsonschema.validate(document, SCHEMA)
+    assert run.returncode == 1
+    assert f"{platform.node()}: NUMBA_DISABLE_JIT is set" in faults(document)
+    assert all(row["kernel"] == "numpy" and row["right"] for row in document["ranks"])
+    assert all(row["points_per_second"] > 0 for row in document["ranks"])
+
+
+@pytest.mark.skipif(CPUS < 2, reason="there is but one core")
+def test_ranks_on_one_core(launch: Launch) -> None:
+    run = launch(2, "taskset", "--cpu-list", "0", *CHECK)
+    assert run.returncode == 1
+    assert (
+        f"fault: {platform.node()} (ranks 0-1 on core 0): several ranks are bound to one core" in run.stdout
+    )
+
+
+# The command, but for something that is not well with rank 1.
+SICK = """
+import sys, time
+from mpi_pi import cli, coordinator, kernels, launcher, pingpong
+coordinator.SILENCE_SECONDS, coordinator.SIGN_SECONDS = 3.0, 0.5
+load, real = kernels.load, time.time
+class Clock:
+    perf_counter = staticmethod(time.perf_counter)
+    def time():
+        time.sleep(0.05)
+        return real() + 100
+if launcher.rank() == 1:
+    job, units, hits = kernels.KNOWN_ANSWERS[0]
+    kernels.KNOWN_ANSWERS = ((job, units, (hits[0] + 1, *hits[1:])),)
+    kernels.load = lambda *wanted: time.sleep(4) or load(*wanted)
+    pingpong.time = Clock
+if launcher.rank() == 2:
+    kernels.cache.fetch = None
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_what_is_wrong_with_a_rank_is_said(launch: Launch) -> None:
+    """A kernel that miscounts, a clock that is ahead, a connection that takes 50 ms; and no kernel at all.
+
+    That the kernel takes longer to load than a host may be silent for is nothing wrong.
+    """
+    run = launch(3, sys.executable, "-c", SICK, *CHECK[1:], "--json", "-")
+    document = json.loads(run.stdout)
+    jsonschema.validate(document, SCHEMA)
+    assert run.returncode == 1
+    name = platform.node()
+    assert f"{name} (rank 1): the known answers are counted wrong" in faults(document)
+    assert f"{name} (rank 2): TypeError: " in faults(document)
+    assert any(found["text"].startswith(f"{name} (+100.") for found in document["findings"])
+    assert [row["right"] for row in document["ranks"]] == [True, False, None]
+    assert document["hosts"][0]["link"]["latency_seconds"] >= 0.025
+
+
+def test_a_file_that_cannot_be_written_is_refused(launch: Launch) -> None:
+    run = launch(2, *CHECK, "--json", "/no/such/folder/o.json")
+    assert run.returncode == 2
+    assert run.stdout == ""
+    ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
+    assert ours == ["mpi-pi: error: argument --json: '/no/such/folder/o.json': No such file or directory"]
+
+
+def test_what_is_no_use_here_is_refused() -> None:
+    for words in (["--kernel", "numpy"], ["-n", "1"], ["--json", ""], ["o.json"]):
+        with pytest.raises(UsageError):
+            parse(["check", *words])
+
+
+def test_a_run_does_without_all_this(launch: Launch) -> None:
+    program = (
+        "import sys; from mpi_pi.cli import main; main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
+        "print(*sys.modules)"
+    )
+    modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
+    assert "mpi_pi.parallel" in modules
+    own = ("checkup", "check_report", "coordinator", "fitness", "hosts", "machine", "pingpong", "software")
+    assert not modules & {f"mpi_pi.{name}" for name in own}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    lacking = cluster_module.missing((*cluster_module.PROGRAMS, "tc"))
+    if lacking:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
+        Path(folder).chmod(0o755)
+        with Cluster(Path(folder), nodes=3) as up:
+            (up.folder / "hosts.txt").write_text(
+                "".join(f"{up.addresses[name]} slots=1\n" for name in up.nodes)
+            )
+            yield up
+
+
+def on_all_hosts(cluster: Cluster, *command: str) -> list[str]:
+    return [MPIRUN, "-hostfile", str(cluster.folder / "hosts.txt"), *command]
+
+
+def plain() -> dict[str, str]:
+    """As a user has it, but for binding: the hosts' cores are all the same ones."""
+    as_tested = os.environ | SETTINGS
+    return {name: value for name, value in as_tested.items() if "rmaps" not in name} | {
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+    }
+
+
+@dataclass
+class Examined:
+    """What `mpi-pi check` has found."""
+
+    run: Any
+    document: dict[str, Any]
+
+    def said_of(self, host: str) -> list[str]:
+        return [found["text"] for found in self.document["findings"] if host in found["hosts"]]
+
+
+@pytest.fixture(scope="module")
+def unwell(cluster: Cluster) -> Examined:
+    """A check of three hosts: the second with another program and a slow cable, the third
+    with a third of a core."""
+    other = cluster.folder / "mpi_pi"
+    shutil.copytree(PACKAGE, other, ignore=shutil.ignore_patterns("__pycache__"))
+    init = other / "__init__.py"
+    init.write_text(re.sub(r'^__version__ = ".*"$', '__version__ = "9.9.9"', init.read_text(), flags=re.M))
+    slow_cable = "tc qdisc add dev eth0 root tbf rate 20mbit burst 16kb latency 200ms"
+    for command in (["mount", "--bind", str(other), str(PACKAGE)], slow_cable.split()):
+        assert cluster.run("node2", *command).returncode == 0
+    cluster.limit("node3", 0.3)
+    file = cluster.folder / "o.json"
+    run = cluster.run(
+        "client",
+        *on_all_hosts(cluster, *CHECK, "--json", str(file)),
+        env=plain(),
+    )
+    cluster.limit("node3", 100)
+    for command in (["umount", str(PACKAGE)], ["tc", "qdisc", "del", "dev", "eth0", "root"]):
+        assert cluster.run("node2", *command).returncode == 0
+    return Examined(run, json.loads(file.read_text()))
+
+
+def test_hosts_have_a_row_each(cluster: Cluster, unwell: Examined) -> None:
+    jsonschema.validate(unwell.document, SCHEMA)
+    assert unwell.run.returncode == 1
+    assert "Hosts = 3, ranks = 3\n" in unwell.run.stdout
+    for name in cluster.nodes:
+        assert re.search(rf"^{name}  {re.escape(cluster.addresses[name])}  \S+ ", unwell.run.stdout, re.M)
+        assert re.search(rf"^{name}  yes +yes +\d\.\d{{3}}e", unwell.run.stdout, re.M)
+    assert [host["address"] for host in unwell.document["hosts"]] == [
+        cluster.addresses[name] for name in cluster.nodes
+    ]
+    assert [host["link"] is None for host in unwell.document["hosts"]] == [True, False, False]
+
+
+def test_another_version_is_said(unwell: Examined) -> None:
+    (said,) = (text for text in unwell.said_of("node2") if "another mpi-pi" in text)
+    assert said.startswith("node2 (9.9.9, stream 1, sources ")
+    assert f"on most hosts, {mpi_pi.__version__}, stream 1" in said
+
+
+def test_a_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
+    (said,) = (text for text in unwell.said_of("node3") if "share of a core" in text)
+    (share,) = re.findall(r"node3 \((\d+)%\)", said)
+    assert int(share) <= 35
+    assert "CPU quota" in said
+
+
+def test_a_slow_cable_is_said(unwell: Examined) -> None:
+    """20 Mbit/s are 2.5 MB/s; what fits into the 16 kB of the burst goes faster."""
+    _, second, third = (host["link"] for host in unwell.document["hosts"])
+    assert second["bytes_per_second"] < 5e6 < third["bytes_per_second"]
+    assert any("bandwidth" in text for text in unwell.said_of("node2"))
+
+
+# The command, with less patience.
+HASTY = (
+    "import sys; from mpi_pi import cli, coordinator;"
+    "coordinator.SILENCE_SECONDS = 5.0; coordinator.FIRST_ORDER_SECONDS = 1.0;"
+    "sys.exit(cli.main(sys.argv[1:]))"
+)
+
+
+@pytest.mark.parametrize("when", ["from the start", "during the check"])
+def test_a_host_that_cannot_be_reached_is_said(cluster: Cluster, tmp_path: Path, when: str) -> None:
+    """From the client it can, by ssh, so that mpirun notices nothing."""
+    cache, log = tmp_path / "cache", tmp_path / "log"
+    command = [*on_all_hosts(cluster, sys.executable, "-c", HASTY, "check"), "--cache", str(cache)]
+    way = ["blackhole", f"{cluster.addresses['node1']}/32"]
+    if when == "from the start":
+        cluster.run("node2", "ip", "route", "add", *way)
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            cluster.command("client", *command), stdout=out, stderr=out, env=plain() | {"TMPDIR": "/var/tmp"}
+        ) as process,
+    ):
+        try:
+            if when == "during the check":
+                # They compile, so rank 0 knows them.
+                until(lambda: cache.exists() and list(cache.iterdir()), "the cache")
+                cluster.run("node2", "ip", "route", "add", *way)
+            status = process.wait(timeout=60)
+        finally:
+            process.kill()
+            cluster.run("node2", "ip", "route", "del", *way)
+    said = log.read_text()
+    assert status == 1, said
+    assert "Fit = no, 1 fault\n" in said
+    if when == "during the check":
+        assert "fault: node2 (rank 1): no answer to rank 0 on node1: " in said
+        assert re.search(r"^node2 +no ", said, re.MULTILINE)
+    else:
+        assert "fault: host of rank 1 (rank 1): no answer to rank 0 on node1: " in said
+        assert "error: rank 1 on host node2: 1 s without word from rank 0" in said

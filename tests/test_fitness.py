@@ -1,0 +1,285 @@
+"""What is wrong with a cluster, and what is not: of rows as ranks would tell them."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mpi_pi import check_report
+from mpi_pi.fitness import CHECKS, findings, fit
+from mpi_pi.hosts import Row, hosts_of
+from mpi_pi.machine import Machine, State
+from mpi_pi.pingpong import Link
+from mpi_pi.software import Software
+
+PI = Machine(
+    boot_id="",
+    architecture="aarch64",
+    cpu="Raspberry Pi 4 Model B Rev 1.4",
+    flags=("asimd",),
+    cores=4,
+    cpus=4,
+    cores_alike=True,
+    max_mhz=1500,
+    interfaces=(),
+)
+SOFTWARE = Software("3.11.2", 64, "0.1.0", "3f2a9c01be77", 1, "2.4.6", "0.68.1", "4.1.2", "Open MPI v5.0.11")
+COOL = State(mhz=1500, celsius=55, throttling=0, throttle_events=None)
+ETHERNET = Link(latency_seconds=2e-4, bytes_per_second=1.1e8, message_bytes=1 << 22, skew_seconds=0.01)
+
+Rows = list[Row]
+Change = Callable[[Rows], Iterable[Row]]
+
+
+def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
+    """Raspberry Pis, node1 …, with so many ranks each."""
+    rows = []
+    for rank in range(hosts * ranks):
+        number, core = divmod(rank, ranks)
+        interfaces = (("eth0", f"192.168.{1 + number // 100}.{101 + number % 100}/16"),)
+        rows.append(
+            Row(
+                rank=rank,
+                host=f"node{number + 1}",
+                machine=replace(PI, boot_id=f"boot-{number}", interfaces=interfaces),
+                software=SOFTWARE,
+                cpus=(0, 1, 2, 3),
+                kernel="numba",
+                right=True,
+                points_per_second=1e8 + rank,
+                core_share=0.99,
+                idle=COOL if core == 0 else None,
+                loaded=COOL if core == 0 else None,
+                link=ETHERNET if core == (1 if number == 0 else 0) else None,
+            )
+        )
+    return rows
+
+
+def on(*hosts: str, **changes: Any) -> Change:
+    """Change all rows of hosts; those of machine, software, state and link, where there is one, by name."""
+
+    def changed(row: Row) -> Row:
+        for name, value in changes.items():
+            if name in ("machine", "software", "loaded", "idle", "link"):
+                if getattr(row, name):
+                    row = replace(row, **{name: replace(getattr(row, name), **value)})
+            else:
+                row = replace(row, **{name: value})
+        return row
+
+    return lambda rows: [changed(row) if row.host in hosts else row for row in rows]
+
+
+def at(rank: int, **changes: Any) -> Change:
+    return lambda rows: [replace(row, **changes) if row.rank == rank else row for row in rows]
+
+
+def every(**changes: Any) -> Change:
+    return on("node1", "node2", "node3", "node4", **changes)
+
+
+def without(*ranks: int) -> Change:
+    return lambda rows: [row for row in rows if row.rank not in ranks]
+
+
+def both(first: Change, second: Change) -> Change:
+    return lambda rows: second(list(first(rows)))
+
+
+def docker(number: int) -> dict[str, Any]:
+    """A machine that runs Docker, too, which gives all of them the same address."""
+    return {"interfaces": (("docker0", "172.17.0.1/16"), ("eth0", f"192.168.1.{number}/16"))}
+
+
+def bound(*cpus: int) -> Change:
+    """The ranks of node2 to these CPUs."""
+    return lambda rows: [
+        replace(row, cpus=(cpus[row.rank - 4],)) if 4 <= row.rank < 8 else row for row in rows
+    ]
+
+
+NO_NUMBA = "numba is not installed: the NumPy kernel counts, slowly"
+OF_X86 = {"throttling": None, "throttle_events": 3}
+
+# What is the matter; how its sentence begins, and what it also has in it.
+FAULTS: dict[str, tuple[Change, str, str]] = {
+    "silent host": (on("node3", reachable=False), "node3 (ranks 8-11): no answer", "rank 0 on node1"),
+    "silent rank": (at(9, reachable=False), "node3 (rank 9): ", "make check-hosts"),
+    "failure": (at(9, problem="OSError: no"), "node3 (rank 9): OSError: no", "check again"),
+    "wrong answer": (at(9, right=False), "node3 (rank 9): ", "delete the cache of compiled code"),
+    "same names": (
+        on("node3", host="node4"),
+        "node4/192.168.1.103, node4/192.168.1.104: 2 machines are called node4",
+        "hostnamectl set-hostname",
+    ),
+    "other version": (
+        on("node2", "node3", software={"package": "0.2.0"}),
+        "node2 (0.2.0, stream 1, sources 3f2a9c01be77), node3 (0.2.0",
+        "another mpi-pi than on most hosts, 0.1.0",
+    ),
+    "other stream": (on("node2", software={"stream": 2}), "node2 (0.1.0, stream 2", "make deploy"),
+    "edited": (on("node2", software={"sources": "0"}), "node2 (0.1.0, stream 1, sources 0): ", "mpi-pi"),
+    "other Python": (on("node4", software={"python": "3.13.1"}), "node4 (3.13): another Python", "3.11"),
+    "other numba": (on("node4", software={"numba": "0.61.0"}), "node4 (0.61.0): another numba", "0.68.1"),
+    "other NumPy": (on("node4", software={"numpy": "1.26.4"}), "node4 (1.26.4): another NumPy", "2.4.6"),
+    "other MPI": (
+        on("node4", software={"mpi": "MPICH 5.0.2"}),
+        "node4 (MPICH 5.0.2): another MPI",
+        "v5.0.11",
+    ),
+    "no numba": (
+        on("node2", kernel="numpy", kernel_warning=NO_NUMBA, points_per_second=1e6, software={"numba": None}),
+        "node2: numba is not installed",
+        "pip install numba",
+    ),
+    "too many ranks": (
+        on("node2", machine={"cores": 2, "cpus": 2}, core_share=0.5),
+        "node2 (4 on 2): more ranks than cores",
+        "slots",
+    ),
+    "bound together": (bound(0, 1, 1, 3), "node2 (ranks 5-6 on core 1): ", "--bind-to core"),
+    "voltage": (on("node2", loaded={"throttling": 0x50005}), "node2 (under-voltage, throttled): ", "cable"),
+    "heat": (on("node2", loaded={"throttling": 0x80008}), "node2 (soft temperature limit): ", "fan"),
+    "heat of an x86": (
+        on("node2", idle=OF_X86, loaded={"throttling": None, "throttle_events": 9}),
+        "node2 (throttled): ",
+        "heat sink",
+    ),
+    "low clock": (on("node2", loaded={"mhz": 600}), "node2 (600 MHz): ", "scaling_governor"),
+    "no core of its own": (at(5, core_share=0.4), "node2 (40%): ", "CPU quota"),
+    "slow host": (on("node2", points_per_second=5e7), "node2 (50%): ", "its twins"),
+    "slow rank": (at(5, points_per_second=5e7), "node2 (rank 5: 50%): ", "hyper-threading"),
+}
+NOTES: dict[str, tuple[Change, str, str]] = {
+    "voltage earlier": (on("node2", loaded={"throttling": 0x10000}), "node2 (under-voltage): ", "not now"),
+    "heat of an x86 earlier": (on("node2", idle=OF_X86, loaded=OF_X86), "node2 (throttled): ", "not now"),
+    "half the clock": (every(loaded={"mhz": 600}), "node1 (600 of 1500 MHz), node2 (600", "governor"),
+    "hyper-threads": (on("node2", machine={"cores": 2}), "node2 (4 on 2): ", "hyper-threading"),
+    "unused core": (without(7), "node2 (1 of 4): ", "more slots"),
+    "high latency": (on("node2", link={"latency_seconds": 4e-3}), "node2 (20 times): ", "Wi-Fi"),
+    "low bandwidth": (on("node2", link={"bytes_per_second": 1.1e7}), "node2 (10%): ", "cable"),
+    "no link": (at(4, link=None), "node2: ", "not measured"),
+    "other clock": (on("node2", link={"skew_seconds": -86400.0}), "node2 (-86400.0 s): ", "set-ntp"),
+    "shared address": (
+        both(on("node2", machine=docker(102)), on("node3", machine=docker(103))),
+        "node2 (docker0 172.17.0.1), node3 (docker0 172.17.0.1): ",
+        "export OMPI_MCA_btl_tcp_if_include=eth0; MPICH: export UCX_NET_DEVICES=eth0",
+    ),
+    "other machine": (
+        on("node2", machine={"cpu": "Raspberry Pi 5 Model B Rev 1.0"}),
+        "node2 (Raspberry Pi 5 Model B, aarch64): ",
+        "Raspberry Pi 4 Model B, aarch64",
+    ),
+    "other architecture": (on("node2", machine={"architecture": "x86_64"}), "node2 (Rasp", "follow speed"),
+    "other flags": (on("node2", machine={"flags": ()}), "node2 (none): other CPU flags", "asimd"),
+    "32 bits": (
+        every(software={"bits": 32, "numba": None}, kernel="numpy", kernel_warning=NO_NUMBA),
+        "node1, node2, node3, node4: a 32-bit system",
+        "64-bit",
+    ),
+    "no cache": (on("node2", kernel_warning="compile cache not used"), "node2: compile cache", "--cache"),
+}
+CASES = FAULTS | NOTES
+
+
+def test_a_healthy_cluster() -> None:
+    for hosts in (1, 2, 4, 8):
+        assert findings(hosts_of(healthy(hosts))) == []
+    assert fit([])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_is_wrong(case: str) -> None:
+    change, start, also = CASES[case]
+    (finding,) = found = findings(hosts_of(list(change(healthy()))))
+    assert finding.text.startswith(start)
+    assert also in finding.text
+    assert all(host in finding.text for host in finding.hosts)
+    assert finding.severity == ("fault" if case in FAULTS else "note")
+    assert fit(found) == (case in NOTES)
+
+
+def test_all_checks_are_tested() -> None:
+    silent = set(CHECKS)
+    for change, *_ in CASES.values():
+        hosts = hosts_of(list(change(healthy())))
+        silent -= {check for check in silent if list(check.find(hosts))}
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        on("node2", software={"python": "3.11.9"}),
+        on("node2", machine={"cpu": "Raspberry Pi 4 Model B Rev 1.1"}),
+        on("node2", points_per_second=7.5e7),
+        on("node2", loaded={"mhz": 1300}),
+        on("node2", core_share=0.8),
+        on("node2", link={"latency_seconds": 5e-4, "bytes_per_second": 5e7, "skew_seconds": 0.5}),
+        # What the system does not tell.
+        every(loaded={"mhz": None, "throttling": None}, machine={"max_mhz": None}, core_share=None),
+        # A slow rank where that is in order, on a small core.
+        both(on("node2", machine={"cores_alike": False}), at(5, points_per_second=5e7)),
+        # Ranks bound to a core each.
+        bound(2, 0, 1, 3),
+        # An x86 that has never been too hot.
+        every(
+            idle={"throttling": None, "throttle_events": 0}, loaded={"throttling": None, "throttle_events": 0}
+        ),
+    ],
+)
+def test_what_is_not_wrong(change: Change) -> None:
+    assert findings(hosts_of(list(change(healthy())))) == []
+
+
+def test_a_host_is_measured_by_its_twins_alone() -> None:
+    """A Raspberry Pi 3 among others is no slow 4; the slow one of two Raspberry Pi 3 is a slow 3."""
+    of_3: dict[str, Any] = {"machine": {"cpu": "Raspberry Pi 3 Model B Rev 1.2"}, "points_per_second": 3e7}
+    rows = list(on("node3", "node4", **of_3)(healthy()))
+    assert {finding.severity for finding in findings(hosts_of(rows))} == {"note"}
+    rows = list(on("node4", points_per_second=1e7)(rows))
+    faults = [finding for finding in findings(hosts_of(rows)) if finding.severity == "fault"]
+    assert [finding.hosts for finding in faults] == [("node4",)]
+
+
+def test_faults_come_first() -> None:
+    rows = list(both(on("node2", link={"skew_seconds": 5.0}), at(9, right=False))(healthy()))
+    assert [finding.severity for finding in findings(hosts_of(rows))] == ["fault", "note"]
+
+
+def test_of_a_host_that_told_nothing_the_rest_is_said() -> None:
+    rows = healthy()
+    rows[4:8] = [Row(rank, f"host of rank {rank}", reachable=False) for rank in range(4, 8)]
+    hosts = hosts_of(rows)
+    (fault,) = findings(hosts)
+    assert fault.text.startswith("host of rank 4 (rank 4), host of rank 5 (rank 5), ")
+    assert "host of rank 4" in check_report.text(hosts, [fault])
+    check_report.as_json(hosts, [fault])
+
+
+def test_the_address_is_that_of_the_common_network() -> None:
+    wireless = {"interfaces": (("wlan0", "10.0.0.7/8"), *docker(101)["interfaces"])}
+    rows = list(both(on("node1", machine=wireless), on("node2", machine=docker(120)))(healthy()))
+    expected = ["192.168.1.101", "192.168.1.120", "192.168.1.103", "192.168.1.104"]
+    assert [host.address for host in hosts_of(rows)] == expected
+
+
+def test_a_thousand_hosts_fit_two_screens() -> None:
+    """And those that something is wrong with are among the ones that are shown."""
+    rows = healthy(hosts=1000, ranks=2)
+    rows = list(on("node977", points_per_second=4e7)(rows))
+    rows = list(on(*[f"node{number}" for number in range(500, 600)], software={"numba": "0.61.0"})(rows))
+    hosts = hosts_of(rows)
+    found = findings(hosts)
+    text = check_report.text(hosts, found)
+    assert "node977 (40%): " in text
+    assert "node500 (0.61.0), node501 (0.61.0), " in text
+    assert " and 92 more: another numba" in text
+    assert "(20 of 1000 hosts; --json FILE holds them all)" in text
+    assert len(text.splitlines()) < 85
+    assert text.endswith("Fit = no, 2 faults\n")
+    assert text.isascii()
+    tables = [line for line in text.splitlines() if line.startswith("node") and ": " not in line]
+    assert max(map(len, tables)) <= 110
