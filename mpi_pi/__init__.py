@@ -20,10 +20,14 @@ number of ranks and on any machine. The modules, from the bottom up:
     schedule    rounds, and who gets which units of a round
     crew        the threads of a rank
     result      what a run has found out
+    placement   how the ranks of a host sit on its cores
+    libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job
     slurm       what Slurm says of it
     waiting     waiting for other ranks without taking their core
+    planner     who has counted what, and who counts what next
     bell        word of a stop that reaches all ranks
+    pulse       signs of life, so that a silent host ends the job
     parallel    the job on many ranks: the only importer of mpi4py
     report      a result as text for people and JSON for scripts
     sealed      JSON documents that carry a checksum
@@ -32,12 +36,28 @@ number of ranks and on any machine. The modules, from the bottom up:
     checkpoint  a part of a job on disk, to go on from
     merge       from the results of shards to that of the job
     trial_log   the hits of every trial
+    machine     a machine, and how it is just now
+    software    what is installed where a rank runs
+    pingpong    latency and bandwidth between two ranks
+    coordinator orders of rank 0, and who does not answer
+    hosts       what ranks have told of their hosts
+    fitness     from that to what is wrong, and what to do
+    check_report that as text for people and JSON for scripts
+    table       tables for people
+    hostfile    hosts, as mpirun reads them
+    addresses   where their names lead to
+    on_host     what is done on a host: its text is sent there
+    remote      conversations with many hosts over ssh
+    wheels      what they need, collected for machines other than this one
+    deploy      the environment on all hosts
+    check_hosts whether a job could start on all hosts
     arguments   the command line
     asking      questions to the user
     signals     signals that end a run in good order
     statuses    exit statuses
     console     the only printer
     session     one `mpi-pi run`
+    checkup     one `mpi-pi check`
     cli         the command
 
     >>> from mpi4py import MPI

@@ -23,8 +23,25 @@ end: 75 with a checkpoint (run it again), without one 128 + the signal's number,
   srun mpi-pi run -n 1M -i 10k --seed 1 --json result.json
   srun mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm"""
 
+CHECK_DESCRIPTION = """\
+Examine every host of the job, and say whether the cluster is fit: what the hosts are, what is installed
+there, how fast they count and how well they are connected. Of all that is wrong it says what to do."""
+
+CHECK_EPILOG = """\
+exit status: 0 fit, 1 not
+
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check"""
+
 MERGE_DESCRIPTION = """\
 Put together what the shards of a job have counted: what mpi-pi run --shard K/N --json FILE wrote of each."""
+
+DEPLOY_DESCRIPTION = """\
+Install the environment that this command belongs to on every host of a hostfile, over ssh, at the same path.
+The hosts need Python 3.11 or newer and sshd, and no way to the internet."""
+
+CHECK_HOSTS_DESCRIPTION = """\
+See from here, without MPI, whether a job could start on every host of a hostfile: name, ssh, program, MPI and
+TCP ports. Of all that is wrong it says what to do."""
 
 WANT_NUMBERS = (
     "-n",
@@ -61,8 +78,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     args = _parser().parse_args(_with_negative_numbers(argv))
     if args.command == "run":
         _check_run(args)
-    elif args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
-        raise UsageError(f"argument --json: {args.json!r}: is one of the files to be merged")
+    elif args.command == "merge":
+        _check_merge(args)
     for name in ("json", "trial_log", "cache", "checkpoint"):
         if getattr(args, name, None) == "":
             raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
@@ -82,6 +99,16 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     _add_run_arguments(run)
+    check = commands.add_parser(
+        "check",
+        help="examine the hosts of a cluster",
+        description=CHECK_DESCRIPTION,
+        epilog=CHECK_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    check.add_argument("--json", metavar="FILE", help="write what was found as JSON; -: to standard output")
+    _add_cache_argument(check)
     merge = commands.add_parser(
         "merge",
         help="put the results of shards together",
@@ -92,6 +119,18 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
     merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
+    for name, summary, description in (
+        ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
+        ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
+    ):
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.add_argument("hostfile", metavar="HOSTFILE", help="hosts, as for mpirun")
     return parser
 
 
@@ -109,11 +148,7 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if it is there"
     )
-    run.add_argument(
-        "--cache",
-        metavar="DIR",
-        help="folder for compiled code; default: $MPI_PI_CACHE, or a folder of yours in /var/tmp",
-    )
+    _add_cache_argument(run)
     run.add_argument(
         "--threads", metavar="T", type=_threads, default=1, help="of each rank; auto: its share of the cores"
     )
@@ -127,6 +162,14 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     run.add_argument(
         "--time-limit", metavar="TIME", type=_time_limit, help="stop then; slurm: before the job's own limit"
+    )
+
+
+def _add_cache_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--cache",
+        metavar="DIR",
+        help="folder for compiled code; default: $MPI_PI_CACHE, or a folder of yours in /var/tmp",
     )
 
 
@@ -155,6 +198,12 @@ def _check_run(args: argparse.Namespace) -> None:
     for option, other in (("--checkpoint", args.checkpoint), ("--shard", args.shard)):
         if args.trial_log and other:
             raise UsageError(f"argument --trial-log: not with {option}: it would not have all trials")
+
+
+def _check_merge(args: argparse.Namespace) -> None:
+    """Raise UsageError for an output that is one of the inputs."""
+    if args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
+        raise UsageError(f"argument --json: {args.json!r}: is one of the files to be merged")
 
 
 def quantity(text: str) -> int:

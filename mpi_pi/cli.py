@@ -15,10 +15,14 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mpi_pi import arguments, console, launcher
 from mpi_pi.signals import Signals
-from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, SIGNALLED, VERIFIED
+from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,6 +46,8 @@ def _main(argv: Sequence[str]) -> int:
     try:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
+        if args.command in ("check-hosts", "deploy"):
+            return _from_client(args)
         return _merge(args) if args.command == "merge" else _run(args)
     except arguments.UsageError as error:
         console.error(str(error))
@@ -96,14 +102,43 @@ def _merge(args: argparse.Namespace) -> int:
     return VERIFIED if result.verified else NOT_VERIFIED
 
 
+def _from_client(args: argparse.Namespace) -> int:
+    """`mpi-pi check-hosts` and `mpi-pi deploy`: of several ranks the first one alone does it."""
+    if launcher.rank() != 0:
+        return VERIFIED
+    from mpi_pi import check_hosts, deploy, hostfile, wheels
+
+    try:
+        hosts = hostfile.read(args.hostfile)
+        if args.command == "deploy":
+            text, ready = deploy.deploy(hosts, console.note)
+        else:
+            text, ready = check_hosts.check(hosts, args.hostfile)
+    except hostfile.Unusable as error:
+        console.error(f"argument HOSTFILE: {error}")
+        return BAD_USAGE
+    except wheels.Unavailable as error:
+        console.error(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        console.error("interrupted; run it again")
+        return SIGNALLED + signal.SIGINT
+    try:
+        console.out(text)
+    except RuntimeError as error:
+        console.error(str(error))
+        return FAILED
+    return VERIFIED if ready else FAILED
+
+
 def _run(args: argparse.Namespace) -> int:
-    """`mpi-pi run`."""
+    """`mpi-pi run` and `mpi-pi check`: all that needs MPI."""
     signals = Signals()
     try:
         with warnings.catch_warnings():
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi import parallel, session
+            from mpi_pi import parallel
     except (RuntimeError, ImportError) as error:
         if "mpi" not in str(error).lower():
             raise
@@ -122,24 +157,43 @@ def _run(args: argparse.Namespace) -> int:
         )
         return BAD_USAGE if launcher.rank() == 0 else VERIFIED
     try:
-        status = session.Session(args, comm, signals).run()
-    except parallel.Failure as failure:  # raised on all ranks alike
-        console.error(str(failure))
-        status = FAILED
-    except session.Refused as refused:  # likewise
-        console.error(str(refused))
-        status = refused.status
+        status = _on_all_ranks(args, comm, signals)
     except KeyboardInterrupt:
         if comm.size > 1:
-            parallel.abort(comm)
+            parallel.abort(comm, SIGNALLED + signal.SIGINT)
         raise
     except BaseException:
         # Not foreseen, and known to this rank alone: the others have to be stopped.
         console.note(f"error: rank {comm.rank} on host {parallel.HOST}:")
         traceback.print_exc()
         if comm.size > 1:
-            parallel.abort(comm)
+            parallel.abort(comm, FAILED)
         return FAILED
     finally:
         signals.over()
     return status if comm.rank == 0 else VERIFIED
+
+
+def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals) -> int:
+    """The command itself, up to the ends that are foreseen; the exit status, on rank 0."""
+    from mpi_pi import parallel
+
+    if args.command == "check":
+        from mpi_pi import checkup
+
+        return checkup.check(args, comm)
+    from mpi_pi import session
+    from mpi_pi.pulse import Silence
+
+    try:
+        return session.Session(args, comm, signals).run()
+    except parallel.Failure as failure:  # raised on all ranks alike
+        console.error(str(failure))
+        return FAILED
+    except session.Refused as refused:  # likewise
+        console.error(str(refused))
+        return refused.status
+    except Silence:  # on the ranks that have noticed it, and said so
+        status = RUN_AGAIN if args.checkpoint else FAILED
+        parallel.abort(comm, status)
+        return status

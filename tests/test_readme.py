@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import test_check
 import test_cluster
+import test_deploy
 from conftest import BIN, MPIRUN, Launch
 
 from mpi_pi import reference
@@ -25,6 +27,9 @@ ELSEWHERE = {
     "sbatch --dependency=afterany:$job jobscripts/merge.sbatch $job": (
         test_cluster.test_an_array_and_its_merge
     ),
+    "make deploy HOSTFILE=hostfiles/octapi.hosts": test_deploy.test_make_deploy,
+    "make check-hosts HOSTFILE=hostfiles/octapi.hosts": "a command of hostfiles/README.md, too",
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": test_check.test_hosts_have_a_row_each,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": (
         test_cluster.test_a_hostfile_over_ssh
     ),
@@ -95,7 +100,7 @@ def test_make_help_lists_the_targets() -> None:
     listed = subprocess.run(
         ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
     ).stdout
-    for target in ("run", "check", "test", "bench", "soak", "clean"):
+    for target in ("run", "deploy", "check-hosts", "check", "test", "bench", "soak", "clean"):
         assert re.search(rf"^ +make {target} ", listed, re.MULTILINE)
 
 
