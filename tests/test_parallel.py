@@ -8,7 +8,7 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, launcher, reference, run, schedule
+from mpi_pi import Failure, Job, Result, Round, launcher, pulse, reference, run, schedule
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.parallel import cores_for_each_rank
@@ -229,6 +229,24 @@ def test_an_error_of_the_caller_is_raised_on_all() -> None:
 
     with pytest.raises(Failure, match=r"rank 0 on host .+No space left"):
         run(JOB, COMM, on_round=on_round)
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.usefixtures("many_rounds")
+@pytest.mark.parametrize("who", [0, -1])
+def test_a_caller_that_takes_long_is_not_taken_for_silent(
+    monkeypatch: pytest.MonkeyPatch, expected: NDArray[np.int64], who: int
+) -> None:
+    """Such as one that writes to a file system that stands still."""
+    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.2)
+    monkeypatch.setattr(pulse, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 1.5)
+
+    def on_round(round_: Round) -> None:
+        if round_.number == 0 and COMM.rank == who % COMM.size:
+            time.sleep(4)
+
+    assert run(JOB, COMM, on_round=on_round).tally.hits == expected.sum()
 
 
 def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:

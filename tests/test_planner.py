@@ -98,6 +98,18 @@ def test_a_rank_that_has_failed_is_told_to_all() -> None:
     assert planner.part.tally == planner.counted == Tally()
 
 
+def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
+    """Each of four ranks has used a hundred years: together more nanoseconds than 64 bits hold."""
+    planner = Planner(Part(JOB), [64] * 4, None)
+    century = 100 * 365 * 86400 * 10**9
+    reports = reports_of(shares_in(planner.begin(), 0), [century] * 4)
+    reports[:, [Report.USER_NS, Report.SYSTEM_NS]] = century
+    planner.next(reports)
+    spent = planner.part.spent
+    assert spent.user_seconds == spent.system_seconds == pytest.approx(4 * century / 1e9)
+    assert spent.core_seconds == pytest.approx(4 * 64 * century / 1e9)
+
+
 def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
     planner = Planner(Part(JOB), [1, 1], None)
     reports = reports_of(shares_in(planner.begin(), 0), [10, 10])
