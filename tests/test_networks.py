@@ -118,26 +118,27 @@ def test_uneven_hosts_are_kept_busy(
     tmp_path: Path,
     limited: Callable[[str, float], None],
 ) -> None:
-    """Hosts at a half and at a quarter of the speed: the count is within 15 % of what their rates allow.
+    """Hosts at a half and at a quarter of the speed: a round takes at most 15 % more than their rates allow.
 
-    Their rates are those that they showed. What else the machine does can only make it worse: one run of
-    three is enough.
+    Their rates are those that they showed in it. What else the machine does can only make it worse: that is
+    asked of most rounds, in one run of three.
     """
-    limited("node1", 0.9)
-    limited("node2", 0.45)
-    limited("node3", 0.225)
+    limited("node1", 0.6)
+    limited("node2", 0.3)
+    limited("node3", 0.15)
 
     def above_ideal() -> float:
         json_file = tmp_path / "uneven.json"
-        job = ["-n", "20000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
+        job = ["-n", "16000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
         run = cluster.run("client", *command(cluster, mpi, 1, *job), env=plain)
         assert run.returncode == 0, run.stderr
         result = json.loads(json_file.read_text())
         points = np.array([row["points"] for row in result["ranks"]])
         if not points[0] > points[1] > points[2]:
             return math.inf
-        rates = sum(row["points_per_second"] for row in result["ranks"])
-        return float(counted(result["rounds"], "count_seconds").max(axis=1).sum() * rates / points.sum())
+        points, seconds = (counted(result["rounds"], name) for name in ("points", "count_seconds"))
+        rates = (points / np.maximum(seconds, 1e-9)).sum(axis=1)
+        return float(np.median(seconds.max(axis=1) * rates / points.sum(axis=1)))
 
     assert any(above_ideal() < 1.15 for _ in range(3))
 

@@ -231,9 +231,9 @@ def test_an_error_of_the_caller_is_raised_on_all() -> None:
         run(JOB, COMM, on_round=on_round)
 
 
-@pytest.mark.mpi(min_size=2)
 @pytest.mark.usefixtures("many_rounds")
 @pytest.mark.parametrize("who", [0, -1])
+@pytest.mark.mpi(min_size=2)
 def test_a_caller_that_takes_long_is_not_taken_for_silent(
     monkeypatch: pytest.MonkeyPatch, expected: NDArray[np.int64], who: int
 ) -> None:
