@@ -20,6 +20,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     schedule    rounds, and who gets which units of a round
     crew        the threads of a rank
     result      what a run has found out
+    words       numbers in words
     placement   how the ranks of a host sit on its cores
     libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job

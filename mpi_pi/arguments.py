@@ -90,32 +90,23 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mpi-pi", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser(
-        "run",
-        help="estimate pi (mpi-pi run --help tells how)",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+
+    def add(name: str, summary: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    run = add("run", "estimate pi (mpi-pi run --help tells how)", DESCRIPTION, EXAMPLES)
     _add_run_arguments(run)
-    check = commands.add_parser(
-        "check",
-        help="examine the hosts of a cluster",
-        description=CHECK_DESCRIPTION,
-        epilog=CHECK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    check = add("check", "examine the hosts of a cluster", CHECK_DESCRIPTION, CHECK_EPILOG)
     check.add_argument("--json", metavar="FILE", help="write what was found as JSON; -: to standard output")
     _add_cache_argument(check)
-    merge = commands.add_parser(
-        "merge",
-        help="put the results of shards together",
-        description=MERGE_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    merge = add("merge", "put the results of shards together", MERGE_DESCRIPTION)
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
     merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
@@ -123,14 +114,9 @@ def _parser() -> argparse.ArgumentParser:
         ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
         ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
     ):
-        command = commands.add_parser(
-            name,
-            help=summary,
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
+        add(name, summary, description).add_argument(
+            "hostfile", metavar="HOSTFILE", help="hosts, as for mpirun"
         )
-        command.add_argument("hostfile", metavar="HOSTFILE", help="hosts, as for mpirun")
     return parser
 
 

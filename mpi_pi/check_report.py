@@ -13,6 +13,7 @@ from mpi_pi.fitness import Finding, fit
 from mpi_pi.hosts import Host, Row
 from mpi_pi.software import Software
 from mpi_pi.table import table
+from mpi_pi.words import number_of
 
 KIND, SCHEMA = "check", 1
 
@@ -44,7 +45,7 @@ def text(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     if len(hosts) > len(shown):
         parts[-1] += f"\n({len(shown)} of {len(hosts)} hosts; --json FILE holds them all)"
     faults = sum(finding.severity == "fault" for finding in findings)
-    verdict = "yes" if faults == 0 else f"no, {_number_of(faults, 'fault')}"
+    verdict = "yes" if faults == 0 else f"no, {number_of(faults, 'fault')}"
     lines = [f"{finding.severity}: {finding.text}" for finding in findings]
     return "\n\n".join([*parts, "\n".join([*lines, f"Fit = {verdict}"])]) + "\n"
 
@@ -138,10 +139,6 @@ def _number(value: float | None, form: str) -> str:
 def _kinds(rows: Iterable[Row], version: Callable[[Software], str]) -> str:
     """The distinct versions in the order of the ranks."""
     return "/".join(dict.fromkeys(version(row.software) for row in rows if row.software)) or UNKNOWN
-
-
-def _number_of(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def as_json(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from mpi_pi.words import number_of
+
 Worker = tuple[frozenset[int], int]
 """A rank: the cores that it may use, and the number of its threads."""
 
@@ -24,7 +26,7 @@ def in_words(workers: Sequence[Worker], online: int) -> str:
     else:
         bound = f"bound to {' or '.join(map(str, sizes))} core{'' if sizes == [1] else 's'} each"
     remark = f" ({'; '.join(notes)})" if notes else ""
-    return f"{_number_of(threads, 'thread')} on {_number_of(online, 'core')}{remark}, {bound}"
+    return f"{number_of(threads, 'thread')} on {number_of(online, 'core')}{remark}, {bound}"
 
 
 def crowded(workers: Sequence[Worker]) -> bool:
@@ -37,7 +39,3 @@ def crowded(workers: Sequence[Worker]) -> bool:
         sum(number for others, number in workers if others <= cores) > len(cores)
         for cores in {cores for cores, _ in workers}
     )
-
-
-def _number_of(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"

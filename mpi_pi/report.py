@@ -14,6 +14,7 @@ from mpi_pi.part import Part, amount, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
 from mpi_pi.table import table
+from mpi_pi.words import number_of
 
 KIND, SCHEMA = "result", 3
 
@@ -30,7 +31,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
     lines = [
         f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
         f"MPI = {mpi_library}",
-        f"Ranks = {len(members)} on {_number_of(len({member.host for member in members}), 'host')}",
+        f"Ranks = {len(members)} on {number_of(len({member.host for member in members}), 'host')}",
         f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
         f"Placement = {_kinds((member.placement for member in members), '; ')}",
         f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
@@ -46,10 +47,10 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
             f"Shard = {work.index}/{work.of}, {work.units.stop - work.units.start} of {job.units} units"
         )
     if work.finished:
-        lines.append(f"Counted before = all points, in {_number_of(work.spent.runs, 'run')}")
+        lines.append(f"Counted before = all points, in {number_of(work.spent.runs, 'run')}")
     elif work.spent.runs:
         done = _share(work.tally.points, work.points)
-        lines.append(f"Resumed = {_number_of(work.spent.runs, 'time')}, {done} counted before")
+        lines.append(f"Resumed = {number_of(work.spent.runs, 'time')}, {done} counted before")
     return "\n".join(lines) + "\n\n"
 
 
@@ -93,14 +94,14 @@ def _timing(result: Result) -> str:
     rows, spent = result.ranks, result.spent
     rates = sorted(row.points_per_second for row in rows)
     compiled = sum(row.kernel_source == "compiled" for row in rows)
-    how = f"compiled on {_number_of(compiled, 'rank')}" if compiled else "nothing compiled"
+    how = f"compiled on {number_of(compiled, 'rank')}" if compiled else "nothing compiled"
     return "\n".join(
         [
             f"Start-up = {max(row.startup_seconds for row in rows):.4f} s (imports and MPI_Init)",
             f"Kernel load = {max(row.kernel_seconds for row in rows):.4f} s ({how})",
             (
                 f"Count = {max(row.count_seconds for row in rows):.4f} s"
-                f" (slowest rank; {_number_of(result.rounds, 'round')})"
+                f" (slowest rank; {number_of(result.rounds, 'round')})"
             ),
             f"Reduce and wait = {sum(row.wait_seconds for row in rows) / len(rows):.4f} s (mean rank)",
             f"Total = {spent.real_seconds:.4f} s",
@@ -182,10 +183,6 @@ def _kinds(values: Iterable[str], between: str = ", ") -> str:
     kinds = list(dict.fromkeys(values))
     more = f" and {len(kinds) - 3} more kinds" if len(kinds) > 3 else ""
     return between.join(kinds[:3]) + more
-
-
-def _number_of(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _clock(seconds: float) -> str:
