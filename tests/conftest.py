@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import mpis
@@ -28,12 +28,21 @@ hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
+Found = dict[str, Mpi | str]
+"""The MPIs by name, or what is lacking."""
 SETTINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
 }
+
+
+def lack(what: str) -> NoReturn:
+    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -91,24 +100,30 @@ def launch(environment: dict[str, str]) -> Launch:
 
 
 @pytest.fixture(scope="session")
-def mpi_of_name(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mpi]:
-    """The MPI of that name, in an environment. In CI all are there: a skipped test would be a silent gap."""
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     folder = tmp_path_factory.mktemp("mpis")
 
-    def find(name: str) -> Mpi:
+    def find(name: str) -> Mpi | str:
         try:
             return mpis.find(name, folder)
         except mpis.Lacking as error:
-            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
-            raise
+            return str(error)
 
-    return find
+    return {name: find(name) for name in mpis.NAMES}
 
 
 @pytest.fixture(params=mpis.NAMES)
-def mpi(mpi_of_name: Callable[[str], Mpi], request: pytest.FixtureRequest) -> Mpi:
+def mpi(found: Found, request: pytest.FixtureRequest) -> Mpi:
     """Each of the MPIs."""
-    return mpi_of_name(request.param)
+    return there(found, request.param)
+
+
+def there(found: Found, name: str) -> Mpi:
+    one = found[name]
+    if isinstance(one, str):
+        lack(one)
+    assert isinstance(one, Mpi)
+    return one
 
 
 def outcomes(folder: Path) -> list[Counter[str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import SETTINGS, soak
+from conftest import SETTINGS, lack, soak
 
 from mpi_pi import kernels, reference, wheels
 from mpi_pi.entropy import seed_pool
@@ -136,10 +136,10 @@ def test_nothing_is_called_but_memset(for_a_pi: Path) -> None:
 
 def tool(*names: str) -> str:
     """The first of these programs that is installed; in CI one of them is."""
-    for name in names:
-        if place := shutil.which(name):
-            return place
-    return str((pytest.fail if os.environ.get("CI") else pytest.skip)(f"not installed: {names[0]}"))
+    place = next(filter(None, map(shutil.which, names)), None)
+    if place is None:
+        lack(f"not installed: {names[0]}")
+    return place
 
 
 def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:

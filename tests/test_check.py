@@ -19,7 +19,7 @@ import jsonschema
 import psutil
 import pytest
 from cluster import Cluster, until
-from conftest import MPI_PI, MPIRUN, SETTINGS, Launch
+from conftest import MPI_PI, MPIRUN, SETTINGS, Launch, lack
 
 import mpi_pi
 from mpi_pi.arguments import UsageError, parse
@@ -163,7 +163,7 @@ def test_a_run_does_without_all_this(launch: Launch) -> None:
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing((*cluster_module.PROGRAMS, "tc"))
     if lacking:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+        lack(lacking)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
         with Cluster(Path(folder), nodes=3) as up:

@@ -16,7 +16,7 @@ from typing import Any
 import cluster as cluster_module
 import pytest
 from cluster import ROOT, Cluster
-from conftest import MPI_PI, MPIRUN
+from conftest import MPI_PI, MPIRUN, lack
 from hypothesis import given
 from hypothesis import strategies as st
 from test_cluster import hits
@@ -145,7 +145,7 @@ def test_the_ports_that_a_launcher_is_told_to_use(launcher: str, variables: str,
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing((*cluster_module.PROGRAMS, "nft"))
     if lacking:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+        lack(lacking)
     with (
         tempfile.TemporaryDirectory(prefix="mpi-pi-hosts-") as folder,
         Cluster(Path(folder), nodes=11) as up,

@@ -18,7 +18,7 @@ import jsonschema
 import mpis
 import pytest
 from cluster import Cluster, until
-from conftest import Launch
+from conftest import Found, Launch, lack, there
 from mpis import Mpi
 from test_command import DEEDS, PLACES, SABOTAGE, leftovers, on_a_terminal
 from test_report import SCHEMA
@@ -30,36 +30,6 @@ from mpi_pi.kernels import Kernel
 JOB = Job(300, 10_001, 5)
 RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")
 ENDLESS = ("run", "-n", "1e15", "-i", "1e9")
-
-Found = dict[str, Mpi | str]
-"""The MPIs by name, or what is lacking."""
-
-
-def lacking(what: str) -> None:
-    # In CI everything is installed: there a skipped test would be a silent gap.
-    (pytest.fail if os.environ.get("CI") else pytest.skip)(what)
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    folder = tmp_path_factory.mktemp("mpis")
-
-    def find(name: str) -> Mpi | str:
-        try:
-            return mpis.find(name, folder)
-        except mpis.Lacking as error:
-            return str(error)
-
-    return {name: find(name) for name in mpis.NAMES}
-
-
-@pytest.fixture(params=mpis.NAMES)
-def mpi(found: Found, request: pytest.FixtureRequest) -> Mpi:
-    one = found[request.param]
-    if isinstance(one, str):
-        lacking(one)
-    assert isinstance(one, Mpi)
-    return one
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +111,7 @@ def test_the_mpirun_of_another_mpi(found: Found, mpi: Mpi, launch: Launch, pi: s
     """Of the MPIs on a machine, that one is taken to which mpirun belongs."""
     others = [one for one in found.values() if isinstance(one, Mpi) and one.is_mpich != mpi.is_mpich]
     if not others:
-        lacking("all MPIs here are of one kind")
+        lack("all MPIs here are of one kind")
     run = launch(0, others[-1].mpirun, "-n", "2", mpi.mpi_pi, *RUN)
     assert run.returncode == 0, run.stderr
     assert pi in run.stdout
@@ -228,7 +198,7 @@ def test_check(mpi: Mpi, launch: Launch) -> None:
 def cluster() -> Iterator[Cluster]:
     without = cluster_module.missing(cluster_module.PROGRAMS)
     if without:
-        lacking(without)
+        lack(without)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 3) as up:
         yield up
 
@@ -257,10 +227,7 @@ def test_three_hosts_over_ssh(
 
 def test_debians_mpich_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
     """Where the loader finds no other, as far as the process can tell."""
-    mpich = found["Debian's MPICH"]
-    if isinstance(mpich, str):
-        lacking(mpich)
-    assert isinstance(mpich, Mpi)
+    mpich = there(found, "Debian's MPICH")
     hidden = [path for path in Path("/usr/lib").glob("*/libmpi.so*") if not path.is_symlink()]
     hide = " && ".join(f"mount --bind /dev/null {path}" for path in hidden) or "true"
     command = (

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import math
-import os
 import re
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ import cluster as cluster_module
 import numpy as np
 import pytest
 from cluster import Cluster, until
+from conftest import Found, lack, there
 from mpis import MORE_SLOTS_THAN_CORES, Mpi
 from numpy.typing import NDArray
 
@@ -31,7 +31,7 @@ KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 def hosts(nodes: int, **options: Any) -> Iterator[Cluster]:
     lacking = cluster_module.missing(cluster_module.PROGRAMS)
     if lacking:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+        lack(lacking)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
         with Cluster(Path(folder), nodes, **options) as up:
@@ -60,9 +60,9 @@ def command(cluster: Cluster, mpi: Mpi, slots: int, *arguments: str, program: st
 
 
 @pytest.fixture
-def open_mpi(mpi_of_name: Callable[[str], Mpi]) -> Mpi:
+def open_mpi(found: Found) -> Mpi:
     """For what has nothing to do with the MPI."""
-    return mpi_of_name("Open MPI from PyPI")
+    return there(found, "Open MPI from PyPI")
 
 
 @pytest.fixture
@@ -221,28 +221,26 @@ def check_saved(checkpoint: Path) -> None:
     assert tally["hits"] == load("numba").count(job, range(tally["units"]), reference.never).sum()
 
 
-def run_until_silence(cluster: Cluster, words: list[str], environment: dict[str, str], silent: str) -> Any:
-    """Start a job without an end, and pull the cable of a host a few rounds later."""
+@contextlib.contextmanager
+def falls_silent(
+    cluster: Cluster, name: str, words: list[str], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """A job without an end, of which a host's cable is pulled a few rounds after its start."""
     run = start(cluster, environment, words)
     try:
         until(lambda: "Points per trial" in (cluster.folder / "log").read_text(), "the start of the job")
         time.sleep(3)
         assert run.poll() is None
-    except BaseException:
+        cluster.pull_cable(name)
+        yield run
+    finally:
         run.kill()
-        raise
-    cluster.pull_cable(silent)
-    return run
+        cluster.plug_cable(name)
+        until(lambda: not ranks_on(cluster, *cluster.nodes), "the end of all ranks", 60)
 
 
 def said(cluster: Cluster, line: str) -> bool:
     return bool(re.search(f"^{line}$", (cluster.folder / "log").read_text(), re.MULTILINE))
-
-
-def clean_up(cluster: Cluster, run: subprocess.Popen[str], silent: str) -> None:
-    run.kill()
-    cluster.plug_cable(silent)
-    until(lambda: not ranks_on(cluster, *cluster.nodes), "the end of all ranks", 60)
 
 
 def test_a_host_that_falls_silent_ends_the_job(
@@ -256,14 +254,11 @@ def test_a_host_that_falls_silent_ends_the_job(
     settings = ["pulse.PULSE_SECONDS = 1.0", "pulse.PATIENCE_SECONDS = 6.0"] if mpi.is_mpich else []
     words = [*ENDLESS, "--checkpoint", str(place)]
     words = command(cluster, mpi, 2, *words, program=wrapped(mpi, tmp_path, *settings))
-    run = run_until_silence(cluster, words, plain, "node2")
-    try:
+    with falls_silent(cluster, "node2", words, plain) as run:
         assert run.wait(timeout=40) != 0
-        said = (cluster.folder / "log").read_text()
-        assert cluster.addresses["node2"] in said or "host node2 " in said
+        told = (cluster.folder / "log").read_text()
+        assert cluster.addresses["node2"] in told or "host node2 " in told
         check_saved(place)
-    finally:
-        clean_up(cluster, run, "node2")
 
 
 def test_the_host_of_rank_0_falls_silent(
@@ -272,14 +267,11 @@ def test_the_host_of_rank_0_falls_silent(
     """Cut off, it saves what it has all the same."""
     place = tmp_path / "c"
     words = command(cluster, open_mpi, 2, *ENDLESS, "--checkpoint", str(place))
-    run = run_until_silence(cluster, words, plain | {"PRTE_MCA_plm_ssh_agent": "ssh"}, "node1")
-    try:
+    with falls_silent(cluster, "node1", words, plain | {"PRTE_MCA_plm_ssh_agent": "ssh"}) as run:
         assert run.wait(timeout=30) != 0
         assert cluster.addresses["node1"] in (cluster.folder / "log").read_text()
         until(lambda: json.loads(place.read_text())["tally"], "what rank 0 has saved")
         check_saved(place)
-    finally:
-        clean_up(cluster, run, "node1")
 
 
 def test_ranks_notice_a_silent_host_themselves(
@@ -288,8 +280,8 @@ def test_ranks_notice_a_silent_host_themselves(
     place = tmp_path / "c"
     program = wrapped(open_mpi, tmp_path, "pulse.PULSE_SECONDS = 1.0", "pulse.PATIENCE_SECONDS = 5.0")
     words = command(cluster, open_mpi, 2, *ENDLESS, "--checkpoint", str(place), program=program)
-    run = run_until_silence(cluster, words, plain, "node2")
-    try:
+    # Open MPI's mpirun waits for that host as long as ssh does.
+    with falls_silent(cluster, "node2", words, plain):
         until(lambda: not ranks_on(cluster, "node1", "node3"), "the end of the other ranks")
         for line in (
             r"mpi-pi: error: host node2 has been silent for 5 s, with rank 2, 3",
@@ -297,8 +289,6 @@ def test_ranks_notice_a_silent_host_themselves(
         ):
             until(functools.partial(said, cluster, line), line)
         check_saved(place)
-    finally:
-        clean_up(cluster, run, "node2")  # Open MPI's mpirun waits for that host as long as ssh does
 
 
 def ranks_on(cluster: Cluster, *names: str) -> list[str]:
