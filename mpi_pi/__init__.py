@@ -21,6 +21,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     crew        the threads of a rank
     result      what a run has found out
     words       numbers in words
+    marks       when a process passed which point
     placement   how the ranks of a host sit on its cores
     libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job
@@ -68,6 +69,8 @@ number of ranks and on any machine. The modules, from the bottom up:
 """
 
 from typing import TYPE_CHECKING, Any
+
+from mpi_pi import marks  # noqa: F401  # the first thing to be done: it notes the time
 
 if TYPE_CHECKING:
     from mpi_pi.job import Job

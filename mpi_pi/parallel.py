@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import mpi_pi
-from mpi_pi import launcher, placement, tally
+from mpi_pi import launcher, marks, placement, tally
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.job import Job
@@ -30,8 +30,10 @@ from mpi_pi.result import Member, RankRow, Result, Timeline
 from mpi_pi.tally import Tally
 from mpi_pi.waiting import allgather, wait
 
+marks.mark("imported")
 with launcher.embedded_defaults():
     from mpi4py import MPI  # this initialises MPI
+marks.mark("mpi")
 
 STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
@@ -241,10 +243,12 @@ class _Run:
 
     def result(self) -> Result:
         wait(self.comm.Ibarrier(), self._look_well)  # start the clocks together
+        marks.mark("start")
         start = time.perf_counter()
         order = self._exchange_order(None)
         while order[Order.UNITS]:
             order = self._round(order)
+        marks.mark("end")
         # An error of on_round after the last round has not been told to the others yet.
         _fail_together(self.comm, self.problem)
         return self._summary(time.perf_counter() - start)

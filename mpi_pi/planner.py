@@ -74,11 +74,16 @@ class Planner:
         self._shares: list[range] = []
         self._core_seconds = 0.0
         self._start = 0.0
+        self._ordered_at = 0.0
+        """When the round began, since the first one did."""
 
     def begin(self) -> NDArray[np.int64]:
         """The first orders, shape (ranks, columns)."""
         self._start = time.perf_counter()
         return self._orders()
+
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._start
 
     def next(self, reports: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take in the reports of a round, shape (ranks, columns); the orders for the next."""
@@ -100,13 +105,14 @@ class Planner:
             runs=1,
             rounds=self.rounds,
             real_seconds=launcher.seconds_since_process_start(),
-            round_seconds=time.perf_counter() - self._start,
+            round_seconds=self._seconds(),
             core_seconds=self._core_seconds,
             user_seconds=user_seconds,
             system_seconds=system_seconds,
         )
 
     def _orders(self, last: bool = False) -> NDArray[np.int64]:
+        self._ordered_at = self._seconds()
         orders = np.zeros((len(self._threads), len(Order)), np.int64)
         if last:
             return orders
@@ -122,14 +128,23 @@ class Planner:
         points, count_nanoseconds, wait_nanoseconds = (reports[:, column] for column in columns)
         units = reports[:, Report.UNITS]
         self._schedule.learn(points, count_nanoseconds, wait_nanoseconds)
-        self.timeline.append(TimelineRow(self.rounds, self.rounds, units, points, count_nanoseconds))
+        counted = self._sum(reports)
+        self.kernels_right = self.kernels_right and not reports[:, Report.WRONG].any()
+        # Nobody shall go on from what may be wrong.
+        kept = self._ranks_in_line(units) if self.kernels_right else 0
+        lost_units = np.where(np.arange(len(units)) < kept, 0, units)
+        self.timeline.append(
+            TimelineRow(
+                *(self.rounds, self.rounds, self._ordered_at, self._seconds(), counted.hits),
+                *(units, points, count_nanoseconds, lost_units),
+            )
+        )
         self.rounds += 1
         self._core_seconds += float((count_nanoseconds / 1e9 * self._threads).sum())
-        self.counted += self._sum(reports)
-        self.kernels_right = self.kernels_right and not reports[:, Report.WRONG].any()
-        if self.kernels_right:  # nobody shall go on from what may be wrong
+        self.counted += counted
+        if kept:
             user, system = (reports[:, [Report.USER_NS, Report.SYSTEM_NS]] / 1e9).sum(axis=0).tolist()
-            in_line = self._sum(reports[: self._ranks_in_line(units)])
+            in_line = self._sum(reports[:kept])
             self.part = replace(self.part, tally=self.part.tally + in_line, spent=self.spent(user, system))
 
     def _sum(self, reports: NDArray[np.int64]) -> Tally:

@@ -16,7 +16,7 @@ from mpi_pi.result import Member, RankRow, Result
 from mpi_pi.table import table
 from mpi_pi.words import number_of
 
-KIND, SCHEMA = "result", 3
+KIND, SCHEMA = "result", 4
 
 MOST_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
@@ -195,12 +195,12 @@ def _share(points: int, of: int) -> str:
     return f"{points} of {of} points ({100 * points / of:.3g} %)"
 
 
-def as_json(result: Result) -> str:
-    """The report for scripts: one JSON object."""
-    return sealed.dumps(_document(result))
+def as_json(result: Result, marks: Mapping[str, float] | None = None) -> str:
+    """The report for scripts: one JSON object. `marks` is when rank 0 passed the points of `mpi_pi.marks`."""
+    return sealed.dumps(_document(result, marks or {}))
 
 
-def _document(result: Result) -> dict[str, Any]:
+def _document(result: Result, marks: Mapping[str, float]) -> dict[str, Any]:
     estimate = result.estimate
     about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
     counted = replace(result.part, tally=result.tally, spent=result.spent)
@@ -213,14 +213,19 @@ def _document(result: Result) -> dict[str, Any]:
             "verified": result.verified,
             "kernels_right": result.kernels_right,
             "estimate": estimate and asdict(estimate),
+            "marks": dict(marks),
             "ranks": [_rank_object(row) for row in result.ranks],
             "rounds": [
                 {
                     "first_round": row.first_round,
                     "last_round": row.last_round,
+                    "start_seconds": row.start_seconds,
+                    "end_seconds": row.end_seconds,
+                    "hits": row.hits,
                     "units": row.units.tolist(),
                     "points": row.points.tolist(),
                     "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
+                    "lost_units": row.lost_units.tolist(),
                 }
                 for row in result.timeline.rows
             ],

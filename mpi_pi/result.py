@@ -59,17 +59,28 @@ class TimelineRow:
 
     first_round: int
     last_round: int
+    start_seconds: float
+    """When rank 0 gave the orders for it, since it gave the very first ones."""
+    end_seconds: float
+    """When it had the reports of all ranks."""
+    hits: int
     units: NDArray[np.int64]
     points: NDArray[np.int64]
     count_nanoseconds: NDArray[np.int64]
+    lost_units: NDArray[np.int64]
+    """Counted, but beyond a gap that a rank has left in a round cut short: they will be counted again."""
 
     def __add__(self, later: "TimelineRow") -> "TimelineRow":
         return TimelineRow(
             self.first_round,
             later.last_round,
+            self.start_seconds,
+            later.end_seconds,
+            self.hits + later.hits,
             self.units + later.units,
             self.points + later.points,
             self.count_nanoseconds + later.count_nanoseconds,
+            self.lost_units + later.lost_units,
         )
 
 

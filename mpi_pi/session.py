@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import arguments, console, launcher, parallel, report, slurm
+from mpi_pi import arguments, console, launcher, marks, parallel, report, slurm
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
@@ -77,6 +77,7 @@ class Session:
             part = self._agreed(self._part_to_count)
             threads = self._threads()
             kernel = self._load_kernel()
+            marks.mark("kernel")
             members = parallel.roll_call(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
             with self.signals.all_noted():
@@ -278,7 +279,8 @@ class Session:
         """Save, print and write everything; the exit status."""
         if self.keeper:
             self.keeper.finish(result.part)
-        as_json = report.as_json(result) if self.args.json else ""
+        marks.mark("counted")
+        as_json = report.as_json(result, marks.seconds) if self.args.json else ""
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
             status = self._stopped(signal_number)

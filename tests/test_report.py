@@ -44,7 +44,7 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
     )
     timeline = Timeline()
     each = np.full(ranks, 1000 // ranks)
-    timeline.append(TimelineRow(0, 0, each, each * 10**5, each * 10**4))
+    timeline.append(TimelineRow(0, 0, 0.0, 0.02, hits, each, each * 10**5, each * 10**4, 0 * each))
     off = hits - 1000 * centre(10**5)
     tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
     spent = Spent(
@@ -177,7 +177,7 @@ def test_the_timeline_stays_small_and_loses_nothing() -> None:
     timeline = Timeline()
     one = np.ones(1000, np.int64)
     for number in range(5000):
-        timeline.append(TimelineRow(number, number, one, 2 * one, 3 * one))
+        timeline.append(TimelineRow(number, number, number, number + 0.5, 7, one, 2 * one, 3 * one, one))
     assert len(timeline.rows) * 1000 <= Timeline.CELLS + 1000
     assert sum(int(row.units.sum()) for row in timeline.rows) == 5000 * 1000
     edges = [(row.first_round, row.last_round) for row in timeline.rows]
