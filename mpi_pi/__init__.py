@@ -11,7 +11,8 @@ number of ranks and on any machine. The modules, from the bottom up:
     streams     from that to the state of a unit's generators, compiled
     vector      many points in one instruction
     kernel      the hits of a range of units, compiled by numba
-    compiled    the machine code of it, loaded without numba
+    linker      machine code put where it can run
+    compiled    that of the kernel, loaded without numba and LLVM
     cache       where machine code is kept between runs
     kernels     the kernel for this machine, and its known answers
     tally       what has been counted so far, exactly

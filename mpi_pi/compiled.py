@@ -1,22 +1,31 @@
-"""The compiled kernel: its machine code loaded by LLVM alone, and called as a function of (job, units).
+"""The compiled kernel: its machine code put into memory, and called as a function of (job, units).
 
-Where the machine code is at hand, numba is not imported at all: that saves half a second and 90 MB a rank.
+Where that is at hand, neither numba nor LLVM is imported: it saves a rank half a second and more
+than 100 MB.
 """
 
 import ctypes
 import os
+import platform
 from collections.abc import Callable
+from pathlib import Path
 
-import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi import linker
 from mpi_pi.entropy import POOL_SIZE, SeedPool, seed_pool
 from mpi_pi.job import Job
 from mpi_pi.reference import LANES, never
 
 PIECE = 1 << 24
 """Points counted by one call at most, whole steps: 4 ms with AVX-512, some 40 on a Raspberry Pi."""
+
+TELLING = {
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+}
+"""Lines of /proc/cpuinfo, on x86 and on Arm."""
 
 POINTER = ctypes.c_void_p
 ARGUMENTS = (
@@ -26,16 +35,18 @@ ARGUMENTS = (
 )
 
 
-def cpu_name() -> str:
-    """LLVM's name for the CPU that is compiled for."""
-    return os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
-
-
 def target() -> str:
     """Everything about the machine that the machine code depends on, numba's settings included."""
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
-    features = llvm.get_host_cpu_features().flatten()
-    return "\n".join([llvm.get_process_triple(), llvm.get_host_cpu_name(), features, *settings])
+    return "\n".join([platform.machine(), *_cpu_lines(), *settings])
+
+
+def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
+    """What Linux tells of the kind of the CPU and its features, of all kinds that there are here."""
+    with file.open() as lines:
+        # On x86 all cores are alike; there may be hundreds, and Linux takes its time to tell of each.
+        told = lines.read(1 << 16)
+    return sorted({line for line in told.splitlines() if line.partition(":")[0].strip() in TELLING})
 
 
 class CompiledKernel:
@@ -45,13 +56,8 @@ class CompiledKernel:
     """
 
     def __init__(self, code: bytes, name: str) -> None:
-        llvm.initialize_native_target()
-        llvm.initialize_native_asmprinter()
-        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
-        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self._engine.finalize_object()
-        address = self._engine.get_function_address(name)
+        self._keep, addresses = _loaded(code)
+        address = addresses(name)
         if not address:
             raise RuntimeError(f"the machine code has no function {name}")
         self._function = ctypes.CFUNCTYPE(ctypes.c_int32, *ARGUMENTS)(address)
@@ -123,6 +129,28 @@ class CompiledKernel:
         if self._seed_and_pool is None or self._seed_and_pool[0] != seed:
             self._seed_and_pool = seed, seed_pool(seed)
         return self._seed_and_pool[1]
+
+
+def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:
+    """What keeps the code of an object file in memory, and what tells where a function is in it."""
+    try:
+        loaded = linker.Loaded(linker.Program(code))
+    except (linker.Unlinkable, OSError):
+        return _loaded_by_llvm(code)
+    return loaded, loaded.addresses.get
+
+
+def _loaded_by_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
+    """The same for what is not as we know it, at the price of LLVM."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine, engine.get_function_address
 
 
 class _Space:

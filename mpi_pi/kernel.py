@@ -1,5 +1,7 @@
 """Count the hits of a range of units: compiled by numba to a piece of machine code that needs no numba."""
 
+import os
+
 import numba
 import numpy as np
 from llvmlite import binding as llvm
@@ -52,6 +54,11 @@ def _count_points(state, points):  # type: ignore[no-untyped-def]
         high = high_bits(state[lane], state[3 * LANES + lane])
         hits += hit(high, low_bits(state[LANES + lane]), place)
     return hits
+
+
+def cpu_name() -> str:
+    """LLVM's name for the CPU that is compiled for."""
+    return os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
 
 
 def object_code() -> tuple[bytes, str]:

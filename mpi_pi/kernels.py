@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import time
@@ -83,16 +82,14 @@ def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
 
 def _load_numba(folder: Path) -> Kernel:
     start = time.perf_counter()
-    from mpi_pi import compiled  # LLVM alone takes 60 ms to import
+    from mpi_pi import compiled  # which the NumPy kernel does without
 
-    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
-    key = "\n".join([_sources(), *versions, compiled.target()])
-    machine_code, source, warning = _machine_code(folder, key)
-    name, _, code = machine_code.partition(b"\0")
+    machine_code, source, warning = _machine_code(folder, f"{_sources()}\n{compiled.target()}")
+    name, cpu, code = machine_code.split(b"\0", 2)
     return Kernel(
         name="numba",
         count=compiled.CompiledKernel(code, name.decode()),
-        target=compiled.cpu_name(),
+        target=cpu.decode(),
         source=source,
         seconds=time.perf_counter() - start,
         warning=warning,
@@ -113,11 +110,19 @@ def _compile() -> bytes:
     from mpi_pi import kernel  # and with it numba, which takes a third of a second
 
     code, name = kernel.object_code()
-    return name.encode() + b"\0" + code
+    return b"\0".join([name.encode(), kernel.cpu_name().encode(), code])
 
 
 def _sources() -> str:
-    """A fingerprint of the code that the machine code is made from."""
+    """A fingerprint of what the machine code is made from, and of the versions of what makes it."""
     here = Path(__file__).parent
-    names = ("job.py", "entropy.py", "streams.py", "vector.py", "kernel.py")
-    return hashlib.sha256(b"".join((here / name).read_bytes() for name in names)).hexdigest()
+    names = ("job.py", "entropy.py", "streams.py", "vector.py", "kernel.py", "kernels.py")
+    return hashlib.sha256(b"".join([(here / name).read_bytes() for name in names] + _versions())).hexdigest()
+
+
+def _versions() -> list[bytes]:
+    """Of numba and LLVM, from files of theirs: to ask for them in the proper way takes 20 ms."""
+    places = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
+    return [
+        Path(place.origin).with_name("_version.py").read_bytes() for place in places if place and place.origin
+    ]

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from conftest import SETTINGS, lack, soak
 
-from mpi_pi import kernels, reference, wheels
+from mpi_pi import kernels, linker, reference, wheels
 from mpi_pi.entropy import seed_pool
 from mpi_pi.job import BLOCK, Job
 
@@ -291,3 +291,25 @@ def test_a_job_on_arm(debian: Path) -> None:
         )
         assert f"pi = 4*({hits}/3000000)" in out
         assert "Verification = SUCCESSFUL" in out
+
+
+def test_a_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
+    """The code is the same, to the last byte, as if GNU ld had put its sections to the same places."""
+    gnu_ld, objcopy = tool("aarch64-linux-gnu-ld"), tool("aarch64-linux-gnu-objcopy")
+    code = (for_a_pi / "kernel.o").read_bytes()
+    program, base = linker.Program(code), 0x7F12_3456_7000
+    told = subprocess.run(
+        [tool("aarch64-linux-gnu-readelf"), "-SW", for_a_pi / "kernel.o"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    # Sections that are loaded, in the order of the file, each at the next place that is aligned for it.
+    sections = re.findall(r"\] (\S+) +PROGBITS +\S+ \S+ \S+ \S+ +\S*A\S* .* (\d+)\n", told)
+    layout = "".join(f"{name} : ALIGN({alignment}) {{ *({name}) }}\n" for name, alignment in sections)
+    (tmp_path / "layout").write_text(f"SECTIONS {{ . = {base}; {layout} /DISCARD/ : {{ *(COMMON) }} }}")
+    linked, flat = tmp_path / "linked", tmp_path / "flat"
+    subprocess.run([gnu_ld, "-T", tmp_path / "layout", "-o", linked, for_a_pi / "kernel.o"], check=True)
+    subprocess.run([objcopy, "-O", "binary", linked, flat], check=True)
+    assert program.at(base) == flat.read_bytes()
+    assert (for_a_pi / "name").read_text() in program.functions

@@ -366,13 +366,16 @@ def test_a_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> Non
     program = f"import sys; from mpi_pi.cli import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
     modules = set(re.findall(r"'(\w+)'", launch(0, sys.executable, "-c", program).stdout.splitlines()[-1]))
     assert "numpy" in modules
-    assert not modules & {"numba", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
+    assert not modules & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
 
 
 def test_memory(launch: Launch, tmp_path: Path) -> None:
-    """The limits: 220 MB where the kernel is compiled, 150 MB where it is not."""
+    """The limits: 300 MB where the kernel is compiled, 80 MB where it is not.
+
+    LLVM is a file of 180 MB, and how much of it is in memory is for Linux to decide.
+    """
     cache = tmp_path / "cache"
-    for limit, source in ((220, "compiled"), (150, "cache")):
+    for limit, source in ((300, "compiled"), (80, "cache")):
         run = launch(1, *SMALL, "--json", "-", "--cache", str(cache))
         (row,) = json.loads(run.stdout)["ranks"]
         assert row["kernel_source"] == source

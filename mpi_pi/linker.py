@@ -1,0 +1,146 @@
+"""Machine code put where it can run: the little of a linker that an object file made by LLVM for a JIT needs.
+
+LLVM does that as well, but importing it takes a rank 40 ms and 50 MB or more. Such code reaches everything by
+absolute addresses, so three kinds of relocation do. Sources: the ELF part of the System V ABI, and its
+supplements for x86-64 and for the Arm 64-bit architecture.
+"""
+
+import ctypes
+import mmap
+import platform
+import struct
+from typing import NamedTuple
+
+_X86_64, _AARCH64 = 62, 183
+_PROGRAM_BITS, _SYMBOL_TABLE, _RELOCATIONS = 1, 2, 4
+_ALLOCATED = 2
+_FIRST_RESERVED_SECTION = 0xFF00
+
+_ABSOLUTE = {(_X86_64, 1), (_AARCH64, 257)}
+_MOVE_WIDE = {(_AARCH64, 264): 0, (_AARCH64, 266): 16, (_AARCH64, 268): 32, (_AARCH64, 269): 48}
+"""Instructions that load 16 bits of an address, and which ones."""
+_BRANCH = {(_AARCH64, 282), (_AARCH64, 283)}
+
+
+class Unlinkable(ValueError):
+    """Not an object file of the kind that can be linked here; says why."""
+
+
+class _Section(NamedTuple):
+    name: int
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    alignment: int
+    entry_size: int
+
+
+class Program:
+    """What an object file holds, laid out one section after the other. Raises Unlinkable."""
+
+    def __init__(self, object_file: bytes) -> None:
+        self._file = object_file
+        if object_file[:6] != b"\x7fELF\x02\x01":
+            raise Unlinkable("no 64-bit little-endian ELF file")
+        try:
+            self._machine = struct.unpack_from("<H", object_file, 18)[0]
+            (start,), (number,) = (
+                struct.unpack_from("<Q", object_file, 40),
+                struct.unpack_from("<H", object_file, 60),
+            )
+            self._sections = [
+                _Section(*struct.unpack_from("<IIQQQQIIQQ", object_file, start + 64 * index))
+                for index in range(number)
+            ]
+            self._lay_out()
+            self._read_symbols()
+        except (struct.error, IndexError, StopIteration) as error:
+            raise Unlinkable(f"damaged: {error}") from error
+
+    def _lay_out(self) -> None:
+        self.size = 0
+        """In bytes."""
+        self._places: dict[int, int] = {}
+        """Where each section that is loaded lies, by its index."""
+        for index, section in enumerate(self._sections):
+            if section.flags & _ALLOCATED:
+                if section.type != _PROGRAM_BITS:
+                    raise Unlinkable(f"a section of type {section.type}")
+                self.size += -self.size % max(section.alignment, 1)
+                self._places[index] = self.size
+                self.size += section.size
+
+    def _read_symbols(self) -> None:
+        self._symbols: list[int | None] = []
+        """Where each symbol lies; None for what is not in the file."""
+        self.functions: dict[str, int] = {}
+        """Where they lie, by name."""
+        table = next(section for section in self._sections if section.type == _SYMBOL_TABLE)
+        names = self._sections[table.link].offset
+        for offset in range(table.offset, table.offset + table.size, 24):
+            name, kind, _, index, value, _ = struct.unpack_from("<IBBHQQ", self._file, offset)
+            place = self._places.get(index) if index < _FIRST_RESERVED_SECTION else None
+            self._symbols.append(None if place is None else place + value)
+            if kind & 15 == 2 and place is not None:
+                end = self._file.index(b"\0", names + name)
+                self.functions[self._file[names + name : end].decode()] = place + value
+
+    def at(self, base: int) -> bytes:
+        """The program as it has to be in memory from the address `base` on, a multiple of all alignments."""
+        memory = bytearray(self.size)
+        for index, place in self._places.items():
+            section = self._sections[index]
+            memory[place : place + section.size] = self._file[section.offset : section.offset + section.size]
+        for section in self._sections:
+            if section.type == _RELOCATIONS and section.info in self._places:
+                for offset in range(section.offset, section.offset + section.size, 24):
+                    where, what, addend = struct.unpack_from("<QQq", self._file, offset)
+                    target = self._symbols[what >> 32]
+                    if target is None:
+                        raise Unlinkable("something is missing that is not in the file")
+                    self._relocate(
+                        memory, self._places[section.info] + where, what & 0xFFFFFFFF, base, target + addend
+                    )
+        return bytes(memory)
+
+    def _relocate(self, memory: bytearray, where: int, kind: int, base: int, target: int) -> None:
+        """Enter an address, `target` from the base on, where it is needed."""
+        if (self._machine, kind) in _ABSOLUTE:
+            struct.pack_into("<Q", memory, where, base + target)
+            return
+        (instruction,) = struct.unpack_from("<I", memory, where)
+        if (shift := _MOVE_WIDE.get((self._machine, kind))) is not None:
+            part = (base + target) >> shift & 0xFFFF
+            instruction = instruction & ~(0xFFFF << 5) | part << 5
+        elif (self._machine, kind) in _BRANCH:
+            instruction = instruction & ~0x3FFFFFF | (target - where) >> 2 & 0x3FFFFFF
+        else:
+            raise Unlinkable(f"relocation {kind} for machine {self._machine}")
+        struct.pack_into("<I", memory, where, instruction)
+
+
+class Loaded:
+    """A program in memory; it stays there as long as this object."""
+
+    def __init__(self, program: Program) -> None:
+        """Raises OSError where the system allows no memory to be executed."""
+        self._memory = mmap.mmap(-1, program.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._hold = ctypes.c_char.from_buffer(self._memory)
+        base = ctypes.addressof(self._hold)
+        self._memory[: program.size] = program.at(base)
+        system = ctypes.CDLL(None, use_errno=True)
+        # First written, then executed: never both at once.
+        if system.mprotect(
+            ctypes.c_void_p(base), ctypes.c_size_t(program.size), mmap.PROT_READ | mmap.PROT_EXEC
+        ):
+            raise OSError(ctypes.get_errno(), "the system refuses to execute memory")
+        if platform.machine() == "aarch64":  # where instructions have a cache of their own
+            ctypes.CDLL("libgcc_s.so.1").__clear_cache(
+                ctypes.c_void_p(base), ctypes.c_void_p(base + program.size)
+            )
+        self.addresses = {name: base + place for name, place in program.functions.items()}
+        """Of functions, by name."""

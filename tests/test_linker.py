@@ -1,0 +1,85 @@
+"""Our linker against LLVM's, here, and for Arm against GNU ld."""
+
+import functools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import kernel, kernels, linker
+from mpi_pi.compiled import CompiledKernel
+from mpi_pi.job import Job
+from mpi_pi.kernels import KNOWN_ANSWERS
+
+
+@functools.cache
+def object_code() -> tuple[bytes, str]:
+    return kernel.object_code()
+
+
+def known_answers(count: CompiledKernel) -> bool:
+    return all(count(job, units).tolist() == list(hits) for job, units, hits in KNOWN_ANSWERS)
+
+
+def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = CompiledKernel(*object_code())
+
+    def refused(program: linker.Program) -> linker.Loaded:
+        raise OSError(13, "no memory may be executed")
+
+    monkeypatch.setattr(linker, "Loaded", refused)
+    theirs = CompiledKernel(*object_code())
+    assert known_answers(ours)
+    assert known_answers(theirs)
+    job = Job(trials=50, points=12_345, seed=8)
+    assert ours(job, range(50)).tolist() == theirs(job, range(50)).tolist()
+
+
+def test_it_needs_no_llvm() -> None:
+    """Or the fallback would hide that ours does not work."""
+    assert isinstance(CompiledKernel(*object_code())._keep, linker.Loaded)
+
+
+def test_code_is_never_writable_and_executable_at_once() -> None:
+    loaded = linker.Loaded(linker.Program(object_code()[0]))
+    address = next(iter(loaded.addresses.values()))
+    with open("/proc/self/maps") as maps:  # noqa: PTH123
+        for line in maps:
+            first, _, last = line.split()[0].partition("-")
+            if int(first, 16) <= address < int(last, 16):
+                assert line.split()[1].startswith("r-x")
+                return
+    pytest.fail("the code is nowhere")
+
+
+@given(st.integers(0, 20_000))
+def test_half_an_object_file_is_refused(size: int) -> None:
+    code = object_code()[0]
+    if size >= len(code):
+        return
+    with pytest.raises(linker.Unlinkable):
+        linker.Program(code[:size])
+
+
+@given(st.binary(max_size=200))
+def test_what_is_none_is_refused(content: bytes) -> None:
+    with pytest.raises(linker.Unlinkable):
+        linker.Program(content)
+
+
+def test_a_relocation_of_another_kind_is_refused() -> None:
+    """As of the machine code of a CPU that we do not know."""
+    code = bytearray(object_code()[0])
+    code[18:20] = (243).to_bytes(2, "little")  # RISC-V
+    with pytest.raises(linker.Unlinkable, match=r"relocation .* for machine 243"):
+        linker.Program(bytes(code)).at(1 << 20)
+
+
+def test_the_cache_knows_the_versions() -> None:
+    """They are read from files that are not documented: should those change, this has to be mended."""
+    import llvmlite
+    import numba
+
+    numba_version, llvm_version = kernels._versions()
+    assert numba.__version__.encode() in numba_version
+    assert llvmlite.__version__.encode() in llvm_version
