@@ -14,6 +14,7 @@ from mpi_pi import kernels, reference, streams, vector
 from mpi_pi.entropy import seed_pool
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.machine import machine
 
 seeds = st.integers(0, 2**32) | st.integers(0, 2**64) | st.integers(0, 2**300)
 trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 2, 2**32 + 2)
@@ -129,7 +130,12 @@ def first_lane_states(words, constant, units):  # type: ignore[no-untyped-def]
     return states
 
 
-@pytest.mark.parametrize(("cpu", "features"), [("generic", ""), ("haswell", "+avx2"), ("", None)])
+OTHER_CPUS = [("generic", ""), ("haswell", "+avx2"), ("", None)]
+if machine().flags[:2] == ("avx512f", "avx512bw"):
+    OTHER_CPUS.append(("skylake-avx512", "+avx512f,+avx512bw"))
+
+
+@pytest.mark.parametrize(("cpu", "features"), OTHER_CPUS)
 def test_hits_are_the_same_compiled_for_another_cpu(
     launch: Launch, compiled: Kernel, cpu: str, features: str | None
 ) -> None:
@@ -151,6 +157,19 @@ def test_registers_follow_the_cpu() -> None:
     assert vector.register_shape("+avx2,+avx512bw") == (8, 2)
     assert vector.register_shape("+sse4.2,+avx2") == (4, 2)
     assert vector.register_shape("+neon") == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ("+avx512bw,+avx512vbmi,-avx512vbmi2,+avx512vpopcntdq", False),
+        ("+avx512bw,+avx512vbmi2,-avx512vpopcntdq", False),
+        ("+avx512bw,+avx512vbmi2,+avx512vpopcntdq", True),
+        ("+neon", False),
+    ],
+)
+def test_signs_are_collected_where_one_instruction_does_it(features: str, expected: bool) -> None:
+    assert vector.collects_signs(features) is expected
 
 
 def test_without_the_compiler_the_numpy_kernel_counts(launch: Launch) -> None:
