@@ -1,8 +1,6 @@
 """`python -m mpi_pi` is `mpi-pi`."""
 
-import sys
-
-from mpi_pi.cli import main
+from mpi_pi.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -5,6 +5,7 @@ than 100 MB.
 """
 
 import ctypes
+import functools
 import os
 import platform
 from collections.abc import Callable
@@ -49,6 +50,9 @@ def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
     return sorted({line for line in told.splitlines() if line.partition(":")[0].strip() in TELLING})
 
 
+_seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known answers
+
+
 class CompiledKernel:
     """Counts the hits of units with the function `name` of an object file made by `kernel.object_code`.
 
@@ -61,14 +65,13 @@ class CompiledKernel:
         if not address:
             raise RuntimeError(f"the machine code has no function {name}")
         self._function = ctypes.CFUNCTYPE(ctypes.c_int32, *ARGUMENTS)(address)
-        self._seed_and_pool: tuple[int, SeedPool] | None = None
 
     def __call__(self, job: Job, units: range, stop: Callable[[], bool] = never) -> NDArray[np.int64]:
         """Hits of each unit, int64, in the order of `units`, a contiguous range.
 
         When `stop()` turns true the count ends soon, and the answer holds the units finished by then.
         """
-        space = _Space(self._pool(job.seed))
+        space = _Space(_seed_pool(job.seed))
         if job.unit_points(0) <= PIECE:
             hits = np.empty(len(units), np.int64)
             trial, block = job.trial_and_block(units.start)
@@ -124,11 +127,6 @@ class CompiledKernel:
         )
         if status:
             raise RuntimeError(f"the compiled kernel returned {status}")
-
-    def _pool(self, seed: int) -> SeedPool:
-        if self._seed_and_pool is None or self._seed_and_pool[0] != seed:
-            self._seed_and_pool = seed, seed_pool(seed)
-        return self._seed_and_pool[1]
 
 
 def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:

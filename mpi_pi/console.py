@@ -21,8 +21,13 @@ def out(text: str, through_mpirun: bool = True) -> None:
 def error(message: str) -> None:
     """One line on standard error for each line of the message, from rank 0 alone."""
     if launcher.rank() == 0:
-        for line in message.splitlines():
-            note(f"error: {line}")
+        complain(message)
+
+
+def complain(message: str) -> None:
+    """The same from whichever rank."""
+    for line in message.splitlines():
+        note(f"error: {line}")
 
 
 def warning(message: str) -> None:

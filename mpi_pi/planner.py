@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mpi_pi import launcher, tally
 from mpi_pi.part import Part, Spent
 from mpi_pi.result import Timeline, TimelineRow
-from mpi_pi.schedule import Schedule, deal
+from mpi_pi.schedule import Schedule, cuts
 from mpi_pi.tally import Tally
 
 
@@ -61,24 +61,36 @@ class Planner:
     """The books of a run over a part of a job. `threads` has the number of threads of each rank."""
 
     def __init__(self, part: Part, threads: Sequence[int], most_units: int | None) -> None:
-        self.part = part
-        """How far the part has got, from its first unit on."""
         self.counted = part.tally
         """Everything counted, what lies beyond a gap too."""
         self.kernels_right = True
         self.timeline = Timeline()
         self.rounds = 0
-        self._before = part.spent
+        self._begun = part
+        self._in_line = part.tally
+        self._cpu_seconds: tuple[float, float] | None = None
+        """User and system, of all ranks so far; None before any round."""
         self._threads = np.array(threads, np.int64)
         self._schedule = Schedule(part.job, part.left, self._threads, most_units)
-        self._shares: list[range] = []
+        self._shares = np.zeros(len(self._threads), np.int64)
+        """Units that each rank was told to count."""
         self._core_seconds = 0.0
+        self._startup_seconds = 0.0
+        """Wall time from the start of the process to the first orders."""
         self._start = 0.0
         self._ordered_at = 0.0
         """When the round began, since the first one did."""
 
+    @property
+    def part(self) -> Part:
+        """How far the part has got, from its first unit on."""
+        if self._cpu_seconds is None:
+            return self._begun
+        return replace(self._begun, tally=self._in_line, spent=self.spent(*self._cpu_seconds))
+
     def begin(self) -> NDArray[np.int64]:
         """The first orders, shape (ranks, columns)."""
+        self._startup_seconds = launcher.seconds_since_process_start()
         self._start = time.perf_counter()
         return self._orders()
 
@@ -87,25 +99,27 @@ class Planner:
 
     def next(self, reports: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take in the reports of a round, shape (ranks, columns); the orders for the next."""
-        if reports[:, Report.FAILED].any():
+        sums = _exact_sums(reports)
+        if sums[Report.FAILED]:
             orders = np.zeros((len(reports), len(Order)), np.int64)
             orders[:, Order.FAILED] = True
             return orders
-        self._take_in(reports)
-        stopped = bool(reports[:, Report.STOPPED].any())
-        done = int(reports[:, Report.UNITS].sum())
-        orders = self._orders(last=stopped or done < sum(map(len, self._shares)))
+        stopped, done = sums[Report.STOPPED] > 0, sums[Report.UNITS]
+        missing = done < int(self._shares.sum())
+        self._take_in(reports, sums, missing)
+        orders = self._orders(last=stopped or missing)
         orders[:, Order.STOPPED] = stopped
         orders[:, Order.DONE] = done
         return orders
 
     def spent(self, user_seconds: float, system_seconds: float) -> Spent:
         """What the run has cost so far, and those that it went on from, given the CPU time of all ranks."""
-        return self._before + Spent(
+        seconds = self._seconds()
+        return self._begun.spent + Spent(
             runs=1,
             rounds=self.rounds,
-            real_seconds=launcher.seconds_since_process_start(),
-            round_seconds=self._seconds(),
+            real_seconds=self._startup_seconds + seconds,
+            round_seconds=seconds,
             core_seconds=self._core_seconds,
             user_seconds=user_seconds,
             system_seconds=system_seconds,
@@ -117,22 +131,27 @@ class Planner:
         if last:
             return orders
         units, weights = self._schedule.next_round()
-        self._shares = deal(self.part.job, units, weights)
+        cut = cuts(self._begun.job, units, weights)
+        self._shares = cut[1:] - cut[:-1]
         orders[:, Order.UNITS] = len(units)
-        orders[:, Order.START] = [share.start - units.start for share in self._shares]
-        orders[:, Order.STOP] = [share.stop - units.start for share in self._shares]
+        orders[:, Order.START] = cut[:-1]
+        orders[:, Order.STOP] = cut[1:]
         return orders
 
-    def _take_in(self, reports: NDArray[np.int64]) -> None:
-        columns = Report.POINTS, Report.COUNT_NS, Report.WAIT_NS
-        points, count_nanoseconds, wait_nanoseconds = (reports[:, column] for column in columns)
-        units = reports[:, Report.UNITS]
+    def _take_in(self, reports: NDArray[np.int64], sums: list[int], missing: bool) -> None:
+        columns = [Report.UNITS, Report.POINTS, Report.COUNT_NS, Report.WAIT_NS]
+        units, points, count_nanoseconds, wait_nanoseconds = reports.T[columns]
         self._schedule.learn(points, count_nanoseconds, wait_nanoseconds)
-        counted = self._sum(reports)
-        self.kernels_right = self.kernels_right and not reports[:, Report.WRONG].any()
+        counted = self._tally(sums)
+        self.counted += counted
+        self.kernels_right = self.kernels_right and not sums[Report.WRONG]
         # Nobody shall go on from what may be wrong.
-        kept = self._ranks_in_line(units) if self.kernels_right else 0
-        lost_units = np.where(np.arange(len(units)) < kept, 0, units)
+        kept, in_line = len(units) if self.kernels_right else 0, counted
+        if kept and missing:
+            kept = self._ranks_in_line(units)
+            in_line = self._tally(_exact_sums(reports[:kept]))
+        lost_units = units.copy()
+        lost_units[:kept] = 0
         self.timeline.append(
             TimelineRow(
                 *(self.rounds, self.rounds, self._ordered_at, self._seconds(), counted.hits),
@@ -140,20 +159,22 @@ class Planner:
             )
         )
         self.rounds += 1
-        self._core_seconds += float((count_nanoseconds / 1e9 * self._threads).sum())
-        self.counted += counted
+        self._core_seconds += float(count_nanoseconds @ (self._threads / 1e9))
         if kept:
-            user, system = (reports[:, [Report.USER_NS, Report.SYSTEM_NS]] / 1e9).sum(axis=0).tolist()
-            in_line = self._sum(reports[:kept])
-            self.part = replace(self.part, tally=self.part.tally + in_line, spent=self.spent(user, system))
+            self._in_line += in_line
+            self._cpu_seconds = sums[Report.USER_NS] / 1e9, sums[Report.SYSTEM_NS] / 1e9
 
-    def _sum(self, reports: NDArray[np.int64]) -> Tally:
-        sums = reports[:, Report.TALLY :].astype(object).sum(axis=0)  # Python integers: no overflow
-        return tally.unpack(self.part.job, sums)
+    def _tally(self, sums: list[int]) -> Tally:
+        return tally.unpack(self._begun.job, sums[Report.TALLY :])
 
     def _ranks_in_line(self, units: NDArray[np.int64]) -> int:
         """How many ranks, from the first on, have counted units that follow on each other without a gap."""
-        for rank, (done, share) in enumerate(zip(units.tolist(), self._shares, strict=True)):
-            if done < len(share):
-                return rank + 1  # a rank counts its share from the front
-        return len(units)
+        # A rank counts its share from the front.
+        short: NDArray[np.intp] = np.flatnonzero(units < self._shares)
+        return int(short[0]) + 1 if len(short) else len(units)
+
+
+def _exact_sums(reports: NDArray[np.int64]) -> list[int]:
+    """The sums of the columns, which may be more than 64 bits hold."""
+    high, low = (reports >> 32).sum(axis=0).tolist(), (reports & 0xFFFFFFFF).sum(axis=0).tolist()
+    return [(above << 32) + below for above, below in zip(high, low, strict=True)]

@@ -53,6 +53,11 @@ class Pulse:
         self._looked_at = time.monotonic()
         self._send_at = self._looked_at + PULSE_SECONDS
         self._requests: list[MPI.Request] = []
+        self._beater: threading.Thread | None = None
+        self._beating = threading.Lock()
+        """Held by the thread that may call this."""
+        self._beating.acquire()
+        self._over = threading.Event()
 
     def __call__(self) -> None:
         """Send a sign of life, and take in those of others, when it is time."""
@@ -89,24 +94,30 @@ class Pulse:
         if not self._threaded or not self._peers:
             yield
             return
-        over = threading.Event()
-
-        def beat() -> None:
-            while not over.wait(STEP_SECONDS):
-                self()
-
-        thread = threading.Thread(target=beat, daemon=True)
-        thread.start()
+        if self._beater is None:  # one for all times: to start one takes longer than most of what is done
+            self._beater = threading.Thread(target=self._beat, daemon=True)
+            self._beater.start()
+        self._beating.release()
         try:
             yield
         finally:
-            over.set()
-            thread.join()
+            self._beating.acquire()
+
+    def _beat(self) -> None:
+        while not self._over.wait(STEP_SECONDS):
+            if self._beating.acquire(blocking=False):
+                try:
+                    self()
+                finally:
+                    self._beating.release()
 
     def close(self) -> None:
         """Take in what is still on its way to this rank."""
         if not self._peers:
             return
+        if self._beater:
+            self._over.set()
+            self._beater.join()
         sent = allgather(self._comm, np.array([self._sent], np.int64))[:, 0]
         while any(self._got[peer] < sent[peer] for peer in self._peers):
             self._listen()

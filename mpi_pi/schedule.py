@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.job import Job
+from mpi_pi.job import BLOCK, Job
 
 FIRST_POINTS = 1 << 22
 """Points for each thread in the first round: a millisecond of the compiled kernel, to learn rates from."""
@@ -46,10 +46,29 @@ def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> 
 
     `weights` holds an integer >= 1 for each rank.
     """
-    first, points = job.points_before(units.start), job.points_in(units)
-    before = list(itertools.accumulate(map(int, weights), initial=0))
-    cuts = [job.nearest_unit(first + points * weight // before[-1]) for weight in before]
-    return [range(start, stop) for start, stop in itertools.pairwise(cuts)]
+    places = cuts(job, units, weights).tolist()
+    return [units[start:stop] for start, stop in itertools.pairwise(places)]
+
+
+def cuts(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where `deal` cuts: how many units come before each rank's part, and all; shape (ranks + 1,), int64.
+
+    Exact while neither the points of `units` nor all weights together are more than 2^57.
+    """
+    before = np.zeros(len(weights) + 1, np.int64)
+    np.cumsum(weights, out=before[1:])
+    points, total = job.points_in(units), int(before[-1])
+    # The quotient points * before // total, where the product takes more than 64 bits: what floats are off by
+    # is small enough for the low 64 bits to tell.
+    position = (points * (before / total)).astype(np.int64)
+    position += (points * before - position * total) // total
+    # From a position in the points to a unit, as in Job.nearest_unit, counted from the first unit's trial on.
+    block = units.start % job.blocks
+    trial, rest = np.divmod(position + block * BLOCK, job.points)
+    place, rest = np.divmod(rest, BLOCK)
+    unit_points = np.where(place == job.blocks - 1, job.last_block, BLOCK)
+    nearest: NDArray[np.int64] = trial * job.blocks + place - block + (2 * rest >= unit_points)
+    return nearest
 
 
 def first_chunk(job: Job, units: range, points: int, least_units: int = 1) -> range:
@@ -89,10 +108,8 @@ class Schedule:
         known = self._nanoseconds > 0
         if not known.any():
             return self._threads
-        rates = np.zeros(len(known), np.int64)
         # In microseconds, since points * 10^9 would leave 64 bits.
-        microseconds = np.maximum(self._nanoseconds[known] // 1000, 1)
-        rates[known] = self._points[known] * 1_000_000 // microseconds
+        rates = self._points * 1_000_000 // np.maximum(self._nanoseconds // 1000, 1)
         average = max(int(rates.sum()) // int(known.sum()), LEAST_SHARE)
         rates[~known] = average
         return np.maximum(rates, average // LEAST_SHARE)
@@ -103,9 +120,10 @@ class Schedule:
         if not self._nanoseconds.any():
             points = self._first_points
         else:
-            points = int(rates.sum()) * self._target // 1_000_000_000
+            all_rates = int(rates.sum())
+            points = all_rates * self._target // 1_000_000_000
             # The largest share is bounded by what a message can carry.
-            points = min(points, MOST_POINTS * int(rates.sum()) // int(rates.max()))
+            points = min(points, MOST_POINTS * all_rates // int(rates.max()))
             if left < points * 3 // 2:
                 points = left
         first = self._units.start
@@ -124,10 +142,12 @@ class Schedule:
     ) -> None:
         """Take in what each rank counted in a round, how long, and how long it waited in the round before."""
         telling = (points > 0) & (count_nanoseconds >= TELLING_NANOSECONDS)
-        self._points[telling] = self._points[telling] // MEMORY + points[telling]
-        self._nanoseconds[telling] = self._nanoseconds[telling] // MEMORY + count_nanoseconds[telling]
-        if not telling.any():
-            self._first_points *= GROWTH
+        if telling.any():
+            self._points = np.where(telling, self._points // MEMORY + points, self._points)
+            nanoseconds = self._nanoseconds // MEMORY + count_nanoseconds
+            self._nanoseconds = np.where(telling, nanoseconds, self._nanoseconds)
+        else:
+            self._first_points = min(GROWTH * self._first_points, MOST_POINTS * len(points))
         lasted = max(int(count_nanoseconds.max()), 1)
         overhead = int(wait_nanoseconds.min())
         longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)

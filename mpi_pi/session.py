@@ -17,6 +17,7 @@ from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
 from mpi_pi.job import Job
 from mpi_pi.part import Part
+from mpi_pi.progress import bar
 from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
@@ -82,10 +83,9 @@ class Session:
             self._agreed(lambda: self._print_head(part, members))
             with self.signals.all_noted():
                 try:
-                    result = self._count(part, kernel, threads)
+                    result = self._count(part, kernel, threads, members[0])
                 except Silence as silence:  # on the ranks that have noticed it
-                    for line in str(silence).splitlines():
-                        console.note(f"error: {line}")
+                    console.complain(str(silence))
                     self._save_last()
                     raise
                 signal_number = max(self.comm.allgather(self.signals.number))
@@ -208,7 +208,7 @@ class Session:
         if self.args.json != "-":
             console.out(report.head(part, members, parallel.library_name()))
 
-    def _count(self, part: Part, kernel: "Kernel", threads: int) -> "Result":
+    def _count(self, part: Part, kernel: "Kernel", threads: int, member: "Member") -> "Result":
         with self._progress(part) as show:
             log = self._log(part.job)
 
@@ -227,6 +227,7 @@ class Session:
                 on_round=on_round,
                 stop=self._is_to_stop,
                 unit_hits=self.args.trial_log is not None,
+                member=member,
             )
 
     def _is_to_stop(self) -> bool:
@@ -239,29 +240,10 @@ class Session:
 
     @contextlib.contextmanager
     def _progress(self, part: Part) -> Iterator[Callable[["Round"], object]]:
-        """A progress bar on standard error; yields what to call after each round."""
+        """A progress bar; yields what to call after each round."""
         wanted = self.args.progress if self.comm.rank == 0 else "off"
-        stream = (wanted != "off" and launcher.stream_of_launcher(2)) or sys.stderr
-        if wanted == "off" or (wanted == "auto" and not stream.isatty()):
-            yield lambda round_: None
-            return
-        import tqdm
-
-        def show(round_: "Round") -> None:
-            if round_.part:
-                bar.update(round_.part.tally.points - bar.n)
-
-        with tqdm.tqdm(
-            total=part.points,
-            initial=part.tally.points,
-            unit=" points",
-            unit_scale=True,
-            leave=False,
-            ncols=78,
-            file=stream,
-            delay=0.5 if wanted == "auto" else 0,  # a run that is over at once needs no bar
-        ) as bar:
-            yield show
+        with bar(wanted, part.points, part.tally.points, unit=" points", unit_scale=True) as show:
+            yield lambda round_: round_.part and show(round_.part.tally.points)
 
     def _log(self, job: Job) -> Callable[["Round"], None]:
         """What to call after each round for --trial-log."""

@@ -72,33 +72,33 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def btl() -> str | None:
-    """What Open MPI is told while it is initialised."""
+def told() -> list[str | None]:
+    """What Open MPI is told while it is initialised: of btl, mtl and pml."""
     before = dict(os.environ)
     with launcher.embedded_defaults():
-        told = os.environ.get("OMPI_MCA_btl")
+        found = [os.environ.get(f"OMPI_MCA_{name}") for name in ("btl", "mtl", "pml")]
     assert dict(os.environ) == before
-    return told
+    return found
 
 
 def test_embedded_defaults(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert btl() == "self"
+    assert told() == ["self", None, "ob1"]
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
-    assert btl() == "^ofi"
+    assert told() == ["^ofi", "^ofi", None]
 
 
 def test_settings_of_the_user_are_left_alone(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMPI_MCA_btl", "tcp,self")
-    assert btl() == "tcp,self"
+    assert told() == ["tcp,self", None, "ob1"]
     monkeypatch.delenv("OMPI_MCA_btl")
     (prefix / ".openmpi").mkdir()
     (prefix / ".openmpi" / "mca-params.conf").write_text("# mine\n btl = self,tcp\n")
-    assert btl() is None
+    assert told() == [None, None, "ob1"]
 
 
 def test_an_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
     (prefix / "lib" / "libmpi.so.40").unlink()
-    assert btl() is None
+    assert told() == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, launcher, pulse, reference, run, schedule
+from mpi_pi import Failure, Job, Result, Round, launcher, parallel, pulse, reference, run, schedule
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.parallel import cores_for_each_rank
@@ -25,7 +25,7 @@ JOB = Job(trials=600, points=10_001, seed=2**90)
 def many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds so short that a small job has many of them, dealt unevenly as the ranks happen to be fast."""
     monkeypatch.setattr(schedule, "FIRST_POINTS", 50_000)
-    monkeypatch.setattr(schedule, "ROUND_NANOSECONDS", 200_000)
+    monkeypatch.setattr(schedule, "ROUND_NANOSECONDS", 50_000)
     monkeypatch.setattr(schedule, "WAIT_FACTOR", 0)
     monkeypatch.setattr(schedule, "TELLING_NANOSECONDS", 1)
 
@@ -202,6 +202,22 @@ def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.Monk
     ):
         monkeypatch.setattr(launcher, "cores", lambda cores=cores: cores)
         assert cores_for_each_rank(COMM) == expected
+
+
+def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
+    def notice() -> None:
+        raise pulse.Silence("host node7 has been silent")
+
+    with pytest.raises(pulse.Silence, match="node7"):
+        parallel.together(COMM, notice)
+
+
+def test_what_the_roll_call_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = parallel.roll_call(COMM, load("numba"), 1)
+    monkeypatch.setattr(launcher, "cpu_model", lambda: pytest.fail("asked again"))
+    result = run(JOB, COMM, member=members[0])
+    assert [row.member for row in result.ranks] == members
+    assert len(members) == (COMM.size if COMM.rank == 0 else 1)
 
 
 def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:

@@ -110,6 +110,14 @@ def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
     assert spent.core_seconds == pytest.approx(4 * 64 * century / 1e9)
 
 
+def test_sums_of_squares_of_many_ranks_are_no_overflow() -> None:
+    planner = Planner(Part(JOB), [1] * 4, None)
+    reports = reports_of(shares_in(planner.begin(), 0), [10] * 4)
+    reports[:, Report.TALLY + 2] = [2**62, 2**62 + 1, 2**63 - 1, 2]
+    planner.next(reports)
+    assert planner.counted.by_size[JOB.points].squares == 2**64 + 2
+
+
 def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
     planner = Planner(Part(JOB), [1, 1], None)
     reports = reports_of(shares_in(planner.begin(), 0), [10, 10])

@@ -42,6 +42,26 @@ def test_shares_follow_the_weights_to_a_unit(job: Job, weights: list[int]) -> No
         assert abs(job.points_in(part) - ideal) <= job.unit_points(0) + 1
 
 
+@given(jobs, st.lists(st.integers(1, 2**40), min_size=1, max_size=20), st.data())
+def test_shares_are_cut_at_the_nearest_unit(job: Job, weights: list[int], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, job.units - 1))
+    units = range(start, data.draw(st.integers(start, job.units)))
+    first, points, total = job.points_before(start), job.points_in(units), sum(weights)
+    for rank, share in enumerate(deal(job, units, weights)):
+        assert share.start == job.nearest_unit(first + points * sum(weights[:rank]) // total)
+
+
+@pytest.mark.parametrize("points", [1, 2**26])
+def test_shares_of_the_largest_rounds_are_exact(points: int) -> None:
+    """Where products take more than 64 bits, and a float cannot tell neighbouring units apart."""
+    units, weights = range(2**57 // points), [2**36 + rank for rank in range(1000)]
+    shares = deal(Job(2**64, points, 0), units, weights)
+    assert shares[-1].stop == units.stop
+    for rank in (1, 333, 999):
+        position = 2**57 * sum(weights[:rank]) // sum(weights)
+        assert shares[rank].start == shares[rank - 1].stop == Job(2**64, points, 0).nearest_unit(position)
+
+
 def test_even_shares() -> None:
     assert deal(Job(10, 1000, 0), range(10), [1, 1]) == [range(5), range(5, 10)]
 
