@@ -1,7 +1,6 @@
 """One `mpi-pi check`: every host examined, and whether the cluster is fit, on all ranks."""
 
 import argparse
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent import futures
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mpi_pi import check_report, console, fitness, launcher, machine, parallel, pingpong
 from mpi_pi.coordinator import SIGN_SECONDS, Action, Alive, Coordinator, Forsaken, serve
 from mpi_pi.crew import Crew
-from mpi_pi.files import CannotWrite, NewFile
+from mpi_pi.files import CannotWrite
 from mpi_pi.hosts import Host, Row, hosts_of
 from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.machine import Machine, State
+from mpi_pi.output import Output
 from mpi_pi.software import Software, software
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
 
@@ -128,16 +128,14 @@ class _Checkup:
 
     def run(self) -> int:
         """Do it; the exit status."""
-        with contextlib.ExitStack() as open_files:
-            try:
-                wanted = self.args.json if self.args.json != "-" else None
-                file = open_files.enter_context(NewFile("--json", wanted)) if wanted else None
-            except CannotWrite as error:
-                self.coordinator.end()
-                console.error(str(error))
-                return BAD_USAGE
-            self._examine()
-            status = self._report(file)
+        try:
+            with Output(self.args.json) as output:
+                self._examine()
+                status = self._report(output)
+        except CannotWrite as error:
+            self.coordinator.end()
+            console.error(str(error))
+            return BAD_USAGE
         if self.coordinator.lost:
             time.sleep(1)  # for mpirun to pass on what has been printed
             parallel.abort(self.comm, FAILED)
@@ -180,20 +178,13 @@ class _Checkup:
                 self.coordinator.hear([peer])
                 self.rows[peer] = replace(self.rows[peer], link=link)
 
-    def _report(self, file: NewFile | None) -> int:
+    def _report(self, output: Output) -> int:
         """Print and write everything; the exit status."""
         hosts = hosts_of(self.rows)
         findings = fitness.findings(hosts)
-        as_json = check_report.as_json(hosts, findings)
-        try:
-            text = as_json if self.args.json == "-" else check_report.text(hosts, findings)
-            # What is printed just before an abort may not get through mpirun any more.
-            console.out(text, through_mpirun=not self.coordinator.lost)
-            if file:
-                file.write(as_json)
-                file.commit()
-        except RuntimeError as error:
-            console.error(str(error))
+        text, as_json = check_report.text(hosts, findings), check_report.as_json(hosts, findings)
+        # What is printed just before an abort may not get through mpirun any more.
+        if not output.put(text, as_json, through_mpirun=not self.coordinator.lost):
             return FAILED
         return VERIFIED if fitness.fit(findings) else FAILED
 

@@ -63,10 +63,13 @@ class NewFile:
             self.discard()
             raise
 
-    def write(self, text: str) -> None:
+    def write(self, content: str | bytes) -> None:
         """Add to the file."""
         with self._errors():
-            self.stream.write(text)
+            if isinstance(content, str):
+                self.stream.write(content)
+            else:
+                self.stream.buffer.write(content)
 
     def commit(self) -> None:
         """Give the file its name; if that fails nothing is left of it."""

@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
-from mpi_pi import report, sealed
-from mpi_pi.part import Part, Spent, from_fields
+from mpi_pi import results, sealed
+from mpi_pi.part import Part, Spent
 from mpi_pi.result import Result, Timeline
 from mpi_pi.tally import Tally
 
@@ -36,36 +34,11 @@ def merge(names: Sequence[str]) -> Result:
 
 
 def read(name: str) -> Result:
-    """The result in a file of `mpi-pi run --json`, but for its timeline. Raises sealed.Unreadable."""
-    try:
-        document = sealed.read(Path(name), report.KIND, "schema", report.SCHEMA)
-    except FileNotFoundError as error:
-        raise sealed.Unreadable(str(error.strerror)) from error
-    if document.get("partial"):
+    """The result of a shard that is finished. Raises sealed.Unreadable."""
+    result = results.read(name)
+    if result.partial:
         raise sealed.Unreadable("not finished: that run was stopped before its end")
-    try:
-        return _result(document)
-    except (ValueError, KeyError, TypeError) as error:
-        raise sealed.Unreadable(str(error)) from error
-
-
-def _result(document: dict[str, Any]) -> Result:
-    part = from_fields(document)
-    if not part.finished:
-        raise ValueError("not finished, though it says so")
-    rows = tuple(report.rank_row(row) for row in document["ranks"])
-    if not rows:
-        raise ValueError("no ranks")
-    return Result(
-        part=part,
-        tally=part.tally,
-        spent=part.spent,
-        ranks=rows,
-        timeline=Timeline(),
-        rounds=part.spent.rounds,
-        kernels_right=document["kernels_right"] is True,
-        mpi_library=report.text_of(document["mpi_library"]),
-    )
+    return result
 
 
 def _misfits(parts: Sequence[Part], names: Sequence[str]) -> list[str]:

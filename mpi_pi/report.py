@@ -6,11 +6,11 @@ of the old one could fail on the new.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from mpi_pi import __version__, sealed
-from mpi_pi.part import Part, amount, as_fields
+from mpi_pi.part import Part, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
 from mpi_pi.table import table
@@ -231,24 +231,6 @@ def _document(result: Result, marks: Mapping[str, float]) -> dict[str, Any]:
             ],
         }
     )
-
-
-def rank_row(row: Mapping[str, Any]) -> RankRow:
-    """A row of `ranks` in the JSON as it was. Raises KeyError or TypeError if it never was one."""
-    member = Member(*(_of_type(kind, row[name]) for name, kind in Member.__annotations__.items()))
-    own = {field.name: field.type for field in fields(RankRow) if field.name != "member"}
-    return RankRow(member=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
-
-
-def _of_type(kind: object, value: Any) -> Any:
-    return text_of(value) if kind is str else amount(kind, value)
-
-
-def text_of(value: Any) -> str:
-    """The value, if it is a text; otherwise TypeError."""
-    if type(value) is not str:
-        raise TypeError(f"{value!r} is no text")
-    return value
 
 
 def _rank_object(row: RankRow) -> dict[str, Any]:

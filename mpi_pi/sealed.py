@@ -15,7 +15,8 @@ class Unreadable(Exception):
 
 def dumps(document: dict[str, Any]) -> str:
     """A JSON object as text, with a checksum of everything else in it as its last member."""
-    return json.dumps(document | {"checksum": _checksum(document)}, indent=1) + "\n"
+    rest = _without_checksum(document)
+    return json.dumps(rest | {"checksum": _checksum(rest)}, indent=1) + "\n"
 
 
 def read(path: Path, kind: str, layout: str, number: int) -> dict[str, Any]:
@@ -32,6 +33,22 @@ def read(path: Path, kind: str, layout: str, number: int) -> dict[str, Any]:
     if "kind" not in document or not _is_whole(document):
         raise Unreadable("damaged: its checksum is wrong")
     return document
+
+
+def read_existing(path: Path, kind: str, number: int) -> dict[str, Any]:
+    """`read`, where the number is called `schema`; a file that is missing is Unreadable too."""
+    try:
+        return read(path, kind, "schema", number)
+    except FileNotFoundError as error:
+        raise Unreadable(str(error.strerror)) from error
+
+
+def kind(path: Path) -> str:
+    """What kind of document a file holds. Raises Unreadable."""
+    try:
+        return str(_parsed(path).get("kind"))
+    except FileNotFoundError as error:
+        raise Unreadable(str(error.strerror)) from error
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -57,11 +74,14 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _is_whole(document: dict[str, Any]) -> bool:
-    rest = {name: value for name, value in document.items() if name != "checksum"}
     try:
-        return bool(document.get("checksum") == _checksum(rest))
+        return bool(document.get("checksum") == _checksum(_without_checksum(document)))
     except RecursionError:
         return False
+
+
+def _without_checksum(document: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name != "checksum"}
 
 
 def _checksum(document: dict[str, Any]) -> str:

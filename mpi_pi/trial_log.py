@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from mpi_pi.job import Job
 
+HEADER = "trial,points,hits\n"
+
 
 class TrialLog:
     """Writes the log of a job as its units come in, in order; keeps one trial in mind."""
@@ -15,7 +17,7 @@ class TrialLog:
         self._job, self._write = job, write
         self._hits = 0
         """Hits of the blocks so far of a trial that is not complete."""
-        write("trial,points,hits\n")
+        write(HEADER)
 
     def add(self, units: range, hits: NDArray[np.int64]) -> None:
         """Take in the hits, int64, of the units that follow. Raises what writing raises."""

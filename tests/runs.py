@@ -1,0 +1,71 @@
+"""Results of runs on any number of hosts: their hits are real, their times are made up."""
+
+import itertools
+
+import numpy as np
+
+from mpi_pi import kernels, reference
+from mpi_pi.job import Job
+from mpi_pi.part import Part, Spent
+from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
+from mpi_pi.schedule import deal
+from mpi_pi.tally import Tally
+
+
+def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = False, seed: int = 5) -> Result:
+    """A run whose hosts are unevenly fast, the last one the slowest; perhaps cut short in its last round."""
+    ranks = hosts * ranks_per_host
+    job = Job(trials=20 * ranks * rounds, points=1000, seed=seed)
+    hits = kernels.load().count(job, range(job.units), reference.never)
+    points_per_second = 1e4 * (2 + np.arange(ranks)[::-1] / ranks)
+    timeline, cuts = Timeline(), np.linspace(0, job.units, rounds + 1).astype(int).tolist()
+    now, done = 0.0, Tally()
+    lost = np.zeros(ranks, np.int64)
+    for number, (start, stop) in enumerate(itertools.pairwise(cuts)):
+        weights = np.ones(ranks, np.int64) if number == 0 else points_per_second.astype(np.int64)
+        shares = deal(job, range(start, stop), weights)
+        if stopped and number == rounds - 1:
+            shares[0] = shares[0][: len(shares[0]) // 2]
+            lost = np.array([0] + [len(share) for share in shares[1:]])
+        units = np.array([len(share) for share in shares])
+        counting = units * job.points / points_per_second
+        tallies = [Tally.of(job, share, hits[share.start : share.stop]) for share in shares]
+        done = sum(tallies, done)
+        end = now + float(counting.max()) + 0.002
+        timeline.append(
+            TimelineRow(
+                *(number, number, now, end, sum(tally.hits for tally in tallies), units, units * job.points),
+                *((counting * 1e9).astype(np.int64), lost),
+            )
+        )
+        now = end
+    return Result(
+        part=Part(job, tally=done),
+        tally=done,
+        spent=Spent(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
+        ranks=tuple(_row(rank, rank // ranks_per_host, timeline) for rank in range(ranks)),
+        timeline=timeline,
+        rounds=rounds,
+        kernels_right=True,
+        mpi_library="Open MPI v5.0.11",
+    )
+
+
+def _row(rank: int, host: int, timeline: Timeline) -> RankRow:
+    counted = sum(int(row.count_nanoseconds[rank]) for row in timeline.rows) / 1e9
+    return RankRow(
+        rank=rank,
+        member=Member(
+            f"node{host + 1:04}.cluster.example", "A CPU", "numba", "haswell", 1, "1 thread on 2 cores"
+        ),
+        kernel_source="cache",
+        units=sum(int(row.units[rank]) for row in timeline.rows),
+        points=sum(int(row.points[rank]) for row in timeline.rows),
+        startup_seconds=0.4,
+        kernel_seconds=0.05,
+        count_seconds=counted,
+        wait_seconds=timeline.rows[-1].end_seconds - counted,
+        user_seconds=counted,
+        system_seconds=0.01,
+        peak_memory_bytes=100_000_000,
+    )

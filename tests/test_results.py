@@ -1,0 +1,65 @@
+"""A result that was written can be read again, whole."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+from test_report import flame
+
+from mpi_pi import report, results, sealed
+from mpi_pi.result import Result
+
+
+def again(result: Result) -> Result:
+    return results.of_document(json.loads(report.as_json(result)))
+
+
+def comparable(result: Result) -> tuple[object, ...]:
+    rows = [
+        [value.tolist() if isinstance(value, np.ndarray) else value for value in vars(row).values()]
+        for row in result.timeline.rows
+    ]
+    return replace(result.part, tally=result.tally, spent=result.spent), result.ranks, rows, result.partial
+
+
+@pytest.mark.parametrize(
+    "result", [flame(), runs.run(3, 2), runs.run(4, stopped=True)], ids=["flame", "hosts", "stopped"]
+)
+def test_all_of_a_result_comes_back(result: Result) -> None:
+    assert comparable(again(result)) == comparable(result)
+    assert report.text(again(result), per_rank=True) == report.text(result, per_rank=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"ranks": []}, "no ranks"),
+        ({"partial": True}, "finished, though it says not"),
+        ({"mpi_library": 7}, "7 is no text"),
+        ({"rounds": [{}]}, "'first_round'"),
+        ({"stream_version": 99}, "has stream version 99, not 1: its hits are others"),
+    ],
+)
+def test_what_could_not_have_been_written_is_refused(change: dict[str, Any], complaint: str) -> None:
+    document = json.loads(report.as_json(runs.run(2)))
+    with pytest.raises(sealed.Unreadable) as refused:
+        results.of_document(document | change)
+    assert str(refused.value) == complaint
+
+
+def test_a_row_of_the_timeline_has_a_value_for_each_rank() -> None:
+    document = json.loads(report.as_json(runs.run(3)))
+    document["rounds"][1]["units"].pop()
+    with pytest.raises(sealed.Unreadable, match="units has not a value for each rank"):
+        results.of_document(document)
+
+
+def test_a_changed_file_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    file.write_text(report.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
+    with pytest.raises(sealed.Unreadable, match="damaged: its checksum is wrong"):
+        results.read(str(file))
