@@ -78,14 +78,34 @@ def advance(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     )
 
 
-def inside(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    """Which points hit: (…, 32) words in, (…, 64) points out, in the order of the definition."""
+def coordinates(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """X and Y of the points: (…, 32) words in, (…, 64, 2) odd numbers out, in the order of the definition."""
     shape = (*high.shape[:-1], POINTS_PER_STEP, 2)
     coarse = high.astype("<u8").view("<i2").reshape(shape).astype(np.int64)
     fine = low.astype("<u8").view("<u2").reshape(shape).astype(np.int64) | 1
-    squares: NDArray[np.int64] = (coarse * 65536 + fine) ** 2
+    return coarse * 65536 + fine
+
+
+def in_disc(points: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which points hit: (…, 2) coordinates in, (…) out."""
+    squares: NDArray[np.int64] = points**2
     hits: NDArray[np.bool_] = squares[..., 0] + squares[..., 1] < 1 << 62
     return hits
+
+
+def inside(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which points hit: (…, 32) words in, (…, 64) points out, in the order of the definition."""
+    return in_disc(coordinates(high, low))
+
+
+def first_points(job: Job, unit: int, number: int) -> NDArray[np.int64]:
+    """The (number, 2) coordinates of a unit's first points, of which it has at least as many."""
+    state = unit_state(job, unit)
+    steps = []
+    for _ in range(-(-number // POINTS_PER_STEP)):
+        steps.append(coordinates(high_bits(state), low_bits(state)))
+        state = advance(state)
+    return np.concatenate(steps)[:number] if steps else np.zeros((0, 2), np.int64)
 
 
 def never() -> bool:

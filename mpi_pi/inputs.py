@@ -1,0 +1,84 @@
+"""What the files hold that a user names for a picture or a report: results, benchmarks and trial logs."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi import benchmark, report, results, sealed
+from mpi_pi.benchmark import Benchmark
+from mpi_pi.result import Result
+from mpi_pi.trial_log import HEADER
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What a trial log holds."""
+
+    points: int
+    """Of each trial."""
+    hits: NDArray[np.int64]
+    """Of each trial, in order."""
+
+
+class Item(NamedTuple):
+    """A file that was named, and what is in it."""
+
+    name: str
+    content: Result | Benchmark | Trials
+
+
+class Refused(Exception):
+    """Files that cannot be made anything of; says which, and why, a line for each."""
+
+
+def read(names: Sequence[str]) -> list[Item]:
+    """What is in the files, in their order. Raises Refused."""
+    items, problems = [], []
+    for name in names:
+        try:
+            items.append(Item(name, _content(Path(name))))
+        except sealed.Unreadable as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise Refused("\n".join(problems))
+    return items
+
+
+def _content(path: Path) -> Result | Benchmark | Trials:
+    if _begins_as_trial_log(path):
+        return _trials(path)
+    kind = sealed.kind(path)
+    if kind == benchmark.KIND:
+        return benchmark.read(str(path))
+    if kind == report.KIND:
+        return results.read(str(path))
+    raise sealed.Unreadable(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
+
+
+def _begins_as_trial_log(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return path.is_file() and file.read(len(HEADER)) == HEADER.encode()
+    except OSError:
+        return False  # what is wrong is said by whoever reads it next
+
+
+def _trials(path: Path) -> Trials:
+    try:
+        with path.open(newline="") as file:
+            rows = np.array([[int(value) for value in row] for row in list(csv.reader(file))[1:]], np.int64)
+    except (ValueError, OverflowError) as error:
+        raise sealed.Unreadable(f"damaged trial log: {error}") from error
+    if rows.ndim != 2 or rows.shape[1] != 3:
+        raise sealed.Unreadable("a trial log without trials")
+    trials, points, hits = rows.T
+    if (trials != np.arange(len(trials))).any() or (points != points[0]).any():
+        raise sealed.Unreadable("damaged trial log: trials are missing")
+    if points[0] < 1 or (hits < 0).any() or (hits > points).any():
+        raise sealed.Unreadable("damaged trial log: no such hits are possible")
+    return Trials(int(points[0]), hits)

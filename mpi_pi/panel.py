@@ -1,0 +1,112 @@
+"""What all pictures have in common: how a panel is described, and a style that is as good in grey."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import FigureBase
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+INK = "#1b1b1b"
+DARK = "#1b4f7f"
+MIDDLE = "#dd7d2a"
+LIGHT = "#c9dcec"
+"""Each of these is much lighter than the one before, so that they differ in grey too."""
+
+Look = dict[str, Any]
+"""Colours and lines, as matplotlib names them."""
+
+STYLE: Any = {
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 9,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,
+    "grid.color": "#e2e2e2",
+    "grid.linewidth": 0.6,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "text.parse_math": False,  # host and file names may contain dollars
+    "svg.fonttype": "none",  # text stays text, to be searched and read aloud
+    "svg.hashsalt": "mpi-pi",  # the same names of parts each time
+    "pdf.fonttype": 42,  # whole TrueType fonts: text can be searched and copied
+}
+
+
+class Panel(NamedTuple):
+    """A picture that has not been drawn yet."""
+
+    title: str
+    draw: Callable[[FigureBase], None]
+    """Draws it, without its title, into an empty figure or a part of one."""
+    wide: bool = False
+    """Whether it wants all the width of a page."""
+    height: float = 3.9
+    """Inches."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Figures are made, and written, in here: whatever matplotlib has been told elsewhere is left out."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(STYLE)
+        yield
+
+
+def legend(figure: FigureBase, axes: Axes, columns: int = 3) -> None:
+    """What the marks in `axes` mean, below everything else, where no data can be."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
+def shortened(name: str, most: int) -> str:
+    """Without its middle if it is longer than that; names that are alike mostly differ at their ends."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
+
+
+def power_of_ten(exponent: int) -> str:
+    """As it is written: 10⁹."""
+    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+def label_decades(axis: Axis) -> None:
+    """Label a logarithmic axis at powers of ten, and a short one between them, in plain letters."""
+
+    def label(value: float, _: int | None) -> str:
+        if 0.9 < value < 900:
+            return f"{value:.0f}"
+        exponent = math.floor(math.log10(value) + 1e-9)
+        leading = round(value / 10.0**exponent)
+        return f"{leading}·{power_of_ten(exponent)}" if leading > 1 else power_of_ten(exponent)
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5) if high < 100 * low else (1,)))
+    axis.set_major_formatter(FuncFormatter(label))
+    axis.set_minor_locator(NullLocator())
+
+
+def number_ticks(axes: Axes, values: Sequence[int], most: int = 8) -> None:
+    """Label a logarithmic x axis of base two with these numbers, or with as many as have room."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(spaced(values, most))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def spaced(values: Sequence[int], most: int) -> list[int]:
+    """Of ascending numbers the last, and of those before it all that are far enough apart in logarithms."""
+    apart = math.log(values[-1] / values[0]) / most
+    kept = [values[-1]]
+    for value in reversed(values):
+        if value != kept[0] and math.log(kept[0] / value) >= apart:
+            kept.insert(0, value)
+    return kept

@@ -1,0 +1,287 @@
+"""Reports as a real browser shows them, and as Python's own parser of HTML reads them."""
+
+import base64
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import runs
+from benchmarks import benchmark
+from conftest import lack
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import html_report, kernels, plot, reference, report, table
+from mpi_pi.inputs import Item, Trials
+from mpi_pi.result import Result
+
+HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
+
+PROBE = """
+<script>
+addEventListener("load", () => {
+  const pictures = [...document.images];
+  const facts = {
+    title: document.title,
+    lang: document.documentElement.lang,
+    blank: pictures.filter(picture => picture.naturalWidth === 0).length,
+    pictures: pictures.length,
+    silent: pictures.filter(picture => !picture.alt).length,
+    scripts: document.scripts.length,
+    fetched: performance.getEntriesByType("resource").map(entry => entry.name.slice(0, 11)),
+    text: document.body.innerText,
+    tables: [...document.querySelectorAll("table")].map(
+      table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))),
+    width: innerWidth,
+    too_wide: document.documentElement.scrollWidth - innerWidth,
+  };
+  const told = document.createElement("pre");
+  told.id = "facts";
+  told.textContent = btoa(unescape(encodeURIComponent(JSON.stringify(facts))));
+  document.body.append(told);
+});
+</script>
+"""
+
+
+def browse(path: Path, width: int = 1280) -> tuple[str, str]:
+    """The document as a browser has it in the end, and what has appeared on its console."""
+    program = shutil.which("chromium")
+    if program is None:
+        lack("chromium is missing")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    options += [f"--user-data-dir={path.parent / 'profile'}", "--enable-logging=stderr", "--v=0"]
+    done = subprocess.run(
+        [program, *options, f"--window-size={width},1000", "--dump-dom", path.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout, "\n".join(line for line in done.stderr.splitlines() if ":CONSOLE" in line)
+
+
+def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
+    """What a script finds in the page, which for that is allowed one."""
+    assert page.count(html_report.POLICY) == 1
+    allowing = page.replace(html_report.POLICY, f"{html_report.POLICY}; script-src 'unsafe-inline'")
+    path = tmp_path / "probed.html"
+    path.write_text(allowing.replace("</head>", PROBE + "</head>"))
+    document, console = browse(path, width)
+    assert console == ""
+    [told] = re.findall(r'<pre id="facts">([^<]*)</pre>', document)
+    facts: dict[str, Any] = json.loads(base64.b64decode(told))
+    return facts
+
+
+def with_log(result: Result) -> list[Item]:
+    hits = kernels.load().count(result.job, range(result.job.units), reference.never)
+    return [Item("result.json", result), Item("trials.csv", Trials(result.job.points, np.asarray(hits)))]
+
+
+class Reader(html.parser.HTMLParser):
+    """Reads a page, and sees to it that what is opened is closed."""
+
+    VOID = ("meta", "img", "br", "wbr")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def small() -> str:
+    """Of a run on two hosts, its trial log, and a benchmark of one host."""
+    return html_report.page([*with_log(runs.run(2)), Item("bench.json", benchmark())])
+
+
+@pytest.fixture(scope="module")
+def large() -> str:
+    """Of a run and a benchmark with 1000 hosts."""
+    return html_report.page(
+        [Item("result.json", runs.run(1000, rounds=2)), Item("bench.json", benchmark(4000, 1000))]
+    )
+
+
+def test_a_browser_shows_a_run_and_a_benchmark(small: str, tmp_path: Path) -> None:
+    facts = probed(small, tmp_path)
+    result = runs.run(2)
+    assert result.estimate
+    assert facts["title"] == "mpi-pi: result.json, trials.csv, bench.json"
+    assert facts["lang"] == "en"
+    assert facts["pictures"] == len(plot.panels(with_log(result))) + len(
+        plot.panels([Item("bench.json", benchmark())])
+    )
+    assert facts["blank"] == facts["silent"] == 0
+    assert facts["scripts"] == 1  # the probe
+    assert set(facts["fetched"]) <= {"data:image/"}
+    for line in report.text(result).splitlines():
+        for part in re.split(r" = |\t| {2,}", line):
+            assert part.strip() in facts["text"]
+    [hosts] = [rows for rows in facts["tables"] if rows[0][0] == "host" and "share" in rows[0]]
+    assert [row[4] for row in hosts[1:]] == [str(row.points) for row in result.ranks]
+    assert "One core" in facts["text"]
+    assert "Rounds" in facts["text"]
+
+
+def test_a_narrow_browser_shows_a_thousand_hosts(large: str, tmp_path: Path) -> None:
+    facts = probed(large, tmp_path, width=400)
+    assert facts["blank"] == facts["silent"] == 0
+    assert facts["pictures"] > 4
+    assert facts["width"] <= 500
+    assert facts["too_wide"] <= 0  # tables and pictures scroll by themselves
+    assert len(large) < 8_000_000
+
+
+def test_the_page_forbids_what_a_network_or_a_script_could_bring(small: str, tmp_path: Path) -> None:
+    """And there is nothing else that the browser complains about."""
+    path = tmp_path / "report.html"
+    spoilt = "<script>document.title = 'hacked'</script><img src='http://127.0.0.1:9/x.png'>"
+    path.write_text(small.replace("<main>", "<main>" + spoilt))
+    document, console = browse(path)
+    assert "<title>hacked" not in document
+    assert len(console.splitlines()) == console.count("Content Security Policy") == 2
+
+
+def kinds(page: str) -> set[str]:
+    """Of the pictures."""
+    return set(re.findall(r'src="data:image/([a-z+]+);base64,', page))
+
+
+def test_pictures_that_would_be_large_are_made_of_pixels(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "svg+xml" in kinds(small)
+    monkeypatch.setattr(html_report, "MOST_SVG_BYTES", 0)
+    assert kinds(html_report.page([Item("trials.csv", with_log(runs.run(2))[1].content)])) == {"png"}
+
+
+def test_hostile_names_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = next(plot.pictures([Item("bench.json", benchmark())]))[1]
+    monkeypatch.setattr(plot, "pictures", lambda items: iter([(f'{HOSTILE}" onload="alert(1)', figure)]))
+    result = runs.run(2)
+    ranks = tuple(
+        replace(row, member=row.member._replace(host="<script>", cpu='"><img src=x>&amp;'))
+        for row in result.ranks
+    )
+    facts = probed(html_report.page([Item(HOSTILE, replace(result, ranks=ranks))]), tmp_path)
+    assert facts["title"] == f"mpi-pi: {HOSTILE}"
+    assert facts["scripts"] == facts["pictures"] == 1
+    assert facts["blank"] == 0
+    assert HOSTILE in facts["text"]
+    assert '"><img src=x>&amp;' in facts["text"]
+    assert ["<script>", "2"] in [row[:2] for rows in facts["tables"] for row in rows]
+
+
+def test_nothing_is_fetched(small: str, large: str) -> None:
+    for page in (small, large):
+        reader = Reader(page)
+        values = [
+            value or ""
+            for tag, attributes in reader.tags
+            for name, value in attributes.items()
+            if name in ("src", "href", "srcset", "action", "data", "style", "poster", "background")
+        ]
+        assert all(value.startswith(("data:image/", "#item-")) for value in values)
+        assert not {tag for tag, _ in reader.tags} & {"script", "link", "iframe", "object", "base", "form"}
+        assert "url(" not in html_report.STYLE
+        assert "@import" not in html_report.STYLE
+
+
+def test_links_lead_to_the_files_sections(small: str) -> None:
+    reader = Reader(small)
+    links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
+    ids = [f"#{attributes['id']}" for _, attributes in reader.tags if "id" in attributes]
+    assert links == ids
+    assert len(links) == 3
+
+
+def verdicts(*items: Item) -> list[str]:
+    """The third column of the table at the top."""
+    return [row[2] for row in Reader(html_report.page(items)).tables[0][1:]]
+
+
+def test_the_verdict_is_at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plot, "pictures", lambda items: iter(()))
+    good, differing = runs.run(2), benchmark()
+    differing["scaling"]["same_hits"] = False
+    found = verdicts(
+        Item("good.json", good),
+        Item("bad.json", replace(good, kernels_right=False)),
+        Item("stopped.json", runs.run(2, 2, stopped=True)),
+        Item("bench.json", benchmark()),
+        Item("bench.json", differing),
+        Item("bench.json", benchmark() | dict.fromkeys(("noise", "kernel", "jobs", "scaling", "round"))),
+    )
+    assert found[0].startswith("SUCCESSFUL pi = 3.1")
+    assert found[1].startswith("UNSUCCESSFUL pi = 3.1")
+    assert re.match(r"PARTIAL 9\d.* % of the points; pi = 3.1", found[2])
+    assert found[3].startswith("FULL 39")
+    assert found[4].startswith("HITS DIFFER 39")
+    assert found[5] == "FULL "
+
+
+words = st.lists(
+    st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=1, max_size=6),
+    min_size=1,
+    max_size=3,
+).map(" ".join)
+
+
+@given(
+    st.data(),
+    st.lists(words, min_size=2, max_size=5, unique=True),
+    st.integers(1, 5),
+    st.sets(st.integers(0, 4)),
+)
+def test_tables_are_read_as_they_were_written(
+    data: st.DataObject, names: list[str], rows: int, right: set[int]
+) -> None:
+    cells = [[data.draw(words) for _ in names] for _ in range(rows)]
+    text = table.table(
+        [dict(zip(names, row, strict=True)) for row in cells],
+        numbers=[name for number, name in enumerate(names) if number in right],
+    )
+    lines = [line for line in text.splitlines() if not line.startswith("(")]
+    if len(lines) < rows + 1:
+        return  # a name or a cell that would be a note below the table
+    [read] = Reader(html_report._table(lines)).tables
+    assert read == [names, *cells]
+
+
+def test_without_matplotlib_it_is_said_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(plot.Unavailable, match="matplotlib"):
+        html_report.page([Item("result.json", runs.run(2))])

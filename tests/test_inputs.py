@@ -1,0 +1,64 @@
+"""Files are taken for what is in them, whatever their names; of those that are nothing, all are named."""
+
+import json
+from pathlib import Path
+
+import pytest
+import runs
+from test_report import flame
+
+from mpi_pi import benchmark, inputs, report, sealed
+from mpi_pi.inputs import Trials
+from mpi_pi.result import Result
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_each_kind_is_recognised() -> None:
+    Path("a").write_text(report.as_json(flame()))
+    Path("b").write_text("trial,points,hits\n0,10,7\n1,10,8\n")
+    Path("c").write_text(benchmark.as_json(benchmark.new(full=False)))
+    result, trials, bench = (item.content for item in inputs.read(["a", "b", "c"]))
+    assert isinstance(result, Result)
+    assert result.tally == flame().tally
+    assert isinstance(trials, Trials)
+    assert (trials.points, trials.hits.tolist()) == (10, [7, 8])
+    assert isinstance(bench, dict)
+    assert bench["kind"] == "benchmark"
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ("", "a trial log without trials"),
+        ("0,10,7\n2,10,7\n", "damaged trial log: trials are missing"),
+        ("0,10,7\n1,11,7\n", "damaged trial log: trials are missing"),
+        ("0,10,11\n", "damaged trial log: no such hits are possible"),
+        ("0,10,seven\n", "damaged trial log: invalid literal for int() with base 10: 'seven'"),
+    ],
+)
+def test_damaged_trial_logs(lines: str, complaint: str) -> None:
+    Path("log.csv").write_text("trial,points,hits\n" + lines)
+    with pytest.raises(inputs.Refused) as refused:
+        inputs.read(["log.csv"])
+    assert str(refused.value) == f"log.csv: {complaint}"
+
+
+def test_all_that_are_nothing_are_named() -> None:
+    Path("text").write_text("pi = 3.14")
+    Path("folder").mkdir()
+    Path("check").write_text(sealed.dumps({"program": "mpi-pi", "kind": "check"}))
+    old = json.loads(report.as_json(runs.run(1))) | {"schema": 3}
+    Path("old").write_text(json.dumps(old))
+    with pytest.raises(inputs.Refused) as refused:
+        inputs.read(["none", "text", "folder", "check", "old"])
+    assert str(refused.value).splitlines() == [
+        "none: No such file or directory",
+        "text: not written by mpi-pi",
+        "folder: not a regular file",
+        "check: a check of mpi-pi's, and no result, benchmark or trial log",
+        "old: has schema 3 of mpi-pi '0.1.0', not 4",
+    ]

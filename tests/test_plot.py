@@ -1,0 +1,512 @@
+"""Pictures: that what is drawn is what the file holds, and that nothing lies upon anything else."""
+
+import copy
+import io
+import itertools
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import benchmarks
+import matplotlib as mpl
+import numpy as np
+import pytest
+import runs
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import to_rgb
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import stats
+
+from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline, reference
+from mpi_pi.inputs import Item, Trials
+from mpi_pi.job import BLOCK, Job
+from mpi_pi.panel import Panel
+from mpi_pi.part import Part
+from mpi_pi.result import Result, Timeline
+from mpi_pi.tally import Tally
+
+run = cache(runs.run)
+benchmark = cache(benchmarks.benchmark)
+
+
+def trial_hits(result: Result) -> NDArray[np.int64]:
+    return reference.count(result.job, range(result.job.units))
+
+
+def drawn(panels: Sequence[Panel], title: str) -> Any:
+    """The panel of that title, drawn: a Figure, whose artists are known better than their types."""
+    (found,) = (panel for panel in panels if panel.title == title)
+    figure = Figure()
+    found.draw(figure)
+    return figure
+
+
+def of_run(result: Result, title: str, hits: NDArray[np.int64] | None = None) -> Any:
+    return drawn(list(plot_run.panels(result, hits)), title)
+
+
+def of_benchmark(document: dict[str, Any], title: str) -> Any:
+    return drawn(list(plot_bench.panels(document)), title)
+
+
+def labels(figure: Figure) -> list[str]:
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+# What is drawn of a run
+
+
+@pytest.mark.parametrize("points", [1000, BLOCK + 700])
+def test_the_first_points_of_a_unit_are_those_that_are_counted(points: int) -> None:
+    job = Job(trials=3, points=points, seed=11)
+    unit = job.units - 1
+    first = reference.first_points(job, unit, 700)
+    assert first.shape == (700, 2)
+    assert (first % 2 == 1).all()
+    # A shorter trial has the same points at its beginning.
+    shorter = Job(trials=3, points=points - 1000 + 700, seed=11) if points < BLOCK else job
+    assert reference.in_disc(first).sum() == reference.count(shorter, range(unit, unit + 1))
+
+
+def test_the_dartboard_has_the_first_points_of_the_run() -> None:
+    result = run(2)
+    (axes,) = of_run(result, "Dartboard").axes
+    hits, misses = (artist for artist in axes.collections if isinstance(artist, PathCollection))
+    units = range(plot_run.DARTS // result.job.points)
+    expected = np.concatenate([reference.first_points(result.job, unit, result.job.points) for unit in units])
+    points = np.concatenate([np.asarray(hits.get_offsets()), np.asarray(misses.get_offsets())])
+    assert sorted((points * 2**31).tolist()) == sorted(expected.tolist())
+    assert len(np.asarray(hits.get_offsets())) == reference.count(result.job, units).sum()
+    assert (np.hypot(*np.asarray(hits.get_offsets()).T) < 1).all()
+    assert (np.hypot(*np.asarray(misses.get_offsets()).T) >= 1).all()
+    assert axes.get_aspect() == 1
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_convergence_goes_through_the_first_points_and_all_rounds_to_the_total(stopped: bool) -> None:
+    result = run(10, 4, stopped=stopped)
+    course = plot_run.course_of_run(result, None)
+    for points, hits in zip(*course, strict=True):
+        if points <= result.job.points:
+            assert hits == reference.count(Job(1, points, result.job.seed), range(1))[0]
+    rounds = result.timeline.rows
+    ends = list(itertools.accumulate(int(row.points.sum()) for row in rounds))
+    assert course.points[-len(ends) :] == ends
+    assert course.hits[-len(ends) :] == list(itertools.accumulate(row.hits for row in rounds))
+    assert (course.points[-1], course.hits[-1]) == (result.tally.points, result.tally.hits)
+    above, below = of_run(result, "Convergence").axes
+    x, y = above.lines[1].get_data()
+    assert x.tolist() == course.points
+    assert y.tolist() == [4 * hits / points for points, hits in zip(*course, strict=True)]
+    assert below.lines[0].get_ydata() == pytest.approx(np.abs(y - np.pi), abs=1e-15)
+    assert above.lines[0].get_ydata() == pytest.approx([np.pi, np.pi])
+
+
+def test_convergence_of_a_resumed_run_begins_with_what_was_counted_before() -> None:
+    whole = run(2)
+    resumed = replace(whole, timeline=Timeline(whole.timeline.rows[3:]))
+    course = plot_run.course_of_rounds(resumed)
+    earlier = whole.timeline.rows[:3]
+    before = sum(int(row.points.sum()) for row in earlier), sum(row.hits for row in earlier)
+    assert (course.points[0], course.hits[0]) == before
+    assert (course.points[-1], course.hits[-1]) == (whole.tally.points, whole.tally.hits)
+    assert len(course.points) == 1 + len(whole.timeline.rows[3:])
+
+
+def test_convergence_follows_the_trial_log_if_there_is_one() -> None:
+    result = run(2)
+    hits = trial_hits(result)
+    course = plot_run.course_of_run(result, hits)
+    sums = np.cumsum(hits)
+    for points, counted in zip(*course, strict=True):
+        if points % result.job.points == 0:
+            assert counted == sums[points // result.job.points - 1]
+    assert course.points == sorted(set(course.points))
+    assert (course.points[-1], course.hits[-1]) == (result.tally.points, result.tally.hits)
+
+
+def test_the_band_is_two_standard_errors_wide() -> None:
+    p = np.pi / 4
+    deviations = 4 * np.array([stats.binom.std(points, p) / points for points in (100, 10**9)])
+    assert plot_run.standard_error(np.array([100.0, 1e9])) == pytest.approx(deviations)
+
+
+def bars_by_color(figure: Any, row: int) -> dict[tuple[float, ...], float]:
+    """Seconds of the bars in a row of the timeline, by their colour."""
+    seconds: dict[tuple[float, ...], float] = defaultdict(float)
+    for bars in figure.axes[0].collections:
+        for path in bars.get_paths():
+            box = path.get_extents()
+            if round((box.y0 + box.y1) / 2) == row:
+                seconds[tuple(np.asarray(bars.get_facecolor())[0][:3])] += box.width
+    return seconds
+
+
+@pytest.mark.parametrize(("hosts", "ranks_per_host"), [(2, 4), (10, 4)])
+def test_the_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(
+    hosts: int, ranks_per_host: int
+) -> None:
+    result = run(hosts, ranks_per_host, stopped=True)
+    figure = of_run(result, "Work over time")
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    counted = np.array([row.count_nanoseconds for row in result.timeline.rows]) / 1e9
+    last = result.timeline.rows[-1]
+    lost = counted[-1] * last.lost_units / last.units
+    if hosts * ranks_per_host <= plot_timeline.MOST_BARS:
+        assert names == [f"node{rank // 4 + 1:04}, rank {rank}" for rank in range(8)]
+        kept, lost = counted.sum(axis=0) - lost, lost
+    else:
+        assert names == [f"node{host + 1:04}" for host in range(hosts)]
+        kept = (counted.sum(axis=0) - lost).reshape(hosts, -1).mean(axis=1)
+        lost = lost.reshape(hosts, -1).mean(axis=1)
+    for row in range(len(names)):
+        seconds = bars_by_color(figure, row)
+        assert seconds[to_rgb(plot_timeline.COUNTING)] == pytest.approx(kept[row], rel=1e-6)
+        assert seconds.get(to_rgb(plot_timeline.LOST), 0) == pytest.approx(lost[row], rel=1e-6)
+        assert sum(seconds.values()) == pytest.approx(last.end_seconds, rel=1e-6)
+    assert [label.partition(" (")[0] for label in labels(figure)] == [
+        "counting",
+        "counted again later",
+        "waiting",
+    ]
+
+
+def test_what_a_rank_does_between_two_rounds_is_waiting() -> None:
+    rounds = [replace(row, start_seconds=row.start_seconds + 0.001) for row in run(2).timeline.rows]
+    seconds = plot_timeline.seconds_of(rounds, np.arange(2))
+    lasted = rounds[-1].end_seconds - rounds[0].start_seconds
+    assert seconds.sum(axis=(0, 2)) == pytest.approx([lasted, lasted])
+
+
+def test_the_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
+    result = run(1000, stopped=True)
+    rounds = result.timeline.rows
+    figure = of_run(result, "Work over time")
+    strip, beside = figure.axes
+    pixels = np.asarray(strip.images[0].get_array())
+    assert pixels.shape[0] == 1000
+    colors = np.array(
+        [to_rgb(color) for color in (plot_timeline.COUNTING, plot_timeline.LOST, plot_timeline.WAITING)]
+    )
+    shares = np.linalg.solve(colors.T, pixels.reshape(-1, 3).T).T.reshape(pixels.shape)
+    end = rounds[-1].end_seconds
+    counted = np.array([row.count_nanoseconds for row in rounds]) / 1e9
+    lost = counted[-1] * (rounds[-1].lost_units > 0)
+    assert shares[..., 0].mean(axis=1) * end == pytest.approx(counted.sum(axis=0) - lost, rel=1e-6)
+    assert shares[..., 1].mean(axis=1) * end == pytest.approx(lost, rel=1e-6, abs=1e-9)
+    assert np.allclose(shares.sum(axis=-1), 1)
+    assert beside.lines[0].get_xdata() == pytest.approx([row.points_per_second for row in result.ranks])
+
+
+def test_many_rounds_become_few_bars_that_add_up() -> None:
+    rows = [replace(run(2).timeline.rows[0], first_round=number, last_round=number) for number in range(1001)]
+    fewer = plot_timeline.fewer(rows, 256)
+    assert 128 <= len(fewer) <= 256
+    assert (fewer[0].first_round, fewer[-1].last_round) == (0, 1000)
+    assert np.sum([row.points for row in fewer], axis=0).tolist() == (1001 * rows[0].points).tolist()
+
+
+def test_names_of_hosts_are_shortened_while_they_still_differ() -> None:
+    assert plot_timeline.short_names(["a.x.org", "b.x.org"]) == ["a", "b"]
+    assert plot_timeline.short_names(["10.0.0.1", "10.0.0.2"]) == ["10.0.0.1", "10.0.0.2"]
+    long = [f"a-very-long-name-of-a-node-{number:03}" for number in range(2)]
+    assert plot_timeline.short_names(long) == ["a-very-lo…a-node-000", "a-very-lo…a-node-001"]
+    alike = [f"the-same-name-but-for-{letter}-in-the-middle" for letter in "ab"]
+    assert plot_timeline.short_names(alike) == alike
+
+
+def test_the_histogram_counts_the_trials_of_the_log() -> None:
+    result = run(2)
+    hits = trial_hits(result)
+    (axes,) = of_run(result, "Trials", hits).axes
+    assert sum(bar.get_height() for bar in axes.patches) == len(hits)
+    for bar in axes.patches:
+        low, high = (x * result.job.points / 4 for x in (bar.get_x(), bar.get_x() + bar.get_width()))
+        assert bar.get_height() == sum(low < number < high for number in hits.tolist())
+    binomial = axes.lines[0]
+    width = axes.patches[0].get_width() * result.job.points / 4
+    at = np.asarray(binomial.get_xdata()) * result.job.points / 4
+    expected = len(hits) * width * stats.binom.pmf(at.round(), result.job.points, np.pi / 4)
+    assert binomial.get_ydata() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("points", [1, 10, 1000, 10**8, 10**9, 10**13])
+def test_the_curve_is_the_binomial_one(points: int) -> None:
+    mean, deviation = points * np.pi / 4, plot_run.deviation(points)
+    assert deviation == pytest.approx(stats.binom.std(points, np.pi / 4))
+    hits = np.unique(np.linspace(mean - 2 * deviation, mean + 2 * deviation, 9).clip(0, points).round())
+    expected = stats.binom.pmf(hits, points, np.pi / 4)
+    assert plot_run.probability(hits, points) == pytest.approx(expected, rel=1e-3)
+
+
+def test_impossible_trials_do_not_squeeze_the_others() -> None:
+    hits = np.array([785_300, 785_400, 785_500] * 20 + [10, 999_999])
+    figure = drawn(list(plot_run.trial_panels(10**6, hits)), "Trials")
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 60
+    assert "trials, 2 more are too far off" in labels(figure)
+
+
+def test_a_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
+    result = run(2)
+    hits = trial_hits(result)
+    log = Trials(result.job.points, hits)
+    titles = [found.title for found in plot.panels([Item("log", log), Item("run", result)])]
+    assert titles == ["Dartboard", "Convergence", "Work over time", "Trials"]
+    other = Trials(result.job.points, np.roll(hits, 1) + (np.arange(len(hits)) == 0))
+    titles = [found.title for found in plot.panels([Item("log", other), Item("run", result)])]
+    assert titles == [
+        *("Dartboard (run)", "Convergence (run)", "Work over time (run)"),
+        *("Convergence (log)", "Trials (log)"),
+    ]
+
+
+def test_a_run_that_counted_nothing_has_no_picture() -> None:
+    nothing = replace(run(2), part=Part(run(2).job), tally=Tally(), timeline=Timeline())
+    with pytest.raises(plot.NothingToDraw, match=r"empty\.json"):
+        plot.drawn([Item("empty.json", nothing)], "png")
+
+
+# What is drawn of a benchmark
+
+
+def bars_of(container: ErrorbarContainer) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Lows, medians and highs."""
+    line, _, (bars,) = container.lines
+    assert isinstance(bars, LineCollection)
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    return ends[:, 0], np.asarray(line.get_ydata()), ends[:, 1]
+
+
+def spreads(rows: Sequence[dict[str, Any]], name: str) -> list[list[float]]:
+    return [[row[name][which] for row in rows] for which in ("low", "median", "high")]
+
+
+@pytest.mark.parametrize(("title", "name"), [("Speed-up", "speed_up"), ("Efficiency", "efficiency")])
+def test_scaling_is_drawn_with_its_intervals_and_the_ideal(title: str, name: str) -> None:
+    scaling = benchmark(40, 10)["scaling"]
+    (axes,) = of_benchmark(benchmark(40, 10), title).axes
+    for kind, container in zip(("strong", "weak"), axes.containers, strict=True):
+        assert isinstance(container, ErrorbarContainer)
+        for seen, held in zip(bars_of(container), spreads(scaling[kind]["rows"], name), strict=True):
+            assert seen == pytest.approx(held)
+        assert np.array_equal(container.lines[0].get_xdata(), [1, 2, 4, 8, 10])
+    ideal: Any = axes.lines[0]
+    if name == "speed_up":
+        assert ideal.get_xydata().tolist() == [[hosts, hosts] for hosts in (1, 2, 4, 8, 10)]
+    else:
+        assert list(ideal.get_ydata()) == [1, 1]
+    assert axes.get_xlabel() == "hosts"
+
+
+def test_what_is_lost_in_noise_is_hollow() -> None:
+    document = copy.deepcopy(benchmark(4))
+    noisy = document["scaling"]["strong"]["rows"][1]["speed_up"]
+    noisy |= {"low": 0.5 * noisy["median"], "high": 2 * noisy["median"]}
+    figure = of_benchmark(document, "Speed-up")
+    (hollow,) = (line for line in figure.axes[0].lines if line.get_label() == "lost in noise")
+    assert hollow.get_xydata().tolist() == [[2, noisy["median"]]]
+    assert to_rgb(hollow.get_markerfacecolor()) == (1, 1, 1)
+    assert "lost in noise" in labels(figure)
+    assert "lost in noise" not in labels(of_benchmark(benchmark(4), "Speed-up"))
+
+
+def test_kernels_are_drawn_beside_the_published_rates() -> None:
+    rows = benchmark(2)["kernel"]["rows"]
+    (axes,) = of_benchmark(benchmark(2), "Kernels on one core").axes
+    widths = [patch.get_width() for patch in axes.patches]
+    medians = [row["points_per_second"]["median"] for row in rows]
+    assert widths == pytest.approx([*medians, 1e8 / 11.485, 1e9 / 111.708, 1e10 / 7517.66])
+    assert axes.get_xscale() == "log"
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names[: len(rows)] == [row["name"] for row in rows]
+    assert [text.get_text() for text in axes.texts][-3:] == ["8.71·10⁶", "8.95·10⁶", "1.33·10⁶"]
+    low, high = (rows[0]["points_per_second"][end] / 1e9 for end in ("low", "high"))
+    assert axes.texts[0].get_text() == f"{medians[0] / 1e9:.2f} ({low:.2f} … {high:.2f})·10⁹"
+
+
+def test_whole_jobs_are_drawn_step_by_step() -> None:
+    jobs = benchmark(2)["jobs"]
+    figure = of_benchmark(benchmark(2), "Where the time of a whole job goes")
+    for axes, cold in zip(figure.axes, (False, True), strict=True):
+        of_kind = [job for job in jobs if job["cold"] is cold]
+        steps = [step["seconds"]["median"] for job in of_kind for step in job["steps"]]
+        assert [patch.get_width() for patch in axes.patches] == pytest.approx(steps)
+        for job, left in zip(of_kind, (0, len(jobs[0]["steps"])), strict=True):
+            assert axes.patches[left].get_x() == 0
+            end = axes.patches[left + len(job["steps"]) - 1]
+            total = sum(step["seconds"]["median"] for step in job["steps"])
+            assert end.get_x() + end.get_width() == pytest.approx(total)
+        for job, text in zip(of_kind, axes.texts, strict=True):
+            assert text.get_text().endswith(f" {job['published']['seconds']:.6g} s")
+    assert labels(figure) == [*(step["name"] for step in jobs[0]["steps"]), "whole job"]
+
+
+def test_the_cost_of_a_round_is_drawn_as_measured_and_by_the_model() -> None:
+    section = benchmark(40, 10)["round"]
+    (axes,) = of_benchmark(benchmark(40, 10), "What a round costs besides counting").axes
+    for rows, container in zip((section["rows"], section["planner"]), axes.containers, strict=True):
+        assert isinstance(container, ErrorbarContainer)
+        for seen, held in zip(bars_of(container), spreads(rows, "seconds"), strict=True):
+            assert seen == pytest.approx(held)
+    for label, name in (
+        ("round, model", "round_seconds"),
+        ("its network, model", "network_seconds"),
+        ("its books, model", "planner_seconds"),
+    ):
+        (model,) = (line for line in axes.lines if line.get_label() == label)
+        assert model.get_xydata().tolist() == [[row["ranks"], row[name]] for row in section["model"]]
+        assert model.get_linestyle() == "--"
+
+
+def test_what_was_not_measured_has_no_panel() -> None:
+    titles = {
+        "kernel": ["Kernels on one core"],
+        "jobs": ["Where the time of a whole job goes"],
+        "scaling": ["Speed-up", "Efficiency"],
+        "round": ["What a round costs besides counting"],
+    }
+    nothing = benchmark(2) | dict.fromkeys(titles)
+    for section, expected in titles.items():
+        only = nothing | {section: benchmark(2)[section]}
+        assert [found.title for found in plot_bench.panels(only)] == expected
+    assert not list(plot_bench.panels(nothing))
+
+
+# How it looks
+
+
+def drawn_texts(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
+    """All texts that are to be seen."""
+    texts: list[Text] = []
+    draw = Text.draw
+
+    def note(text: Text, renderer: Any) -> None:
+        texts.append(text)
+        draw(text, renderer)
+
+    with monkeypatch.context() as patch, panel.style():
+        patch.setattr(Text, "draw", note)
+        figure.draw_without_rendering()
+    return [text for text in texts if text.get_visible() and text.get_text().strip()]
+
+
+def long_names(result: Result) -> Result:
+    """The same on hosts with long names."""
+    members = [
+        row.member._replace(host=f"a-very-long-name-of-a-node-{row.member.host}") for row in result.ranks
+    ]
+    pairs = zip(result.ranks, members, strict=True)
+    return replace(result, ranks=tuple(replace(row, member=member) for row, member in pairs))
+
+
+OF_ANY_SIZE = {"kernel": None, "jobs": None}
+"""These parts are as large on any machine."""
+
+CONTENTS: dict[str, Callable[[], Any]] = {
+    "2 hosts": lambda: run(2),
+    "10 hosts": lambda: long_names(run(10, 4, stopped=True)),
+    "1000 hosts": lambda: run(1000, stopped=True),
+    "benchmark of 10 hosts": lambda: benchmark(40, 10),
+    "scaling on 1 rank": lambda: benchmark(1) | OF_ANY_SIZE,
+    "scaling on 1000 hosts": lambda: benchmark(4000, 1000) | OF_ANY_SIZE,
+}
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_no_text_lies_upon_another_or_leaves_the_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = [Item(name, CONTENTS[name]())]
+    figures = [plot.figure(items)]
+    if name in ("10 hosts", "benchmark of 10 hosts"):
+        figures += [figure for _, figure in plot.pictures(items)]
+    for figure in figures:
+        texts = drawn_texts(figure, monkeypatch)
+        assert len(texts) > 5
+        boxes = [text.get_window_extent() for text in texts]
+        for text, box in zip(texts, boxes, strict=True):
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, text.get_text()
+            assert figure.bbox.y0 <= box.y0 < box.y1 <= figure.bbox.y1, text.get_text()
+        for (one, box), (other, other_box) in itertools.combinations(zip(texts, boxes, strict=True), 2):
+            assert not box.overlaps(other_box), (one.get_text(), other.get_text())
+
+
+def test_numbers_on_an_axis_keep_their_distance() -> None:
+    assert panel.spaced([1, 2, 4, 8, 10], 8) == [1, 2, 4, 10]
+    assert panel.spaced([1], 8) == [1]
+    assert panel.spaced([2**power for power in range(21)], 8) == [4, 32, 256, 2048, 2**14, 2**17, 2**20]
+
+
+def lightness(color: str) -> float:
+    """L* of CIELAB, 0 … 100: what is left of a colour in grey."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(color)]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return float(116 * luminance ** (1 / 3) - 16)
+
+
+@pytest.mark.parametrize(
+    "colors",
+    [
+        (panel.INK, panel.DARK, panel.MIDDLE, panel.LIGHT),
+        (plot_timeline.LOST, plot_timeline.COUNTING, plot_timeline.WAITING),
+    ],
+)
+def test_colours_differ_in_grey(colors: tuple[str, ...]) -> None:
+    shades = [lightness(color) for color in colors]
+    assert all(b - a > 20 for a, b in itertools.pairwise(shades)), shades
+
+
+# Files
+
+
+def test_all_formats_are_valid_and_the_same_each_time() -> None:
+    items = [Item("t.csv", Trials(10**6, np.array([785_300, 785_400, 785_500])))]
+    files = {form: plot.drawn(items, form) for form in plot.FORMATS}
+    with Image.open(io.BytesIO(files["png"])) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.width == 2000
+    texts = [text for element in ET.fromstring(files["svg"]).iter() if (text := element.text)]  # noqa: S314  # our own
+    assert "Convergence" in texts
+    assert "10⁶" in texts
+    assert files["pdf"].startswith(b"%PDF")
+    assert b"/FontFile2" in files["pdf"]
+    assert not [
+        name for name in (b"CreationDate", b"dc:date") if any(name in file for file in files.values())
+    ]
+    assert files["svg"] == plot.drawn(items, "svg")
+
+
+def test_what_matplotlib_was_told_elsewhere_changes_nothing() -> None:
+    trials = Trials(100, np.array([78, 80, 79]))
+    items = [Item("$a$", trials), Item("b", replace(trials, points=1000))]
+    before = plot.drawn(items, "svg")
+    assert b"Convergence ($a$)" in before
+    with mpl.rc_context({"axes.facecolor": "black", "font.size": 30, "svg.fonttype": "path"}):
+        told = dict(mpl.rcParams)
+        assert plot.drawn(items, "svg") == before
+        assert dict(mpl.rcParams) == told
+
+
+def test_without_matplotlib_it_is_said_how_to_get_it() -> None:
+    program = """
+import sys
+from mpi_pi import inputs, plot
+assert "matplotlib" not in sys.modules
+sys.modules["matplotlib"] = None
+try:
+    plot.drawn([], "png")
+except plot.Unavailable as error:
+    print(error)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert ended.stdout == "pictures need matplotlib: pip install 'mpi-pi[plot]'\n"
