@@ -12,6 +12,9 @@ TRIALS ?= 1000
 POINTS ?= 100000
 # Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
 ARGS ?=
+# How thorough a benchmark is: quick (a minute and a half) or full (some minutes), and where its results are kept.
+BENCH ?= quick
+BENCH_FOLDER ?= bench
 # Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
@@ -57,7 +60,7 @@ WHERE = -hostfile "$(HOSTFILE)"
 export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
-.PHONY: help run deploy check-hosts hosts-named check test soak bench clean $(addprefix test-,1 2 3 4)
+.PHONY: help run deploy check-hosts hosts-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -92,7 +95,14 @@ test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 soak: $(VENV)/installed-test  ## the long trials
 	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
 
-bench: $(VENV)/installed-test  ## the kernel beside what people write, on one core
+bench: $(VENV)/installed  ## how fast each core is, how the job scales, what else there is (BENCH=quick|full NP=… HOSTFILE=…)
+	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
+	@mkdir -p "$(BENCH_FOLDER)"
+	@file="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH).json" && \
+	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$file" $(ARGS) && \
+	echo && echo "Results = $$file"
+
+bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
 	@"$(BIN)"/python tests/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind

@@ -10,10 +10,9 @@ set -euo pipefail
 shopt -s inherit_errexit
 PATH=$VENV/bin:$PATH
 
-# launch NODES RANKS ARGUMENTS: mpi-pi with so many ranks on each of the first nodes of the job.
-launch() {
-    local nodes=$1 ranks=$2 start pid
-    shift 2
+# starter NODES RANKS: sets `start` to the command that starts so many ranks on each of the first nodes of the job.
+starter() {
+    local nodes=$1 ranks=$2
     if [[ $LAUNCHER == mpirun ]]; then
         # Open MPI would bind each rank to one core, and all of its threads with it.
         start=(mpirun -n "$((nodes * ranks))" --map-by "ppr:$ranks:node" --bind-to none)
@@ -22,6 +21,13 @@ launch() {
         start=(srun --mpi="$LAUNCHER" --nodes="$nodes" --ntasks="$((nodes * ranks))" --ntasks-per-node="$ranks"
             --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}")
     fi
+}
+
+# launch NODES RANKS ARGUMENTS: mpi-pi with so many ranks on each of the first nodes of the job.
+launch() {
+    local start pid
+    starter "$1" "$2"
+    shift 2
     # Not the script mpi-pi, which names the place where its environment was made.
     ${LIMIT:+timeout "$LIMIT"} "${start[@]}" "$VENV/bin/python" -m mpi_pi "$@" &
     pid=$!

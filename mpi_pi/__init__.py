@@ -33,6 +33,8 @@ number of ranks and on any machine. The modules, from the bottom up:
     pulse       signs of life, so that a silent host ends the job
     parallel    the job on many ranks: the only importer of mpi4py
     report      a result as text for people and JSON for scripts
+    results     a result as it was, from that JSON
+    spread      repeated measurements: their median, and how sure that is
     sealed      JSON documents that carry a checksum
     files       files that appear whole or not at all
     lock        a lock between runs on any machines
@@ -47,6 +49,8 @@ number of ranks and on any machine. The modules, from the bottom up:
     fitness     from that to what is wrong, and what to do
     check_report that as text for people and JSON for scripts
     table       tables for people
+    output      where a report goes
+    progress    a progress bar
     hostfile    hosts, as mpirun reads them
     addresses   where their names lead to
     on_host     what is done on a host: its text is sent there
@@ -54,6 +58,24 @@ number of ranks and on any machine. The modules, from the bottom up:
     wheels      what they need, collected for machines other than this one
     deploy      the environment on all hosts
     check_hosts whether a job could start on all hosts
+    clock       cycles per second of a core
+    noise       how evenly the cores work
+    rivals      what people write
+    kernel_bench the kernel beside that, on one core
+    published   runs that others have published
+    job_bench   whole jobs beside those, from mpirun to prompt
+    scaling     from times to speed-up, efficiency and serial fraction
+    round_model what a round costs, on up to a million ranks
+    ranks_bench scaling and rounds measured
+    benchmark   all that as one document
+    compare     what became faster or slower from one to another
+    inputs      what files hold that a user names
+    panel       a picture of one thing, and what all of them have in common
+    plot_run    pictures of a run
+    plot_timeline who did what when
+    plot_bench  pictures of a benchmark
+    plot        all in one figure, or one by one
+    html_report all as a page
     arguments   the command line
     asking      questions to the user
     signals     signals that end a run in good order
@@ -61,6 +83,8 @@ number of ranks and on any machine. The modules, from the bottom up:
     console     the only printer
     session     one `mpi-pi run`
     checkup     one `mpi-pi check`
+    bench       one `mpi-pi bench` on ranks
+    bench_client the same where no launcher has started it
     cli         the command
 
     >>> from mpi4py import MPI

@@ -1,10 +1,11 @@
 """The command line. Needs nothing but the standard library, so that --help and errors come at once."""
 
 import argparse
+import functools
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from mpi_pi import __version__
 from mpi_pi.job import MAX_POINTS, MAX_TRIALS, Job
@@ -43,6 +44,42 @@ CHECK_HOSTS_DESCRIPTION = """\
 See from here, without MPI, whether a job could start on every host of a hostfile: name, ssh, program, MPI and
 TCP ports. Of all that is wrong it says what to do."""
 
+BENCH_DESCRIPTION = """\
+How fast each core is, how the job scales, and how that compares with what could have been used instead.
+Each measurement is repeated, and has an interval; what the machine's noise has drowned is said to be lost."""
+
+BENCH_EPILOG = """\
+Started by itself it starts mpirun where ranks are needed, on all cores of this machine or as --launcher says.
+Started by mpirun or srun it measures on those ranks, all but the job, which is timed from mpirun to prompt.
+
+  mpi-pi bench all --json bench.json
+  mpi-pi bench all --launcher 'mpirun -hostfile hostfiles/octapi.hosts'
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi bench scaling --full"""
+
+BENCH_PARTS = {
+    "all": "all of these",
+    "noise": "how evenly the cores work",
+    "kernel": "one core, beside what people write",
+    "job": "the Flame job from mpirun to prompt, and in full the OctaPi job, beside the published runs",
+    "scaling": "strong and weak scaling over 1, 2, 4 … ranks, or hosts if there are several",
+    "latency": "what a round costs, and from how many ranks on it would matter",
+}
+
+COMPARE_DESCRIPTION = """\
+What became faster or slower from one benchmark to another, beyond the noise of both."""
+
+COMPARE_EPILOG = """\
+exit status: 0 nothing is slower, 1 something is
+
+  mpi-pi bench compare before.json after.json"""
+
+PLOT_DESCRIPTION = """\
+Draw what files hold. A result of mpi-pi run --json: dartboard, convergence, and what each rank or host did
+when; with the run's trial log a histogram of its trials. A benchmark: scaling, kernels, jobs, rounds."""
+
+REPORT_DESCRIPTION = """\
+Make one HTML page of results, trial logs and benchmarks: their tables and pictures. It needs no network."""
+
 WANT_NUMBERS = (
     "-n",
     "--trials",
@@ -53,6 +90,9 @@ WANT_NUMBERS = (
     "--time-limit",
     "--checkpoint-every",
 )
+
+PICTURES = (".png", ".svg", ".pdf")
+PAGES = (".html", ".htm")
 
 MOST_THREADS = 4096
 
@@ -80,7 +120,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         _check_run(args)
     elif args.command == "merge":
         _check_merge(args)
-    for name in ("json", "trial_log", "cache", "checkpoint"):
+    elif args.command in ("plot", "report"):
+        _check_output(args)
+    for name in ("json", "trial_log", "cache", "checkpoint", "launcher"):
         if getattr(args, name, None) == "":
             raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
     return args
@@ -91,15 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def add(name: str, summary: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-        return commands.add_parser(
-            name,
-            help=summary,
-            description=description,
-            epilog=epilog,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
+    add = functools.partial(_subparser, commands)
 
     run = add("run", "estimate pi (mpi-pi run --help tells how)", DESCRIPTION, EXAMPLES)
     _add_run_arguments(run)
@@ -110,6 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
     merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
+    _add_bench(add("bench", "how fast, and how well it scales", BENCH_DESCRIPTION, BENCH_EPILOG))
+    for name, summary, description, output in (
+        ("plot", "draw pictures of results and benchmarks", PLOT_DESCRIPTION, "picture.png|svg|pdf"),
+        ("report", "make an HTML page of results and benchmarks", REPORT_DESCRIPTION, "report.html"),
+    ):
+        made = add(name, summary, description)
+        made.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks")
+        made.add_argument("-o", "--output", metavar=output, required=True, help="what to write")
     for name, summary, description in (
         ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
         ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
@@ -120,6 +162,45 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _subparser(
+    commands: "argparse._SubParsersAction[Any]",
+    name: str,
+    summary: str,
+    description: str,
+    epilog: str | None = None,
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    return parser
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    parts = bench.add_subparsers(dest="part", required=True, metavar="PART", title="parts")
+    for name, summary in BENCH_PARTS.items():
+        part = _subparser(parts, name, summary, BENCH_DESCRIPTION, BENCH_EPILOG)
+        part.add_argument("--full", action="store_true", help="take a few minutes")
+        part.add_argument("--json", metavar="FILE", help="write all that was measured; -: to standard output")
+        part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
+        part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
+        _add_progress_argument(part)
+        _add_cache_argument(part)
+    compare = _subparser(parts, "compare", "two benchmarks", COMPARE_DESCRIPTION, COMPARE_EPILOG)
+    compare.add_argument("old", metavar="OLD", help="what mpi-pi bench --json wrote before")
+    compare.add_argument("new", metavar="NEW", help="and after")
+
+
+def _add_progress_argument(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--progress", choices=("auto", "on", "off"), default="auto", help="default: on a terminal"
+    )
+
+
 def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("-n", "--trials", metavar="M", type=_trials, help="trials")
     run.add_argument("-i", "--points", metavar="N", type=_points, help="points in each trial")
@@ -128,9 +209,7 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--json", metavar="FILE", help="write the results as JSON; -: to standard output")
     run.add_argument("--per-rank", action="store_true", help="add a row for each rank to the report")
     run.add_argument("--trial-log", metavar="FILE", help="write trial,points,hits for every trial")
-    run.add_argument(
-        "--progress", choices=("auto", "on", "off"), default="auto", help="default: on a terminal"
-    )
+    _add_progress_argument(run)
     run.add_argument(
         "--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if it is there"
     )
@@ -192,6 +271,16 @@ def _check_merge(args: argparse.Namespace) -> None:
         raise UsageError(f"argument --json: {args.json!r}: is one of the files to be merged")
 
 
+def _check_output(args: argparse.Namespace) -> None:
+    """Raise UsageError for an output that has no name, is one of the inputs, or is of no known kind."""
+    output = args.output
+    kinds = PICTURES if args.command == "plot" else PAGES
+    if not output.lower().endswith(kinds):
+        raise UsageError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
+    if os.path.realpath(output) in map(os.path.realpath, args.files):
+        raise UsageError(f"argument -o/--output: {output!r}: is one of the files to be read")
+
+
 def quantity(text: str) -> int:
     """A whole number as people write it: 100000, 100_000, 1e5, 1.5M, 2G. Raises ValueError."""
     match = re.fullmatch(
@@ -239,6 +328,16 @@ def threads(text: str) -> int:
     return number
 
 
+def command(text: str) -> list[str]:
+    """The words of a command. Raises ValueError."""
+    import shlex  # which nothing else needs
+
+    words = shlex.split(text)
+    if not words:
+        raise ValueError("a command is needed")
+    return words
+
+
 def trials(text: str) -> int:
     """A number of trials. Raises ValueError."""
     return Job(trials=quantity(text), points=1, seed=0).trials
@@ -266,6 +365,7 @@ _trials = _quoting(trials)
 _points = _quoting(points)
 _seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantity(text)).seed)
 _threads = _quoting(threads, "auto")
+_command = _quoting(command)
 _shard = _quoting(shard, "slurm")
 _duration = _quoting(duration)
 _time_limit = _quoting(duration, "slurm")

@@ -15,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from mpi_pi import arguments, console, launcher
 from mpi_pi.signals import Signals
@@ -42,13 +42,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def command() -> NoReturn:
+    """The program `mpi-pi`.
+
+    It ends without Python's own clean-up, which takes a tenth of a second for what ends with the process.
+    """
+    status = main()
+    if parallel := sys.modules.get("mpi_pi.parallel"):
+        parallel.finalize()
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    os._exit(status)
+
+
 def _main(argv: Sequence[str]) -> int:
     try:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
-        if args.command in ("check-hosts", "deploy"):
-            return _from_client(args)
-        return _merge(args) if args.command == "merge" else _run(args)
+        needs_ranks = args.command in ("run", "check") or (
+            args.command == "bench" and args.part != "compare" and launcher.started()
+        )
+        if needs_ranks:
+            return _run(args)
+        # Of several ranks the first one alone does it.
+        return _WITHOUT_RANKS[args.command](args) if launcher.rank() == 0 else VERIFIED
     except arguments.UsageError as error:
         console.error(str(error))
         if launcher.rank() != 0:
@@ -72,40 +89,28 @@ def _silent_unless_rank_0() -> Iterator[None]:
 
 
 def _merge(args: argparse.Namespace) -> int:
-    """`mpi-pi merge`: of several ranks the first one alone does it."""
-    if launcher.rank() != 0:
-        return VERIFIED
+    """`mpi-pi merge`."""
     from mpi_pi import merge, report
-    from mpi_pi.files import CannotWrite, NewFile
+    from mpi_pi.files import CannotWrite
+    from mpi_pi.output import Output
     from mpi_pi.part import Part
 
-    with contextlib.ExitStack() as open_files:
-        try:
-            wanted = args.json if args.json != "-" else None
-            file = wanted and open_files.enter_context(NewFile("--json", wanted))
+    try:
+        with Output(args.json) as output:
             result = merge.merge(args.files)
-        except (CannotWrite, merge.Refused) as error:
-            console.error(str(error))
-            return BAD_USAGE
-        as_json = report.as_json(result)
-        members = [row.member for row in result.ranks]
-        text = report.head(Part(result.job), members, result.mpi_library, len(args.files))
-        text += report.text(result, args.per_rank)
-        try:
-            console.out(as_json if args.json == "-" else text)
-            if file:
-                file.write(as_json)
-                file.commit()
-        except RuntimeError as error:
-            console.error(str(error))
-            return FAILED
+            members = [row.member for row in result.ranks]
+            text = report.head(Part(result.job), members, result.mpi_library, len(args.files))
+            text += report.text(result, args.per_rank)
+            if not output.put(text, report.as_json(result)):
+                return FAILED
+    except (CannotWrite, merge.Refused) as error:
+        console.error(str(error))
+        return BAD_USAGE
     return VERIFIED if result.verified else NOT_VERIFIED
 
 
 def _from_client(args: argparse.Namespace) -> int:
-    """`mpi-pi check-hosts` and `mpi-pi deploy`: of several ranks the first one alone does it."""
-    if launcher.rank() != 0:
-        return VERIFIED
+    """`mpi-pi check-hosts` and `mpi-pi deploy`."""
     from mpi_pi import check_hosts, deploy, hostfile, wheels
 
     try:
@@ -123,16 +128,77 @@ def _from_client(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         console.error("interrupted; run it again")
         return SIGNALLED + signal.SIGINT
+    return VERIFIED if _said(text) and ready else FAILED
+
+
+def _bench(args: argparse.Namespace) -> int:
+    """`mpi-pi bench` where no launcher has started it, and `mpi-pi bench compare`."""
+    if args.part != "compare":
+        from mpi_pi import bench_client
+
+        return bench_client.bench(args)
+    from mpi_pi import benchmark, compare, sealed
+
+    documents = []
+    for name in (args.old, args.new):
+        try:
+            documents.append(benchmark.read(name))
+        except sealed.Unreadable as error:
+            console.error(f"{name}: {error}")
+    if len(documents) < 2:
+        return BAD_USAGE
+    try:
+        text, slower = compare.compare(*documents)
+    except compare.Incomparable as error:
+        console.error(str(error))
+        return BAD_USAGE
+    return FAILED if not _said(text) or slower else VERIFIED
+
+
+def _picture(args: argparse.Namespace) -> int:
+    """`mpi-pi plot` and `mpi-pi report`."""
+    from mpi_pi import html_report, inputs, plot
+    from mpi_pi.files import CannotWrite, NewFile
+
+    try:
+        items = inputs.read(args.files)
+        with NewFile("-o/--output", args.output) as file:
+            if args.command == "plot":
+                file.write(plot.drawn(items, args.output.rpartition(".")[2].lower()))
+            else:
+                file.write(html_report.page(items))
+            file.commit()
+    except (inputs.Refused, CannotWrite, plot.NothingToDraw) as error:
+        console.error(str(error))
+        return BAD_USAGE
+    except plot.Unavailable as error:
+        console.error(str(error))
+        return FAILED
+    return VERIFIED
+
+
+def _said(text: str) -> bool:
+    """Whether it was possible to print it."""
     try:
         console.out(text)
     except RuntimeError as error:
         console.error(str(error))
-        return FAILED
-    return VERIFIED if ready else FAILED
+        return False
+    return True
+
+
+_WITHOUT_RANKS = {
+    "bench": _bench,
+    "check-hosts": _from_client,
+    "deploy": _from_client,
+    "merge": _merge,
+    "plot": _picture,
+    "report": _picture,
+}
 
 
 def _run(args: argparse.Namespace) -> int:
-    """`mpi-pi run` and `mpi-pi check`: all that needs MPI."""
+    """All that needs MPI."""
     signals = Signals()
     try:
         with warnings.catch_warnings():
@@ -186,6 +252,10 @@ def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Sign
     from mpi_pi.pulse import Silence
 
     try:
+        if args.command == "bench":
+            from mpi_pi import bench
+
+            return bench.bench(args, comm)
         return session.Session(args, comm, signals).run()
     except parallel.Failure as failure:  # raised on all ranks alike
         console.error(str(failure))
@@ -194,6 +264,6 @@ def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Sign
         console.error(str(refused))
         return refused.status
     except Silence:  # on the ranks that have noticed it, and said so
-        status = RUN_AGAIN if args.checkpoint else FAILED
+        status = RUN_AGAIN if args.command == "run" and args.checkpoint else FAILED
         parallel.abort(comm, status)
         return status

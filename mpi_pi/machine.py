@@ -1,6 +1,6 @@
 """What a machine is, and how it is just now, as Linux tells. What the system does not tell is None.
 
-All functions read below `root`, so that they can be given what other machines have told.
+What the system tells is read below `root`, which can hold what other machines have told.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi import launcher
+from mpi_pi import clock, launcher
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
 """What the kernel can be compiled to. Every 64-bit ARM has asimd, which 32-bit ones call neon."""
@@ -86,6 +86,24 @@ def state(root: Path = Path("/")) -> State:
     return State(_mhz(root), _celsius(root), _firmware_throttling(root), _throttle_events(root))
 
 
+def clock_hz() -> float | None:
+    """Cycles per second of the core that this runs on, at work: measured, or else as the system tells."""
+    return clock.measured_hz() or told_clock_hz()
+
+
+def told_clock_hz(root: Path = Path("/")) -> float | None:
+    """The clock of the fastest core just now; to be asked right after work, because idle cores slow down.
+
+    Of what the system tells cpufreq is trusted, and /proc/cpuinfo where Linux counts the cycles (aperfmperf).
+    Elsewhere, in virtual machines above all, that has the nominal rate, whatever the core does: not known.
+    """
+    if clocks := _cpufreq(root):
+        return max(clocks) * 1e3
+    counted = "aperfmperf" in " ".join(_cpuinfo(root)).split()
+    mhz = _mhz(root) if counted else None
+    return None if mhz is None else mhz * 1e6
+
+
 def throttled_now(idle: State, loaded: State) -> tuple[str, ...] | None:
     """Why the CPU is slower than it could be, of its states before work and at it; () if it is not."""
     if loaded.throttling is not None:
@@ -132,11 +150,16 @@ def _flags(root: Path) -> tuple[str, ...]:
     return ()
 
 
-def _mhz(root: Path) -> float | None:
+def _cpufreq(root: Path) -> list[int]:
+    """The clocks in kHz, where there is such a thing."""
     # The first is what the clock is, for root alone; the second what it was set to, on a Raspberry Pi.
-    for name in ("cpufreq/cpuinfo_cur_freq", "cpufreq/scaling_cur_freq"):
-        if clocks := _of_each_cpu(root, name):
-            return max(clocks) / 1e3
+    names = ("cpufreq/cpuinfo_cur_freq", "cpufreq/scaling_cur_freq")
+    return next(filter(None, (_of_each_cpu(root, name) for name in names)), [])
+
+
+def _mhz(root: Path) -> float | None:
+    if clocks := _cpufreq(root):
+        return max(clocks) / 1e3
     told = [line.partition(":")[2] for line in _cpuinfo(root) if line.startswith("cpu MHz")]
     return max(map(float, told), default=None)
 

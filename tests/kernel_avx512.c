@@ -1,4 +1,4 @@
-/* The kernel by hand, in AVX-512 intrinsics: what `make bench` holds the compiled one against.
+/* The kernel by hand, in AVX-512 intrinsics: what `make bench-kernel` holds the compiled one against.
  * The same stream and the same algorithm, see mpi_pi/reference.py and mpi_pi/vector.py. */
 #include <immintrin.h>
 #include <stdint.h>

@@ -77,9 +77,10 @@ def least_ranks() -> list[int]:
         check=True,
     ).stdout
     tests = [line.partition("::")[2].partition("[")[0] for line in collected.splitlines() if "::" in line]
-    source = (Path(__file__).parent / "test_parallel.py").read_text()
+    sources = [file.read_text() for file in Path(__file__).parent.glob("test_*.py")]
+    source = "\n".join(text for text in sources if "\npytestmark = pytest.mark.mpi\n" in text)
     needs = {name: int(least) for least, name in re.findall(r"mpi\(min_size=(\d+)\)\ndef (\w+)", source)}
-    assert all(f"def {name}(" in source for name in tests), "MPI tests stand in test_parallel.py"
+    assert all(f"def {name}(" in source for name in tests), "MPI tests stand in files of their own"
     assert len(set(tests)) == len(re.findall(r"^def test_", source, re.MULTILINE)), "every test there is one"
     return [needs.get(name, 1) for name in tests]
 

@@ -169,6 +169,16 @@ def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     ]
 
 
+def test_a_benchmark(cluster: Cluster, tmp_path: Path) -> None:
+    """Its quickest part, on all ranks, by the launcher that the script has chosen."""
+    job = submit(cluster, tmp_path, "bench.sbatch", PART="noise")
+    out = completed(cluster, tmp_path, job, 60)
+    assert "Launcher = pmix\n" in out
+    assert "Ranks = 4 on 2 hosts" in out
+    made = json.loads((tmp_path / f"bench-{job}.json").read_text())
+    assert [(row["host"], row["ranks"]) for row in made["noise"]["rows"]] == [("node1", 2), ("node2", 2)]
+
+
 def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "array.sbatch")
     merge = submit(cluster, tmp_path, "merge.sbatch", f"--dependency=afterany:{job}", job, "--per-rank")

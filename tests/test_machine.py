@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mpi_pi.machine import State, machine, state, throttled_now, throttled_since_boot
+from mpi_pi import clock
+from mpi_pi.machine import State, clock_hz, machine, state, throttled_now, throttled_since_boot, told_clock_hz
 
 CPUS = "sys/devices/system/cpu"
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
@@ -159,6 +160,31 @@ def test_recorded_machines(
 )
 def test_recorded_states(tmp_path: Path, files: dict[str, str], expected: State) -> None:
     assert state(tree(tmp_path, files)) == expected
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (PI_3, 600e6),
+        (PI_4, 1e9),
+        (XEON, 1.003e9),
+        (GUEST, None),
+        ({"proc/cpuinfo": X86.format(cpu=0, mhz=2893.4).replace("sse2", "sse2 aperfmperf")}, 2893.4e6),
+        ({}, None),
+    ],
+)
+def test_the_nominal_clock_of_a_virtual_machine_is_not_told(
+    tmp_path: Path, files: dict[str, str], expected: float | None
+) -> None:
+    assert told_clock_hz(tree(tmp_path, files)) == pytest.approx(expected)
+
+
+def test_without_a_compiler_the_clock_is_what_the_system_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "measured_hz", lambda: None)
+    told = told_clock_hz()
+    found = clock_hz()
+    # It may have changed in between.
+    assert (found is None) == (told is None)
 
 
 def test_cores_that_are_not_alike(tmp_path: Path) -> None:

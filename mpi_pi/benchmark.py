@@ -1,0 +1,107 @@
+"""What `mpi-pi bench` has found out: the document, as JSON for scripts and as text for people.
+
+The JSON is described by `bench.schema.json` beside this file. Its members `noise`, `kernel`, `jobs`,
+`scaling` and `round` are the parts, each made, and told in words, by a module of its own.
+"""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mpi_pi import __version__, launcher, sealed
+from mpi_pi.words import number_of
+
+KIND, SCHEMA = "benchmark", 1
+
+PARTS = ("noise", "kernel", "jobs", "scaling", "round")
+
+Benchmark = dict[str, Any]
+
+
+def new(full: bool, mpi_library: str = "", hosts: int = 1, ranks: int = 1) -> Benchmark:
+    """A benchmark of this machine, in which nothing has been measured yet."""
+    from mpi_pi.machine import clock_hz
+    from mpi_pi.software import software
+
+    return {
+        "schema": SCHEMA,
+        "program": "mpi-pi",
+        "kind": KIND,
+        "version": __version__,
+        "commit": commit(Path(__file__).parent.parent),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "full": full,
+        "machine": {
+            "host": platform.node(),
+            "cpu": launcher.cpu_model(),
+            "cores": len(launcher.cores()),
+            "clock_hz": clock_hz(),
+            "platform": platform.platform(),
+            "hosts": hosts,
+            "ranks": ranks,
+        },
+        "software": asdict(software(mpi_library)),
+    } | dict.fromkeys(PARTS)
+
+
+def commit(folder: Path) -> str | None:
+    """The commit of the repository in this folder, with -dirty if its files differ; None without one."""
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    if not (folder / ".git").exists():
+        return None
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip() or None
+
+
+def read(name: str) -> Benchmark:
+    """The benchmark in a file of `mpi-pi bench --json`. Raises sealed.Unreadable."""
+    return sealed.read_existing(Path(name), KIND, SCHEMA)
+
+
+def as_json(benchmark: Benchmark) -> str:
+    """The document as text."""
+    return sealed.dumps(benchmark)
+
+
+def text(benchmark: Mapping[str, Any]) -> str:
+    """The report for people."""
+    return "\n\n".join([head(benchmark), *(text for _, text in sections(benchmark))]) + "\n"
+
+
+def head(benchmark: Mapping[str, Any]) -> str:
+    """What was measured, where and when."""
+    machine, software = benchmark["machine"], benchmark["software"]
+    commit = f", commit {benchmark['commit']}" if benchmark["commit"] else ""
+    clock = f" at {machine['clock_hz'] / 1e9:.2f} GHz" if machine["clock_hz"] else ""
+    names = [name for name in ("python", "numpy", "numba", "mpi4py", "mpi") if software[name]]
+    return "\n".join(
+        [
+            f"mpi-pi = {benchmark['version']}{commit}",
+            f"Benchmark = {'full' if benchmark['full'] else 'quick'}, {benchmark['date']}",
+            f"Ranks = {machine['ranks']} on {number_of(machine['hosts'], 'host')}",
+            f"Host = {machine['host']}, {number_of(machine['cores'], 'core')}, {machine['platform']}",
+            f"CPU = {machine['cpu']}{clock}",
+            f"Software = {', '.join(f'{name} {software[name]}' for name in names)}",
+        ]
+    )
+
+
+def sections(benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A title and the text of each part that was measured."""
+    from mpi_pi import job_bench, kernel_bench, noise, round_model, scaling
+
+    tellers = {
+        "noise": ("Noise", noise.text),
+        "kernel": ("One core", kernel_bench.text),
+        "jobs": ("Whole jobs", job_bench.text),
+        "scaling": ("Scaling", scaling.text),
+        "round": ("Rounds", round_model.text),
+    }
+    return [(title, tell(benchmark[part])) for part, (title, tell) in tellers.items() if benchmark[part]]

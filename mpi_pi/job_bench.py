@@ -1,0 +1,317 @@
+"""How long whole jobs take, from mpirun to prompt, and where that time goes."""
+
+import contextlib
+import json
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mpi_pi import machine, spread
+from mpi_pi.launcher import cores
+from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
+from mpi_pi.table import table
+
+SEED = 2017
+"""All turns of a job have to count the same hits."""
+
+LIMIT_SECONDS = 600.0
+"""For one job."""
+
+LAST_SECONDS = 5.0
+"""What a launcher gets to end its ranks, before it is killed."""
+
+MEANINGS = {
+    "launcher": "from its start until rank 0's process is started",
+    "interpreter": "Python up to the program's first line, measured without a launcher",
+    "imports": "NumPy and this program",
+    "MPI_Init": "with the import of mpi4py and the MPI library",
+    "kernel load": "the machine code from the cache, or compiled",
+    "agreements": "files, roll call, known answers: all ranks are about to do the same",
+    "count": "of the slowest rank",
+    "reduce and wait": "the rest of the rounds, with known answers",
+    "report": "rank 0 collects what all ranks have to say",
+    "exit": "writing, MPI_Finalize, the end of Python and of the launcher",
+    "launcher and exit": "rank 0's host has another clock",
+}
+
+
+class Failed(RuntimeError):
+    """A job that could not be measured; says which command, and why."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A job to be measured."""
+
+    name: str
+    published: Published
+    turns: int
+    cold_turns: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a job."""
+
+    begun: float
+    """CLOCK_MONOTONIC of this host, before the launcher was started; likewise the next."""
+    ended: float
+    interpreter_seconds: float
+    document: Mapping[str, Any]
+    """What it has written for --json."""
+
+    @property
+    def seconds(self) -> float:
+        """From mpirun to prompt."""
+        return self.ended - self.begun
+
+
+# Of nine turns and more, `mpi_pi.spread` leaves the slowest and the quickest out of the interval.
+QUICK = (Work("Flame", FLAME_PYTHON, turns=12, cold_turns=2),)
+FULL = (
+    Work("Flame", FLAME_PYTHON, turns=15, cold_turns=4),
+    Work("Flame tenfold", FLAME_RUST, turns=15, cold_turns=0),
+    Work("OctaPi", OCTAPI, turns=9, cold_turns=0),
+)
+
+
+def default_launcher() -> list[str]:
+    """The mpirun of this environment, or else of the machine, with a rank for each core. Raises Failed."""
+    own = Path(sys.executable).parent / "mpirun"
+    mpirun = str(own) if own.exists() else shutil.which("mpirun")
+    if mpirun is None:
+        raise Failed("argument --launcher: no mpirun was found: name one, or 'srun --mpi=pmix -n 64'")
+    # Open MPI refuses to start more ranks than there are cores, however many threads those run.
+    return [mpirun, "-n", str(min(machine.machine().cores, len(cores())))]
+
+
+def measure(
+    launcher: Sequence[str],
+    full: bool,
+    show: Callable[[float], object],
+    cache: str | None = None,
+    works: Sequence[Work] | None = None,
+) -> list[dict[str, Any]]:
+    """The section `jobs`: each job warm, and cold where it is to be, in turns.
+
+    Warm jobs find the machine code in the compile cache, the user's or `cache`; cold ones have to compile. Of
+    the files of Python and the MPI nothing is done to have them forgotten. Raises Failed.
+    """
+    works = works or (FULL if full else QUICK)
+    warm = ["--cache", cache] if cache else []
+    # The first one fills the cache, and is not measured.
+    first = _run([*launcher, *_command(works[0]), *warm])
+    compiles = bool(first.document["ranks"][0]["kernel_source"])
+    kinds = [(work, cold) for work in works for cold in (True, False) if not cold or compiles]
+    turns = {(work, cold): work.cold_turns if cold else work.turns for work, cold in kinds}
+    runs: dict[tuple[Work, bool], list[Run]] = {kind: [] for kind in kinds if turns[kind]}
+    for turn in range(max(turns.values())):
+        for work, cold in runs:
+            if turn >= turns[work, cold]:
+                continue
+            with _empty_cache(launcher) if cold else contextlib.nullcontext(warm) as options:
+                runs[work, cold].append(_run([*launcher, *_command(work), *options]))
+            show(sum(map(len, runs.values())) / sum(turns[kind] for kind in runs))
+    _check(runs)
+    return [_as_fields(launcher, work, cold, of_kind) for (work, cold), of_kind in runs.items()]
+
+
+def steps(run: Run, one_clock: bool = True) -> dict[str, float]:
+    """Where the time of a run went, on rank 0: seconds of each step, in order. They add up to all of it.
+
+    If the clock that rank 0 has looked at is another than ours, what is before and after it is one step.
+    """
+    at, ranks = run.document["marks"], run.document["ranks"]
+    kernel_seconds = ranks[0]["kernel_seconds"]
+    count_seconds = max(row["count_seconds"] for row in ranks)
+    own = {
+        "interpreter": run.interpreter_seconds,
+        "imports": at["imported"] - at["program"],
+        "MPI_Init": at["mpi"] - at["imported"],
+        "kernel load": kernel_seconds,
+        "agreements": at["start"] - at["mpi"] - kernel_seconds,
+        "count": count_seconds,
+        "reduce and wait": at["end"] - at["start"] - count_seconds,
+        "report": at["counted"] - at["end"],
+    }
+    if not one_clock:
+        return own | {"launcher and exit": run.seconds - sum(own.values())}
+    before = {"launcher": at["program"] - run.begun - run.interpreter_seconds}
+    return before | own | {"exit": run.ended - at["counted"]}
+
+
+def text(section: Sequence[Mapping[str, Any]]) -> str:
+    """The section for people: the jobs beside the published runs, and where their time goes."""
+    columns = {_title(job): _milliseconds(job) for job in section}
+    names = list(dict.fromkeys(name for of_job in columns.values() for name in of_job))
+    rows = [
+        {"step, ms": name} | {title: of_job.get(name, "") for title, of_job in columns.items()}
+        for name in names
+    ]
+    jobs = table([_job_line(job) for job in section], numbers=("points", "ranks", "published"))
+    legend = "\n".join(f"{name}: {MEANINGS[name]}" for name in names if name in MEANINGS)
+    return "\n\n".join([jobs, *_sources(section), table(rows, numbers=tuple(columns)), legend])
+
+
+def _command(work: Work) -> list[str]:
+    # Not the script mpi-pi, which names the place where its environment was made.
+    job = work.published
+    return [
+        *(sys.executable, "-m", "mpi_pi", "run", "-n", str(job.trials), "-i", str(job.points_per_trial)),
+        *("--seed", str(SEED), "--json", "-"),  # rank 0 may have other disks
+    ]
+
+
+@contextlib.contextmanager
+def _empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
+    """The option for a compile cache with nothing in it, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-cold-", dir="/var/tmp") as folder:
+        yield ["--cache", folder]
+        _output([*launcher, "rm", "-rf", folder])  # every host has made its own
+
+
+def _run(command: Sequence[str]) -> Run:
+    """Run a job as a user would, and see that it has come to a good end. Raises Failed."""
+    interpreter_seconds = _interpreter_seconds()
+    begun = time.clock_gettime(time.CLOCK_MONOTONIC)
+    output = _output(command)
+    ended = time.clock_gettime(time.CLOCK_MONOTONIC)
+    try:
+        document = json.loads(output)
+        verified = document["verified"] and not document["partial"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Failed(f"{shlex.join(command)}: its output is not that of one mpi-pi run") from error
+    if not verified:
+        raise Failed(f"{shlex.join(command)}: its answer is not verified")
+    return Run(begun, ended, interpreter_seconds, document)
+
+
+def _output(command: Sequence[str]) -> str:
+    """What a command prints. Raises Failed if it cannot be started, does not end, or not well."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+    except OSError as error:
+        raise Failed(f"{command[0]}: {error.strerror}") from error
+    with process:
+        try:
+            output, errors = process.communicate(timeout=LIMIT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise Failed(f"{shlex.join(command)}: not done after {LIMIT_SECONDS:g} s") from error
+        finally:
+            _end(process)
+    if process.returncode:
+        raise Failed(f"{shlex.join(command)}: status {process.returncode}: {_last_word(errors)}")
+    return output
+
+
+def _last_word(errors: str) -> str:
+    """The line of standard error that tells most: the program's own, or else the last one with words."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip(" -\t")]
+    return (
+        [*lines, *(line for line in lines if line.startswith("mpi-pi: error:"))][-1] if lines else "no word"
+    )
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a launcher that is still there, in a way that it can take its ranks along."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(LAST_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _interpreter_seconds() -> float:
+    """How long Python takes from its start to the program's first line, see `mpi_pi.marks`."""
+    begun = time.clock_gettime(time.CLOCK_MONOTONIC)
+    program = "import mpi_pi; print(mpi_pi.marks.seconds['program'])"
+    return float(_output([sys.executable, "-c", program])) - begun
+
+
+def _check(runs: Mapping[tuple[Work, bool], Sequence[Run]]) -> None:
+    """Raises Failed unless all runs of a job have counted the same, and cold ones alone have compiled."""
+    hits: dict[Work, set[int]] = {}
+    for (work, cold), of_kind in runs.items():
+        for run in of_kind:
+            hits.setdefault(work, set()).add(run.document["estimate"]["hits"])
+            if cold != any(rank["kernel_source"] == "compiled" for rank in run.document["ranks"]):
+                raise Failed("the compile cache was not used as told: mpi-pi run warns if it cannot be")
+    for work, different in hits.items():
+        if len(different) > 1:
+            raise Failed(f"{work.name}: not the same hits in all turns: {sorted(different)}")
+
+
+def _as_fields(launcher: Sequence[str], work: Work, cold: bool, runs: Sequence[Run]) -> dict[str, Any]:
+    one_clock = all(map(_has_our_clock, runs))
+    of_turns = [steps(run, one_clock) for run in runs]
+    published = work.published
+    return {
+        "name": work.name,
+        "job": {"trials": published.trials, "points_per_trial": published.points_per_trial},
+        "ranks": len(runs[0].document["ranks"]),
+        "command": shlex.join([*launcher, *_command(work)]),
+        "cold": cold,
+        "seconds": spread.as_fields(spread.of(run.seconds for run in runs)),
+        "steps": [
+            {"name": name, "seconds": spread.as_fields(spread.of(turn[name] for turn in of_turns))}
+            for name in of_turns[0]
+        ],
+        "published": {
+            name: getattr(published, name) for name in ("name", "seconds", "date", "machine", "source")
+        },
+    }
+
+
+def _has_our_clock(run: Run) -> bool:
+    """Whether rank 0 was on this host: it says so, and its marks lie between the start and the end."""
+    at = run.document["marks"].values()
+    here = run.document["ranks"][0]["host"].partition(".")[0] == socket.gethostname().partition(".")[0]
+    return bool(here and run.begun < min(at) and max(at) < run.ended)
+
+
+def _title(job: Mapping[str, Any]) -> str:
+    return f"{job['name']}, {'cold' if job['cold'] else 'warm'}"
+
+
+def _job_line(job: Mapping[str, Any]) -> dict[str, str]:
+    seconds, published = spread.from_fields(job["seconds"]), job["published"]
+    points = job["job"]["trials"] * job["job"]["points_per_trial"]
+    line = {
+        "job": _title(job),
+        "points": f"{points:g}",
+        "ranks": str(job["ranks"]),
+        "seconds": spread.in_words(seconds),
+        "published": "",
+        "times as fast": "",
+    }
+    if published:
+        faster = spread.of(published["seconds"] / sample for sample in seconds.samples)
+        line |= {"published": f"{published['seconds']:g}", "times as fast": spread.in_words(faster)}
+    return line
+
+
+def _milliseconds(job: Mapping[str, Any]) -> dict[str, str]:
+    """The median of each step, and of the whole."""
+    steps = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
+    return {step["name"]: f"{step['seconds']['median'] * 1e3:.1f}" for step in steps}
+
+
+def _sources(section: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One paragraph of lines on the published runs, each once."""
+    by_name = {job["published"]["name"]: job["published"] for job in section if job["published"]}
+    lines = [
+        f"{name} = {run['seconds']:g} s on {run['machine']}; {run['date']}\n  {run['source']}"
+        for name, run in by_name.items()
+    ]
+    return ["\n".join(lines)] if lines else []

@@ -1,0 +1,114 @@
+"""`mpi-pi bench` as it is called: with and without a launcher, and what becomes of its results."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import runs
+from benchmarks import benchmark
+from conftest import MPI_PI, MPIRUN, Launch
+
+import mpi_pi
+from mpi_pi import benchmark as document_of
+from mpi_pi import report
+from mpi_pi.benchmark import Benchmark
+
+SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+
+
+def written(name: str, made: Benchmark) -> str:
+    Path(name).write_text(document_of.as_json(made))
+    return name
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_on_ranks_of_a_launcher(launch: Launch) -> None:
+    run = launch(2, MPI_PI, "bench", "latency", "--json", "bench.json", timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\nRanks = 2 on 1 host\n" in run.stdout
+    made = json.loads(Path("bench.json").read_text())
+    jsonschema.validate(made, SCHEMA)
+    assert made["round"]["rows"][-1]["ranks"] == 2
+    assert not any(made[part] for part in document_of.PARTS if part != "round")
+    assert document_of.read("bench.json") == made
+    assert document_of.text(made) == run.stdout
+
+
+def test_it_starts_a_launcher_itself(launch: Launch) -> None:
+    run = launch(0, MPI_PI, "bench", "noise", "--launcher", f"{MPIRUN} -n 3", "--json", "-", timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    made = json.loads(run.stdout)
+    jsonschema.validate(made, SCHEMA)
+    assert made["machine"]["ranks"] == 3
+    assert made["noise"]["rows"][0]["ranks"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["noise", "--launcher", "no-mpirun -n 2"], "argument --launcher: 'no-mpirun': No such file"),
+        (["noise", "--launcher", "false"], "false: ended with status 1, see above"),
+        (["noise", "--json", "none/b.json"], "argument --json: 'none/b.json': No such file or directory"),
+        (["noise", "--launcher", ""], "argument --launcher: '': a command is needed"),
+        (["everything"], "argument PART: invalid choice: 'everything'"),
+    ],
+)
+def test_complaints(launch: Launch, arguments: list[str], complaint: str) -> None:
+    run = launch(0, MPI_PI, "bench", *arguments)
+    assert run.returncode == (1 if "status" in complaint or "no-mpirun" in complaint else 2)
+    assert run.stdout == ""
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"mpi-pi: error: {complaint}")
+    assert not list(Path().iterdir())
+
+
+def test_a_whole_job_is_not_timed_from_within_one(launch: Launch) -> None:
+    run = launch(2, MPI_PI, "bench", "job", "--json", "b.json")
+    assert run.returncode == 2
+    assert run.stderr.count("bench job starts mpirun itself") == 1
+    assert not Path("b.json").exists()
+
+
+def test_comparison(launch: Launch) -> None:
+    old, new = written("old", benchmark()), written("new", benchmark(slower=1.5))
+    for first, second, status in ((old, new, 1), (new, old, 0), (old, old, 0)):
+        run = launch(0, MPI_PI, "bench", "compare", first, second)
+        assert (run.returncode, run.stderr) == (status, "")
+    Path("result").write_text(report.as_json(runs.run(2)))
+    Path("damaged").write_text(Path("old").read_text().replace('"median": ', '"median": 1', 1))
+    run = launch(0, MPI_PI, "bench", "compare", "result", "damaged")
+    assert run.returncode == 2
+    assert run.stderr.splitlines() == [
+        "mpi-pi: error: result: not a benchmark, but something else of mpi-pi's",
+        "mpi-pi: error: damaged: damaged: its checksum is wrong",
+    ]
+
+
+def test_the_schema_describes_all_and_allows_nothing_else() -> None:
+    made: dict[str, Any] = json.loads(document_of.as_json(benchmark()))
+    jsonschema.validate(made, SCHEMA)
+    changes: list[dict[str, Any]] = [{"schema": 2}, {"more": 1}, {"noise": {}}]
+    for change in changes:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(made | change, SCHEMA)
+
+
+def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
+    import subprocess
+
+    assert document_of.commit(tmp_path) is None
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    (tmp_path / "file").touch()
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+    head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert document_of.commit(tmp_path) == head[:12]
+    (tmp_path / "file").write_text("changed")
+    assert document_of.commit(tmp_path) == head[:12] + "-dirty"

@@ -1,0 +1,142 @@
+"""The kernel beside what people write: what takes turns, what becomes of the times, what is told of it."""
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from benchmarks import benchmark
+from conftest import Launch
+from scipy import stats
+
+from mpi_pi import kernel_bench, kernels, rivals, spread, vector
+from mpi_pi.job import Job
+from mpi_pi.kernel_bench import Candidate
+from mpi_pi.kernels import Kernel
+from mpi_pi.reference import never
+
+SCHEMA = json.loads((Path(kernel_bench.__file__).parent / "bench.schema.json").read_text())
+SECTION = {"$ref": "#/properties/kernel", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
+
+NUMBA = ["numba + Generator(PCG64)", "numba + np.random"]
+OTHERS = ["NumPy, as in Flame's example", "Python, as in the OctaPi lesson"]
+
+
+@pytest.fixture(scope="module")
+def shown() -> list[float]:
+    return []
+
+
+@pytest.fixture(scope="module")
+def section(shown: list[float]) -> dict[str, Any]:
+    return kernel_bench.compare(kernel_bench.candidates(kernels.load("numba")), 2e-3, 3, shown.append)
+
+
+def test_a_measurement_is_what_the_schema_says(section: dict[str, Any], shown: list[float]) -> None:
+    jsonschema.validate(section, SECTION)
+    names = [row["name"] for row in section["rows"]]
+    assert names == ["mpi_pi, numba", "mpi_pi, trials of 10,000 points", "mpi_pi, NumPy", *NUMBA, *OTHERS]
+    assert shown == sorted(shown)
+    assert 0 < shown[0] < shown[-1] == 1
+
+
+def test_rates_are_compared_turn_by_turn(section: dict[str, Any]) -> None:
+    first, *_ = rows = section["rows"]
+    for row in rows:
+        pairs = zip(first["points_per_second"]["samples"], row["points_per_second"]["samples"], strict=True)
+        assert row["times_as_fast"]["samples"] == pytest.approx([ours / theirs for ours, theirs in pairs])
+        assert row["cycles_per_point"] > 0
+    assert {1.0} == set(first["times_as_fast"]["samples"])
+
+
+def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
+    text = kernel_bench.text(section)
+    own = section["rows"][0]
+    rate = own["points_per_second"]["median"]
+    assert f"\nRandomness = {rate * own['bits_per_point'] / 1e9:.3g} Gbit/s, 32 bits for a point\n" in text
+    assert f"Cycles per point = {own['cycles_per_point']:.3g}\n" in text
+    assert "\nSeeding = " in text
+    for row in section["rows"]:
+        assert f"\n{row['name']}  " in text
+
+
+def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
+    row = {
+        "name": "Python, as in the OctaPi lesson",
+        "points_per_second": spread.as_fields(spread.of([1.42857e9, 4.2e10 / 7])),
+        "times_as_fast": spread.as_fields(spread.of([33.333, 66.666])),
+        "bits_per_point": 106,
+        "cycles_per_point": 1012.3,
+    }
+    *_, line = kernel_bench.text({"rows": [row]}).splitlines()
+    assert line.endswith("  lost in noise (1429 … 6000)  lost in noise (33.3 … 66.7)     394    1012")
+    assert len(line) <= 110
+
+
+def test_the_text_of_another_measurement() -> None:
+    made_up = benchmark(ranks=2)["kernel"]
+    made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.OURS_SHORT]
+    for row in made_up["rows"]:
+        row["cycles_per_point"] = None
+        row["points_per_second"] = spread.as_fields(spread.of([1e8, 1e9]))
+    text = kernel_bench.text(made_up)
+    assert text.startswith("Rate of a core = lost in noise (100 … 1000) million points/s\n")
+    assert "Cycles per point" not in text
+    assert "Seeding" not in text
+    assert text.splitlines()[-1].endswith(" -")
+
+
+def test_candidates_take_turns() -> None:
+    calls: list[tuple[str, int]] = []
+
+    def counts(name: str) -> Candidate:
+        def count(trials: int) -> int:
+            calls.append((name, trials))
+            return round(trials * 1000 * math.pi / 4)
+
+        return Candidate(name, 1, 1000, count)
+
+    names = ["a", "b", "c"]
+    kernel_bench.compare([counts(name) for name in names], 1e-5, 4, lambda _: None)
+    turns = calls[-12:]
+    assert [name for name, _ in turns] == names * 4
+    assert len(set(turns)) == 3  # each of them with as many trials as before
+
+
+def test_a_wrong_answer_is_told() -> None:
+    wrong = Candidate("biased", 1, 10**6, lambda trials: round(trials * 10**6 * 0.788))
+    with pytest.raises(ArithmeticError, match=r"^biased: \d+ hits are \+6\.\d standard errors off$"):
+        kernel_bench.compare([wrong], 1e-5, 1, lambda _: None)
+
+
+@pytest.mark.parametrize(("hits", "points"), [(0, 10), (785_000, 10**6), (7853, 10_000), (10, 10)])
+def test_standard_errors_are_those_of_the_binomial_distribution(hits: int, points: int) -> None:
+    expected = stats.binom(points, math.pi / 4)
+    off = (hits - expected.mean()) / expected.std()
+    assert kernel_bench.standard_errors(hits, points) == pytest.approx(off)
+
+
+def test_the_bits_of_our_points(compiled: Kernel) -> None:
+    assert math.pi * 2 * vector.DOUBT / 2**32 == kernel_bench.DEFERRED
+    candidate = kernel_bench.ours(compiled, "", 10_000)
+    assert 32 < candidate.bits_per_point < 32.01
+    assert candidate.count(5) == compiled.count(Job(5, 10_000, 1), range(5), never).sum()
+
+
+def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "numba_is_there", lambda: False)
+    found = kernel_bench.candidates(kernels.load("numpy"))
+    assert [candidate.name for candidate in found] == ["mpi_pi, NumPy", *OTHERS]
+    assert found[0].bits_per_point == 64
+
+
+def test_texts_need_nothing_heavy(launch: Launch) -> None:
+    """They are used by what only reads benchmarks, too."""
+    program = (
+        "import sys; from mpi_pi import kernel_bench, noise;"
+        "print({'numpy', 'numba', 'llvmlite', 'mpi4py'} & set(sys.modules))"
+    )
+    assert launch(0, sys.executable, "-c", program).stdout == "set()\n"

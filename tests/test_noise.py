@@ -1,0 +1,142 @@
+"""The noise of a machine: the arithmetic against NumPy, stolen time against psutil, and ranks together."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import psutil
+import pytest
+from benchmarks import benchmark
+from conftest import Launch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import noise
+from mpi_pi.kernels import Kernel
+from mpi_pi.noise import Scatter
+
+SCHEMA = json.loads((Path(noise.__file__).parent / "bench.schema.json").read_text())
+SECTION = {"$ref": "#/properties/noise", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
+
+STAT = """\
+cpu  1200 0 340 90000 12 0 8 4500 100 0
+cpu0 400 0 100 45000 6 0 4 500 100 0
+cpu1 800 0 240 45000 6 0 4 4000 0 0
+cpu11 1 2 3 4 5 6 7 8 9 10
+intr 12345 0 9
+ctxt 999
+"""
+
+
+@given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=300))
+def test_scatter_is_numpys(seconds: list[float]) -> None:
+    found = noise.scatter(seconds)
+    times = np.array(seconds)
+    p99 = np.percentile(times, 99, method="inverted_cdf")
+    expected = [times.mean(), p99, times.max()] / times.min() - 1
+    assert [found.slowdown, found.p99, found.longest] == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-9)
+
+
+def test_a_host_is_as_noisy_as_the_noisiest_of_its_ranks() -> None:
+    calm, loud = Scatter(0.01, 0.5, 2.0), Scatter(0.1, 0.3, 1.0)
+    rows = noise.by_host([("b", calm, None), ("a", calm, 0.2), ("b", loud, 0.1), ("c", calm, None)])
+    assert rows == [
+        {"host": "b", "ranks": 2, "slowdown": 0.1, "p99": 0.3, "longest": 1.0, "stolen": 0.1},
+        {"host": "a", "ranks": 1, "slowdown": 0.01, "p99": 0.5, "longest": 2.0, "stolen": 0.2},
+        {"host": "c", "ranks": 1, "slowdown": 0.01, "p99": 0.5, "longest": 2.0, "stolen": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cores", "expected"),
+    [({0}, (500, 46010)), ({0, 1}, (4500, 96060)), ({11}, (8, 36)), ({1, 7}, (4000, 50050)), ({7}, None)],
+)
+def test_time_of_recorded_cores(tmp_path: Path, cores: set[int], expected: tuple[int, int] | None) -> None:
+    (tmp_path / "stat").write_text(STAT)
+    assert noise.cpu_times(cores, tmp_path / "stat") == expected
+
+
+def test_systems_that_do_not_tell_of_stolen_time(tmp_path: Path) -> None:
+    assert noise.cpu_times({0}, tmp_path / "stat") is None
+    (tmp_path / "stat").write_text("cpu0 400 0 100 45000\n")  # Linux before 2.5.41
+    assert noise.cpu_times({0}, tmp_path / "stat") is None
+
+
+def test_time_of_this_machine_is_psutils() -> None:
+    cores = range(os.cpu_count() or 1)
+    before = noise.cpu_times(cores)
+    told = psutil.cpu_times(percpu=True)
+    after = noise.cpu_times(cores)
+    assert before is not None
+    assert after is not None
+    # psutil tells seconds, of 100 ticks, and counts the time of guests twice.
+    sums = (sum(core.steal for core in told), sum(sum(core) - core.guest - core.guest_nice for core in told))
+    for low, seconds, high in zip(before, sums, after, strict=True):
+        assert low <= round(seconds * 100) <= high
+
+
+def test_the_share_of_stolen_time() -> None:
+    assert noise.stolen_share((500, 46010), (520, 46210)) == 0.1
+    assert noise.stolen_share((500, 46010), (500, 46010)) is None
+    assert noise.stolen_share(None, (500, 46010)) is None
+    assert noise.stolen_share((500, 46010), None) is None
+
+
+def test_alone_without_mpi(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(noise, "QUICK_SECONDS", 0.05)
+    shown: list[float] = []
+    section = noise.measure(None, compiled, False, shown.append)
+    jsonschema.validate(section, SECTION)
+    (row,) = section["rows"]
+    assert row["ranks"] == 1
+    assert 0 <= row["slowdown"] <= row["longest"]
+    assert row["p99"] <= row["longest"]
+    assert section["slowdown"] == row["slowdown"]
+    assert shown == sorted(shown)
+    assert shown[-1] == 1
+    assert noise.text(section).startswith(f"Noise = {100 * row['slowdown']:.1f} %, the mean ")
+
+
+ON_RANKS = """
+import json, socket
+from mpi4py import MPI
+from mpi_pi import kernels, noise
+comm = MPI.COMM_WORLD
+socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
+noise.QUICK_SECONDS = 0.05
+section = noise.measure(comm, kernels.load("numba"), False, lambda _: None)
+assert bool(section) == (comm.rank == 0)
+if section:
+    print(json.dumps(section))
+"""
+
+
+def test_ranks_measure_together(launch: Launch) -> None:
+    run = launch(2, sys.executable, "-m", "mpi4py", "-c", ON_RANKS)
+    assert run.returncode == 0, run.stderr
+    section = json.loads(run.stdout)
+    jsonschema.validate(section, SECTION)
+    assert [(row["host"][-2:], row["ranks"]) for row in section["rows"]] == [("n0", 1), ("n1", 1)]
+    assert section["slowdown"] == max(row["slowdown"] for row in section["rows"])
+
+
+@given(
+    st.text(st.characters(exclude_characters="\0", codec="ascii"), max_size=64), st.floats(0, 1) | st.none()
+)
+def test_rows_travel_as_integers(host: str, stolen: float | None) -> None:
+    told = host, Scatter(0.1, 0.2, 1e9), stolen
+    assert noise._unpacked(noise._packed(*told)) == told
+
+
+def test_the_noisiest_hosts_are_listed() -> None:
+    section = benchmark(ranks=200, hosts=100)["noise"]
+    head, _, listed = noise.text(section).partition("\n\n")
+    assert head.splitlines()[0].endswith("on node99")
+    names, first, *others, last = listed.splitlines()
+    assert names.split()[:3] == ["host", "ranks", "noise"]
+    assert first.startswith("node99")
+    assert len(others) == noise.MOST_HOSTS - 1
+    assert last == "(the noisiest of 100 hosts)"

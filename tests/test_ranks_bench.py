@@ -1,0 +1,137 @@
+"""Scaling and rounds, measured on real ranks for a moment. Needs mpirun: see run_all.py."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from mpi4py import MPI
+from numpy.typing import NDArray
+
+import mpi_pi
+from mpi_pi import Failure, Job, launcher, ranks_bench, round_model, run, scaling
+from mpi_pi.kernels import Kernel, load
+from mpi_pi.ranks_bench import round_section, scaling_section
+from mpi_pi.scaling import doubling
+
+pytestmark = pytest.mark.mpi
+
+COMM = MPI.COMM_WORLD
+SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+TURNS = 2
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    effort = ranks_bench.Effort(TURNS, 0.01, 0.005, 10.0, 0.01, 0.01)
+    monkeypatch.setattr(ranks_bench, "QUICK", effort)
+    monkeypatch.setattr(ranks_bench, "TELLING_SECONDS", 1e-3)
+    monkeypatch.setattr(ranks_bench, "LEAST_ROUNDS", 3)
+    monkeypatch.setattr(round_model, "MEASURED", (10, 100, 1000))
+
+
+@pytest.fixture
+def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ranks_bench, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
+
+
+def section(
+    measure: Callable[..., dict[str, Any]],
+    name: str,
+    kernel: Kernel | None = None,
+    oversubscribe: bool = True,
+) -> dict[str, Any]:
+    """What rank 0 has measured, on all ranks."""
+    shown: list[float] = []
+    made = measure(COMM, kernel or load("numba"), False, oversubscribe, shown.append)
+    if COMM.rank == 0:
+        jsonschema.validate(made, SCHEMA["properties"][name] | {"$defs": SCHEMA["$defs"]})
+        assert shown == sorted(shown)
+        assert shown[-1] == pytest.approx(1)
+    else:
+        assert made == {}
+    everyones: dict[str, Any] = COMM.bcast(made)
+    return everyones
+
+
+def ranks_and_hosts(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
+    return [(row["ranks"], row["hosts"]) for row in rows]
+
+
+def test_scaling_on_one_host_goes_by_ranks_and_has_the_same_hits_everywhere() -> None:
+    made = section(scaling_section, "scaling")
+    assert made["by"] == "ranks"
+    assert made["idle_ranks"] == 0
+    assert made["same_hits"]
+    for part in (made["strong"], made["weak"]):
+        assert ranks_and_hosts(part["rows"]) == [(number, 1) for number in doubling(COMM.size)]
+        assert all(len(row["seconds"]["samples"]) == TURNS for row in part["rows"])
+        assert all(min(row["seconds"]["samples"]) > 0 for row in part["rows"])
+
+
+@pytest.mark.mpi(min_size=2)
+def test_scaling_on_several_hosts_goes_by_hosts(two_hosts: None) -> None:
+    made = section(scaling_section, "scaling")
+    assert made["by"] == "hosts"
+    assert ranks_and_hosts(made["strong"]["rows"]) == [((COMM.size + 1) // 2, 1), (COMM.size, 2)]
+
+
+@pytest.mark.mpi(min_size=2)
+def test_ranks_that_would_share_a_core_are_left_out_unless_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launcher, "cores", lambda: frozenset({0}))
+    made = section(scaling_section, "scaling", oversubscribe=False)
+    assert made["idle_ranks"] == COMM.size - 1
+    assert ranks_and_hosts(made["strong"]["rows"]) == [(1, 1)]
+    assert made["strong"]["serial_fraction"] is None
+
+
+@pytest.mark.mpi(min_size=2)
+def test_hits_that_depend_on_the_number_of_ranks_do_not_go_unnoticed() -> None:
+    right = load("numba")
+
+    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+        counted_by_another = COMM.rank == 1 and job.seed == scaling.SEED
+        return right.count(job, units, stop) + counted_by_another
+
+    assert not section(scaling_section, "scaling", Kernel("numba", count))["same_hits"]
+
+
+@pytest.mark.mpi(min_size=2)
+def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = load("numba")
+
+    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+        if job.seed == scaling.SEED:
+            raise ZeroDivisionError("by a pie")
+        return right.count(job, units, stop)
+
+    with pytest.raises(Failure, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"):
+        scaling_section(COMM, Kernel("numba", count), False, True, lambda done: None)
+
+
+def test_rounds_are_measured_on_more_than_one_rank_and_modelled_for_a_million() -> None:
+    made = section(round_section, "round")
+    assert ranks_and_hosts(made["rows"]) == [(number, 1) for number in doubling(COMM.size)[1:] or [1]]
+    assert [row["ranks"] for row in made["planner"]] == [10, 100, 1000]
+    assert all(len(row["seconds"]["samples"]) == TURNS for row in made["rows"])
+    if COMM.size == 1:
+        assert made["link"] is None
+        assert made["model"] == []
+    else:
+        assert made["link"]["host"] == MPI.Get_processor_name()
+        assert made["link"]["latency_seconds"] > 0
+        assert [row["ranks"] for row in made["model"]] == [10**3, 10**4, 10**5, 10**6]
+
+
+@pytest.mark.mpi(min_size=2)
+def test_links_lead_to_other_hosts(two_hosts: None) -> None:
+    assert section(round_section, "round")["link"]["host"] == "odd-host"
+
+
+def test_rounds_have_no_more_units_than_wanted() -> None:
+    result = run(Job(7 * COMM.size, 1, 1), COMM, most_units=COMM.size)
+    assert result.rounds == 7
+    assert all(row.units.sum() == COMM.size for row in result.timeline.rows)

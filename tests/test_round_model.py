@@ -1,0 +1,143 @@
+"""The model of what a round costs: by algebra; and rank 0's books, timed in real rounds of made-up ranks."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import mpi_pi
+from mpi_pi import round_model, spread
+from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.spread import as_fields
+
+SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+
+
+def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:
+    return {"ranks": ranks, **others, "seconds": as_fields(spread.of([seconds]))}
+
+
+def section(
+    round_seconds: float = 1e-3,
+    latency: float = 1e-5,
+    bytes_per_second: float = 1e9,
+    planner: tuple[float, ...] = (1e-3, 1e-2, 1e-1),
+    hosts: int = 2,
+) -> dict[str, Any]:
+    link = {"host": "node1", "latency_seconds": latency, "bytes_per_second": bytes_per_second}
+    books = [row(10**power, seconds) for power, seconds in enumerate(planner, start=3)]
+    rows = [row(2, 5e-4, hosts=1), row(2 * hosts, round_seconds, hosts=hosts)]
+    return round_model.section(rows, link, books)
+
+
+def assert_valid(section: dict[str, Any]) -> None:
+    jsonschema.validate(section, SCHEMA["properties"]["round"] | {"$defs": SCHEMA["$defs"]})
+
+
+def test_messages_are_as_long_as_in_the_model() -> None:
+    assert REPORT_COLUMNS * np.dtype(np.int64).itemsize == round_model.REPORT_BYTES
+    assert len(Order) * np.dtype(np.int64).itemsize == round_model.ORDER_BYTES
+
+
+def test_a_round_is_the_sum_of_its_parts() -> None:
+    """With books that cost a microsecond for each rank, and messages of 234 bytes there and back."""
+
+    def network(ranks: int) -> float:
+        return 2 * math.ceil(math.log2(ranks)) * 1e-5 + ranks * 234 / 1e9
+
+    own = 1e-3 - 4e-6 - network(4)
+    made = section()
+    assert_valid(made)
+    for modelled in made["model"]:
+        ranks = modelled["ranks"]
+        assert modelled["planner_seconds"] == pytest.approx(ranks * 1e-6)
+        assert modelled["network_seconds"] == pytest.approx(network(ranks))
+        assert modelled["round_seconds"] == pytest.approx(own + ranks * 1e-6 + network(ranks))
+
+
+costs = st.floats(1e-7, 1e-1)
+
+
+@given(costs, costs, st.floats(1e5, 1e11), st.tuples(costs, costs, costs).map(lambda t: tuple(sorted(t))))
+def test_more_ranks_cost_more_and_rounds_grow_so_that_most_of_the_time_is_spent_counting(
+    round_seconds: float, latency: float, bytes_per_second: float, planner: tuple[float, ...]
+) -> None:
+    made = section(round_seconds, latency, bytes_per_second, planner)
+    modelled = [each["round_seconds"] for each in made["model"]]
+    assert modelled == sorted(modelled)
+    for each in made["model"]:
+        # Rounds last a second at least, and a hundred times half of what they cost.
+        assert each["efficiency"] + 1e-9 > 50 / 51
+        assert each["efficiency"] >= 1 / (1 + each["round_seconds"]) - 1e-9
+        assert each["efficiency"] < 1
+        # It matters from the first power of two on where it costs ten milliseconds.
+        matters_from = made["matters_from_ranks"] or 2 * round_model.MOST_RANKS
+        if each["ranks"] >= matters_from:
+            assert each["round_seconds"] > 0.01
+        elif each["ranks"] <= matters_from // 2:
+            assert each["round_seconds"] <= 0.01
+
+
+def test_slow_books_matter_early() -> None:
+    # 10 microseconds a rank: 512 of them are 5 ms, 1024 are 10.24; the rest of the round takes less than 1.
+    assert section(planner=(1e-2, 1e-1, 1.0))["matters_from_ranks"] == 1024
+
+
+def test_text_keeps_the_model_apart_from_what_was_measured() -> None:
+    said = round_model.text(section())
+    measured, model = said.split("\nmodel, not measured:\n")
+    assert "Slowest link = 10 µs, 1e+03 MB/s, to node1" in measured
+    assert "100000" in measured
+    assert "1000000" not in measured
+    assert "1000000" in model
+    assert all(f"- {assumption}" in model.splitlines() for assumption in section()["assumptions"])
+    assert any("latency of the link to node1" in line for line in model.splitlines())
+    assert max(map(len, said.splitlines())) <= 110
+
+
+def test_with_one_rank_there_is_nothing_to_model() -> None:
+    made = round_model.section([row(1, 1e-3, hosts=1)], None, [row(1000, 1e-3)])
+    assert_valid(made)
+    assert made["model"] == made["assumptions"] == []
+    assert made["matters_from_ranks"] is None
+    assert "model" not in round_model.text(made)
+
+
+def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[tuple[int, int]] = []
+    book = Planner.next
+
+    def watched(planner: Planner, reports: NDArray[np.int64]) -> NDArray[np.int64]:
+        orders = book(planner, reports)
+        assert (orders[:, Order.DONE] == reports[:, Report.UNITS].sum()).all()
+        assert (orders[:, Order.STOP] > orders[:, Order.START]).all()  # there is work for all
+        rounds.append((len(reports), planner.counted.points))
+        return orders
+
+    monkeypatch.setattr(Planner, "next", watched)
+    monkeypatch.setattr(round_model, "MEASURED", (3, 200))
+    shown: list[float] = []
+    made = round_model.measure(False, shown.append)
+    assert shown == [0.5, 1.0]
+    assert [each["ranks"] for each in made] == [3, 200]
+    assert all(len(each["seconds"]["samples"]) == round_model.TURNS for each in made)
+    assert [ranks for ranks, _ in rounds] == [3] * (round_model.TURNS + 1) + [200] * (round_model.TURNS + 1)
+
+
+def test_text_needs_nothing_heavy() -> None:
+    code = (
+        "import sys, mpi_pi.round_model, mpi_pi.scaling; print({'numpy', 'numba', 'mpi4py'} & {*sys.modules})"
+    )
+    got = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    assert got == "set()\n"
