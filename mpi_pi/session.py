@@ -3,7 +3,7 @@
 import argparse
 import contextlib
 import math
-import secrets
+import os
 import signal
 import sys
 import time
@@ -119,7 +119,7 @@ class Session:
             saved = self.keeper and self.keeper.saved
             seed = args.seed
             if seed is None:
-                seed = saved.job.seed if saved else secrets.randbits(64)
+                seed = saved.job.seed if saved else int.from_bytes(os.urandom(8))
             part = Part(Job(trials, points, seed), index, of)
             try:
                 part.units  # noqa: B018  # to learn whether there is such a shard

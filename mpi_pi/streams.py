@@ -7,13 +7,12 @@ same algorithm (see `entropy`): it mixes in the spawn key and writes the state. 
 import numba
 import numpy as np
 
-from mpi_pi.entropy import MULT_A, POOL_SIZE
+from mpi_pi.entropy import MIX_L, MIX_R, MULT_A, POOL_SIZE
 
 STATE_WORDS = 256
 """uint32 words in the state of a unit: 32 lanes of 4 uint64."""
 
 INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
-MIX_L, MIX_R = 0xCA01F9DD, 0x4973F715
 
 u32, u64 = np.uint32, np.uint64
 LOW_WORD = u64(0xFFFFFFFF)
