@@ -147,4 +147,4 @@ $(VENV)/installed-plot: $(VENV)/installed
 
 $(VENV)/installed-test: $(VENV)/installed
 	@$(call INSTALL,test)
-	@touch $@
+	@touch $(VENV)/installed-plot $@
