@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def wait(request: "MPI.Request", meanwhile: Callable[[], object] = never) -> None:
     """Wait for a request, and call `meanwhile` again and again.
 
-    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. This one leaves the
-    core to whoever wants it, and after half a millisecond sleeps, for an eighth of what it has waited so far.
+    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. This one leaves
+    the core to whoever wants it, and after half a millisecond it sleeps, for an eighth of what it has waited.
     """
     start = time.perf_counter()
     while not request.Test():
