@@ -25,8 +25,11 @@ PIECE = 1 << 24
 TELLING = {
     *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
     *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+    *("cpu", "isa", "uarch"),
 }
-"""Lines of /proc/cpuinfo, on x86 and on Arm."""
+"""Lines of /proc/cpuinfo: on x86, on Arm, elsewhere."""
+
+LOOK_CHARACTERS = 1 << 16
 
 POINTER = ctypes.c_void_p
 ARGUMENTS = (
@@ -44,10 +47,14 @@ def target() -> str:
 
 def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
     """What Linux tells of the kind of the CPU and its features, of all kinds that there are here."""
-    with file.open() as lines:
-        # On x86 all cores are alike; there may be hundreds, and Linux takes its time to tell of each.
-        told = lines.read(1 << 16)
-    return sorted({line for line in told.splitlines() if line.partition(":")[0].strip() in TELLING})
+    try:
+        with file.open() as lines:
+            # On x86 all cores are alike; there may be hundreds, and Linux takes its time to tell of each.
+            told = lines.read(LOOK_CHARACTERS)
+    except OSError:
+        return []
+    whole = told[: told.rfind("\n") + 1]  # the last line may have been cut anywhere
+    return sorted({line for line in whole.splitlines() if line.partition(":")[0].strip() in TELLING})
 
 
 _seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known answers

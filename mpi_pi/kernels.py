@@ -121,8 +121,16 @@ def _sources() -> str:
 
 
 def _versions() -> list[bytes]:
-    """Of numba and LLVM, from files of theirs: to ask for them in the proper way takes 20 ms."""
-    places = [importlib.util.find_spec(name) for name in ("numba", "llvmlite")]
-    return [
-        Path(place.origin).with_name("_version.py").read_bytes() for place in places if place and place.origin
-    ]
+    """Of numba and LLVM."""
+    return [_version(name) for name in ("numba", "llvmlite")]
+
+
+def _version(package: str) -> bytes:
+    """From a file of the package's own: to ask for it in the proper way takes 10 ms."""
+    found = importlib.util.find_spec(package)
+    try:
+        return Path(found.origin if found and found.origin else "").with_name("_version.py").read_bytes()
+    except (OSError, ValueError):
+        from importlib import metadata
+
+        return metadata.version(package).encode()

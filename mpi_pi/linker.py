@@ -70,6 +70,8 @@ class Program:
             if section.flags & _ALLOCATED:
                 if section.type != _PROGRAM_BITS:
                     raise Unlinkable(f"a section of type {section.type}")
+                if section.offset + section.size > len(self._file):
+                    raise Unlinkable("a section beyond the end")
                 self.size += -self.size % max(section.alignment, 1)
                 self._places[index] = self.size
                 self.size += section.size
@@ -90,7 +92,16 @@ class Program:
                 self.functions[self._file[names + name : end].decode()] = place + value
 
     def at(self, base: int) -> bytes:
-        """The program as it has to be in memory from the address `base` on, a multiple of all alignments."""
+        """The program as it has to be in memory from the address `base` on, a multiple of all alignments.
+
+        Raises Unlinkable.
+        """
+        try:
+            return self._relocated(base)
+        except (struct.error, IndexError) as error:
+            raise Unlinkable(f"damaged: {error}") from error
+
+    def _relocated(self, base: int) -> bytes:
         memory = bytearray(self.size)
         for index, place in self._places.items():
             section = self._sections[index]

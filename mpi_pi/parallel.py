@@ -6,12 +6,11 @@ exchange and raised on all, so that nobody is left waiting.
 
 import contextlib
 import hashlib
-import os
 import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -71,20 +70,18 @@ def finalize() -> None:
     Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the first
     is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it.
     """
-    for connection in _connections():
-        with connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with contextlib.suppress(OSError):  # where the system does not tell
+        for descriptor in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(OSError):  # what is no connection, or closed by now
+                _send_at_once(int(descriptor.name))
     MPI.Finalize()
 
 
-def _connections() -> Iterator[socket.socket]:
-    """Those of this process by TCP, whoever has opened them; none where the system does not tell."""
-    with contextlib.suppress(OSError):
-        for descriptor in Path("/proc/self/fd").iterdir():
-            with contextlib.suppress(OSError):  # what is no socket, or closed by now
-                found = socket.socket(fileno=os.dup(int(descriptor.name)))
-                if found.type == socket.SOCK_STREAM and found.family in (socket.AF_INET, socket.AF_INET6):
-                    yield found
+def _send_at_once(descriptor: int) -> None:
+    """Have a connection by TCP wait for nothing. Raises OSError for whatever else it is."""
+    found = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)  # a second one, to be closed again
+    with found:
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def world() -> MPI.Intracomm:

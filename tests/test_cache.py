@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import cache
+from mpi_pi import cache, compiled
 
 
 @pytest.fixture
@@ -104,3 +104,18 @@ def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
         assert process.exitcode == 0
     assert (tmp_path / "log").read_text() == "made\n"
     assert cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)
+
+
+def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:
+    """However many CPUs it has, of which Linux tells the frequencies of the moment."""
+
+    def cpus(megahertz: str) -> Path:
+        file = tmp_path / megahertz
+        one = f"processor : 0\nmodel name : A CPU\ncpu MHz : {megahertz}\nflags : {'feature ' * 200}\n\n"
+        file.write_text(one * 128)
+        return file
+
+    lines = compiled._cpu_lines(cpus("800.000"))
+    assert lines == compiled._cpu_lines(cpus("3100.123"))
+    assert lines == [f"flags : {'feature ' * 200}", "model name : A CPU"]
+    assert compiled._cpu_lines(tmp_path / "none") == []

@@ -83,3 +83,12 @@ def test_the_cache_knows_the_versions() -> None:
     numba_version, llvm_version = kernels._versions()
     assert numba.__version__.encode() in numba_version
     assert llvmlite.__version__.encode() in llvm_version
+
+
+def test_a_relocation_beyond_the_end_is_refused() -> None:
+    code = bytearray(object_code()[0])
+    program = linker.Program(bytes(code))
+    relocations = next(section for section in program._sections if section.type == 4)
+    code[relocations.offset : relocations.offset + 8] = (1 << 40).to_bytes(8, "little")
+    with pytest.raises(linker.Unlinkable, match="damaged"):
+        linker.Program(bytes(code)).at(1 << 20)
