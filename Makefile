@@ -6,8 +6,9 @@
 
 MPI ?= embedded
 PYTHON ?= python3
-# How many ranks `make run` starts on this machine, and how many trials of how many points: the Flame job.
-NP ?= $(shell nproc 2>/dev/null || echo 2)
+# How many ranks start on this machine: `make run` has one for each hardware thread, `make bench` for each core, as
+# threads that share a core get less done each. How many trials of how many points: the Flame job.
+NP ?= $(or $(if $(filter bench,$(MAKECMDGOALS)),$(CORES)),$(shell nproc 2>/dev/null || echo 2))
 TRIALS ?= 1000
 POINTS ?= 100000
 # Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
@@ -53,6 +54,7 @@ export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
 endif
 ifeq ($(HOSTFILE),)
 # Told so, Open MPI binds ranks to no cores any more, and two of them may meet on one: only where it has to be.
+# Of the cores, whatever the number of their hardware threads, those that may be used:
 CORES := $(shell $(PYTHON) -c 'import os; cores = os.sched_getaffinity(0); \
     name = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list"; \
     print(len({open(name % core).read() for core in cores}))' 2>/dev/null)
@@ -70,7 +72,7 @@ WHERE = -hostfile "$(HOSTFILE)"
 export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
-.PHONY: help run deploy check-hosts hosts-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
+.PHONY: help run deploy check-hosts hosts-named bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -105,14 +107,16 @@ test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 soak: $(VENV)/installed-test  ## the long trials
 	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
 
-bench: $(VENV)/installed-plot  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
-	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
+bench: bench-named $(VENV)/installed-plot  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
 	@mkdir -p "$(BENCH_FOLDER)"
 	@results="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH)" && \
 	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$results.json" && \
 	"$(BIN)/mpi-pi" report "$$results.json" -o "$$results.html" && \
 	"$(BIN)/mpi-pi" plot "$$results.json" -o "$$results.png" && \
 	printf '\nResults = %s.json, .html and .png\n' "$$results"
+
+bench-named:
+	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
 
 bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
 	@"$(BIN)"/python tests/bench_kernel.py

@@ -69,7 +69,7 @@ COMPARE_DESCRIPTION = """\
 What became faster or slower from one benchmark to another, beyond the noise of both."""
 
 COMPARE_EPILOG = """\
-exit status: 0 nothing is slower, 1 something is
+exit status: 0 nothing is slower, 1 something is (or nothing could be printed), 2 not comparable
 
   mpi-pi bench compare before.json after.json"""
 
@@ -190,7 +190,10 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         part.add_argument("--full", action="store_true", help="take a few minutes")
         part.add_argument("--json", metavar="FILE", help="write all that was measured; -: to standard output")
         part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
-        part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
+        if name in ("all", "scaling", "latency"):
+            part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
+        # Said to the ranks that it starts, which might otherwise not know that they are some, and start more.
+        part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
         _add_progress_argument(part)
         _add_cache_argument(part)
     compare = _subparser(parts, "compare", "two benchmarks", COMPARE_DESCRIPTION, COMPARE_EPILOG)

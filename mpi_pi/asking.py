@@ -33,7 +33,7 @@ def _line() -> str:
     Open MPI's mpirun does not tell its ranks when its own input has ended, so the wait has an end, unless
     there is a terminal with somebody thinking in front of it.
     """
-    launched = launcher.size() is not None
+    launched = launcher.started()
     limit = PATIENCE_SECONDS.get(launcher.input_of_launcher_is_terminal()) if launched else None
     line = b""
     while not line.endswith(b"\n"):

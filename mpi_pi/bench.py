@@ -2,11 +2,12 @@
 
 import argparse
 import contextlib
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import benchmark, console, kernel_bench, noise, parallel, ranks_bench
+from mpi_pi import benchmark, console, kernel_bench, launcher, noise, parallel, ranks_bench
 from mpi_pi.files import CannotWrite
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
@@ -26,25 +27,17 @@ PLACES = {"noise": "noise", "kernel": "kernel", "scaling": "scaling", "latency":
 
 def bench(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
     """Measure, on all ranks together; the exit status, on rank 0. Raises parallel.Failure."""
-    parallel.agree(comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * args.oversubscribe}")
-    if args.part == "job":
-        console.error("bench job starts mpirun itself: call it without; --launcher 'mpirun -n 4' says how")
-        return BAD_USAGE
+    parallel.agree(
+        comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * _oversubscribe(args)}"
+    )
     with contextlib.ExitStack() as open_files:
-
-        def opened() -> tuple[Output | None, str]:
-            try:
-                return open_files.enter_context(Output(args.json)), ""
-            except CannotWrite as error:
-                return None, str(error)
-
-        output, refusal = opened() if comm.rank == 0 else (None, "")
+        output, refusal = _prepared(args, open_files) if comm.rank == 0 else (None, "")
         refusal = comm.bcast(refusal)
         if refusal:
             console.error(refusal)
             return BAD_USAGE
         try:
-            made = _Bench(args, comm).measure()
+            made = _measured(args, comm)
         except Silence as silence:  # on the ranks that have noticed it
             console.complain(str(silence))
             raise
@@ -53,38 +46,54 @@ def bench(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
         return VERIFIED if output.put(benchmark.text(made), benchmark.as_json(made)) else FAILED
 
 
-class _Bench:
-    """A benchmark in the making, on all ranks."""
+def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tuple[Output | None, str]:
+    """Where the results go, on rank 0; or why it shall not be."""
+    if args.part == "job":
+        return None, "bench job starts mpirun itself: call it without; --launcher 'mpirun -n 4' says how"
+    if args.launcher:
+        return (
+            None,
+            f"argument --launcher: {shlex.join(args.launcher)!r}: not on ranks that are there already",
+        )
+    if args.on_ranks and not launcher.started():
+        return None, "argument --launcher: has started no ranks that find each other"
+    try:
+        return open_files.enter_context(Output(args.json)), ""
+    except CannotWrite as error:
+        return None, str(error)
 
-    def __init__(self, args: argparse.Namespace, comm: "MPI.Intracomm") -> None:
-        self._args, self._comm = args, comm
-        self._kernel: Kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None)
 
-    def measure(self) -> benchmark.Benchmark:
-        """All parts that are wanted; the document, on rank 0."""
-        hosts = len(set(self._comm.allgather(parallel.HOST)))
-        made = benchmark.new(self._args.full, parallel.library_name(), hosts, self._comm.size)
-        progress = self._args.progress if self._comm.rank == 0 else "off"
-        for part in PLACES if self._args.part == "all" else [self._args.part]:
+def _measured(args: argparse.Namespace, comm: "MPI.Intracomm") -> benchmark.Benchmark:
+    """All parts that are wanted; the document, on rank 0."""
+    kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None)
+    for text in parallel.distinct(comm, kernel.warning):
+        console.warning(text)
+    made: benchmark.Benchmark = {}
+    progress = args.progress if comm.rank == 0 else "off"
+    with ranks_bench.measuring(comm, _oversubscribe(args)) as everyone:
+        if comm.rank == 0:
+            made = benchmark.new(
+                args.full, kernel.described, parallel.library_name(), set(everyone.hosts), comm.size
+            )
+        for part in PLACES if args.part == "all" else [args.part]:
             with bar(progress, 1, desc=part, bar_format=PART) as show:
-                made[PLACES[part]] = self._part(part, show)
-        return made
+                made[PLACES[part]] = _part(part, everyone, kernel, args.full, show)
+    return made
 
-    def _part(self, part: str, show: Show) -> dict[str, Any]:
-        comm, kernel, full, oversubscribe = (
-            self._comm,
-            self._kernel,
-            self._args.full,
-            self._args.oversubscribe,
-        )
-        if part == "noise":
-            return noise.measure(comm, kernel, full, show)
-        if part == "scaling":
-            return ranks_bench.scaling_section(comm, kernel, full, oversubscribe, show)
-        if part == "latency":
-            return ranks_bench.round_section(comm, kernel, full, oversubscribe, show)
-        # The others sleep meanwhile, for theirs may be the same core.
-        none: dict[str, Any] = {}
-        return parallel.together(
-            comm, lambda: kernel_bench.measure(kernel, full, show) if comm.rank == 0 else none
-        )
+
+def _part(
+    part: str, everyone: ranks_bench.Everyone, kernel: "Kernel", full: bool, show: Show
+) -> dict[str, Any]:
+    if part == "noise":
+        return noise.measure(everyone.comm, kernel, full, show, everyone.pulse.check)
+    if part == "scaling":
+        return ranks_bench.scaling_section(everyone, kernel, full, show)
+    if part == "latency":
+        return ranks_bench.round_section(everyone, kernel, full, show)
+    # The others sleep meanwhile, for theirs may be the same core.
+    return everyone.on_rank_0(lambda: kernel_bench.measure(kernel, full, show)) or {}
+
+
+def _oversubscribe(args: argparse.Namespace) -> bool:
+    """Which only those parts have as an option that it makes a difference to."""
+    return bool(getattr(args, "oversubscribe", False))

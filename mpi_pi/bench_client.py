@@ -1,60 +1,115 @@
 """`mpi-pi bench` where no launcher has started it: it starts one, for what needs ranks and for whole jobs."""
 
 import argparse
+import contextlib
 import json
-import subprocess
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
-from mpi_pi import benchmark, console, job_bench
+from mpi_pi import benchmark, console, job_bench, kernel_bench, kernels
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.files import CannotWrite
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
-from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.statuses import BAD_USAGE, FAILED, SIGNALLED, VERIFIED
+from mpi_pi.words import made_for
 
-MOST_SECONDS = 3600
-"""However slow the machine is."""
+MOST_SECONDS = 3600.0
+"""For all parts that need ranks, however slow the machine is."""
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end; what it has started has to be ended first."""
 
 
 def bench(args: argparse.Namespace) -> int:
     """Measure; the exit status."""
     try:
-        launcher = args.launcher or job_bench.default_launcher()
-        with Output(args.json) as output:
-            made = benchmark.new(args.full) if args.part == "job" else _on_ranks(args, launcher)
-            if args.part in ("all", "job"):
-                with bar(args.progress, 1, desc="job", bar_format=PART) as show:
-                    made["jobs"] = job_bench.measure(launcher, args.full, show, args.cache)
-            return VERIFIED if output.put(benchmark.text(made), benchmark.as_json(made)) else FAILED
+        with _terminated_in_good_order(), Output(args.json) as output:
+            made, failed = _measured(args)
+            well = output.put(benchmark.text(made), benchmark.as_json(made)) if made else False
+            return VERIFIED if well and not failed else FAILED
     except CannotWrite as error:
         console.error(str(error))
         return BAD_USAGE
-    except job_bench.Failed as error:
+    except KeyboardInterrupt as interrupt:
+        console.error("interrupted: nothing is written")
+        return SIGNALLED + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+
+
+def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
+    """What could be measured, if anything, and whether something has failed, which then has been said."""
+    made: Benchmark | None = None
+    try:
+        launcher = args.launcher or job_bench.default_launcher()
+        if args.part == "kernel" and not args.launcher:
+            return _kernel(args), False
+        if args.part != "job":
+            made = _on_ranks(args, launcher)
+        if args.part in ("all", "job"):
+            made = _with_jobs(made, args, launcher)
+    except (job_bench.Failed, kernels.Unavailable, ArithmeticError) as error:
         console.error(str(error))
-        return FAILED
+        return made, True
+    return made, False
+
+
+def _kernel(args: argparse.Namespace) -> Benchmark:
+    """One core needs no ranks, and no MPI. Raises kernels.Unavailable and ArithmeticError."""
+    kernel = kernels.load("auto", Path(args.cache) if args.cache else None)
+    if kernel.warning:
+        console.warning(kernel.warning)
+    with bar(args.progress, 1, desc="kernel", bar_format=PART) as show:
+        return benchmark.new(args.full, kernel.described) | {
+            "kernel": kernel_bench.measure(kernel, args.full, show)
+        }
 
 
 def _on_ranks(args: argparse.Namespace, launcher: Sequence[str]) -> Benchmark:
     """What the ranks measure that the launcher starts. Raises job_bench.Failed."""
-    command = [*launcher, sys.executable, "-m", "mpi_pi", "bench", args.part, "--json", "-"]
+    command = [*launcher, sys.executable, "-m", "mpi_pi", "bench", args.part, "--on-ranks", "--json", "-"]
     command += ["--progress", args.progress]
-    command += [option for option in ("--full", "--oversubscribe") if getattr(args, option[2:])]
+    command += [f"--{option}" for option in ("full", "oversubscribe") if getattr(args, option, False)]
     command += ["--cache", args.cache] if args.cache else []
+    printed = job_bench.output(command, MOST_SECONDS, errors=True)
     try:
-        ended = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            text=True,
-            timeout=MOST_SECONDS,
-            check=False,
-        )
-    except OSError as error:
-        raise job_bench.Failed(f"argument --launcher: {launcher[0]!r}: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise job_bench.Failed(f"{' '.join(launcher)}: has not come to an end in an hour") from error
-    if ended.returncode:
-        raise job_bench.Failed(f"{' '.join(launcher)}: ended with status {ended.returncode}, see above")
-    made: Benchmark = json.loads(ended.stdout[ended.stdout.index("{") :])
+        made: Benchmark = json.loads(printed)
+    except ValueError as error:
+        raise job_bench.Failed(f"{shlex.join(launcher)}: what it prints is not that of one mpi-pi") from error
+    if not isinstance(made, dict) or made.get("kind") != benchmark.KIND:
+        raise job_bench.Failed(f"{shlex.join(launcher)}: what it prints is no benchmark of mpi-pi")
     return made
+
+
+def _with_jobs(made: Benchmark | None, args: argparse.Namespace, launcher: Sequence[str]) -> Benchmark:
+    """With the whole jobs; without any other part, those say who took part. Raises job_bench.Failed."""
+    with bar(args.progress, 1, desc="job", bar_format=PART) as show:
+        measured = job_bench.measure(launcher, args.full, show, args.cache)
+    if made is None:
+        ranks = measured.document["ranks"]
+        made = benchmark.new(
+            args.full,
+            made_for(ranks[0]["kernel"], ranks[0]["kernel_target"]),
+            measured.document["mpi_library"],
+            {row["host"] for row in ranks},
+            len(ranks),
+        )
+    return made | {"jobs": measured.jobs}
+
+
+@contextlib.contextmanager
+def _terminated_in_good_order() -> Iterator[None]:
+    """Meanwhile SIGTERM, too, gives what has been started the chance to end."""
+
+    def terminated(_number: int, _frame: Any) -> NoReturn:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

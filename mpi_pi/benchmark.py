@@ -4,9 +4,10 @@ The JSON is described by `bench.schema.json` beside this file. Its members `nois
 `scaling` and `round` are the parts, each made, and told in words, by a module of its own.
 """
 
+import os
 import platform
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,9 @@ PARTS = ("noise", "kernel", "jobs", "scaling", "round")
 Benchmark = dict[str, Any]
 
 
-def new(full: bool, mpi_library: str = "", hosts: int = 1, ranks: int = 1) -> Benchmark:
+def new(
+    full: bool, kernel: str, mpi_library: str = "", hosts: Collection[str] = ("",), ranks: int = 1
+) -> Benchmark:
     """A benchmark of this machine, in which nothing has been measured yet."""
     from mpi_pi.machine import clock_hz
     from mpi_pi.software import software
@@ -32,7 +35,7 @@ def new(full: bool, mpi_library: str = "", hosts: int = 1, ranks: int = 1) -> Be
         "program": "mpi-pi",
         "kind": KIND,
         "version": __version__,
-        "commit": commit(Path(__file__).parent.parent),
+        "commit": commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "full": full,
         "machine": {
@@ -41,18 +44,22 @@ def new(full: bool, mpi_library: str = "", hosts: int = 1, ranks: int = 1) -> Be
             "cores": launcher.online_cores(),
             "clock_hz": clock_hz(),
             "platform": platform.platform(),
-            "hosts": hosts,
+            "kernel": kernel,
+            "hosts": len(hosts),
             "ranks": ranks,
         },
         "software": asdict(software(mpi_library)),
     } | dict.fromkeys(PARTS)
 
 
-def commit(folder: Path) -> str | None:
-    """The commit of the repository in this folder, with -dirty if its files differ; None without one."""
+def commit(folder: Path = Path(__file__).parent.parent) -> str | None:
+    """The commit of the repository in this folder, with -dirty if its files differ.
+
+    Without one it is what MPI_PI_COMMIT says, for a package that was sent on, or else None.
+    """
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     if not (folder / ".git").exists():
-        return None
+        return os.environ.get("MPI_PI_COMMIT") or None
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -88,6 +95,7 @@ def head(benchmark: Mapping[str, Any]) -> str:
             f"Ranks = {machine['ranks']} on {number_of(machine['hosts'], 'host')}",
             f"Host = {machine['host']}, {number_of(machine['cores'], 'core')}, {machine['platform']}",
             f"CPU = {machine['cpu']}{clock}",
+            f"Kernel = {machine['kernel']}",
             f"Software = {', '.join(f'{name} {software[name]}' for name in names)}",
         ]
     )
@@ -100,7 +108,7 @@ def sections(benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
     tellers: dict[str, tuple[str, Callable[[Any], str]]] = {
         "noise": ("Noise", noise.text),
         "kernel": ("One core", kernel_bench.text),
-        "jobs": ("Whole jobs", job_bench.text),
+        "jobs": ("Whole jobs", lambda jobs: job_bench.text(jobs, benchmark["full"])),
         "scaling": ("Scaling", scaling.text),
         "round": ("Rounds", round_model.text),
     }

@@ -60,7 +60,7 @@ def _main(argv: Sequence[str]) -> int:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
         needs_ranks = args.command in ("run", "check") or (
-            args.command == "bench" and args.part != "compare" and launcher.started()
+            args.command == "bench" and args.part != "compare" and (args.on_ranks or launcher.started())
         )
         if needs_ranks:
             return _run(args)

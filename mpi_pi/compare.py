@@ -9,7 +9,7 @@ that both have measured. What has its whole interval above 1 is slower.
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -86,14 +86,22 @@ class Change:
         return "same" if max(-self.low, self.high) <= math.log(SAME) else "lost in noise"
 
     @property
+    def least(self) -> float:
+        """From how many times as long on it would have been called slower; not finite if nobody knows."""
+        return self._ratio / math.exp(self.low) if math.isfinite(self.low) else math.inf
+
+    @property
+    def _ratio(self) -> float:
+        """Of the medians."""
+        ratio = self.new.taken.median / self.old.taken.median
+        return 1 / ratio if self.old.unit == "points/s" else ratio
+
+    @property
     def times_as_long(self) -> str:
         """The ratio of the medians, with the interval that decides."""
         if math.isinf(self.high):
             return "?"
-        ratio = self.new.taken.median / self.old.taken.median
-        if self.old.unit == "points/s":
-            ratio = 1 / ratio
-        return f"{ratio:.3f} ({math.exp(self.low):.2f} … {math.exp(self.high):.2f})"
+        return f"{self._ratio:.3f} ({math.exp(self.low):.2f} … {math.exp(self.high):.2f})"
 
 
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
@@ -114,7 +122,7 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
         for thing, change in found.items()
     ]
     parts = [
-        "\n".join(_about(old, new)),
+        "\n".join([*_about(old, new), *_least(found.values())]),
         table(rows, numbers=("old", "new")),
         "\n".join(_summary(old, new, found)),
     ]
@@ -193,10 +201,11 @@ def _measured(document: Mapping[str, Any]) -> Iterator[tuple[Thing, Measured]]:
     """All that can be compared."""
     for row in (document["kernel"] or {"rows": ()})["rows"]:
         yield Thing(f"kernel {row['name']}"), Measured(from_fields(row["points_per_second"]), "points/s", 1)
+    hosts = document["machine"]["hosts"]
     for row in document["jobs"] or ():
-        what = f"job {row['name']}, {_on(row)}, {'cold' if row['cold'] else 'warm'}"
+        what = f"job {row['name']}, {_on(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
         steps = {step["name"]: step["seconds"]["median"] for step in row["steps"]}
-        yield Thing(what, _job(row)), Measured(from_fields(row["seconds"]), "s", 1, steps)
+        yield Thing(what, _job(row)), Measured(from_fields(row["seconds"]), "s", hosts, steps)
     for kind in ("strong", "weak") if document["scaling"] else ():
         part = document["scaling"][kind]
         for row in part["rows"]:
@@ -220,9 +229,8 @@ def _job(row: Mapping[str, Any]) -> str:
 
 
 def _on(row: Mapping[str, Any]) -> str:
-    """Of a whole job, the hosts are not told."""
     ranks = number_of(row["ranks"], "rank")
-    return f"{ranks} on {number_of(row['hosts'], 'host')}" if row.get("hosts", 1) > 1 else ranks
+    return f"{ranks} on {number_of(row['hosts'], 'host')}" if row["hosts"] > 1 else ranks
 
 
 def _number(measured: Measured) -> str:
@@ -241,6 +249,13 @@ def _about(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     yield f"Noise = {_noise_in_words(old)} (old), {_noise_in_words(new)} (new)"
 
 
+def _least(changes: Iterable[Change]) -> Iterator[str]:
+    """How small a change could have been and yet be found: in one thing or another."""
+    finite = [f"{least:.3g}" for least in sorted(change.least for change in changes) if math.isfinite(least)]
+    if finite:
+        yield f"Least change to be seen = {' … '.join(dict.fromkeys((finite[0], finite[-1])))} times"
+
+
 def _origin(document: Mapping[str, Any]) -> str:
     machine = document["machine"]
     where = f"{number_of(machine['ranks'], 'rank')} on {number_of(machine['hosts'], 'host')}"
@@ -256,6 +271,7 @@ def _conditions(document: Mapping[str, Any]) -> dict[str, Any]:
         "Host": machine["host"],
         "CPU": machine["cpu"],
         "Cores": machine["cores"],
+        "Kernel": machine["kernel"],
         "Platform": machine["platform"],
         "Hosts": machine["hosts"],
         "Ranks": machine["ranks"],

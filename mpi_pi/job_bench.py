@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpi_pi import machine, spread
 from mpi_pi.launcher import cores
@@ -25,8 +25,23 @@ SEED = 2017
 LIMIT_SECONDS = 600.0
 """For one job."""
 
+WORTH_SECONDS = LIMIT_SECONDS / 4
+"""A job that would take longer is left out, but for the first."""
+
+BUDGET_SECONDS = {False: 15.0, True: 60.0}
+"""For all warm turns, in quick and in full mode."""
+
+LEAST_TURNS = 3
+"""However long they take."""
+
+CLEANING_SECONDS = 60.0
+"""For removing a cache on all hosts."""
+
 LAST_SECONDS = 5.0
 """What a launcher gets to end its ranks, before it is killed."""
+
+NO_CACHE = "compile cache not used: "
+"""How `mpi_pi.kernels` begins to say why."""
 
 MEANINGS = {
     "launcher": "from its start until rank 0's process is started",
@@ -56,6 +71,11 @@ class Work:
     turns: int
     cold_turns: int
 
+    @property
+    def points(self) -> int:
+        """Of all trials."""
+        return self.published.trials * self.published.points_per_trial
+
 
 @dataclass(frozen=True)
 class Run:
@@ -72,6 +92,25 @@ class Run:
     def seconds(self) -> float:
         """From mpirun to prompt."""
         return self.ended - self.begun
+
+    @property
+    def hits(self) -> int:
+        """What it has counted."""
+        return int(self.document["estimate"]["hits"])
+
+    @property
+    def compiled_on(self) -> list[str]:
+        """The hosts that had to compile."""
+        return sorted({row["host"] for row in self.document["ranks"] if row["kernel_source"] == "compiled"})
+
+
+class Measured(NamedTuple):
+    """What there is to know of whole jobs."""
+
+    jobs: list[dict[str, Any]]
+    """The section."""
+    document: Mapping[str, Any]
+    """What the first of all runs has written for --json: who took part, with which MPI and kernel."""
 
 
 # Of nine turns and more, `mpi_pi.spread` leaves the slowest and the quickest out of the interval.
@@ -99,7 +138,7 @@ def measure(
     show: Callable[[float], object],
     cache: str | None = None,
     works: Sequence[Work] | None = None,
-) -> list[dict[str, Any]]:
+) -> Measured:
     """The section `jobs`: each job warm, and cold where it is to be, in turns.
 
     Warm jobs find the machine code in the compile cache, the user's or `cache`; cold ones have to compile. Of
@@ -109,19 +148,46 @@ def measure(
     warm = ["--cache", cache] if cache else []
     # The first one fills the cache, and is not measured.
     first = _run([*launcher, *_command(works[0]), *warm])
-    compiles = bool(first.document["ranks"][0]["kernel_source"])
-    kinds = [(work, cold) for work in works for cold in (True, False) if not cold or compiles]
-    turns = {(work, cold): work.cold_turns if cold else work.turns for work, cold in kinds}
-    runs: dict[tuple[Work, bool], list[Run]] = {kind: [] for kind in kinds if turns[kind]}
+    turns = planned(works, first, BUDGET_SECONDS[full])
+    runs: dict[tuple[Work, bool], list[Run]] = {kind: [] for kind in turns}
+    hits = {works[0]: first.hits}
     for turn in range(max(turns.values())):
-        for work, cold in runs:
+        for work, cold in turns:
             if turn >= turns[work, cold]:
                 continue
             with _empty_cache(launcher) if cold else contextlib.nullcontext(warm) as options:
-                runs[work, cold].append(_run([*launcher, *_command(work), *options]))
-            show(sum(map(len, runs.values())) / sum(turns[kind] for kind in runs))
-    _check(runs)
-    return [_as_fields(launcher, work, cold, of_kind) for (work, cold), of_kind in runs.items()]
+                run = _run([*launcher, *_command(work), *options])
+            _check(run, work, cold, hits.setdefault(work, run.hits))
+            runs[work, cold].append(run)
+            show(sum(map(len, runs.values())) / sum(turns.values()))
+    jobs = [_as_fields(launcher, work, cold, of_kind) for (work, cold), of_kind in runs.items()]
+    return Measured(jobs, first.document)
+
+
+def planned(works: Sequence[Work], first: Run, budget_seconds: float) -> dict[tuple[Work, bool], int]:
+    """The turns that each job gets, cold (True) and warm, after a run of the first of them.
+
+    Those that would take too long get none. What a short job leaves of the budget is for the longer ones.
+    """
+    expected = {work: expected_seconds(work, works[0], first) for work in works}
+    worth = [work for work in works if work is works[0] or expected[work] <= WORTH_SECONDS]
+    turns: dict[tuple[Work, bool], int] = {}
+    for done, work in enumerate(worth):
+        affordable = int(budget_seconds / (len(worth) - done) / expected[work])
+        if work.cold_turns and first.document["ranks"][0]["kernel_source"]:  # NumPy's has nothing to compile
+            turns[work, True] = work.cold_turns
+        turns[work, False] = min(max(affordable, LEAST_TURNS), work.turns)
+        budget_seconds -= turns[work, False] * expected[work]
+    return turns
+
+
+def expected_seconds(work: Work, known: Work, run: Run) -> float:
+    """How long a job will take, warm, by a run of a known one: counting grows with the points, no more."""
+    ranks = run.document["ranks"]
+    count_seconds = max(row["count_seconds"] for row in ranks)
+    compile_seconds = max(row["kernel_seconds"] for row in ranks) if run.compiled_on else 0.0
+    more = work.points / known.points
+    return float(run.seconds - compile_seconds + count_seconds * (more - 1))
 
 
 def steps(run: Run, one_clock: bool = True) -> dict[str, float]:
@@ -148,8 +214,21 @@ def steps(run: Run, one_clock: bool = True) -> dict[str, float]:
     return before | own | {"exit": run.ended - at["counted"]}
 
 
-def text(section: Sequence[Mapping[str, Any]]) -> str:
-    """The section for people: the jobs beside the published runs, and where their time goes."""
+def output(command: Sequence[str], limit_seconds: float, errors: bool) -> str:
+    """What a launcher, or another command, prints to standard output.
+
+    With `errors` its standard error is the user's; without, the last word of it is told if it fails. It is
+    ended if it takes longer than the limit, or if anything is raised here meanwhile, such as by Ctrl-C.
+    Raises Failed if it cannot be started, does not end, or not well.
+    """
+    return _outputs(command, limit_seconds, errors)[0]
+
+
+def text(section: Sequence[Mapping[str, Any]], full: bool = False) -> str:
+    """The section for people: the jobs beside the published runs, and where their time goes.
+
+    Of a benchmark in full mode, with those that were left out.
+    """
     columns = {_title(job): _milliseconds(job) for job in section}
     names = list(dict.fromkeys(name for of_job in columns.values() for name in of_job))
     rows = [
@@ -158,7 +237,9 @@ def text(section: Sequence[Mapping[str, Any]]) -> str:
     ]
     jobs = table([_job_line(job) for job in section], numbers=("points", "ranks", "published"))
     legend = "\n".join(f"{name}: {MEANINGS[name]}" for name in names if name in MEANINGS)
-    return "\n\n".join([jobs, *_sources(section), table(rows, numbers=tuple(columns)), legend])
+    left_out = _left_out(section) if full else []
+    parts = [jobs, *left_out, *_sources(section), table(rows, numbers=tuple(columns)), legend]
+    return "\n\n".join(parts)
 
 
 def _command(work: Work) -> list[str]:
@@ -173,45 +254,61 @@ def _command(work: Work) -> list[str]:
 @contextlib.contextmanager
 def _empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
     """The option for a compile cache with nothing in it, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cold-", dir="/var/tmp") as folder:
-        yield ["--cache", folder]
-        _output([*launcher, "rm", "-rf", folder])  # every host has made its own
+    with tempfile.TemporaryDirectory(
+        prefix="mpi-pi-cold-", dir="/var/tmp", ignore_cleanup_errors=True
+    ) as folder:
+        try:
+            yield ["--cache", folder]
+        finally:  # every host has made its own
+            with contextlib.suppress(Failed):
+                output([*launcher, "rm", "-rf", folder], CLEANING_SECONDS, errors=False)
 
 
 def _run(command: Sequence[str]) -> Run:
     """Run a job as a user would, and see that it has come to a good end. Raises Failed."""
     interpreter_seconds = _interpreter_seconds()
     begun = time.clock_gettime(time.CLOCK_MONOTONIC)
-    output = _output(command)
+    printed, errors = _outputs(command, LIMIT_SECONDS, errors=False)
     ended = time.clock_gettime(time.CLOCK_MONOTONIC)
     try:
-        document = json.loads(output)
+        document = json.loads(printed)
         verified = document["verified"] and not document["partial"]
     except (ValueError, KeyError, TypeError) as error:
         raise Failed(f"{shlex.join(command)}: its output is not that of one mpi-pi run") from error
     if not verified:
         raise Failed(f"{shlex.join(command)}: its answer is not verified")
+    for line in errors.splitlines():
+        if NO_CACHE in line:
+            raise Failed(f"warm jobs need a compile cache, but {line[line.index(NO_CACHE) :]}")
     return Run(begun, ended, interpreter_seconds, document)
 
 
-def _output(command: Sequence[str]) -> str:
-    """What a command prints. Raises Failed if it cannot be started, does not end, or not well."""
+def _outputs(command: Sequence[str], limit_seconds: float, errors: bool) -> tuple[str, str]:
+    """Standard output and standard error, which is empty if the user sees it; see `output`."""
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if errors else subprocess.PIPE,
+            text=True,
+            errors="replace",
         )
     except OSError as error:
-        raise Failed(f"{command[0]}: {error.strerror}") from error
+        raise Failed(f"argument --launcher: {command[0]!r}: {error.strerror}") from error
+    # Where the user sees what happens, the first word will do.
+    name = command[0] if errors else shlex.join(command)
     with process:
         try:
-            output, errors = process.communicate(timeout=LIMIT_SECONDS)
+            printed, complaints = process.communicate(timeout=limit_seconds)
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"{shlex.join(command)}: not done after {LIMIT_SECONDS:g} s") from error
+            raise Failed(f"{name}: not done after {limit_seconds:g} s") from error
         finally:
             _end(process)
     if process.returncode:
-        raise Failed(f"{shlex.join(command)}: status {process.returncode}: {_last_word(errors)}")
-    return output
+        why = ", see above" if errors else f": {_last_word(complaints)}"
+        raise Failed(f"{name}: ended with status {process.returncode}{why}")
+    return printed, complaints or ""
 
 
 def _last_word(errors: str) -> str:
@@ -224,32 +321,37 @@ def _last_word(errors: str) -> str:
 
 def _end(process: "subprocess.Popen[str]") -> None:
     """End a launcher that is still there, in a way that it can take its ranks along."""
-    if process.poll() is None:
+    if process.poll() is not None:
+        return
+    try:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(LAST_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
+    finally:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(LAST_SECONDS)
 
 
 def _interpreter_seconds() -> float:
     """How long Python takes from its start to the program's first line, see `mpi_pi.marks`."""
     begun = time.clock_gettime(time.CLOCK_MONOTONIC)
     program = "import mpi_pi; print(mpi_pi.marks.seconds['program'])"
-    return float(_output([sys.executable, "-c", program])) - begun
+    return float(output([sys.executable, "-c", program], LIMIT_SECONDS, errors=False)) - begun
 
 
-def _check(runs: Mapping[tuple[Work, bool], Sequence[Run]]) -> None:
-    """Raises Failed unless all runs of a job have counted the same, and cold ones alone have compiled."""
-    hits: dict[Work, set[int]] = {}
-    for (work, cold), of_kind in runs.items():
-        for run in of_kind:
-            hits.setdefault(work, set()).add(run.document["estimate"]["hits"])
-            if cold != any(rank["kernel_source"] == "compiled" for rank in run.document["ranks"]):
-                raise Failed("the compile cache was not used as told: mpi-pi run warns if it cannot be")
-    for work, different in hits.items():
-        if len(different) > 1:
-            raise Failed(f"{work.name}: not the same hits in all turns: {sorted(different)}")
+def _check(run: Run, work: Work, cold: bool, hits: int) -> None:
+    """Raises Failed unless it has counted what other runs of the job have, and compiled only if cold."""
+    if run.hits != hits:
+        raise Failed(f"{work.name}: not the same hits in all turns: {hits}, {run.hits}")
+    if cold and not run.compiled_on:
+        raise Failed(f"{work.name}: nothing was compiled, although its compile cache was empty")
+    if not cold and run.compiled_on:
+        hosts = ", ".join(run.compiled_on)
+        raise Failed(
+            f"{work.name}: compiled again on {hosts}, although an earlier run had filled the compile cache"
+            " (unless the launcher chose other hosts)"
+        )
 
 
 def _as_fields(launcher: Sequence[str], work: Work, cold: bool, runs: Sequence[Run]) -> dict[str, Any]:
@@ -305,6 +407,14 @@ def _milliseconds(job: Mapping[str, Any]) -> dict[str, str]:
     """The median of each step, and of the whole."""
     steps = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
     return {step["name"]: f"{step['seconds']['median'] * 1e3:.1f}" for step in steps}
+
+
+def _left_out(section: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One paragraph of lines on the jobs of full mode that are not there."""
+    there = {job["name"] for job in section}
+    names = [work.name for work in FULL if work.name not in there]
+    lines = [f"{name} = left out, for it would take more than {WORTH_SECONDS:g} s here" for name in names]
+    return ["\n".join(lines)] if lines else []
 
 
 def _sources(section: Sequence[Mapping[str, Any]]) -> list[str]:

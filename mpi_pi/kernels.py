@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mpi_pi import cache, reference
 from mpi_pi.job import Job
+from mpi_pi.words import made_for
 
 Count = Callable[[Job, range, Callable[[], bool]], NDArray[np.int64]]
 """Hits of each of a range of units; may end early, with the units finished, when the callable turns true."""
@@ -47,6 +48,11 @@ class Kernel:
     """Why the cache was not used, if it was not."""
     units_at_once: int = 1
     """How many units it takes to be quick."""
+
+    @property
+    def described(self) -> str:
+        """What it is, in words."""
+        return made_for(self.name, self.target)
 
     def is_right(self) -> bool:
         """Whether it counts the known answers."""

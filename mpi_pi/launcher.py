@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -42,8 +43,11 @@ def size(environ: Mapping[str, str] = os.environ) -> int | None:
 
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a launcher has started this process."""
-    return size(environ) is not None or "PMIX_RANK" in environ
+    """Whether a launcher has started this process as a rank.
+
+    Slurm's own number tells that from 2 on: a shell of `srun --pty bash` is one task, too.
+    """
+    return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
@@ -156,6 +160,23 @@ def process_fields(process: object) -> list[str]:
 def cores() -> frozenset[int]:
     """The cores that this process may use."""
     return frozenset(os.sched_getaffinity(0))
+
+
+def physical_cores(threads: Iterable[int], root: Path = Path("/")) -> frozenset[int]:
+    """The cores to which these hardware threads belong, each by the number of its first one.
+
+    Linux counts hardware threads as CPUs. One of which nothing is told is a core by itself.
+    """
+    return frozenset(_first_sibling(thread, root) for thread in threads)
+
+
+def _first_sibling(thread: int, root: Path) -> int:
+    topology = root / f"sys/devices/system/cpu/cpu{thread}/topology"
+    try:
+        siblings = (topology / "thread_siblings_list").read_text()  # such as 0,4 or 0-1
+        return int(re.split("[,-]", siblings)[0])
+    except (OSError, ValueError):
+        return thread
 
 
 def online_cores() -> int:

@@ -5,7 +5,6 @@ and again, on all ranks at once, and timed each time. The shortest time is what 
 """
 
 import math
-import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpi_pi import launcher
 from mpi_pi.table import table
 from mpi_pi.words import number_of
 
@@ -69,29 +69,29 @@ def by_host(ranks: Iterable[tuple[str, Scatter, float | None]]) -> list[dict[str
 
 
 def measure(
-    comm: "MPI.Intracomm | None", kernel: "Kernel", full: bool, show: Callable[[float], object]
+    comm: "MPI.Intracomm",
+    kernel: "Kernel",
+    full: bool,
+    show: Callable[[float], object],
+    meanwhile: Callable[[], object],
 ) -> dict[str, Any]:
     """The section `noise` of a benchmark, on rank 0; {} on the others. All ranks of `comm` together.
 
-    Without a communicator it is that of this process alone.
+    `meanwhile` is called again and again while a rank waits.
     """
     import numpy as np
 
     from mpi_pi.waiting import allgather, wait
 
-    quantum = _quantum(kernel)
-    if comm is not None:
-        # The same work for all, and a start together: a rank that waited would leave its core to others.
-        quantum = int(allgather(comm, np.array([quantum], np.int64))[0, 0])
-        wait(comm.Ibarrier())
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    # The same work for all, and a start together: a rank that waited would leave its core to others.
+    quantum = int(allgather(comm, np.array([_quantum(kernel)], np.int64), meanwhile)[0, 0])
+    wait(comm.Ibarrier(), meanwhile)
+    cores = launcher.cores()
     before = cpu_times(cores)
     seconds = _times(kernel, quantum, FULL_SECONDS if full else QUICK_SECONDS, show)
     stolen = stolen_share(before, cpu_times(cores))
-    own = scatter(seconds)
-    row = _packed(socket.gethostname(), own, stolen)
-    rows = row[np.newaxis] if comm is None else allgather(comm, row)
-    if comm is not None and comm.rank != 0:
+    rows = allgather(comm, _packed(socket.gethostname(), scatter(seconds), stolen), meanwhile)
+    if comm.rank != 0:
         return {}
     hosts = by_host(map(_unpacked, rows))
     return {

@@ -193,12 +193,16 @@ def cores_for_each_rank(comm: MPI.Intracomm) -> int:
     return max(len(cores) // shared_by, 1)
 
 
-def distinct(comm: MPI.Intracomm, text: str) -> dict[str, list[int]]:
-    """The different texts that ranks have, each with those ranks; on rank 0, elsewhere nothing."""
+def distinct(comm: MPI.Intracomm, text: str) -> list[str]:
+    """The different texts that ranks have, and who has each; on rank 0, elsewhere nothing."""
     ranks: dict[str, list[int]] = {}
     for rank, theirs in enumerate(comm.gather(text) or []):
         ranks.setdefault(theirs, []).append(rank)
-    return ranks
+    return [
+        f"rank {those[0]}{f' and {len(those) - 1} more' if len(those) > 1 else ''}: {theirs}"
+        for theirs, those in ranks.items()
+        if theirs
+    ]
 
 
 def preflight(part: Part, comm: MPI.Intracomm, kernel: Kernel) -> None:

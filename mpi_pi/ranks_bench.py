@@ -57,29 +57,23 @@ QUICK = Effort(5, 1.0, 0.5, 20.0, 4.0, 1.0)
 FULL = Effort(9, 4.0, 2.0, 110.0, 20.0, 5.0)
 
 
-def scaling_section(
-    comm: "MPI.Intracomm", kernel: Kernel, full: bool, oversubscribe: bool, show: Show
-) -> dict[str, Any]:
+def scaling_section(everyone: "Everyone", kernel: Kernel, full: bool, show: Show) -> dict[str, Any]:
     """The member `scaling` of a benchmark, on rank 0; elsewhere nothing. All ranks together.
 
     Raises Failure on all ranks, or pulse.Silence.
     """
-    with _measuring(comm, oversubscribe) as everyone:
-        return _scaling(everyone, kernel, FULL if full else QUICK, show)
+    return _scaling(everyone, kernel, FULL if full else QUICK, show)
 
 
-def round_section(
-    comm: "MPI.Intracomm", kernel: Kernel, full: bool, oversubscribe: bool, show: Show
-) -> dict[str, Any]:
+def round_section(everyone: "Everyone", kernel: Kernel, full: bool, show: Show) -> dict[str, Any]:
     """The member `round` of a benchmark, on rank 0; elsewhere nothing. All ranks together.
 
     Raises Failure on all ranks, or pulse.Silence.
     """
     effort = FULL if full else QUICK
-    with _measuring(comm, oversubscribe) as everyone:
-        rows = _rounds(everyone, kernel, effort, lambda done: show(done / 2))
-        link = _slowest_link(everyone, effort)
-        planner = everyone.on_rank_0(lambda: round_model.measure(full, lambda done: show((1 + done) / 2)))
+    rows = _rounds(everyone, kernel, effort, lambda done: show(done / 2))
+    link = _slowest_link(everyone, effort)
+    planner = everyone.on_rank_0(lambda: round_model.measure(full, lambda done: show((1 + done) / 2)))
     return round_model.section(rows, link, planner) if planner else {}
 
 
@@ -93,25 +87,26 @@ class _Row(NamedTuple):
         return scaling.Row(len(self.ranks), self.hosts, tuple(seconds))
 
 
-class _Everyone:
+class Everyone:
     """All ranks of `comm`: what they do together, and how those wait that are left out."""
 
     def __init__(self, comm: "MPI.Intracomm", oversubscribe: bool) -> None:
         self.comm = comm
         self.hosts: list[str] = comm.allgather(HOST)
-        cores = comm.allgather(launcher.cores())
+        cores = comm.allgather(launcher.physical_cores(launcher.cores()))
         ranks = list(range(comm.size)) if oversubscribe else ranks_with_cores(self.hosts, cores)
         self.idle_ranks = comm.size - len(ranks)
         self.rows = [self._row(row) for row in ladder(self.hosts, ranks)]
         self._signs = comm.Dup()
-        self._pulse = Pulse(self._signs, HOST, threaded=False)
+        self.pulse = Pulse(self._signs, HOST, threaded=False)
 
     def _row(self, ranks: list[int]) -> _Row:
         comm = self.comm.Split(int(self.comm.rank in ranks), self.comm.rank)
         return _Row(ranks, len({self.hosts[rank] for rank in ranks}), cast("MPI.Intracomm", comm))
 
     def close(self) -> None:
-        self._pulse.close()
+        """All ranks together."""
+        self.pulse.close()
         self._signs.Free()
         for row in self.rows:
             row.comm.Free()
@@ -125,8 +120,9 @@ class _Everyone:
         return self.on_ranks((0,), action)
 
     def on_ranks(self, ranks: Sequence[int], action: Callable[[], T]) -> T | None:
-        self._pulse()  # however busy it was, and will be
-        return together(self.comm, lambda: action() if self.comm.rank in ranks else None, self._pulse.check)
+        """What `action` gives on these ranks; nothing on the others, which sleep meanwhile."""
+        self.pulse()  # however busy it was, and will be
+        return together(self.comm, lambda: action() if self.comm.rank in ranks else None, self.pulse.check)
 
     def agreed(self, value: T) -> T:
         """What rank 0 has, for all."""
@@ -135,8 +131,9 @@ class _Everyone:
 
 
 @contextmanager
-def _measuring(comm: "MPI.Intracomm", oversubscribe: bool) -> Iterator[_Everyone]:
-    everyone = _Everyone(comm, oversubscribe)
+def measuring(comm: "MPI.Intracomm", oversubscribe: bool) -> Iterator[Everyone]:
+    """All ranks of `comm` together. With `oversubscribe` even more of them measure than there are cores."""
+    everyone = Everyone(comm, oversubscribe)
     try:
         yield everyone
     except Failure:  # on all ranks alike, so that they can still meet
@@ -145,7 +142,7 @@ def _measuring(comm: "MPI.Intracomm", oversubscribe: bool) -> Iterator[_Everyone
     everyone.close()
 
 
-def _turns(everyone: _Everyone, effort: Effort) -> Iterator[int]:
+def _turns(everyone: Everyone, effort: Effort) -> Iterator[int]:
     """0, 1, 2 … for as many turns as there are, or as the budget lasts for."""
     start = time.perf_counter()
     for done in range(effort.turns):
@@ -156,7 +153,7 @@ def _turns(everyone: _Everyone, effort: Effort) -> Iterator[int]:
         yield done
 
 
-def _scaling(everyone: _Everyone, kernel: Kernel, effort: Effort, show: Show) -> dict[str, Any]:
+def _scaling(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> dict[str, Any]:
     strong, weak = _jobs(everyone, kernel, effort)
 
     def count(row: _Row, job: Job) -> Result | None:
@@ -194,7 +191,7 @@ class _Times(NamedTuple):
     weak: list[float]
 
 
-def _jobs(everyone: _Everyone, kernel: Kernel, effort: Effort) -> tuple[Job, Job]:
+def _jobs(everyone: Everyone, kernel: Kernel, effort: Effort) -> tuple[Job, Job]:
     """The strong job, and the weak one for each rank."""
     first = everyone.rows[0]
     measured = everyone.on(first, lambda comm: _points_per_second(comm, kernel))
@@ -226,7 +223,7 @@ def _seconds(result: Result) -> float:
     return rows[-1].end_seconds if rows else 0.0
 
 
-def _rounds(everyone: _Everyone, kernel: Kernel, effort: Effort, show: Show) -> list[dict[str, Any]]:
+def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> list[dict[str, Any]]:
     """What a round costs besides counting, by row: by many rounds of a point for each rank."""
     rows = [row for row in everyone.rows if len(row.ranks) > 1] or everyone.rows
     seconds_each = effort.rounds_seconds / effort.turns / len(rows)
@@ -267,7 +264,7 @@ def _round_seconds(result: Result) -> float:
     return statistics.median(costs) if costs else 0.0
 
 
-def _slowest_link(everyone: _Everyone, effort: Effort) -> dict[str, Any] | None:
+def _slowest_link(everyone: Everyone, effort: Effort) -> dict[str, Any] | None:
     """Of the links from rank 0 to other hosts or, on one host, to a rank, that of the highest latency."""
     ranks, hosts = everyone.rows[-1].ranks, everyone.hosts
     first_ranks = {hosts[rank]: rank for rank in reversed(ranks)}
@@ -287,7 +284,7 @@ def _slowest_link(everyone: _Everyone, effort: Effort) -> dict[str, Any] | None:
     }
 
 
-def _link(everyone: _Everyone, rank: int, seconds: float) -> pingpong.Link | None:
+def _link(everyone: Everyone, rank: int, seconds: float) -> pingpong.Link | None:
     """The link between rank 0 and another rank, on rank 0."""
     comm, hosts = everyone.comm, everyone.hosts
 

@@ -14,7 +14,7 @@ from mpi_pi.part import Part, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
 from mpi_pi.table import table
-from mpi_pi.words import number_of
+from mpi_pi.words import made_for, number_of
 
 KIND, SCHEMA = "result", 4
 
@@ -34,7 +34,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: int = 
         f"Ranks = {len(members)} on {number_of(len({member.host for member in members}), 'host')}",
         f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
         f"Placement = {_kinds((member.placement for member in members), '; ')}",
-        f"Kernel = {_kinds(' for '.join(filter(None, [m.kernel, m.kernel_target])) for m in members)}",
+        f"Kernel = {_kinds(made_for(member.kernel, member.kernel_target) for member in members)}",
         f"CPU = {_kinds(member.cpu for member in members)}",
         f"Seed = {job.seed}",
         f"Trials = {job.trials}",

@@ -49,7 +49,7 @@ class Row(NamedTuple):
 
 
 def ranks_with_cores(hosts: Sequence[str], cores: Sequence[frozenset[int]]) -> list[int]:
-    """Of the ranks with these hosts and cores, those that have a core each; others would have to share."""
+    """Of the ranks with these hosts and physical cores, those with one each; others would have to share."""
     kept: list[int] = []
     for host in dict.fromkeys(hosts):
         on_host = [rank for rank, name in enumerate(hosts) if name == host]

@@ -198,10 +198,8 @@ class Session:
 
     def _warn_of_ranks(self, warning: str) -> None:
         """Each different warning that ranks have is shown once; to be called on all ranks."""
-        for text, ranks in parallel.distinct(self.comm, warning).items():
-            if text:
-                more = f" and {len(ranks) - 1} more" if len(ranks) > 1 else ""
-                console.warning(f"rank {ranks[0]}{more}: {text}")
+        for text in parallel.distinct(self.comm, warning):
+            console.warning(text)
 
     def _print_head(self, part: Part, members: Sequence["Member"]) -> None:
         """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""

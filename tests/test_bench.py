@@ -1,6 +1,9 @@
 """`mpi-pi bench` as it is called: with and without a launcher, and what becomes of its results."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import jsonschema
 import pytest
 import runs
 from benchmarks import benchmark
+from cluster import until
 from conftest import MPI_PI, MPIRUN, Launch
 
 import mpi_pi
@@ -50,22 +54,97 @@ def test_it_starts_a_launcher_itself(launch: Launch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("status", "arguments", "complaint"),
     [
-        (["noise", "--launcher", "no-mpirun -n 2"], "argument --launcher: 'no-mpirun': No such file"),
-        (["noise", "--launcher", "false"], "false: ended with status 1, see above"),
-        (["noise", "--json", "none/b.json"], "argument --json: 'none/b.json': No such file or directory"),
-        (["noise", "--launcher", ""], "argument --launcher: '': a command is needed"),
-        (["everything"], "argument PART: invalid choice: 'everything'"),
+        (1, ["noise", "--launcher", "no-mpirun -n 2"], "argument --launcher: 'no-mpirun': No such file"),
+        (1, ["noise", "--launcher", "false"], "false: ended with status 1, see above"),
+        (1, ["noise", "--launcher", "true"], "true: what it prints is not that of one mpi-pi"),
+        (1, ["noise", "--launcher", "echo {}"], "echo '{}': what it prints is not that of one mpi-pi"),
+        (2, ["noise", "--json", "none/b.json"], "argument --json: 'none/b.json': No such file or directory"),
+        (2, ["noise", "--launcher", ""], "argument --launcher: '': a command is needed"),
+        (2, ["noise", "--oversubscribe"], "unrecognized arguments: --oversubscribe"),
+        (2, ["everything"], "argument PART: invalid choice: 'everything'"),
     ],
 )
-def test_complaints(launch: Launch, arguments: list[str], complaint: str) -> None:
+def test_complaints(launch: Launch, status: int, arguments: list[str], complaint: str) -> None:
     run = launch(0, MPI_PI, "bench", *arguments)
-    assert run.returncode == (1 if "status" in complaint or "no-mpirun" in complaint else 2)
-    assert run.stdout == ""
+    assert (run.returncode, run.stdout) == (status, "")
     (line,) = run.stderr.splitlines()
     assert line.startswith(f"mpi-pi: error: {complaint}")
     assert not list(Path().iterdir())
+
+
+def test_what_starts_no_ranks_is_no_launcher(launch: Launch) -> None:
+    """Or each of its processes would start a launcher of its own."""
+    run = launch(0, MPI_PI, "bench", "noise", "--launcher", "env")
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [
+        "mpi-pi: error: argument --launcher: has started no ranks that find each other",
+        "mpi-pi: error: env: ended with status 2, see above",
+    ]
+
+
+def test_a_launcher_is_for_whoever_is_no_rank(launch: Launch) -> None:
+    run = launch(2, MPI_PI, "bench", "noise", "--launcher", "mpirun -n 2")
+    assert run.returncode == 2
+    refusal = "error: argument --launcher: 'mpirun -n 2': not on ranks that are there already"
+    assert run.stderr.count(refusal) == 1
+
+
+ONE_CORE = """
+import sys
+sys.modules["mpi4py"] = None
+from mpi_pi import cli, kernel_bench
+kernel_bench.QUICK_SECONDS = 0.005
+sys.exit(cli.main(["bench", "kernel", "--json", "kernel.json"]))
+"""
+
+
+def test_one_core_needs_no_mpi(launch: Launch) -> None:
+    run = launch(0, sys.executable, "-c", ONE_CORE, timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    made = json.loads(Path("kernel.json").read_text())
+    jsonschema.validate(made, SCHEMA)
+    assert "\nRate of a core = " in run.stdout
+
+
+def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
+    launcher = "sh -c 'echo $$ > started; exec sleep 600' --"
+    process = subprocess.Popen(
+        [MPI_PI, "bench", "noise", "--launcher", launcher, "--json", "b.json"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    started = Path("started")
+    until(lambda: started.exists() and started.read_text().endswith("\n"), "the launcher")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (143, "mpi-pi: error: interrupted: nothing is written\n")
+    assert not Path("/proc", started.read_text().strip()).exists()
+    assert not Path("b.json").exists()
+
+
+A_JOB_FAILS = """
+import sys
+from benchmarks import benchmark
+from mpi_pi import bench_client, cli
+bench_client._on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
+sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
+"""
+
+
+def test_a_job_that_fails_leaves_the_rest(launch: Launch) -> None:
+    """What has been measured before it is printed, and written."""
+    run = launch(0, sys.executable, "-c", A_JOB_FAILS, PYTHONPATH=str(Path(__file__).parent))
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert "false" in line
+    made = json.loads(Path("b.json").read_text())
+    jsonschema.validate(made, SCHEMA)
+    assert made["scaling"]
+    assert made["jobs"] is None
+    assert "Strong scaling = " in run.stdout
 
 
 def test_a_whole_job_is_not_timed_from_within_one(launch: Launch) -> None:
@@ -100,8 +179,6 @@ def test_the_schema_describes_all_and_allows_nothing_else() -> None:
 
 
 def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
-    import subprocess
-
     assert document_of.commit(tmp_path) is None
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)

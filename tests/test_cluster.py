@@ -14,7 +14,7 @@ import pytest
 from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN, lack
 
-from mpi_pi import reference
+from mpi_pi import benchmark, reference
 from mpi_pi.job import Job
 from mpi_pi.kernels import load
 
@@ -147,7 +147,7 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
 
 
 def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
-    job = submit(cluster, tmp_path, "weak-scaling.sbatch", STAGE="yes", LAUNCHERS="pmix")
+    job = submit(cluster, tmp_path, "weak-scaling.sbatch", LAUNCHERS="pmix")
     out = completed(cluster, tmp_path, job, 60)
     for nodes in (1, 2):
         trials = 500 * nodes
@@ -170,12 +170,14 @@ def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
 
 
 def test_a_benchmark(cluster: Cluster, tmp_path: Path) -> None:
-    """Its quickest part, on all ranks, by the launcher that the script has chosen."""
-    job = submit(cluster, tmp_path, "bench.sbatch", PART="noise")
-    out = completed(cluster, tmp_path, job, 60)
+    """Its quickest part, on all ranks, by the launcher that the script has chosen, in what was sent."""
+    job = submit(cluster, tmp_path, "bench.sbatch", PART="noise", FULL="no", STAGE="yes")
+    out = completed(cluster, tmp_path, job, 120)
     assert "Launcher = pmix\n" in out
     assert "Ranks = 4 on 2 hosts" in out
     made = json.loads((tmp_path / f"bench-{job}.json").read_text())
+    assert not made["full"]
+    assert made["commit"] == benchmark.commit()
     assert [(row["host"], row["ranks"]) for row in made["noise"]["rows"]] == [("node1", 2), ("node2", 2)]
 
 

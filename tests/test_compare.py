@@ -1,6 +1,7 @@
 """Comparisons of benchmarks whose true ratio is known, because their samples are drawn here."""
 
 import copy
+import re
 from collections import Counter
 from typing import Any
 
@@ -137,6 +138,28 @@ def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
     assert (word(less, old) == "faster", word(more, old)) == (False, "faster")
 
 
+def test_the_least_change_to_be_seen_is_told() -> None:
+    """By what is found: a bit less is not, a bit more is."""
+    old = rounds_of([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], 0.05)
+    [line] = (row for row in compare.compare(old, old)[0].splitlines() if row.startswith("Least change"))
+    least = float(line.removeprefix("Least change to be seen = ").removesuffix(" times"))
+    for factor, slower in ((0.99, False), (1.01, True)):
+        new = rounds_of([s * least * factor for s in old["round"]["rows"][0]["seconds"]["samples"]], 0.05)
+        assert (word(old, new) == "slower") == slower
+    # It is the drift, and half of the samples' width for each.
+    drift = (1 + compare.LEAST_DRIFT) * 1.05**2
+    assert drift < least < drift * 1.06
+    nobody_knows = compare.compare(old, rounds_of([0.0]))[0]
+    assert "Least change" not in nobody_knows
+
+
+def test_the_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
+    document = benchmark(ranks=8, hosts=2)
+    document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
+    text, _ = compare.compare(document, document)
+    assert re.search(r"^Least change to be seen = 1\.0\d … 4\.\d+ times$", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("turns", [3, 4, 5])
 def test_few_samples_that_lie_apart_by_chance_raise_no_alarm(turns: int) -> None:
     rng, pairs = np.random.default_rng(2026), 500
@@ -177,7 +200,11 @@ def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
         document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
     found = compare.changes(old, new)
     lost = {thing.what for thing, change in found.items() if change.word == "lost in noise"}
-    assert lost == {f"{what}, 8 ranks on 2 hosts" for what in ("strong scaling", "weak scaling", "round")}
+    jobs = {
+        f"job {name}, 4 ranks on 2 hosts, {how}" for name in ("Flame", "OctaPi") for how in ("cold", "warm")
+    }
+    on_both = {f"{what}, 8 ranks on 2 hosts" for what in ("strong scaling", "weak scaling", "round")}
+    assert lost == jobs | on_both
     assert {change.word for change in found.values()} == {"lost in noise", "slower"}
 
 
@@ -195,7 +222,8 @@ def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
     assert max(map(len, text.splitlines())) <= 110
     [row] = [line.split() for line in text.splitlines() if line.startswith("kernel numba + np")]
     assert row[-8:] == ["points/s", "2.979e+07", "2.291e+07", "1.300", "(1.20", "…", "1.40)", "slower"]
-    assert "Most of job Flame, 4 ranks, warm = MPI_Init, 0.1519 s (old), 0.1974 s (new)" in text
+    ranks_and_hosts = f"4 ranks{' on 1000 hosts' * (hosts > 1)}"
+    assert f"Most of job Flame, {ranks_and_hosts}, warm = MPI_Init, 0.1519 s (old), 0.1974 s (new)" in text
 
 
 def test_only_what_both_have_is_compared() -> None:
@@ -216,11 +244,12 @@ def test_only_what_both_have_is_compared() -> None:
 
 def test_other_machines_and_versions_are_told_of() -> None:
     other = copy.deepcopy(MADE_UP)
-    other["machine"]["cpu"] = "Another CPU"
+    other["machine"] |= {"cpu": "Another CPU", "kernel": "numpy"}
     other["software"] |= {"mpi": "MPICH 5.0", "numba": None}
     other["version"], other["full"] = "9.9", False
     text, _ = compare.compare(MADE_UP, other)
     assert "CPU = Imaginary CPU @ 3.00GHz (old), Another CPU (new)" in text
+    assert f"Kernel = {MADE_UP['machine']['kernel']} (old), numpy (new)" in text
     assert "Software mpi = Open MPI v5.0.11 (old), MPICH 5.0 (new)" in text
     assert "Software numba = 0.68.0 (old), none (new)" in text
     assert "Mode = full (old), quick (new)" in text

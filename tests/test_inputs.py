@@ -20,7 +20,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_kind_is_recognised() -> None:
     Path("a").write_text(report.as_json(flame()))
     Path("b").write_text("trial,points,hits\n0,10,7\n1,10,8\n")
-    Path("c").write_text(benchmark.as_json(benchmark.new(full=False)))
+    Path("c").write_text(benchmark.as_json(benchmark.new(False, "numpy")))
     result, trials, bench = (item.content for item in inputs.read(["a", "b", "c"]))
     assert isinstance(result, Result)
     assert result.tally == flame().tally

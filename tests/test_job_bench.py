@@ -1,7 +1,11 @@
 """Whole jobs, measured by real ones, and published runs beside them."""
 
 import json
+import os
+import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ from benchmarks import benchmark
 from conftest import MPIRUN, SETTINGS
 
 import mpi_pi
-from mpi_pi import job_bench, launcher, reference
+from mpi_pi import job_bench, kernels, launcher, reference
 from mpi_pi.job import Job
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 
@@ -35,7 +39,7 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(job_bench, "_run", noted)
     shown: list[float] = []
-    section = job_bench.measure([MPIRUN, "-n", "2"], False, shown.append, works=[TINY])
+    section, first = job_bench.measure([MPIRUN, "-n", "2"], False, shown.append, works=[TINY])
 
     jsonschema.validate(section, {"$defs": SCHEMA["$defs"]} | SCHEMA["properties"]["jobs"])
     assert [(job["name"], job["cold"], job["ranks"]) for job in section] == [
@@ -48,6 +52,8 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (names[0], names[-1]) == ("launcher", "exit")
         turns = zip(*(step["seconds"]["samples"] for step in job["steps"]), strict=True)
         assert list(map(sum, turns)) == pytest.approx(job["seconds"]["samples"])
+    assert first == documents[0]
+    assert len(first["ranks"]) == 2
     sources = [{rank["kernel_source"] for rank in document["ranks"]} for document in documents[1:]]
     assert "compiled" in sources[0]
     assert sources[1:] == [{"cache"}, {"cache"}]
@@ -60,13 +66,13 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "By hand = 60 s on a table; 1949\n  a book\n" in text
 
 
-def a_run(hits: int = 2, source: str = "cache") -> job_bench.Run:
+def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> job_bench.Run:
     """One from 100 s to 111 s."""
     points = ("program", "imported", "mpi", "kernel", "start", "end", "counted")
     marks = dict(zip(points, (101.0, 102.5, 103.5, 105.0, 105.5, 108.0, 108.25), strict=True))
     ranks = [
-        {"host": "elsewhere", "kernel_source": source, "kernel_seconds": 1.0, "count_seconds": count_seconds}
-        for count_seconds in (1.5, 2.0)
+        {"host": "elsewhere", "kernel_source": source, "kernel_seconds": 1.0, "count_seconds": seconds}
+        for seconds in (count_seconds * 0.75, count_seconds)
     ]
     return job_bench.Run(100.0, 111.0, 0.25, {"marks": marks, "ranks": ranks, "estimate": {"hits": hits}})
 
@@ -95,40 +101,175 @@ def test_on_a_host_with_another_clock_start_and_end_are_one_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("warm", "why"),
+    ("run", "cold", "why"),
     [
-        ([a_run(2), a_run(2)], ""),
-        ([a_run(2), a_run(3)], r"Tiny: not the same hits in all turns: \[2, 3\]"),
-        ([a_run(2), a_run(2, "compiled")], "the compile cache was not used"),
+        (a_run(), False, ""),
+        (a_run(source="compiled"), True, ""),
+        (a_run(source=""), False, ""),
+        (a_run(3), False, "Tiny: not the same hits in all turns: 2, 3"),
+        (a_run(source="compiled"), False, "Tiny: compiled again on elsewhere"),
+        (a_run(), True, "Tiny: nothing was compiled"),
     ],
 )
-def test_turns_have_to_agree(warm: list[job_bench.Run], why: str) -> None:
-    runs = {(TINY, True): [a_run(2, "compiled")], (TINY, False): warm}
+def test_turns_have_to_agree(run: job_bench.Run, cold: bool, why: str) -> None:
     if not why:
-        job_bench._check(runs)
+        job_bench._check(run, TINY, cold, hits=2)
         return
     with pytest.raises(job_bench.Failed, match=why):
-        job_bench._check(runs)
+        job_bench._check(run, TINY, cold, hits=2)
+
+
+def work(points: int, cold_turns: int = 0) -> job_bench.Work:
+    published = Published("By hand", points, 1, 60.0, "1949", "a table", "a book")
+    return job_bench.Work(f"{points} points", published, turns=15, cold_turns=cold_turns)
+
+
+def test_a_job_is_expected_to_take_longer_by_its_points_alone() -> None:
+    one, ten = work(100), work(1000)
+    assert job_bench.expected_seconds(one, one, a_run()) == 11
+    assert job_bench.expected_seconds(ten, one, a_run()) == 9 + 20
+    assert job_bench.expected_seconds(ten, one, a_run(source="compiled")) == 8 + 20
+
+
+@pytest.mark.parametrize(
+    ("budget_seconds", "turns"),
+    [
+        (1e6, [4, 15, 15, 15]),
+        (0.0, [4, 3, 3, 3]),
+        # 163 s for turns of 11 s; half of the 336 s that are left for those of 13 s; then 180 s are left.
+        (490.0, [4, 14, 12, 6]),
+        # A third would be enough for 9 turns of the last, but the others do not need theirs.
+        (800.0, [4, 15, 15, 15]),
+    ],
+)
+def test_turns_fit_into_the_budget(budget_seconds: float, turns: list[int]) -> None:
+    one, two, ten, hundred = works = [work(100, cold_turns=4), work(200), work(1000), work(10_000)]
+    assert job_bench.expected_seconds(hundred, one, a_run()) == 209 > job_bench.WORTH_SECONDS
+    planned = job_bench.planned(works, a_run(), budget_seconds)
+    assert list(planned) == [(one, True), (one, False), (two, False), (ten, False)]
+    assert list(planned.values()) == turns
+
+
+def test_what_is_planned_where_there_is_little_to_choose() -> None:
+    assert job_bench.planned([TINY], a_run(), 1e6) == {(TINY, True): 1, (TINY, False): 2}
+    # NumPy's kernel has nothing to compile. What has been run once is run again, however long it takes.
+    one, two = work(100, cold_turns=4), work(200)
+    endless = replace(a_run(source="", count_seconds=500), ended=1000.0)
+    assert job_bench.planned([one, two], endless, 60.0) == {(one, False): 3}
+
+
+def test_jobs_that_were_left_out_are_told_of() -> None:
+    section = [job for job in benchmark()["jobs"] if job["name"] == "Flame"]
+    assert "left out" not in job_bench.text(section)
+    text = job_bench.text(section, full=True)
+    for name in ("Flame tenfold", "OctaPi"):
+        assert f"\n{name} = left out, for it would take more than 150 s here\n" in text
+    assert "\nFlame = " not in text
 
 
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (["/no/such/mpirun"], "/no/such/mpirun: No such file or directory"),
-        (["sh", "-c", "echo no slots >&2; echo ---- >&2; exit 3"], "status 3: no slots"),
+        (["/no/such/mpirun"], "argument --launcher: '/no/such/mpirun': No such file or directory"),
+        (["sh", "-c", "echo no slots >&2; echo ---- >&2; exit 3"], "ended with status 3: no slots"),
         (["sh", "-c", "echo mpi-pi: error: no >&2; echo lost >&2; exit 1"], "status 1: mpi-pi: error: no"),
-        (["false"], "false .* -m mpi_pi run .*: status 1: no word"),
+        (["false"], "false .* -m mpi_pi run .*: ended with status 1: no word"),
         (["true"], "true .*: its output is not that of one mpi-pi run"),
-        (["sh", "-c", "exec sleep 60"], "sh .*: not done after 0.5 s"),
     ],
 )
 def test_a_launcher_that_fails_is_named(
     command: list[str], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_bench, "LIMIT_SECONDS", 0.5)
     monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
     with pytest.raises(job_bench.Failed, match=why):
         job_bench.measure(command, False, print, works=[TINY])
+
+
+def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The warning is the real one; what a real job prints besides is in the other tests."""
+    monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
+    monkeypatch.setattr(kernels, "_compile", lambda: b"")
+    tmp_path.chmod(0o777)
+    _, _, warning = kernels._machine_code(tmp_path, "key")
+    job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
+    with pytest.raises(job_bench.Failed) as failed:
+        job_bench.measure(["sh", "-c", job, warning], False, print, works=[TINY])
+    why = f"compile cache not used: {tmp_path} can be written by other users"
+    assert str(failed.value) == f"warm jobs need a compile cache, but {why}"
+
+
+@pytest.mark.parametrize("error", [job_bench.Failed, KeyboardInterrupt])
+def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    launcher = ["sh", "-c", f'echo "$@" >> {tmp_path}/launched; exit 1', "launcher"]
+    folders = []
+
+    def fail() -> None:
+        with job_bench._empty_cache(launcher) as (_, folder):
+            folders.append(folder)
+            Path(folder, "kernel").touch()
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert (tmp_path / "launched").read_text() == f"rm -rf {folders[0]}\n"
+    assert not Path(folders[0]).exists()
+
+
+def test_a_job_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
+    monkeypatch.setattr(job_bench, "LIMIT_SECONDS", 0.1)
+    with pytest.raises(job_bench.Failed, match=r"sh .*: not done after 0.1 s"):
+        job_bench.measure(["sh", "-c", "exec sleep 60"], False, print, works=[TINY])
+
+
+def gone(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("deaf", ["", 'trap "" TERM; '])
+@pytest.mark.parametrize(
+    ("limit_seconds", "error"), [(0.1, job_bench.Failed), (60.0, KeyboardInterrupt), (60.0, MemoryError)]
+)
+def test_no_launcher_is_left_behind(
+    deaf: str,
+    limit_seconds: float,
+    error: type[BaseException],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Neither one that takes too long, nor any if something happens here; even if it does not listen."""
+    monkeypatch.setattr(job_bench, "LAST_SECONDS", 0.1)
+    note = tmp_path / "process"
+    communicate = subprocess.Popen.communicate
+
+    def communicate_once_it_runs(process: "subprocess.Popen[str]", timeout: float) -> tuple[str, str]:
+        while process.poll() is None and not (note.exists() and note.read_text().endswith("\n")):
+            time.sleep(0.01)
+        if error is not job_bench.Failed:
+            raise error
+        return communicate(process, timeout=timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate_once_it_runs)
+    command = ["sh", "-c", f"{deaf}echo $$ > {note}; exec sleep 60"]
+    with pytest.raises(error):
+        job_bench.output(command, limit_seconds, errors=False)
+    assert gone(int(note.read_text()))
+
+
+def test_the_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture[str]) -> None:
+    command = ["sh", "-c", "echo 1; echo no slots >&2; exit $0"]
+    assert job_bench.output([*command, "0"], 60, errors=True) == "1\n"
+    with pytest.raises(job_bench.Failed, match=r"^sh: ended with status 3, see above$"):
+        job_bench.output([*command, "3"], 60, errors=True)
+    assert capfd.readouterr() == ("", "no slots\n" * 2)
+    assert job_bench.output([*command, "0"], 60, errors=False) == "1\n"
+    assert capfd.readouterr() == ("", "")
 
 
 def test_the_launcher_is_that_of_the_environment_or_of_the_machine(

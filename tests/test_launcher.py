@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mpi_pi import launcher, libmpi
@@ -38,6 +39,40 @@ from mpi_pi import launcher, libmpi
 def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> None:
     assert launcher.rank(environ) == rank
     assert launcher.size(environ) == size
+
+
+@pytest.mark.parametrize(
+    ("environ", "started"),
+    [
+        ({}, False),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}, True),
+        ({"PMI_RANK": "0", "PMI_SIZE": "1"}, True),
+        ({"PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "1"}, True),
+        # A shell of `srun --pty bash`, and tasks of an srun that serves no MPI.
+        ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, True),
+    ],
+)
+def test_who_is_a_rank(environ: dict[str, str], started: bool) -> None:
+    assert launcher.started(environ) == started
+
+
+@pytest.mark.parametrize("siblings", [["0,4", "1,5", "2,6", "3,7"], ["0-1", "2-3", "4-5", "6-7"]])
+def test_hardware_threads_of_a_core_are_one_core(tmp_path: Path, siblings: list[str]) -> None:
+    for thread in range(8):
+        core = thread % 4 if "," in siblings[0] else thread // 2
+        topology = tmp_path / f"sys/devices/system/cpu/cpu{thread}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{siblings[core]}\n")
+    firsts = {int(group[0]) for group in siblings}
+    assert launcher.physical_cores(range(8), tmp_path) == firsts
+    assert launcher.physical_cores({4, 5}, tmp_path) == ({0, 1} if 1 in firsts else {4})
+    assert launcher.physical_cores({0, 8}, tmp_path) == {0, 8}  # of the last one nothing is told
+
+
+def test_this_machine_has_as_many_cores_as_psutil_finds() -> None:
+    cores = launcher.physical_cores(range(os.cpu_count() or 1))
+    assert len(cores) == (psutil.cpu_count(logical=False) or os.cpu_count())
 
 
 def test_seconds_since_the_process_started() -> None:

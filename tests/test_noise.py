@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi import noise
-from mpi_pi.kernels import Kernel
 from mpi_pi.noise import Scatter
 
 SCHEMA = json.loads((Path(noise.__file__).parent / "bench.schema.json").read_text())
@@ -67,15 +66,23 @@ def test_systems_that_do_not_tell_of_stolen_time(tmp_path: Path) -> None:
 
 def test_time_of_this_machine_is_psutils() -> None:
     cores = range(os.cpu_count() or 1)
-    before = noise.cpu_times(cores)
-    told = psutil.cpu_times(percpu=True)
-    after = noise.cpu_times(cores)
-    assert before is not None
-    assert after is not None
-    # psutil tells seconds, of 100 ticks, and counts the time of guests twice.
-    sums = (sum(core.steal for core in told), sum(sum(core) - core.guest - core.guest_nice for core in told))
-    for low, seconds, high in zip(before, sums, after, strict=True):
-        assert low <= round(seconds * 100) <= high
+
+    def agreed() -> bool:
+        before = noise.cpu_times(cores)
+        told = psutil.cpu_times(percpu=True)
+        after = noise.cpu_times(cores)
+        assert before is not None
+        assert after is not None
+        # psutil tells seconds, and counts the time of guests twice.
+        own = (
+            sum(core.steal for core in told),
+            sum(sum(core) - core.guest - core.guest_nice for core in told),
+        )
+        ticks = [round(seconds * os.sysconf("SC_CLK_TCK")) for seconds in own]
+        return all(low <= now <= high for low, now, high in zip(before, ticks, after, strict=True))
+
+    # Some of these times may go backwards now and then, see proc(5).
+    assert any(agreed() for _ in range(10))
 
 
 def test_the_share_of_stolen_time() -> None:
@@ -85,21 +92,6 @@ def test_the_share_of_stolen_time() -> None:
     assert noise.stolen_share((500, 46010), None) is None
 
 
-def test_alone_without_mpi(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(noise, "QUICK_SECONDS", 0.05)
-    shown: list[float] = []
-    section = noise.measure(None, compiled, False, shown.append)
-    jsonschema.validate(section, SECTION)
-    (row,) = section["rows"]
-    assert row["ranks"] == 1
-    assert 0 <= row["slowdown"] <= row["longest"]
-    assert row["p99"] <= row["longest"]
-    assert section["slowdown"] == row["slowdown"]
-    assert shown == sorted(shown)
-    assert shown[-1] == 1
-    assert noise.text(section).startswith(f"Noise = {100 * row['slowdown']:.1f} %, the mean ")
-
-
 ON_RANKS = """
 import json, socket
 from mpi4py import MPI
@@ -107,7 +99,9 @@ from mpi_pi import kernels, noise
 comm = MPI.COMM_WORLD
 socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
 noise.QUICK_SECONDS = 0.05
-section = noise.measure(comm, kernels.load("numba"), False, lambda _: None)
+shown = []
+section = noise.measure(comm, kernels.load("numba"), False, shown.append, lambda: None)
+assert shown == sorted(shown) and shown[-1] == 1
 assert bool(section) == (comm.rank == 0)
 if section:
     print(json.dumps(section))
@@ -121,6 +115,7 @@ def test_ranks_measure_together(launch: Launch) -> None:
     jsonschema.validate(section, SECTION)
     assert [(row["host"][-2:], row["ranks"]) for row in section["rows"]] == [("n0", 1), ("n1", 1)]
     assert section["slowdown"] == max(row["slowdown"] for row in section["rows"])
+    assert noise.text(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
 
 
 @given(

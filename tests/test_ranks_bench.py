@@ -46,7 +46,8 @@ def section(
 ) -> dict[str, Any]:
     """What rank 0 has measured, on all ranks."""
     shown: list[float] = []
-    made = measure(COMM, kernel or load("numba"), False, oversubscribe, shown.append)
+    with ranks_bench.measuring(COMM, oversubscribe) as everyone:
+        made = measure(everyone, kernel or load("numba"), False, shown.append)
     if COMM.rank == 0:
         jsonschema.validate(made, SCHEMA["properties"][name] | {"$defs": SCHEMA["$defs"]})
         assert shown == sorted(shown)
@@ -108,8 +109,11 @@ def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPat
             raise ZeroDivisionError("by a pie")
         return right.count(job, units, stop)
 
-    with pytest.raises(Failure, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"):
-        scaling_section(COMM, Kernel("numba", count), False, True, lambda done: None)
+    with (
+        pytest.raises(Failure, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"),
+        ranks_bench.measuring(COMM, oversubscribe=True) as everyone,
+    ):
+        scaling_section(everyone, Kernel("numba", count), False, lambda done: None)
 
 
 def test_rounds_are_measured_on_more_than_one_rank_and_modelled_for_a_million() -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import mpi_pi
 from mpi_pi import placement, scaling
 from mpi_pi.job import Job
+from mpi_pi.launcher import physical_cores
 from mpi_pi.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
@@ -156,6 +157,17 @@ def test_ranks_have_a_core_each_and_nobody_is_left_out_without_need(
         assert not placement.crowded(on_host)
         left_out = [rank for rank in range(len(hosts)) if hosts[rank] == host and rank not in kept]
         assert all(placement.crowded([*on_host, (cores[rank], 1)]) for rank in left_out)
+
+
+def test_hardware_threads_are_not_cores(tmp_path: Path) -> None:
+    """A rank for each of eight threads, bound to none of them, where there are four cores."""
+    for thread in range(8):
+        topology = tmp_path / f"sys/devices/system/cpu/cpu{thread}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{thread % 4},{thread % 4 + 4}\n")
+    assert ranks_with_cores(["a"] * 8, [physical_cores(range(8), tmp_path)] * 8) == [0, 1, 2, 3]
+    each_its_own = [physical_cores({thread}, tmp_path) for thread in range(8)]
+    assert ranks_with_cores(["a"] * 8, each_its_own) == [0, 1, 2, 3]
 
 
 @given(st.floats(1, 1e15), st.integers(1, 4096))
