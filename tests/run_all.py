@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conftest import outcomes
+from conftest import SETTINGS, outcomes
 
 LIMIT_SECONDS = 3600 if os.environ.get("MPI_PI_SOAK") else 900
 RANKS = (1, 2, 3, 4)
@@ -31,6 +31,8 @@ def main() -> int:
         cache = Path(folder) / "cache"
         cache.mkdir(mode=0o700)
         os.environ["MPI_PI_CACHE"] = str(cache)
+        for name, value in SETTINGS.items():  # more ranks than cores, and as root
+            os.environ.setdefault(name, value)
         # What a killed mpirun leaves behind keeps others of the same process number from starting.
         os.environ["TMPDIR"] = folder
         if args.only is None:
