@@ -202,12 +202,12 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     by_name = {row["name"]: row for row in rows}
     if OURS_SHORT in by_name:
         seeding = _seeding(own, by_name[OURS_SHORT])
-        lines.append(f"Seeding = {spread.in_words(seeding, '.2f', 1e6)} us for each trial")
+        lines.append(f"Seeding = {spread.in_words(seeding, '.2f', 1e6)} µs for each trial")
     others = [row for row in rows if not row["name"].startswith(OURS)]
     if others:
         best = max(others, key=lambda row: float(row["points_per_second"]["median"]))
         times = _in_words(spread.from_fields(best["times_as_fast"]))
-        lines.append(f"Next = {best['name']}; {OURS} is {times} times as fast")
+        lines.append(f"Next = {best['name']}; how many times as fast {OURS} is: {times}")
     return lines
 
 
