@@ -120,8 +120,9 @@ def test_uneven_hosts_are_kept_busy(
 ) -> None:
     """Hosts at a half and at a quarter of the speed: a round takes at most 15 % more than their rates allow.
 
-    Their rates are those that they showed in it. What else the machine does can only make it worse: that is
-    asked of most rounds, in one run of five.
+    Their rates are those that they showed in it; short rounds say nothing, since Linux lets a host go on at
+    full speed until a tenth of a second's quota is used up. What else the machine does can only make it
+    worse: that is asked of most rounds, in one run of five.
     """
     limited("node1", 0.6)
     limited("node2", 0.3)
@@ -129,7 +130,7 @@ def test_uneven_hosts_are_kept_busy(
 
     def above_ideal() -> float:
         json_file = tmp_path / "uneven.json"
-        job = ["-n", "16000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
+        job = ["-n", "24000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
         run = cluster.run("client", *command(cluster, mpi, 1, *job), env=plain)
         assert run.returncode == 0, run.stderr
         result = json.loads(json_file.read_text())
@@ -137,8 +138,11 @@ def test_uneven_hosts_are_kept_busy(
         if not points[0] > points[1] > points[2]:
             return math.inf
         points, seconds = (counted(result["rounds"], name) for name in ("points", "count_seconds"))
-        rates = (points / np.maximum(seconds, 1e-9)).sum(axis=1)
-        return float(np.median(seconds.max(axis=1) * rates / points.sum(axis=1)))
+        long = seconds.max(axis=1) > 0.3
+        assert long.sum() >= 2
+        rates = (points[long] / np.maximum(seconds[long], 1e-9)).sum(axis=1)
+        above = seconds[long].max(axis=1) * rates / points[long].sum(axis=1)
+        return float(np.median(above))
 
     assert any(above_ideal() < 1.15 for _ in range(5))
 
