@@ -68,7 +68,9 @@ stage() {
     # Whatever ends the job, Slurm lets its steps clean up.
     # shellcheck disable=SC2016
     on_each_node --overlap sh -c 'trap "rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
-    tar -cf "$folder/packed" -C "$VENV" . -C "$(dirname "$package")" mpi_pi
+    # Status 1: a file has changed or gone meanwhile, as where somebody else uses the environment, too.
+    tar -cf "$folder/packed" --warning=no-file-changed --warning=no-file-removed \
+        -C "$VENV" . -C "$(dirname "$package")" mpi_pi || [[ $? == 1 ]]
     sbcast "$folder/packed" "$folder/environment.tar"
     rm "$folder/packed"
     on_each_node tar -xf "$folder/environment.tar" -C "$folder"
