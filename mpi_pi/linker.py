@@ -6,6 +6,7 @@ supplements for x86-64 and for the Arm 64-bit architecture.
 """
 
 import ctypes
+import errno
 import mmap
 import platform
 import struct
@@ -150,8 +151,9 @@ class Loaded:
         ):
             raise OSError(ctypes.get_errno(), "the system refuses to execute memory")
         if platform.machine() == "aarch64":  # where instructions have a cache of their own
-            ctypes.CDLL("libgcc_s.so.1").__clear_cache(
-                ctypes.c_void_p(base), ctypes.c_void_p(base + program.size)
-            )
+            clear_cache = getattr(ctypes.CDLL("libgcc_s.so.1"), "__clear_cache", None)
+            if clear_cache is None:
+                raise OSError(errno.ENOSYS, "nothing to clear the cache of instructions with")
+            clear_cache(ctypes.c_void_p(base), ctypes.c_void_p(base + program.size))
         self.addresses = {name: base + place for name, place in program.functions.items()}
         """Of functions, by name."""
