@@ -122,7 +122,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         _check_merge(args)
     elif args.command in ("plot", "report"):
         _check_output(args)
-    for name in ("json", "trial_log", "cache", "checkpoint", "launcher"):
+    for name in ("json", "trial_log", "cache", "checkpoint"):
         if getattr(args, name, None) == "":
             raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
     return args
@@ -133,9 +133,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     # With the name, which argparse would otherwise find out by formatting a usage, for 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
-
     add = functools.partial(_subparser, commands)
-
     run = add("run", "estimate pi (mpi-pi run --help tells how)", DESCRIPTION, EXAMPLES)
     _add_run_arguments(run)
     check = add("check", "examine the hosts of a cluster", CHECK_DESCRIPTION, CHECK_EPILOG)
@@ -190,6 +188,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         part.add_argument("--full", action="store_true", help="take a few minutes")
         part.add_argument("--json", metavar="FILE", help="write all that was measured; -: to standard output")
         part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
+        part.set_defaults(oversubscribe=False)
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
         # Said to the ranks that it starts, which might otherwise not know that they are some, and start more.

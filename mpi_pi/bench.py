@@ -27,9 +27,7 @@ PLACES = {"noise": "noise", "kernel": "kernel", "scaling": "scaling", "latency":
 
 def bench(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
     """Measure, on all ranks together; the exit status, on rank 0. Raises parallel.Failure."""
-    parallel.agree(
-        comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * _oversubscribe(args)}"
-    )
+    parallel.agree(comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * args.oversubscribe}")
     with contextlib.ExitStack() as open_files:
         output, refusal = _prepared(args, open_files) if comm.rank == 0 else (None, "")
         refusal = comm.bcast(refusal)
@@ -70,7 +68,7 @@ def _measured(args: argparse.Namespace, comm: "MPI.Intracomm") -> benchmark.Benc
         console.warning(text)
     made: benchmark.Benchmark = {}
     progress = args.progress if comm.rank == 0 else "off"
-    with ranks_bench.measuring(comm, _oversubscribe(args)) as everyone:
+    with ranks_bench.measuring(comm, args.oversubscribe) as everyone:
         if comm.rank == 0:
             made = benchmark.new(
                 args.full, kernel.described, parallel.library_name(), set(everyone.hosts), comm.size
@@ -92,8 +90,3 @@ def _part(
         return ranks_bench.round_section(everyone, kernel, full, show)
     # The others sleep meanwhile, for theirs may be the same core.
     return everyone.on_rank_0(lambda: kernel_bench.measure(kernel, full, show)) or {}
-
-
-def _oversubscribe(args: argparse.Namespace) -> bool:
-    """Which only those parts have as an option that it makes a difference to."""
-    return bool(getattr(args, "oversubscribe", False))

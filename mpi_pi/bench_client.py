@@ -73,7 +73,7 @@ def _on_ranks(args: argparse.Namespace, launcher: Sequence[str]) -> Benchmark:
     """What the ranks measure that the launcher starts. Raises job_bench.Failed."""
     command = [*launcher, sys.executable, "-m", "mpi_pi", "bench", args.part, "--on-ranks", "--json", "-"]
     command += ["--progress", args.progress]
-    command += [f"--{option}" for option in ("full", "oversubscribe") if getattr(args, option, False)]
+    command += [f"--{option}" for option in ("full", "oversubscribe") if getattr(args, option)]
     command += ["--cache", args.cache] if args.cache else []
     printed = job_bench.output(command, MOST_SECONDS, errors=True)
     try:

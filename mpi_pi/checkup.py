@@ -37,7 +37,7 @@ def check(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
         return _Checkup(args, comm, examination.actions()).run()
 
     def complain(message: str) -> None:
-        console.note(f"error: rank {comm.rank} on host {parallel.HOST}: {message}")
+        console.complain(f"rank {comm.rank} on host {parallel.HOST}: {message}")
 
     try:
         serve(comm, examination.actions(), complain)

@@ -230,7 +230,7 @@ def _run(args: argparse.Namespace) -> int:
         raise
     except BaseException:
         # Not foreseen, and known to this rank alone: the others have to be stopped.
-        console.note(f"error: rank {comm.rank} on host {parallel.HOST}:")
+        console.complain(f"rank {comm.rank} on host {parallel.HOST}:")
         traceback.print_exc()
         if comm.size > 1:
             parallel.abort(comm, FAILED)

@@ -82,6 +82,12 @@ def estimate(tally: Tally) -> Estimate:
         )
 
 
+def deviation(points: int) -> float:
+    """The standard deviation of the hits of so many points."""
+    p = math.pi / 4
+    return math.sqrt(points * p * (1 - p))
+
+
 def _squares_about(mean: Decimal, about: int, units: int, hits: int, squares: int) -> Decimal:
     """The sum of squares about `mean`, given the one about the integer `about`."""
     shift = mean - about

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mpi_pi import machine, spread
-from mpi_pi.launcher import cores
+from mpi_pi import spread
+from mpi_pi.kernels import NO_CACHE
+from mpi_pi.launcher import cores, physical_cores
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.table import table
 
@@ -40,7 +41,6 @@ CLEANING_SECONDS = 60.0
 LAST_SECONDS = 5.0
 """What a launcher gets to end its ranks, before it is killed."""
 
-NO_CACHE = "compile cache not used: "
 """How `mpi_pi.kernels` begins to say why."""
 
 MEANINGS = {
@@ -129,7 +129,7 @@ def default_launcher() -> list[str]:
     if mpirun is None:
         raise Failed("argument --launcher: no mpirun was found: name one, or 'srun --mpi=pmix -n 64'")
     # Open MPI refuses to start more ranks than there are cores, however many threads those run.
-    return [mpirun, "-n", str(min(machine.machine().cores, len(cores())))]
+    return [mpirun, "-n", str(len(physical_cores(cores())))]
 
 
 def measure(

@@ -174,8 +174,9 @@ def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
 
 def standard_errors(hits: int, points: int) -> float:
     """How far the hits are from what pi lets expect, by the binomial distribution."""
-    p = math.pi / 4
-    return (hits - p * points) / math.sqrt(points * p * (1 - p))
+    from mpi_pi.estimate import deviation
+
+    return (hits - math.pi / 4 * points) / deviation(points)
 
 
 def _cycles(clocks: Sequence[float | None], rates_at_work: Sequence[float]) -> float | None:

@@ -16,6 +16,9 @@ from mpi_pi import cache, reference
 from mpi_pi.job import Job
 from mpi_pi.words import made_for
 
+NO_CACHE = "compile cache not used: "
+"""How the warning begins that says why."""
+
 Count = Callable[[Job, range, Callable[[], bool]], NDArray[np.int64]]
 """Hits of each of a range of units; may end early, with the units finished, when the callable turns true."""
 
@@ -108,7 +111,7 @@ def _machine_code(folder: Path, key: str) -> tuple[bytes, str, str]:
     try:
         machine_code, found = cache.fetch(folder, key, made)
     except cache.Unusable as error:
-        return made(), "compiled", f"compile cache not used: {error}"
+        return made(), "compiled", f"{NO_CACHE}{error}"
     return machine_code, "cache" if found else "compiled", ""
 
 

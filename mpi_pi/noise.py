@@ -4,7 +4,6 @@ Fixed work quanta, as in the FWQ benchmark of the ASC Sequoia suite: work of abo
 and again, on all ranks at once, and timed each time. The shortest time is what it takes undisturbed.
 """
 
-import math
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +16,7 @@ from mpi_pi.table import table
 from mpi_pi.words import number_of
 
 if TYPE_CHECKING:
-    import numpy as np
     from mpi4py import MPI
-    from numpy.typing import NDArray
 
     from mpi_pi.kernels import Kernel
 
@@ -31,9 +28,6 @@ TRIAL_POINTS = 1000
 
 MOST_HOSTS = 10
 """That are listed in the text, the noisiest."""
-
-_NAME_BYTES = 64
-"""The longest name that Linux lets a host have."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +84,11 @@ def measure(
     before = cpu_times(cores)
     seconds = _times(kernel, quantum, FULL_SECONDS if full else QUICK_SECONDS, show)
     stolen = stolen_share(before, cpu_times(cores))
-    rows = allgather(comm, _packed(socket.gethostname(), scatter(seconds), stolen), meanwhile)
-    if comm.rank != 0:
+    wait(comm.Ibarrier(), meanwhile)  # so that nobody has to wait in what comes next, which burns the core
+    ranks = comm.gather((socket.gethostname(), scatter(seconds), stolen))
+    if ranks is None:
         return {}
-    hosts = by_host(map(_unpacked, rows))
+    hosts = by_host(ranks)
     return {
         "quantum_seconds": min(seconds),
         "slowdown": max(host["slowdown"] for host in hosts),
@@ -128,21 +123,6 @@ def _timed(kernel: "Kernel", units: int) -> float:
     start = time.perf_counter()
     kernel.count(job, range(units), never)
     return time.perf_counter() - start
-
-
-def _packed(host: str, own: Scatter, stolen: float | None) -> "NDArray[np.int64]":
-    """A rank's row as integers, which is what `waiting.allgather` moves; `_unpacked` undoes it."""
-    import numpy as np
-
-    numbers = [own.slowdown, own.p99, own.longest, math.nan if stolen is None else stolen]
-    name = host.encode()[:_NAME_BYTES].ljust(_NAME_BYTES, b"\0")
-    return np.concatenate([np.array(numbers).view(np.int64), np.frombuffer(name, np.int64)])
-
-
-def _unpacked(row: "NDArray[np.int64]") -> tuple[str, Scatter, float | None]:
-    *numbers, stolen = row[:4].view("f8").tolist()
-    host = row[4:].tobytes().rstrip(b"\0").decode(errors="replace")
-    return host, Scatter(*numbers), None if math.isnan(stolen) else stolen
 
 
 def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mpi_pi import plot_timeline, reference
+from mpi_pi.estimate import deviation
 from mpi_pi.panel import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend
 from mpi_pi.result import Result
 
@@ -195,11 +196,6 @@ def bin_edges(points: int, trial_hits: NDArray[np.int64], most: int = 60) -> NDA
     scott = round(3.49 * deviation(points) / len(trial_hits) ** (1 / 3))
     width = max(1, scott, -(-(high - low + 1) // most))
     return np.arange(low, high + width + 1, width)
-
-
-def deviation(points: int) -> float:
-    """The standard deviation of the hits of so many points."""
-    return math.sqrt(points * math.pi / 4 * (1 - math.pi / 4))
 
 
 def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) -> None:

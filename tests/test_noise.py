@@ -118,14 +118,6 @@ def test_ranks_measure_together(launch: Launch) -> None:
     assert noise.text(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
 
 
-@given(
-    st.text(st.characters(exclude_characters="\0", codec="ascii"), max_size=64), st.floats(0, 1) | st.none()
-)
-def test_rows_travel_as_integers(host: str, stolen: float | None) -> None:
-    told = host, Scatter(0.1, 0.2, 1e9), stolen
-    assert noise._unpacked(noise._packed(*told)) == told
-
-
 def test_the_noisiest_hosts_are_listed() -> None:
     section = benchmark(ranks=200, hosts=100)["noise"]
     head, _, listed = noise.text(section).partition("\n\n")
