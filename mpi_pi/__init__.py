@@ -31,7 +31,9 @@ number of ranks and on any machine. The modules, from the bottom up:
     planner     who has counted what, and who counts what next
     bell        word of a stop that reaches all ranks
     pulse       signs of life, so that a silent host ends the job
-    parallel    the job on many ranks: the only importer of mpi4py
+    time_limit  a limit to the time that MPI_Init and MPI_Finalize take
+    runtime     MPI from its start to its end: the only importer of mpi4py
+    parallel    the job on many ranks
     report      a result as text for people and JSON for scripts
     results     a result as it was, from that JSON
     spread      repeated measurements: their median, and how sure that is

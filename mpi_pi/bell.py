@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mpi_pi.reference import never
 from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ class Bell:
             ranks = range(1, self._comm.size) if self._comm.rank == 0 else (0,)
             self._sent = [self._comm.Isend(bytearray(), rank, TAG) for rank in ranks]
 
-    def close(self) -> None:
-        """Take in what is still on its way to this rank."""
-        told = allgather(self._comm, np.array([self._told], np.int64))[:, 0]
+    def close(self, meanwhile: Callable[[], object] = never) -> None:
+        """Take in what is still on its way to this rank; `meanwhile` is called while it waits for others."""
+        told = allgather(self._comm, np.array([self._told], np.int64), meanwhile)[:, 0]
         senders = np.flatnonzero(told[1:]) + 1 if self._comm.rank == 0 else np.flatnonzero(told[:1])
         for sender in senders.tolist():
             self._comm.Recv(bytearray(), sender, TAG)

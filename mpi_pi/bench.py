@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernels import Kernel
+    from mpi_pi.pulse import Pulse
 
 Show = Callable[[float], object]
 
@@ -25,7 +26,7 @@ PLACES = {"noise": "noise", "kernel": "kernel", "scaling": "scaling", "latency":
 """The parts that are measured on ranks, and where the document has them."""
 
 
-def bench(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
+def bench(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> int:
     """Measure, on all ranks together; the exit status, on rank 0. Raises parallel.Failure."""
     parallel.agree(comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * args.oversubscribe}")
     with contextlib.ExitStack() as open_files:
@@ -35,7 +36,7 @@ def bench(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
             console.error(refusal)
             return BAD_USAGE
         try:
-            made = _measured(args, comm)
+            made = _measured(args, comm, alive)
         except Silence as silence:  # on the ranks that have noticed it
             console.complain(str(silence))
             raise
@@ -61,14 +62,14 @@ def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tup
         return None, str(error)
 
 
-def _measured(args: argparse.Namespace, comm: "MPI.Intracomm") -> benchmark.Benchmark:
+def _measured(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> benchmark.Benchmark:
     """All parts that are wanted; the document, on rank 0."""
     kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None)
     for text in parallel.distinct(comm, kernel.warning):
         console.warning(text)
     made: benchmark.Benchmark = {}
     progress = args.progress if comm.rank == 0 else "off"
-    with ranks_bench.measuring(comm, args.oversubscribe) as everyone:
+    with ranks_bench.measuring(comm, alive, args.oversubscribe) as everyone:
         if comm.rank == 0:
             made = benchmark.new(
                 args.full, kernel.described, parallel.library_name(), set(everyone.hosts), comm.size
@@ -83,7 +84,7 @@ def _part(
     part: str, everyone: ranks_bench.Everyone, kernel: "Kernel", full: bool, show: Show
 ) -> dict[str, Any]:
     if part == "noise":
-        return noise.measure(everyone.comm, kernel, full, show, everyone.pulse.check)
+        return noise.measure(everyone.comm, kernel, full, show, everyone.alive.check)
     if part == "scaling":
         return ranks_bench.scaling_section(everyone, kernel, full, show)
     if part == "latency":

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import check_report, console, fitness, launcher, machine, parallel, pingpong
+from mpi_pi import check_report, console, fitness, launcher, machine, parallel, pingpong, runtime
 from mpi_pi.coordinator import SIGN_SECONDS, Action, Alive, Coordinator, Forsaken, serve
 from mpi_pi.crew import Crew
 from mpi_pi.files import CannotWrite
@@ -37,7 +37,7 @@ def check(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
         return _Checkup(args, comm, examination.actions()).run()
 
     def complain(message: str) -> None:
-        console.complain(f"rank {comm.rank} on host {parallel.HOST}: {message}")
+        console.complain(f"rank {comm.rank} on host {runtime.HOST}: {message}")
 
     try:
         serve(comm, examination.actions(), complain)
@@ -62,7 +62,7 @@ class _Examination:
     def _facts(self, host_of_rank_0: str, _: Alive) -> dict[str, Any]:
         self.host_of_rank_0 = host_of_rank_0
         return {
-            "host": parallel.HOST,
+            "host": runtime.HOST,
             "machine": asdict(machine.machine()),
             "software": asdict(software(parallel.library_name())),
             "cpus": tuple(sorted(launcher.cores())),
@@ -144,7 +144,7 @@ class _Checkup:
 
     def _examine(self) -> None:
         """Step by step. One that loses a host is the last."""
-        self._ask("facts", parallel.HOST)
+        self._ask("facts", runtime.HOST)
         hosts = hosts_of(self.rows)
         self._ask("kernel")
         self._ask("count", [host.rows[0].rank for host in hosts])

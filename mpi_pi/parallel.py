@@ -1,14 +1,13 @@
-"""The job on many ranks: share, count, reduce. The only module that knows MPI.
+"""The job on many ranks: share, count, reduce.
 
 All ranks do the same things in the same order. Whatever goes wrong on one of them is told to all in the next
 exchange and raised on all, so that nobody is left waiting.
 """
 
-import contextlib
 import hashlib
+import pickle
 import resource
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -33,12 +32,7 @@ from mpi_pi.tally import Tally
 from mpi_pi.waiting import allgather, wait
 
 marks.mark("imported")
-with launcher.embedded_defaults():
-    from mpi4py import MPI  # this initialises MPI
-marks.mark("mpi")
-
-STARTUP_SECONDS = launcher.seconds_since_process_start()
-HOST = MPI.Get_processor_name()
+from mpi_pi.runtime import HOST, MPI, STARTUP_SECONDS, may_use_threads  # noqa: E402  # this starts MPI
 
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
@@ -52,6 +46,15 @@ class Failure(RuntimeError):
     """Something went wrong on some ranks. Raised on all of them alike; names rank and host, a line each."""
 
 
+class Interrupted(Silence):
+    """A silence during a run."""
+
+    def __init__(self, why: str, result: Result | None) -> None:
+        super().__init__(why)
+        self.result = result
+        """What was counted in rounds that were complete by then, on rank 0."""
+
+
 @dataclass(frozen=True)
 class Round:
     """A round that is done, as told to the caller of `run`."""
@@ -62,26 +65,6 @@ class Round:
     """How far the part of the job has got, this round included; on rank 0."""
     unit_hits: NDArray[np.int64] | None
     """Hits of each unit of this round, on rank 0, if `run` was asked for them."""
-
-
-def finalize() -> None:
-    """Leave MPI, as the last thing that this process does; all ranks together.
-
-    Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the first
-    is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it.
-    """
-    with contextlib.suppress(OSError):  # where the system does not tell
-        for descriptor in Path("/proc/self/fd").iterdir():
-            with contextlib.suppress(OSError):  # what is no connection, or closed by now
-                _send_at_once(int(descriptor.name))
-    MPI.Finalize()
-
-
-def _send_at_once(descriptor: int) -> None:
-    """Have a connection by TCP wait for nothing. Raises OSError for whatever else it is."""
-    found = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)  # a second one, to be closed again
-    with found:
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def world() -> MPI.Intracomm:
@@ -100,6 +83,7 @@ def run(
     unit_hits: bool = False,
     most_units: int | None = None,
     member: Member | None = None,
+    alive: Pulse | None = None,
 ) -> Result:
     """Count a job, or what is left of a part of one, on all ranks of `comm` together.
 
@@ -108,11 +92,13 @@ def run(
     was cut short. Once `stop()` turns true on a rank, all stop counting within a fraction of a second, and
     the run ends with a partial result: its `part` is where another run can go on. `unit_hits` collects the
     hits of every unit for `on_round` on rank 0. A round has `most_units` at most.
-    `member` is what `roll_call` has told of this rank, if it has been asked.
+    `member` is what `roll_call` has told of this rank, if it has been asked. `alive` watches over the ranks
+    already, if something does.
 
     Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
-    something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; and
-    pulse.Silence if other ranks have not been heard of for a minute: the ranks cannot meet any more then.
+    something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; where
+    `on_round` or `stop` raised what is no Exception, such as KeyboardInterrupt, that rank gets this back. And
+    raises Interrupted if other ranks have not been heard of for a minute: the ranks cannot meet any more.
     """
     if isinstance(kernel, str):
         kernel = load_kernel(comm, kernel)
@@ -120,13 +106,18 @@ def run(
     preflight(part, comm, kernel)
     if unit_hits:
         most_units = min(most_units or MOST_UNIT_HITS, MOST_UNIT_HITS)
-    running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits, most_units, member)
+    running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits, most_units, member, alive)
     try:
         result = running.result()
-    except Failure:  # on all ranks alike, so that they can still meet
         running.close()
+    except Silence as silence:
+        raise Interrupted(str(silence), running.own_result() if running.rounds else None) from silence
+    except BaseException as error:
+        if isinstance(error, Failure) or error is running.problem:  # all ranks know, and can still meet
+            running.close()
+        elif alive is None:
+            running.pulse.stop()  # for the others to notice that this rank has left
         raise
-    running.close()
     return result
 
 
@@ -140,29 +131,31 @@ def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[
 
     Those that are done wait for the others, without taking their cores, and call `meanwhile` again and again.
     """
-    problem: Exception | None = None
+    problem: BaseException | None = None
     try:
         value = action()
     except Silence:
         raise  # the ranks cannot meet any more
-    except Exception as error:
+    except BaseException as error:
         problem = error
     _fail_together(comm, problem, meanwhile)
     return value
 
 
-def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
-    """What `action` returns on rank 0, the only one to do it, for all; or Failure for all."""
+def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:
+    """What `action` returns on rank 0, the only one to do it, for all; or Failure for all.
+
+    The others wait without taking their cores, and call `meanwhile` again and again.
+    """
     value: T | None = None
-    problem: Exception | None = None
+    problem: BaseException | None = None
     if comm.rank == 0:
         try:
             value = action()
-        except Exception as error:
+        except BaseException as error:
             problem = error
-    _fail_together(comm, problem)
-    agreed: T = comm.bcast(value)
-    return agreed
+    _fail_together(comm, problem, meanwhile)
+    return _bcast(comm, value, meanwhile)
 
 
 def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
@@ -250,33 +243,39 @@ class _Run:
         unit_hits: bool,
         most_units: int | None,
         member: Member | None,
+        alive: Pulse | None,
     ) -> None:
         self.job, self.comm, self.kernel = part.job, comm, kernel
         self.on_round, self.unit_hits = on_round, unit_hits
-        self.member = member or _member(comm, kernel, threads)
+        self.row = self._row(member or _member(comm, kernel, threads))
+        self.rows: list[RankRow] | None = comm.gather(self.row)
+        """Of all ranks, on rank 0."""
         self.next_unit = part.left.start
-        threads_of_ranks = comm.gather(threads)
-        self.planner = Planner(part, threads_of_ranks, most_units) if threads_of_ranks else None
+        self.planner = (
+            Planner(part, [row.member.threads for row in self.rows], most_units) if self.rows else None
+        )
         """On rank 0."""
         self.signs = comm.Dup()  # so that they are not taken for others
         self.bell = Bell(self.signs, stop)
-        self.pulse = Pulse(self.signs, HOST, MPI.Query_thread() == MPI.THREAD_MULTIPLE)
+        self.pulse = alive or Pulse(self.signs, HOST, may_use_threads())
+        self.own_pulse = alive is None
         self.crew = Crew(kernel, threads, self._look)
         self.own = np.zeros(3, np.int64)
         """Units, points and nanoseconds of this rank."""
         self.rounds = 0
         self.wait_ns = 0
-        self.problem: Exception | None = None
+        self.problem: BaseException | None = None
 
     def close(self) -> None:
         """All ranks together."""
         self.crew.close()
-        self.bell.close()
-        self.pulse.close()
+        self.bell.close(self._look)
+        if self.own_pulse:
+            self.pulse.close()
         self.signs.Free()
 
     def result(self) -> Result:
-        wait(self.comm.Ibarrier(), self._look_well)  # start the clocks together
+        wait(self.comm.Ibarrier(), self._look)  # start the clocks together
         marks.mark("start")
         start = time.perf_counter()
         order = self._exchange_order(None)
@@ -284,18 +283,13 @@ class _Run:
             order = self._round(order)
         marks.mark("end")
         # An error of on_round after the last round has not been told to the others yet.
-        _fail_together(self.comm, self.problem)
+        _fail_together(self.comm, self.problem, self._look)
         return self._summary(time.perf_counter() - start)
 
     def _look(self) -> bool:
-        """What a rank does again and again while it counts; whether it is to stop."""
-        self.pulse()
-        return self.bell()
-
-    def _look_well(self) -> None:
-        """The same while it waits for others, who may be lost."""
-        self.bell()
+        """What a rank does again and again while it counts, or waits for others; whether it is to stop."""
         self.pulse.check()
+        return self.bell()
 
     def _round(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Work off a round; the order for the next."""
@@ -308,7 +302,9 @@ class _Run:
                 mine, hits = self.crew.count(self.job, share, self.unit_hits)
                 counted = time.perf_counter_ns()
                 right = self.kernel.is_right()
-            except Exception as error:
+            except Silence:
+                raise
+            except BaseException as error:
                 self.problem = error
         if self.problem is not None:
             self.bell.ring()
@@ -319,7 +315,7 @@ class _Run:
         self.wait_ns = time.perf_counter_ns() - checked
 
         if order[Order.FAILED]:
-            _fail_together(self.comm, self.problem)
+            _fail_together(self.comm, self.problem, self._look)
         self.own += report[[Report.UNITS, Report.POINTS, Report.COUNT_NS]]
         self.rounds += 1
         self.next_unit = units.stop
@@ -341,13 +337,14 @@ class _Run:
         report[Report.UNITS] = mine.units
         report[Report.USER_NS] = int(usage.ru_utime * 1e9)
         report[Report.SYSTEM_NS] = int(usage.ru_stime * 1e9)
+        report[Report.PEAK_BYTES] = usage.ru_maxrss * 1024
         report[Report.TALLY :] = tally.pack(self.job, mine)
         return report
 
     def _gather(self, report: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """The reports of all ranks, shape (ranks, columns), on rank 0."""
         everyone = np.empty((self.comm.size, len(report)), np.int64) if self.planner else None
-        wait(self.comm.Igather(report, everyone), self._look_well)
+        wait(self.comm.Igather(report, everyone), self._look)
         return everyone
 
     def _exchange_order(self, everyone: NDArray[np.int64] | None) -> NDArray[np.int64]:
@@ -356,7 +353,7 @@ class _Run:
         if self.planner:
             orders = self.planner.begin() if everyone is None else self.planner.next(everyone)
         order = np.empty(len(Order), np.int64)
-        wait(self.comm.Iscatter(orders, order), self._look_well)
+        wait(self.comm.Iscatter(orders, order), self._look)
         return order
 
     def _tell(self, units: range, everyone: NDArray[np.int64] | None, hits: NDArray[np.int64]) -> None:
@@ -366,9 +363,8 @@ class _Run:
         collected = self._collect(everyone, hits) if self.unit_hits else None
         try:
             part = self.planner.part if self.planner else None
-            with self.pulse.goes_on():
-                self.on_round(Round(self.rounds - 1, units, part, collected))
-        except Exception as error:
+            self.on_round(Round(self.rounds - 1, units, part, collected))
+        except BaseException as error:
             self.problem = error
 
     def _collect(
@@ -376,54 +372,80 @@ class _Run:
     ) -> NDArray[np.int64] | None:
         """The hits of all units of a round, in order, on rank 0."""
         if everyone is None:
-            wait(self.comm.Igatherv(hits, None), self._look_well)
+            wait(self.comm.Igatherv(hits, None), self._look)
             return None
         units_by_rank = everyone[:, Report.UNITS]
         collected = np.empty(int(units_by_rank.sum()), np.int64)
-        wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]), self._look_well)
+        wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]), self._look)
         return collected
 
     def _summary(self, seconds: float) -> Result:
-        right = together(self.comm, self.kernel.is_right)
-        row = self._row(seconds)
-        rows, all_right = self.comm.gather(row), self.comm.gather(right)
-        result: Result | None = None
-        if self.planner and rows and all_right:
-            result = Result(
-                part=self.planner.part,
-                tally=self.planner.counted,
-                spent=self.planner.spent(
-                    sum(r.user_seconds for r in rows), sum(r.system_seconds for r in rows)
-                ),
-                ranks=(),
-                timeline=Timeline(),
-                rounds=self.rounds,
-                kernels_right=self.planner.kernels_right and all(all_right),
-                mpi_library=library_name(),
-            )
-        common: Result = self.comm.bcast(result)
-        if self.planner and rows:
-            return replace(common, ranks=tuple(rows), timeline=self.planner.timeline)
-        return replace(common, ranks=(row,))
-
-    def _row(self, seconds: float) -> RankRow:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
+        """The result, for all ranks: what rank 0 has, with this rank's own row elsewhere."""
+        own = self.own_result()
+        common = _bcast(self.comm, own and replace(own, ranks=(), timeline=Timeline()), self._look)
+        if own:
+            return own
         units, points, nanoseconds = map(int, self.own)
-        count_seconds = nanoseconds / 1e9
-        return RankRow(
-            rank=self.comm.rank,
-            member=self.member,
-            kernel_source=self.kernel.source,
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        row = replace(
+            self.row,
             units=units,
             points=points,
-            startup_seconds=STARTUP_SECONDS,
-            kernel_seconds=self.kernel.seconds,
-            count_seconds=count_seconds,
-            wait_seconds=max(seconds - count_seconds, 0.0),
+            count_seconds=nanoseconds / 1e9,
+            wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
             user_seconds=usage.ru_utime,
             system_seconds=usage.ru_stime,
             peak_memory_bytes=usage.ru_maxrss * 1024,
         )
+        return replace(common, ranks=(row,))
+
+    def own_result(self) -> Result | None:
+        """What came of all rounds that are complete, on rank 0, which needs no other rank for it."""
+        if self.planner is None or self.rows is None:
+            return None
+        rows = self.planner.rows(self.rows)
+        return Result(
+            part=self.planner.part,
+            tally=self.planner.counted,
+            spent=self.planner.spent(
+                sum(row.user_seconds for row in rows), sum(row.system_seconds for row in rows)
+            ),
+            ranks=rows,
+            timeline=self.planner.timeline,
+            rounds=self.planner.rounds,
+            kernels_right=self.planner.kernels_right,
+            mpi_library=library_name(),
+        )
+
+    def _row(self, member: Member) -> RankRow:
+        """The row of this rank before any round."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return RankRow(
+            rank=self.comm.rank,
+            member=member,
+            kernel_source=self.kernel.source,
+            units=0,
+            points=0,
+            startup_seconds=STARTUP_SECONDS,
+            kernel_seconds=self.kernel.seconds,
+            count_seconds=0.0,
+            wait_seconds=0.0,
+            user_seconds=usage.ru_utime,
+            system_seconds=usage.ru_stime,
+            peak_memory_bytes=usage.ru_maxrss * 1024,
+        )
+
+
+def _bcast(comm: MPI.Intracomm, value: T | None, meanwhile: Callable[[], object]) -> T:
+    """What rank 0 has, for all; nobody's core is taken by the waiting."""
+    pickled = bytearray(pickle.dumps(value))
+    size = np.array([len(pickled)], np.int64)
+    wait(comm.Ibcast(size), meanwhile)
+    if comm.rank:
+        pickled = bytearray(int(size[0]))
+    wait(comm.Ibcast(pickled), meanwhile)
+    agreed: T = pickle.loads(pickled)  # noqa: S301  # a rank of this job has made it
+    return agreed
 
 
 def library_name() -> str:
@@ -434,9 +456,12 @@ def library_name() -> str:
 
 
 def _fail_together(
-    comm: MPI.Intracomm, problem: Exception | None, meanwhile: Callable[[], object] = never
+    comm: MPI.Intracomm, problem: BaseException | None, meanwhile: Callable[[], object] = never
 ) -> None:
-    """Raise Failure on all ranks if there is a problem on any; it names all who have it."""
+    """Raise Failure on all ranks if there is a problem on any; it names all who have it.
+
+    What is no Exception, such as SystemExit, is raised as it is on the rank that has it.
+    """
     flags = allgather(comm, np.array([problem is not None], np.int64), meanwhile)
     if not flags.any():
         return
@@ -444,10 +469,12 @@ def _fail_together(
     for rank, (host, text) in enumerate(comm.allgather((HOST, problem and _in_words(problem)))):
         if text:
             who_by_problem.setdefault(text, []).append(f"rank {rank} on host {host}")
+    if problem is not None and not isinstance(problem, Exception):
+        raise problem
     raise Failure("\n".join(f"{', '.join(who)}: {text}" for text, who in who_by_problem.items())) from problem
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: BaseException) -> str:
     text = " ".join(str(error).split())
     expected = isinstance(error, OSError | RuntimeError | ValueError) and text
     return text if expected else f"{type(error).__name__}: {text}"

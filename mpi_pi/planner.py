@@ -1,6 +1,6 @@
 """What rank 0 keeps of a run: who has counted what, and who counts what next. Rows in, rows out, and no MPI.
 
-After each round every rank sends rank 0 a report, a row of 15 integers, and gets back its next order, one of
+After each round every rank sends rank 0 a report, a row of 16 integers, and gets back its next order, one of
 six. So a rank sends and receives a few hundred bytes a round, however many ranks there are.
 """
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpi_pi import launcher, tally
 from mpi_pi.part import Part, Spent
-from mpi_pi.result import Timeline, TimelineRow
+from mpi_pi.result import RankRow, Timeline, TimelineRow
 from mpi_pi.schedule import Schedule, cuts
 from mpi_pi.tally import Tally
 
@@ -35,7 +35,9 @@ class Report(IntEnum):
     USER_NS = 7
     """CPU time of the process so far; likewise the next."""
     SYSTEM_NS = 8
-    TALLY = 9
+    PEAK_BYTES = 9
+    """The most memory that the process has had so far."""
+    TALLY = 10
     """The first of six columns, see `tally.pack`."""
 
 
@@ -74,6 +76,9 @@ class Planner:
         self._schedule = Schedule(part.job, part.left, self._threads, most_units)
         self._shares = np.zeros(len(self._threads), np.int64)
         """Units that each rank was told to count."""
+        self._own = np.zeros((len(self._threads), 3), np.int64)
+        """Units, points and nanoseconds of counting of each rank."""
+        self._last_reports: NDArray[np.int64] | None = None
         self._core_seconds = 0.0
         self._startup_seconds = 0.0
         """Wall time from the start of the process to the first orders."""
@@ -111,6 +116,28 @@ class Planner:
         orders[:, Order.STOPPED] = stopped
         orders[:, Order.DONE] = done
         return orders
+
+    def rows(self, before: Sequence[RankRow]) -> tuple[RankRow, ...]:
+        """What each rank did, given its row from before the first round."""
+        if self._last_reports is None:
+            return tuple(before)
+        seconds = self.timeline.rows[-1].end_seconds
+        columns = [Report.USER_NS, Report.SYSTEM_NS, Report.PEAK_BYTES]
+        return tuple(
+            replace(
+                row,
+                units=units,
+                points=points,
+                count_seconds=nanoseconds / 1e9,
+                wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
+                user_seconds=user / 1e9,
+                system_seconds=system / 1e9,
+                peak_memory_bytes=peak,
+            )
+            for row, (units, points, nanoseconds), (user, system, peak) in zip(
+                before, self._own.tolist(), self._last_reports[:, columns].tolist(), strict=True
+            )
+        )
 
     def spent(self, user_seconds: float, system_seconds: float) -> Spent:
         """What the run has cost so far, and those that it went on from, given the CPU time of all ranks."""
@@ -159,6 +186,8 @@ class Planner:
             )
         )
         self.rounds += 1
+        self._own += np.stack([units, points, count_nanoseconds], axis=1)
+        self._last_reports = reports
         self._core_seconds += float(count_nanoseconds @ (self._threads / 1e9))
         if kept:
             self._in_line += in_line

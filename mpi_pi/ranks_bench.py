@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from mpi_pi import launcher, pingpong, round_model, scaling, spread
 from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
-from mpi_pi.parallel import HOST, Failure, run, together
+from mpi_pi.parallel import Failure, run, together
 from mpi_pi.pulse import Pulse
 from mpi_pi.result import Result
+from mpi_pi.runtime import HOST
 from mpi_pi.scaling import MOST_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.spread import as_fields
 
@@ -90,15 +91,13 @@ class _Row(NamedTuple):
 class Everyone:
     """All ranks of `comm`: what they do together, and how those wait that are left out."""
 
-    def __init__(self, comm: "MPI.Intracomm", oversubscribe: bool) -> None:
-        self.comm = comm
+    def __init__(self, comm: "MPI.Intracomm", alive: Pulse, oversubscribe: bool) -> None:
+        self.comm, self.alive = comm, alive
         self.hosts: list[str] = comm.allgather(HOST)
         cores = comm.allgather(launcher.physical_cores(launcher.cores()))
         ranks = list(range(comm.size)) if oversubscribe else ranks_with_cores(self.hosts, cores)
         self.idle_ranks = comm.size - len(ranks)
         self.rows = [self._row(row) for row in ladder(self.hosts, ranks)]
-        self._signs = comm.Dup()
-        self.pulse = Pulse(self._signs, HOST, threaded=False)
 
     def _row(self, ranks: list[int]) -> _Row:
         comm = self.comm.Split(int(self.comm.rank in ranks), self.comm.rank)
@@ -106,8 +105,6 @@ class Everyone:
 
     def close(self) -> None:
         """All ranks together."""
-        self.pulse.close()
-        self._signs.Free()
         for row in self.rows:
             row.comm.Free()
 
@@ -121,8 +118,7 @@ class Everyone:
 
     def on_ranks(self, ranks: Sequence[int], action: Callable[[], T]) -> T | None:
         """What `action` gives on these ranks; nothing on the others, which sleep meanwhile."""
-        self.pulse()  # however busy it was, and will be
-        return together(self.comm, lambda: action() if self.comm.rank in ranks else None, self.pulse.check)
+        return together(self.comm, lambda: action() if self.comm.rank in ranks else None, self.alive.check)
 
     def agreed(self, value: T) -> T:
         """What rank 0 has, for all."""
@@ -131,9 +127,12 @@ class Everyone:
 
 
 @contextmanager
-def measuring(comm: "MPI.Intracomm", oversubscribe: bool) -> Iterator[Everyone]:
-    """All ranks of `comm` together. With `oversubscribe` even more of them measure than there are cores."""
-    everyone = Everyone(comm, oversubscribe)
+def measuring(comm: "MPI.Intracomm", alive: Pulse, oversubscribe: bool) -> Iterator[Everyone]:
+    """All ranks of `comm` together, which `alive` watches over.
+
+    With `oversubscribe` even more of them measure than there are cores.
+    """
+    everyone = Everyone(comm, alive, oversubscribe)
     try:
         yield everyone
     except Failure:  # on all ranks alike, so that they can still meet
@@ -157,7 +156,7 @@ def _scaling(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> 
     strong, weak = _jobs(everyone, kernel, effort)
 
     def count(row: _Row, job: Job) -> Result | None:
-        return everyone.on(row, lambda comm: run(job, comm, kernel=kernel))
+        return everyone.on(row, lambda comm: run(job, comm, kernel=kernel, alive=everyone.alive))
 
     for row in everyone.rows:  # which may have to make connections
         count(row, _times_as_large(weak, len(row.ranks) / 4))
@@ -194,7 +193,7 @@ class _Times(NamedTuple):
 def _jobs(everyone: Everyone, kernel: Kernel, effort: Effort) -> tuple[Job, Job]:
     """The strong job, and the weak one for each rank."""
     first = everyone.rows[0]
-    measured = everyone.on(first, lambda comm: _points_per_second(comm, kernel))
+    measured = everyone.on(first, lambda comm: _points_per_second(comm, kernel, everyone.alive))
     points_per_second = everyone.agreed(measured or 0.0)
     strong = job_of(points_per_second * effort.strong_seconds, len(everyone.rows[-1].ranks))
     # Should it scale as one hopes, the strong job takes no more than twice its first time in a turn.
@@ -203,11 +202,11 @@ def _jobs(everyone: Everyone, kernel: Kernel, effort: Effort) -> tuple[Job, Job]
     return strong, job_of(points_per_second / len(first.ranks) * weak_seconds, 1)
 
 
-def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel) -> float:
+def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, alive: Pulse) -> float:
     """Of all ranks of `comm` together, on a job that takes long enough to tell."""
     job = Job(comm.size, MOST_POINTS_PER_TRIAL, SEED)
     while True:
-        seconds = run(job, comm, kernel=kernel).spent.round_seconds  # the same on all ranks
+        seconds = run(job, comm, kernel=kernel, alive=alive).spent.round_seconds  # the same on all ranks
         if seconds > TELLING_SECONDS:
             return job.total_points / seconds
         job = _times_as_large(job, 8)
@@ -229,7 +228,7 @@ def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> l
     seconds_each = effort.rounds_seconds / effort.turns / len(rows)
 
     def cost(row: _Row, rounds: int) -> float:
-        result = everyone.on(row, lambda comm: _tiny_rounds(comm, kernel, rounds))
+        result = everyone.on(row, lambda comm: _tiny_rounds(comm, kernel, rounds, everyone.alive))
         return _round_seconds(result) if result else 0.0
 
     numbers = []
@@ -247,8 +246,8 @@ def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> l
     ]
 
 
-def _tiny_rounds(comm: "MPI.Intracomm", kernel: Kernel, rounds: int) -> Result:
-    return run(Job(comm.size * rounds, 1, SEED), comm, kernel=kernel, most_units=comm.size)
+def _tiny_rounds(comm: "MPI.Intracomm", kernel: Kernel, rounds: int, alive: Pulse) -> Result:
+    return run(Job(comm.size * rounds, 1, SEED), comm, kernel=kernel, most_units=comm.size, alive=alive)
 
 
 def _round_seconds(result: Result) -> float:

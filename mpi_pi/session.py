@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mpi_pi import arguments, console, launcher, marks, parallel, report, slurm
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
@@ -22,12 +24,14 @@ from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
 from mpi_pi.trial_log import TrialLog
+from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernels import Kernel
     from mpi_pi.parallel import Round
+    from mpi_pi.pulse import Pulse
     from mpi_pi.result import Member, Result
 
 CHECKPOINT_EVERY_SECONDS = 60.0
@@ -51,8 +55,10 @@ class Refused(Exception):
 class Session:
     """One `mpi-pi run`: what the user asked for, and what is open for it on rank 0."""
 
-    def __init__(self, args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals) -> None:
-        self.args, self.comm, self.signals = args, comm, signals
+    def __init__(
+        self, args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse"
+    ) -> None:
+        self.args, self.comm, self.signals, self.alive = args, comm, signals, alive
         self.open_files = contextlib.ExitStack()
         self.json_file: NewFile | None = None
         self.log_file: NewFile | None = None
@@ -82,13 +88,14 @@ class Session:
             members = parallel.roll_call(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
             with self.signals.all_noted():
+                result = None
                 try:
                     result = self._count(part, kernel, threads, members[0])
+                    signal_number = self._signal_number()
                 except Silence as silence:  # on the ranks that have noticed it
                     console.complain(str(silence))
-                    self._save_last()
+                    self._last_words(result or getattr(silence, "result", None))
                     raise
-                signal_number = max(self.comm.allgather(self.signals.number))
                 return self._report(result, signal_number) if self.comm.rank == 0 else VERIFIED
 
     def _agreed(self, action: Callable[[], Any]) -> Any:
@@ -226,7 +233,13 @@ class Session:
                 stop=self._is_to_stop,
                 unit_hits=self.args.trial_log is not None,
                 member=member,
+                alive=self.alive,
             )
+
+    def _signal_number(self) -> int:
+        """The signal that a rank was stopped by; 0 if there was none."""
+        numbers = allgather(self.comm, np.array([self.signals.number], np.int64), self.alive.check)
+        return int(numbers.max())
 
     def _is_to_stop(self) -> bool:
         """Whether counting is to end. Asked again and again, also while this rank waits for others."""
@@ -260,16 +273,22 @@ class Session:
         if self.keeper:
             self.keeper.finish(result.part)
         marks.mark("counted")
-        as_json = report.as_json(result, marks.seconds) if self.args.json else ""
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
             status = self._stopped(signal_number)
+        written = self._print_and_write(result, through_mpirun=not self.signals.impatient)
+        return status if written else FAILED
+
+    def _print_and_write(self, result: "Result", through_mpirun: bool = False) -> bool:
+        """Whether all that was possible."""
+        as_json = report.as_json(result, marks.seconds) if self.args.json else ""
+        possible = True
         try:
             text = as_json if self.args.json == "-" else report.text(result, self.args.per_rank)
-            console.out(text, through_mpirun=not self.signals.impatient)
+            console.out(text, through_mpirun)
         except RuntimeError as error:
             console.error(str(error))
-            status = FAILED
+            possible = False
         try:
             if self.json_file:
                 self.json_file.write(as_json)
@@ -278,18 +297,20 @@ class Session:
                 self.log_file.commit()
         except CannotWrite as error:
             console.error(str(error))
-            status = FAILED
+            possible = False
         if self.log_file and result.partial:
             console.error(
                 f"argument --trial-log: {self.args.trial_log!r}: not written, the run was interrupted"
             )
-        return status
+        return possible
 
-    def _save_last(self) -> None:
-        """Save what the rounds before have brought, on rank 0, and say how it goes on."""
+    def _last_words(self, result: "Result | None") -> None:
+        """Save and report on rank 0 what has been counted, after other ranks were lost."""
         if self.keeper:
             self.keeper.save()
             console.note(f"stopped: {self._how_far_saved(self.keeper)}")
+        if result and self.comm.rank == 0:
+            self._print_and_write(result)
 
     def _how_far_saved(self, keeper: Keeper) -> str:
         saved = keeper.saved

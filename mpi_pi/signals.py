@@ -1,6 +1,7 @@
 """Signals that end a run in good order."""
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from typing import Any
@@ -31,6 +32,12 @@ class Signals:
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
+
+    def repeat(self) -> None:
+        """Give SIGINT or SIGTERM, if one has been noted, its usual effect now."""
+        if self.impatient:
+            number, self.number, self.impatient = self.number, 0, False
+            os.kill(os.getpid(), number)
 
     def over(self) -> None:
         """Listen no more: while Python and MPI end, signals would again have their usual effect."""

@@ -1,7 +1,8 @@
 """Scaling and rounds, measured on real ranks for a moment. Needs mpirun: see run_all.py."""
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 import mpi_pi
-from mpi_pi import Failure, Job, launcher, ranks_bench, round_model, run, scaling
+from mpi_pi import Failure, Job, launcher, ranks_bench, round_model, run, runtime, scaling
 from mpi_pi.kernels import Kernel, load
+from mpi_pi.pulse import Pulse
 from mpi_pi.ranks_bench import round_section, scaling_section
+from mpi_pi.runtime import may_use_threads
 from mpi_pi.scaling import doubling
 
 pytestmark = pytest.mark.mpi
@@ -38,6 +41,16 @@ def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ranks_bench, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
 
 
+@contextlib.contextmanager
+def measuring(oversubscribe: bool) -> Iterator[ranks_bench.Everyone]:
+    alive = Pulse(COMM, runtime.HOST, may_use_threads())
+    try:
+        with ranks_bench.measuring(COMM, alive, oversubscribe) as everyone:
+            yield everyone
+    finally:
+        alive.close()
+
+
 def section(
     measure: Callable[..., dict[str, Any]],
     name: str,
@@ -46,7 +59,7 @@ def section(
 ) -> dict[str, Any]:
     """What rank 0 has measured, on all ranks."""
     shown: list[float] = []
-    with ranks_bench.measuring(COMM, oversubscribe) as everyone:
+    with measuring(oversubscribe) as everyone:
         made = measure(everyone, kernel or load("numba"), False, shown.append)
     if COMM.rank == 0:
         jsonschema.validate(made, SCHEMA["properties"][name] | {"$defs": SCHEMA["$defs"]})
@@ -111,7 +124,7 @@ def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPat
 
     with (
         pytest.raises(Failure, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"),
-        ranks_bench.measuring(COMM, oversubscribe=True) as everyone,
+        measuring(oversubscribe=True) as everyone,
     ):
         scaling_section(everyone, Kernel("numba", count), False, lambda done: None)
 

@@ -1,0 +1,73 @@
+"""A limit to the time that MPI_Init and MPI_Finalize take: they wait for all ranks, and MPI sets none."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from mpi_pi import launcher, pulse
+
+GiveUp = Callable[[str, Iterable[int]], object]
+give_up: GiveUp | None = None
+"""What ends this process if a function does not return in time, given the reason in words and the processes
+of this host that are missing. The command sets it; a program that uses the package as a library waits without
+end, unless it sets it too."""
+
+STAGGER_SECONDS = 2.0
+"""How much longer those ranks wait which cannot tell who is missing, so that one that can says so first."""
+
+
+@contextlib.contextmanager
+def limited(function: str) -> Iterator[None]:
+    """Call `give_up` if what is done within, which is named by its MPI function, takes too long."""
+    if give_up is None or (launcher.size() or 1) == 1:
+        yield
+        return
+    over = threading.Event()
+    thread = threading.Thread(target=_watch, args=(function, over, give_up), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
+    # By the name of this thread the other ranks of the host can tell that this one has come so far.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
+    if over.wait(pulse.PATIENCE_SECONDS + min(launcher.rank(), 100) * 0.01):
+        return
+    missing = _missing(function)
+    if missing or not over.wait(STAGGER_SECONDS):
+        give_up(_in_words(function, missing), missing.values())
+
+
+def _missing(function: str) -> dict[int, int]:
+    """The processes of those ranks of this host that have not come to `function`, or are stopped in it."""
+    return {
+        rank: process
+        for rank, process in launcher.ranks_on_host().items()
+        if function not in _threads_of(process) or launcher.process_fields(process)[:1] == ["T"]
+    }
+
+
+def _threads_of(process: int) -> set[str]:
+    """The names of a process's threads."""
+    names = set()
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            names.add((thread / "comm").read_text(errors="replace").strip())
+    return names
+
+
+def _in_words(function: str, missing: Iterable[int]) -> str:
+    host = socket.gethostname()
+    if missing:
+        return pulse.silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
+    return (
+        f"rank {launcher.rank()} on host {host} has waited for {pulse.PATIENCE_SECONDS:.0f} s in {function}:"
+        " ranks on other hosts are silent, or have ended; make check-hosts HOSTFILE=... tells which hosts"
+    )

@@ -1,0 +1,177 @@
+"""A rank that falls silent anywhere between the start of MPI and the last byte: the job ends and names it.
+
+SIGSTOP stands for a host that hangs: its connections stay open, and nothing comes through them any more.
+"""
+
+import concurrent.futures
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import time
+from typing import NamedTuple
+
+import pytest
+from conftest import SETTINGS, Found, soak, there
+from mpis import Mpi
+
+from mpi_pi import reference
+from mpi_pi.job import Job
+
+JOB = Job(40_000, 1000, 5)
+RUN = ("run", "-n", str(JOB.trials), "-i", str(JOB.points), "--seed", str(JOB.seed))
+RANKS = 3
+LEFT_TO_END_SECONDS = 10.0
+"""Of 70 s, beside the 60 s of silence."""
+
+STOP = """
+import functools, os, signal, sys
+from mpi_pi import cli, launcher, pulse
+if {patience}:
+    pulse.PULSE_SECONDS, pulse.PATIENCE_SECONDS, pulse.STEP_SECONDS = 0.5, {patience}, 0.1
+
+def stop(*_, **__):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+def before(owner, name):
+    function = getattr(owner, name)
+    def stopping(*args, **kwargs):
+        stop()
+        return function(*args, **kwargs)
+    setattr(owner, name, stopping)
+
+def after(owner, name):
+    function = getattr(owner, name)
+    def stopping(*args, **kwargs):
+        value = function(*args, **kwargs)
+        stop()
+        return value
+    setattr(owner, name, stopping)
+
+def later(where):
+    # MPI starts when these modules are imported: their functions are replaced thereafter.
+    parse = cli.Signals.repeat
+    def with_mpi(signals):
+        from mpi_pi import parallel, pulse, runtime, session
+        exec(where, globals() | locals())
+        parse(signals)
+    cli.Signals.repeat = with_mpi
+
+if launcher.rank() == {rank}:
+    {where}
+cli.command()
+"""
+
+POINTS = {
+    "after the imports": "before(launcher, 'embedded_defaults')",
+    "in MPI_Init": "from mpi_pi import time_limit; after(time_limit.threading.Thread, 'start')",
+    "after MPI_Init": "from mpi_pi import pulse; pulse.Pulse.__init__ = stop",
+    "after the first sign": "after(pulse.Pulse, '_send')",
+    "in the loading of the kernel": "later(\"before(parallel, 'load')\")",
+    "in the roll call": "later(\"before(parallel, 'roll_call')\")",
+    "in the preflight": "later(\"before(parallel, 'preflight')\")",
+    "before the first round": "later(\"before(parallel._Run, 'result')\")",
+    "in a round": "later(\"before(parallel._Run, '_gather')\")",
+    "in the last reduce": "later(\"before(parallel._Run, '_summary')\")",
+    "in the end of the run": "later(\"before(parallel._Run, 'close')\")",
+    "before the report": "later(\"before(session.Session, '_signal_number')\")",
+    "after the command": "later(\"after(session.Session, 'run')\")",
+    "before the end of MPI": "later(\"before(runtime, 'finish')\")",
+    "in MPI_Finalize": "later(\"after(pulse.Pulse, 'close')\")",
+}
+COUNTED = list(POINTS)[list(POINTS).index("in the last reduce") :]
+"""From where on all points are counted."""
+
+MPIS = ("Open MPI from PyPI", "MPICH from PyPI")
+
+
+HANGS = -1000
+"""For the status of a job that did not end."""
+
+
+class Case(NamedTuple):
+    point: str
+    rank: int
+    mpi: str
+
+
+class Outcome(NamedTuple):
+    seconds: float
+    status: int
+    output: str
+    errors: str
+
+
+def outcome(case: Case, mpi: Mpi, patience: float) -> Outcome:
+    program = STOP.format(patience=patience, rank=case.rank, where=POINTS[case.point])
+    command = [mpi.mpirun, "-n", str(RANKS), mpi.python, "-c", program, *RUN]
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
+        start = time.monotonic()
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | SETTINGS | {"TMPDIR": folder},
+            start_new_session=True,
+        ) as run:
+            try:
+                output, errors = run.communicate(timeout=(patience or 60) + 30)
+            except subprocess.TimeoutExpired:
+                os.killpg(run.pid, signal.SIGKILL)
+                output, errors = run.communicate()
+                return Outcome(time.monotonic() - start, HANGS, output, errors)
+    return Outcome(time.monotonic() - start, run.returncode, output, errors)
+
+
+def outcomes(cases: list[Case], found: Found, patience: float) -> dict[Case, Outcome]:
+    """Several jobs at a time: they do hardly anything but wait."""
+    mpis = {case: there(found, case.mpi) for case in cases}
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        running = {case: pool.submit(outcome, case, mpi, patience) for case, mpi in mpis.items()}
+        return {case: future.result() for case, future in running.items()}
+
+
+def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
+    """What is wrong with how a job ended; nothing if all is right."""
+    host = re.escape(os.uname().nodename)
+    named = rf"host {host} has been silent for {seconds:.0f} s.*, with rank (\d, )*{case.rank}\b"
+    reported = f"pi = 4*({hits}/{JOB.total_points})" in found.output
+    faults = {
+        "hangs": found.status == HANGS,
+        "status 0": found.status == 0,
+        "not named": re.search(named, found.errors) is None,
+        "others named": re.search(rf"rank [^{case.rank}]\b", found.errors) is not None,
+        "not reported": case.point in COUNTED and case.rank != 0 and not reported,
+    }
+    return ", ".join(fault for fault, there in faults.items() if there)
+
+
+@pytest.fixture(scope="module")
+def hits() -> int:
+    return int(reference.count(JOB, range(JOB.units)).sum())
+
+
+def test_a_silent_rank_is_named_wherever_it_is(found: Found, hits: int) -> None:
+    """Each point once, with ranks and MPIs taking turns."""
+    cases = [
+        Case(point, (0, RANKS - 1)[index % 2], MPIS[(index // 2) % 2]) for index, point in enumerate(POINTS)
+    ]
+    ended = outcomes(cases, found, 4.0)
+    faults = {case: fault for case in cases if (fault := judge(case, ended[case], 4.0, hits))}
+    assert not faults, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in faults.items())
+
+
+@soak
+@pytest.mark.timeout(3600)
+def test_every_silent_rank_is_named_within_70_seconds(found: Found, hits: int) -> None:
+    cases = [Case(point, rank, mpi) for point in POINTS for rank in (0, 1) for mpi in MPIS]
+    ended = outcomes(cases, found, 0)
+    for case in cases:
+        print(f"{ended[case].seconds:5.1f} s, status {ended[case].status}: {case}")
+    faults = {case: fault for case in cases if (fault := judge(case, ended[case], 60.0, hits))}
+    assert not faults, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in faults.items())
+    late = [case for case in cases if ended[case].seconds > 60 + LEFT_TO_END_SECONDS]
+    assert not late, late
