@@ -137,13 +137,13 @@ def outcomes(cases: list[Case], found: Found, patience: float) -> dict[Case, Out
 def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
     """What is wrong with how a job ended; nothing if all is right."""
     host = re.escape(os.uname().nodename)
-    named = rf"host {host} has been silent for {seconds:.0f} s.*, with rank (\d, )*{case.rank}\b"
+    named = rf"^mpi-pi: error: host {host} has been silent for {seconds:.0f} s.*, with rank (.+)$"
+    ranks = set(re.findall(named, found.errors, re.MULTILINE))
     reported = f"pi = 4*({hits}/{JOB.total_points})" in found.output
     faults = {
         "hangs": found.status == HANGS,
         "status 0": found.status == 0,
-        "not named": re.search(named, found.errors) is None,
-        "others named": re.search(rf"rank [^{case.rank}]\b", found.errors) is not None,
+        f"named {ranks}": ranks != {str(case.rank)},
         "not reported": case.point in COUNTED and case.rank != 0 and not reported,
     }
     return ", ".join(fault for fault, there in faults.items() if there)
