@@ -137,7 +137,6 @@ class _Checkup:
             console.error(str(error))
             return BAD_USAGE
         if self.coordinator.lost:
-            time.sleep(1)  # for mpirun to pass on what has been printed
             parallel.abort(self.comm, FAILED)
         self.coordinator.end()
         return status

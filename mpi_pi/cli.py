@@ -1,8 +1,8 @@
 """The command `mpi-pi`, up to its exit status.
 
-Of an orderly end, good or bad, rank 0 speaks for the job: it prints, and its status is the job's. Most
-launchers return the first status that is not 0, and then kill the rest of the job: the other ranks end with
-0. Hydra returns the status of whichever rank ends last, so all its ranks end with the job's.
+Of an orderly end, good or bad, rank 0 speaks for the job: it prints, and its status is the job's. The other
+ranks end with 0, because mpirun kills the rest of a job at the first status that is not, and rank 0 might
+not have had its say by then.
 """
 
 import argparse
@@ -52,6 +52,8 @@ def command() -> NoReturn:
     status = main()
     if sys.stderr is not None:
         sys.stderr.flush()
+    if runtime := sys.modules.get("mpi_pi.runtime"):
+        runtime.leave(status)
     os._exit(status)
 
 
@@ -59,9 +61,12 @@ def _main(argv: Sequence[str]) -> int:
     try:
         with _silent_unless_rank_0():
             args = arguments.parse(argv)
-        # Of several ranks the first one alone does what needs no ranks; Hydra's have to learn its status.
-        if _needs_ranks(args) or (launcher.started_by_hydra() and launcher.size() != 1):
+        needs_ranks = args.command in ("run", "check") or (
+            args.command == "bench" and args.part != "compare" and (args.on_ranks or launcher.started())
+        )
+        if needs_ranks:
             return _run(args)
+        # Of several ranks the first one alone does it.
         return _WITHOUT_RANKS[args.command](args) if launcher.rank() == 0 else VERIFIED
     except arguments.UsageError as error:
         console.error(str(error))
@@ -71,12 +76,6 @@ def _main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
-
-
-def _needs_ranks(args: argparse.Namespace) -> bool:
-    if args.command == "bench":
-        return args.part != "compare" and (args.on_ranks or launcher.started())
-    return args.command in ("run", "check")
 
 
 def _without_mpi(status: int) -> int:
@@ -239,12 +238,11 @@ def _run(args: argparse.Namespace) -> int:
         console.complain(silence)
         parallel.abort(comm, _status_of_silence(args))
 
-    speaks = comm.rank == 0 or launcher.started_by_hydra()
+    speaks = comm.rank == 0
     alive = runtime.watch(give_up)
     try:
         signals.repeat()
         status = _on_all_ranks(args, comm, signals, alive)
-        status = parallel.from_rank_0(comm, lambda: status, alive.check)
         signals.over()
         runtime.finish(alive)
     except Silence as silence:  # after the command has ended; on the ranks that have noticed it
@@ -289,8 +287,6 @@ def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Sign
     from mpi_pi import parallel
     from mpi_pi.pulse import Silence
 
-    if not _needs_ranks(args):
-        return _WITHOUT_RANKS[args.command](args) if comm.rank == 0 else VERIFIED
     if args.command == "check":
         from mpi_pi import checkup
 

@@ -50,11 +50,6 @@ def started(environ: Mapping[str, str] = os.environ) -> bool:
     return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
-def started_by_hydra(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether the launcher is Hydra, that of MPICH and of what is made from it."""
-    return "MPI_LOCALNRANKS" in environ
-
-
 def abort_before_mpi(status: int) -> None:
     """Tell Hydra to end the job: unlike others, it does not when a rank ends before MPI_Init.
 

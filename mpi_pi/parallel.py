@@ -39,6 +39,9 @@ MOST_UNIT_HITS = 1 << 20
 
 ABORT_SECONDS = 10
 
+LAST_WORD_SECONDS = 0.5
+"""How long mpirun has to pass on what has been printed before an abort; it may throw away what comes later."""
+
 T = TypeVar("T")
 
 
@@ -142,10 +145,10 @@ def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[
     return value
 
 
-def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:
+def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
     """What `action` returns on rank 0, the only one to do it, for all; or Failure for all.
 
-    The others wait without taking their cores, and call `meanwhile` again and again.
+    The others wait without taking their cores.
     """
     value: T | None = None
     problem: BaseException | None = None
@@ -154,8 +157,8 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callabl
             value = action()
         except BaseException as error:
             problem = error
-    _fail_together(comm, problem, meanwhile)
-    return _bcast(comm, value, meanwhile)
+    _fail_together(comm, problem)
+    return _bcast(comm, value, never)
 
 
 def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
@@ -225,6 +228,7 @@ def _check(kernel: Kernel) -> None:
 
 def abort(comm: MPI.Intracomm, status: int) -> None:
     """End the job on all ranks, now: for errors after which they cannot meet any more."""
+    time.sleep(LAST_WORD_SECONDS)
     signal.alarm(ABORT_SECONDS)  # MPI may wait for a host that is out of reach
     comm.Abort(status)
 

@@ -238,6 +238,24 @@ def test_an_error_on_one_rank_is_raised_on_all() -> None:
     assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
 
 
+@pytest.mark.parametrize("error", [SystemExit(5), KeyboardInterrupt()])
+@pytest.mark.parametrize("who", [0, -1])
+def test_an_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error: BaseException) -> None:
+    """That rank ends as it wants to, and the others need not wait until they take it for silent."""
+
+    def on_round(_: Round) -> None:
+        if COMM.rank == who % COMM.size:
+            raise error
+
+    if COMM.rank == who % COMM.size:
+        with pytest.raises(type(error)):
+            run(JOB, COMM, on_round=on_round)
+    else:
+        with pytest.raises(Failure, match=rf"rank {who % COMM.size} on host \S+: {type(error).__name__}"):
+            run(JOB, COMM, on_round=on_round)
+    assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
+
+
 def test_an_error_of_the_caller_is_raised_on_all() -> None:
     def on_round(round_: Round) -> None:
         if COMM.rank == 0 and round_.units.stop == JOB.units:

@@ -137,8 +137,8 @@ def outcomes(cases: list[Case], found: Found, patience: float) -> dict[Case, Out
 def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
     """What is wrong with how a job ended; nothing if all is right."""
     host = re.escape(os.uname().nodename)
-    named = rf"^mpi-pi: error: host {host} has been silent for {seconds:.0f} s.*, with rank (.+)$"
-    ranks = set(re.findall(named, found.errors, re.MULTILINE))
+    named = rf"mpi-pi: error: host {host} has been silent for {seconds:.0f} s.*, with rank (.+)$"
+    ranks = set(re.findall(named, found.errors.replace("\r", ""), re.MULTILINE))
     reported = f"pi = 4*({hits}/{JOB.total_points})" in found.output
     faults = {
         "hangs": found.status == HANGS,
@@ -147,6 +147,43 @@ def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
         "not reported": case.point in COUNTED and case.rank != 0 and not reported,
     }
     return ", ".join(fault for fault, there in faults.items() if there)
+
+
+HELD = """
+import contextlib, os, signal
+from mpi_pi import cli, launcher
+defaults = launcher.embedded_defaults
+@contextlib.contextmanager
+def signalled():
+    with defaults():
+        if launcher.rank() == {rank}:
+            os.kill(os.getpid(), signal.{name})
+        yield
+launcher.embedded_defaults = signalled
+cli.command()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("which", MPIS)
+def test_a_signal_while_mpi_starts_ends_the_job(found: Found, which: str, name: str) -> None:
+    """A rank that died of it there and then would leave the others waiting in MPI_Init."""
+    mpi = there(found, which)
+    for rank in (0, RANKS - 1):
+        with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
+            run = subprocess.run(
+                [mpi.mpirun, "-n", str(RANKS), mpi.python, "-c", HELD.format(rank=rank, name=name), *RUN],
+                capture_output=True,
+                text=True,
+                timeout=40,
+                env=os.environ | SETTINGS | {"TMPDIR": folder},
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+        assert run.returncode != 0
+        assert "no MPI library" not in run.stderr
+        assert "Traceback" not in run.stderr
+        assert "pi = " not in run.stdout
 
 
 @pytest.fixture(scope="module")
