@@ -40,7 +40,7 @@ MOST_UNIT_HITS = 1 << 20
 ABORT_SECONDS = 10
 
 LAST_WORD_SECONDS = 0.5
-"""How long mpirun has to pass on what has been printed before an abort; it may throw away what comes later."""
+"""How long mpirun has to pass on what was printed before an abort; it may throw away what comes later."""
 
 T = TypeVar("T")
 

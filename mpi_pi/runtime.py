@@ -19,13 +19,6 @@ from mpi_pi.time_limit import limited
 from mpi_pi.waiting import wait
 
 
-def _send_at_once(descriptor: int) -> None:
-    """Have a connection by TCP wait for nothing. Raises OSError for whatever else it is."""
-    found = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)  # a second one, to be closed again
-    with found:
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
 with launcher.embedded_defaults():
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
     from mpi4py import MPI as MPI
@@ -69,6 +62,13 @@ def finish(alive: Pulse) -> None:
     with limited("MPI_Finalize"):
         alive.close()
         _LIBRARY.MPI_Finalize()
+
+
+def _send_at_once(descriptor: int) -> None:
+    """Have a connection by TCP wait for nothing. Raises OSError for whatever else it is."""
+    found = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)  # a second one, to be closed again
+    with found:
+        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def leave(status: int) -> NoReturn:
