@@ -18,7 +18,6 @@ from mpi_pi.pulse import Pulse
 from mpi_pi.time_limit import limited
 from mpi_pi.waiting import wait
 
-
 with launcher.embedded_defaults():
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
     from mpi4py import MPI as MPI
