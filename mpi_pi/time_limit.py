@@ -69,5 +69,5 @@ def _in_words(function: str, missing: Iterable[int]) -> str:
         return pulse.silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
         f"rank {launcher.rank()} on host {host} has waited for {pulse.PATIENCE_SECONDS:.0f} s in {function}:"
-        " ranks on other hosts are silent, or have ended; make check-hosts HOSTFILE=... tells which hosts"
+        " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
     )
