@@ -232,7 +232,7 @@ def _run(args: argparse.Namespace) -> int:
             " the mpirun or srun that was used belongs to another MPI than the one that mpi4py loads."
             " Use that MPI's own mpirun, or reinstall mpi4py for this one"
         )
-        return _without_mpi(BAD_USAGE)
+        return BAD_USAGE if launcher.rank() == 0 else VERIFIED
 
     def give_up(silence: str) -> None:
         console.complain(silence)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpi_pi import launcher
+from mpi_pi import launcher, time_limit
 from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
 
 PULSE_SECONDS = 5.0
 """How often rank 0 and every other rank send each other a sign."""
-
-PATIENCE_SECONDS = 60.0
-"""After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still
-gets through: it waits up to twice as long before it tries again."""
 
 STEP_SECONDS = 0.5
 """How often a rank looks for signs. A longer time between two looks was its own sleep, and not silence: all
@@ -126,7 +122,7 @@ class Pulse:
         if now > self._send_at:
             self._send()
         # Rank 0's silence is noticed by all the others: let one of them be the first to say so.
-        patience = PATIENCE_SECONDS + min(self._comm.rank, 100) * 0.05
+        patience = time_limit.PATIENCE_SECONDS + min(self._comm.rank, 100) * 0.05
         silence = self._clock - self._heard_at[self._peers.start : self._peers.stop]
         if silence.max() > patience:
             # With the one the others of its host, which may have sent their last sign a little later.
@@ -155,12 +151,4 @@ class Pulse:
         for rank in silent:
             host = self._hosts.get(rank) or (self._host if rank in here else "unknown")
             ranks.setdefault(host, []).append(str(rank))
-        return silence_in_words(ranks)
-
-
-def silence_in_words(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
-    """Which ranks have been silent for too long, a line for each host."""
-    return "\n".join(
-        f"host {host} has been silent for {PATIENCE_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
-        for host, ranks in ranks_by_host.items()
-    )
+        return time_limit.silence_in_words(ranks)

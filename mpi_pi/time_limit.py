@@ -6,7 +6,11 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mpi_pi import launcher, pulse
+from mpi_pi import launcher
+
+PATIENCE_SECONDS = 60.0
+"""After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still
+gets through: it waits up to twice as long before it tries again."""
 
 GiveUp = Callable[[str, Iterable[int]], object]
 give_up: GiveUp | None = None
@@ -38,7 +42,7 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
     # By the name of this thread the other ranks of the host can tell that this one has come so far.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
-    if over.wait(pulse.PATIENCE_SECONDS + min(launcher.rank(), 100) * 0.01):
+    if over.wait(PATIENCE_SECONDS + min(launcher.rank(), 100) * 0.01):
         return
     missing = _missing(function)
     if missing or not over.wait(STAGGER_SECONDS):
@@ -66,8 +70,16 @@ def _threads_of(process: int) -> set[str]:
 def _in_words(function: str, missing: Iterable[int]) -> str:
     host = socket.gethostname()
     if missing:
-        return pulse.silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
+        return silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
-        f"rank {launcher.rank()} on host {host} has waited for {pulse.PATIENCE_SECONDS:.0f} s in {function}:"
+        f"rank {launcher.rank()} on host {host} has waited for {PATIENCE_SECONDS:.0f} s in {function}:"
         " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
+    )
+
+
+def silence_in_words(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
+    """Which ranks have been silent for too long, a line for each host."""
+    return "\n".join(
+        f"host {host} has been silent for {PATIENCE_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
+        for host, ranks in ranks_by_host.items()
     )

@@ -92,7 +92,12 @@ def start(cluster: Cluster, environment: dict[str, str], words: list[str]) -> su
 def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
     """A program that is mpi-pi with other constants."""
     program = folder / "mpi-pi"
-    lines = [f"#!{mpi.python}", "import sys", "from mpi_pi import cli, pulse, schedule", *settings]
+    lines = [
+        f"#!{mpi.python}",
+        "import sys",
+        "from mpi_pi import cli, pulse, schedule, time_limit",
+        *settings,
+    ]
     program.write_text("\n".join([*lines, "sys.exit(cli.main())", ""]))
     program.chmod(0o755)
     return str(program)
@@ -255,7 +260,7 @@ def test_a_host_that_falls_silent_ends_the_job(
     The Open MPI of the environment tells ssh by itself to look, Debian's by a line in ~/.ssh/config.
     """
     place = tmp_path / "c"
-    settings = ["pulse.PULSE_SECONDS = 1.0", "pulse.PATIENCE_SECONDS = 6.0"] if mpi.is_mpich else []
+    settings = ["pulse.PULSE_SECONDS = 1.0", "time_limit.PATIENCE_SECONDS = 6.0"] if mpi.is_mpich else []
     words = [*ENDLESS, "--checkpoint", str(place)]
     words = command(cluster, mpi, 2, *words, program=wrapped(mpi, tmp_path, *settings))
     with falls_silent(cluster, "node2", words, plain) as run:
@@ -282,7 +287,7 @@ def test_ranks_notice_a_silent_host_themselves(
     cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], tmp_path: Path
 ) -> None:
     place = tmp_path / "c"
-    program = wrapped(open_mpi, tmp_path, "pulse.PULSE_SECONDS = 1.0", "pulse.PATIENCE_SECONDS = 5.0")
+    program = wrapped(open_mpi, tmp_path, "pulse.PULSE_SECONDS = 1.0", "time_limit.PATIENCE_SECONDS = 5.0")
     words = command(cluster, open_mpi, 2, *ENDLESS, "--checkpoint", str(place), program=program)
     # Open MPI's mpirun waits for that host as long as ssh does.
     with falls_silent(cluster, "node2", words, plain):

@@ -8,7 +8,19 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, launcher, parallel, pulse, reference, run, schedule
+from mpi_pi import (
+    Failure,
+    Job,
+    Result,
+    Round,
+    launcher,
+    parallel,
+    pulse,
+    reference,
+    run,
+    schedule,
+    time_limit,
+)
 from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.parallel import cores_for_each_rank
@@ -274,7 +286,7 @@ def test_a_caller_that_takes_long_is_not_taken_for_silent(
     """Such as one that writes to a file system that stands still."""
     monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.2)
     monkeypatch.setattr(pulse, "STEP_SECONDS", 0.1)
-    monkeypatch.setattr(pulse, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(time_limit, "PATIENCE_SECONDS", 1.5)
 
     def on_round(round_: Round) -> None:
         if round_.number == 0 and COMM.rank == who % COMM.size:

@@ -19,8 +19,8 @@ from mpi_pi.reference import never
 RANKS = 3
 IMPATIENT = (
     "import sys\n"
-    "from mpi_pi import cli, pulse\n"
-    "pulse.PULSE_SECONDS, pulse.PATIENCE_SECONDS, pulse.STEP_SECONDS = 0.2, 4.0, 0.1\n"
+    "from mpi_pi import cli, pulse, time_limit\n"
+    "pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.2, 0.1, 4.0\n"
     "sys.exit(cli.main())"
 )
 

@@ -27,9 +27,9 @@ LEFT_TO_END_SECONDS = 10.0
 
 STOP = """
 import functools, os, signal, sys
-from mpi_pi import cli, launcher, pulse
+from mpi_pi import cli, launcher, pulse, time_limit
 if {patience}:
-    pulse.PULSE_SECONDS, pulse.PATIENCE_SECONDS, pulse.STEP_SECONDS = 0.5, {patience}, 0.1
+    pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
 
 def stop(*_, **__):
     os.kill(os.getpid(), signal.SIGSTOP)
