@@ -72,20 +72,31 @@ WHERE = -hostfile "$(HOSTFILE)"
 export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
-.PHONY: help run deploy check-hosts hosts-named bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
+# What --ask asks for is not said here, unless the user has said it.
+JOB = $(call UNLESS_ASKED,-n,TRIALS) $(call UNLESS_ASKED,-i,POINTS)
+UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2)))),,$(1) $($(2)))
+# Most of what keeps a job from starting on other hosts, MPI does not explain. (The other statuses are the program's own.)
+WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo "$(LOOK_AT_HOSTS)" >&2;; esac; exit $$status; }
+LOOK_AT_HOSTS = if the job has not started: make check-hosts$(if $(filter command,$(origin MPI)), MPI=$(MPI)) HOSTFILE=$(HOSTFILE) tells on which host, and why
+
+.PHONY: help run deploy check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: $(VENV)/installed  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
-	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run -n $(TRIALS) -i $(POINTS) $(ARGS)
+run: $(VENV)/installed hostfile-read  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
+	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
 
 deploy: hosts-named $(VENV)/installed  ## the same on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
 	@"$(BIN)/mpi-pi" deploy "$(HOSTFILE)"
 
 check-hosts: hosts-named $(VENV)/installed  ## whether a job could start on all hosts of HOSTFILE=…, and why not
 	@"$(BIN)/mpi-pi" check-hosts "$(HOSTFILE)"
+
+# mpirun says in many lines, or not at all, what it cannot read.
+hostfile-read: $(VENV)/installed
+	@$(if $(HOSTFILE),"$(BIN)/mpi-pi" check-hosts --file-alone "$(HOSTFILE)")
 
 hosts-named:
 	@[ -n "$(HOSTFILE)" ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
@@ -107,7 +118,7 @@ test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 soak: $(VENV)/installed-test  ## the long trials
 	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
 
-bench: bench-named $(VENV)/installed-plot  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
+bench: bench-named $(VENV)/installed-plot hostfile-read  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
 	@mkdir -p "$(BENCH_FOLDER)"
 	@results="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH)" && \
 	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$results.json" && \

@@ -155,9 +155,10 @@ def _parser() -> argparse.ArgumentParser:
         ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
         ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
     ):
-        add(name, summary, description).add_argument(
-            "hostfile", metavar="HOSTFILE", help="hosts, as for mpirun"
-        )
+        on_hosts = add(name, summary, description)
+        on_hosts.add_argument("hostfile", metavar="HOSTFILE", help="hosts, as for mpirun")
+        if name == "check-hosts":  # for make: whether mpirun can read the file, and nothing more
+            on_hosts.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
     return parser
 
 

@@ -24,7 +24,11 @@ from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLE
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+    from mpi_pi.hostfile import Host
     from mpi_pi.pulse import Pulse
+
+MOST_NOTES = 3
+"""Of a hostfile."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,7 +126,9 @@ def _from_client(args: argparse.Namespace) -> int:
     from mpi_pi import check_hosts, deploy, hostfile, wheels
 
     try:
-        hosts = hostfile.read(args.hostfile)
+        hosts = _hosts(args.hostfile)
+        if args.command == "check-hosts" and args.file_alone:
+            return VERIFIED
         if args.command == "deploy":
             text, ready = deploy.deploy(hosts, console.note)
         else:
@@ -137,6 +143,18 @@ def _from_client(args: argparse.Namespace) -> int:
         console.error("interrupted; run it again")
         return SIGNALLED + signal.SIGINT
     return VERIFIED if _said(text) and ready else FAILED
+
+
+def _hosts(path: str) -> "list[Host]":
+    """The hosts of a hostfile, as the environment's mpirun reads it. Raises hostfile.Unusable."""
+    from mpi_pi import hostfile, on_host
+
+    found = hostfile.read(path, on_host.launcher(Path(sys.prefix)))
+    for note in found.notes[:MOST_NOTES]:
+        console.warning(f"{path!r}: {note}")
+    if more := found.notes[MOST_NOTES:]:
+        console.warning(f"{path!r}: and so {len(more)} times more")
+    return found.hosts
 
 
 def _bench(args: argparse.Namespace) -> int:

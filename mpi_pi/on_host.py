@@ -171,7 +171,7 @@ def describe(path: str) -> dict[str, Any]:
         )
     except (Refused, OSError, ValueError, IndexError) as problem:
         facts["problem"] = str(problem)
-    facts.update(launcher=_launcher(place), networks=_networks())
+    facts.update(launcher=launcher(place), networks=_networks())
     facts["client"] = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]  # its address, as seen from here
     return facts
 
@@ -221,6 +221,20 @@ def reach(address: str, port: int, token: str = "") -> str:
         return "no answer"
     except OSError as error:
         return (error.strerror or str(error)).lower()
+
+
+def launcher(place: Path) -> str:
+    """The mpirun of the environment, or else of the system, in words; empty if there is none."""
+    own = place / "bin" / "mpirun"
+    try:
+        told = _must([str(own) if own.exists() else "mpirun", "--version"], "mpirun", DESCRIBE_SECONDS)
+    except Refused:
+        return ""
+    open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)
+    hydra = re.search(r"Version:\s+(\S+)", told)
+    if open_mpi or hydra:
+        return f"Open MPI {open_mpi[1]}" if open_mpi else f"MPICH {hydra[1] if hydra else ''}"
+    return told.strip().partition("\n")[0]
 
 
 def fingerprint(folder: Path) -> str:
@@ -345,20 +359,6 @@ def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     return (errors or lines or [""])[-1]
-
-
-def _launcher(place: Path) -> str:
-    """The mpirun of the environment, or else of the system, in words; empty if there is none."""
-    own = place / "bin" / "mpirun"
-    try:
-        told = _must([str(own) if own.exists() else "mpirun", "--version"], "mpirun", DESCRIBE_SECONDS)
-    except Refused:
-        return ""
-    open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)
-    hydra = re.search(r"Version:\s+(\S+)", told)
-    if open_mpi or hydra:
-        return f"Open MPI {open_mpi[1]}" if open_mpi else f"MPICH {hydra[1] if hydra else ''}"
-    return told.strip().partition("\n")[0]
 
 
 def _networks() -> list[tuple[str, str]]:

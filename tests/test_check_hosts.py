@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from test_cluster import hits
 from test_deploy import HYDRA, mount
 
-from mpi_pi import check_hosts, hostfile
+from mpi_pi import check_hosts, hostfile, on_host
 from mpi_pi.hostfile import Host, Unusable, parse
 from mpi_pi.job import Job
 from mpi_pi.reference import STREAM_VERSION
@@ -35,46 +35,59 @@ blanks = st.text(" \t", max_size=3)
 comments = st.sampled_from(["", "# a comment", "#", "# slots=4 node9:4"])
 
 
-@given(st.lists(hosts), st.data())
-def test_hosts_are_read_as_open_mpi_and_as_mpich_have_them(wanted: list[Host], data: st.DataObject) -> None:
-    lines = []
+@given(st.lists(hosts), st.sampled_from(["Open MPI 5.0.11", "MPICH 5.0.2"]), st.data())
+def test_hosts_are_read_as_open_mpi_and_as_mpich_have_them(
+    wanted: list[Host], launcher: str, data: st.DataObject
+) -> None:
+    lines, mpich = [], "MPICH" in launcher
+    short: set[str] = set()
     for host in wanted:
+        name = host.name if re.fullmatch(r"[\d.]+", host.name) else host.name.partition(".")[0]
+        again = name in short
+        short.add(name)
         settings = data.draw(
-            st.sampled_from(["", ":4", " slots=4", " slots = 2 max_slots=8", ":2 binding=user:1"])
+            st.sampled_from(
+                ["", ":4", ":2 binding=user:1"] if mpich else ["", " slots=4", " slots = 2 max_slots=8"]
+            )
         )
         before, after = data.draw(blanks), data.draw(blanks)
-        lines.append(f"{before}{host.destination}{settings}{after}{data.draw(comments)}")
+        comment = "" if mpich else data.draw(comments)
+        lines.append(f"{before}{host.destination}{'' if again else settings}{after}{comment}")
         lines.append(data.draw(blanks) + data.draw(comments))
-    newline = data.draw(st.sampled_from(["\n", "\r\n"]))
-    assert parse(newline.join(lines)) == list(dict.fromkeys(wanted))
+    found = parse("\n".join([*lines, ""]), launcher).hosts
+    assert [host.destination for host in found] == [host.destination for host in dict.fromkeys(wanted)]
 
 
-@given(st.text())
-def test_what_is_no_hostfile_never_becomes_an_option_of_ssh(text: str) -> None:
+@given(st.text(), st.sampled_from(["Open MPI 5.0.11", "Open MPI 4.1.4", "MPICH 4.0.2", "MPICH 5.0.2", ""]))
+def test_what_is_no_hostfile_never_becomes_an_option_of_ssh(text: str, launcher: str) -> None:
     with contextlib.suppress(ValueError):
-        for host in parse(text):
+        for host in parse(text, launcher).hosts:
             assert not host.destination.startswith("-")
             assert not re.search(r"[^\w.:@-]", host.destination, re.ASCII)
 
 
 def test_settings_that_matter_to_ssh() -> None:
-    assert parse(
-        "node1 slots=2 username=pi\nnode2:4 user=ann\nann@node3 port = 2222 slots=1\n::1 slots=1"
-    ) == [
+    text = "node1 slots=2 username=pi\nann@node3 port = 2222 slots=1\n::1 slots=1"
+    assert parse(text, "Open MPI 5.0.11").hosts == [
         Host("node1", "pi"),
-        Host("node2", "ann"),
         Host("node3", "ann", 2222),
         Host("::1"),
+    ]
+    assert parse("node2:4 user=ann\nbob@node4\n", "MPICH 5.0.2").hosts == [
+        Host("node2", "ann"),
+        Host("node4", "bob"),
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"node1\n-oProxyCommand=true\n", "line 2: '-oProxyCommand=true' is not a host, such as"),
-        (b"node1 4\n", "line 1: '4' is not a setting, such as slots=4"),
-        (b"\n\nnode1 slots=\n", "line 3: 'slots=' is not a setting"),
-        (b"node1 port=ssh\n", "line 1: port=ssh is not a TCP port"),
+        (b"node1\n-oProxyCommand=true\n", "line 2: '-oProxyCommand' is not a host, such as"),
+        (b"node1 4=\n", "line 1: '=' is not a setting, such as slots=4"),
+        (b"\n\nnode1 slots=\n", "line 3: 'slots=': slots wants a number, such as slots=4"),
+        (b"node1 port=ssh\n", "line 1: 'port=ssh': port wants a number"),
+        (b"node1 port=65536\n", "line 1: port=65536 is not a TCP port"),
+        (b"node1 username=-l\n", "line 1: '-l' is not the name of a user"),
         (b"# nobody\n\n", "names no hosts"),
         (b"\xff\xfe\x00node1", "not a text file"),
         (None, "No such file or directory"),
@@ -85,7 +98,7 @@ def test_what_is_wrong_with_a_hostfile_is_told(tmp_path: Path, content: bytes | 
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(Unusable, match=f"^{re.escape(f'{str(file)!r}: {problem}')}"):
-        hostfile.read(str(file))
+        hostfile.read(str(file), "Open MPI 5.0.11")
 
 
 @pytest.mark.parametrize("command", ["check-hosts", "deploy"])
@@ -123,7 +136,8 @@ def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]
     )
     told = said.read_text() if said.exists() else run.stdout
     found = re.findall(r"^ (?:   (?=.*: slots)|Data for node: )([\w.]+)", told, re.MULTILINE)
-    assert list(dict.fromkeys(found)) == [host.name for host in hostfile.read(str(file))]
+    read = hostfile.read(str(file), on_host.launcher(Path(sys.prefix)))
+    assert list(dict.fromkeys(found)) == [host.name for host in read.hosts]
 
 
 @pytest.mark.parametrize(
@@ -216,9 +230,9 @@ def checked(cluster: Cluster) -> Any:
     return check(
         cluster,
         "# an OctaPi with a lot of trouble",
-        *(f"192.168.1.{100 + i} slots=4" for i in range(1, 12)),
-        "node2 port=2222",
-        "node1:4",
+        *(f"192.168.1.{100 + i}{':4' if HYDRA else ' slots=4'}" for i in range(1, 12)),
+        "node2" if HYDRA else "node2 port=2222",
+        "node1",
         "nowhere",
         "localhost",
     )
