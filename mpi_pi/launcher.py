@@ -3,6 +3,8 @@
 import contextlib
 import os
 import re
+import select
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -118,13 +120,57 @@ def stream_of_launcher(descriptor: int) -> TextIO | None:
 
 def input_of_launcher_is_terminal() -> bool | None:
     """Whether mpirun reads from a terminal; None where it is not our parent process."""
+    with _input_of_launcher() as opened:
+        return None if opened is None else os.isatty(opened)
+
+
+def input_of_launcher_has_ended() -> bool:
+    """Whether mpirun has read all that there is to be read, as far as that can be seen from here."""
+    with _input_of_launcher() as opened:
+        if opened is None:
+            return False
+        if os.isatty(opened):
+            return not _launcher_awaits_input()
+        found = os.fstat(opened)
+        if stat.S_ISREG(found.st_mode):
+            return _position_in_input() >= found.st_size
+        if not stat.S_ISFIFO(found.st_mode):
+            return stat.S_ISCHR(found.st_mode)  # /dev/null
+        pipe = select.poll()
+        pipe.register(opened, select.POLLIN)
+        return [event for _, event in pipe.poll(0)] == [select.POLLHUP]  # nobody to write, nothing to read
+
+
+@contextlib.contextmanager
+def _input_of_launcher() -> Iterator[int | None]:
     opened = _opened_of_launcher(0, os.O_RDONLY | os.O_NONBLOCK)
-    if opened is None:
-        return None
     try:
-        return os.isatty(opened)
+        yield opened
     finally:
-        os.close(opened)
+        if opened is not None:
+            os.close(opened)
+
+
+def _launcher_awaits_input() -> bool:
+    """Whether mpirun listens to its input, which it does not after Ctrl-D. True if nobody can tell."""
+    with contextlib.suppress(OSError):
+        process = Path(f"/proc/{_mpirun()}")
+        waiting_for = [
+            (process / "fdinfo" / descriptor.name).read_text()
+            for descriptor in (process / "fd").iterdir()
+            if str(descriptor.readlink()) == "anon_inode:[eventpoll]"
+        ]
+        return not waiting_for or any(re.search(r"^tfd:\s*0\s", told, re.MULTILINE) for told in waiting_for)
+    return True
+
+
+def _position_in_input() -> int:
+    """How far mpirun has read the file that is its input."""
+    try:
+        told = Path(f"/proc/{_mpirun()}/fdinfo/0").read_text()
+    except OSError:
+        return 0
+    return int(re.findall(r"^pos:\s*(\d+)", told, re.MULTILINE)[0])
 
 
 def _opened_of_launcher(descriptor: int, flags: int) -> int | None:

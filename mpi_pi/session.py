@@ -5,7 +5,6 @@ import contextlib
 import math
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -141,11 +140,9 @@ class Session:
     def _points_and_trials(self) -> tuple[int, int]:
         points, trials = self.args.points, self.args.trials
         if points is None or trials is None:
-            # Through mpirun's own stream, which shows a line that has no end yet.
-            stream = launcher.stream_of_launcher(2) or sys.stderr
             try:
-                points = points or ask("How many points in each trial? ", arguments.points, stream)
-                trials = trials or ask("How many trials? ", arguments.trials, stream)
+                points = points or ask("How many points in each trial? ", arguments.points)
+                trials = trials or ask("How many trials? ", arguments.trials)
             except EOFError as error:
                 raise Refused("argument --ask: standard input has no answer") from error
         return points, trials

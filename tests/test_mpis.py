@@ -225,6 +225,56 @@ def test_three_hosts_over_ssh(
     assert rows == [(node, str(number)) for node, number in zip(cluster.nodes, slots, strict=True)]
 
 
+ASK = ("run", "--ask", "--seed", "5")
+POINTS, TRIALS = "How many points in each trial?", "How many trials?"
+
+
+def test_asking_from_another_host(
+    cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
+) -> None:
+    """Rank 0 is not where the terminal is, and Open MPI shows what it prints a line at a time."""
+    (tmp_path / "hosts").write_text(mpi.hostfile({cluster.addresses["node2"]: 1}))
+    settings = {name: value for name, value in environment.items() if "rmaps" not in name}
+    command = cluster.command("client", mpi.mpirun, "-hostfile", str(tmp_path / "hosts"), mpi.mpi_pi, *ASK)
+    shown = on_a_terminal([*command, "-n", "300"], settings, keys=b"10001\n", after=POINTS)
+    assert pi in shown
+
+
+@pytest.mark.parametrize("redirect", ["", "2>/dev/null"])
+def test_asking_with_make(mpi: Mpi, environment: dict[str, str], pi: str, redirect: str) -> None:
+    """The question is there before the answer is typed, on whichever stream is a terminal."""
+    make = f'"$@" {redirect}'
+    command = ["sh", "-c", f"cd {mpis.ROOT} && {make}", "sh", *mpi.make("run", "NP=2", "ARGS=--ask --seed 5")]
+    shown = on_a_terminal(command, environment, keys=b"10001\n300\n", after=POINTS)
+    assert TRIALS in shown
+    assert pi in shown
+
+
+def test_ctrl_d_is_no_answer(mpi: Mpi, environment: dict[str, str]) -> None:
+    status = ["sh", "-c", '"$@"; echo "status $?"', "sh"]
+    command = [*status, mpi.mpirun, "-n", "2", mpi.mpi_pi, *ASK]
+    shown = on_a_terminal(command, environment, keys=b"\x04", after=POINTS)
+    assert shown.count("mpi-pi: error: argument --ask: standard input has no answer") == 1
+    assert "status 2" in shown
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_answers_from_a_pipe_that_ends_without_a_line_end(
+    mpi: Mpi, environment: dict[str, str], pi: str, ranks: int
+) -> None:
+    prefix = [mpi.mpirun, "-n", str(ranks)] if ranks else []
+    run = subprocess.run(
+        [*prefix, mpi.mpi_pi, *ASK],
+        input=b"10001\r\n300",
+        env=environment,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert pi in run.stdout.decode()
+
+
 def test_debians_mpich_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
     """Where the loader finds no other, as far as the process can tell."""
     mpich = there(found, "Debian's MPICH")
