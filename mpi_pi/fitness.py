@@ -205,7 +205,14 @@ def _lower_clocks(hosts: Sequence[Host]) -> dict[str, float]:
 def _starved(hosts: Sequence[Host]) -> Iterator[_Remark]:
     for host in hosts:
         if _is_starved(host):
-            yield _Remark(host.name, f"{host.core_share:.0%}")
+            yield _Remark(host.name, f"{host.core_share:.0%}", (_how_to_feed(host),))
+
+
+def _how_to_feed(host: Host) -> str:
+    file, cores = (host.machine and host.machine.cpu_quota) or ("", float(len(host.rows)))
+    if cores < len(host.rows):
+        return f"raise its CPU quota of {cores:.3g} cores ({file}), or give the host fewer slots"
+    return "end other programs there (top shows them), or give the host fewer slots"
 
 
 def _slow(hosts: Sequence[Host]) -> Iterator[_Remark]:
@@ -366,8 +373,7 @@ CHECKS = (
     _Check(
         "fault",
         _starved,
-        "a rank gets only this share of a core: end other programs there (top shows them), give the host"
-        " fewer slots, or lift its CPU quota (cgroup cpu.max)",
+        "a rank gets only this share of a core: {}",
     ),
     _Check(
         "fault",

@@ -46,6 +46,8 @@ class Machine:
     max_mhz: float | None
     interfaces: tuple[tuple[str, str], ...]
     """Name and IPv4 address with its network, such as 192.168.1.101/24; without the loopback."""
+    cpu_quota: tuple[str, float] | None = None
+    """The file that sets it, and so many cores. That of the cgroup with the least; see cgroups(7)."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ def machine(root: Path = Path("/")) -> Machine:
         cores_alike=len(set(clocks)) <= 1 and len(set(_of_each_cpu(root, "cpu_capacity"))) <= 1,
         max_mhz=max(clocks) / 1e3 if clocks else None,
         interfaces=_interfaces(),
+        cpu_quota=_cpu_quota(root),
     )
 
 
@@ -213,6 +216,46 @@ def _interfaces() -> tuple[tuple[str, str], ...]:
             if not interface.is_loopback:
                 found.append((name, str(interface)))
     return tuple(found)
+
+
+def _cpu_quota(root: Path) -> tuple[str, float] | None:
+    """The least of the quotas of this process's cgroup and of those around it, of either version."""
+    quotas = []
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        number, controllers, path = line.split(":", 2)
+        unified = number == "0" and not controllers
+        if unified or "cpu" in controllers.split(","):
+            for folder in _cgroups(root, unified, path):
+                file = folder / ("cpu.max" if unified else "cpu.cfs_quota_us")
+                cores = _cores_of(_text(file), None if unified else _text(folder / "cpu.cfs_period_us"))
+                if cores is not None:
+                    quotas.append((f"/{file.relative_to(root)}", cores))
+    return min(quotas, key=lambda quota: quota[1], default=None)
+
+
+def _cgroups(root: Path, unified: bool, path: str) -> list[Path]:
+    """The folders of a cgroup and of those around it, as far as they are mounted; see proc(5), mountinfo."""
+    for line in (_text(root / "proc/self/mountinfo") or "").splitlines():
+        left, _, right = line.partition(" - ")
+        mounted, place = left.split()[3:5]
+        kind, *_, options = right.split()
+        fitting = kind == "cgroup2" if unified else kind == "cgroup" and "cpu" in options.split(",")
+        if fitting:
+            below = path.removeprefix(mounted.rstrip("/")) if path.startswith(mounted) else ""
+            top = root / place.lstrip("/")
+            own = top / below.lstrip("/")
+            return [
+                folder for folder in (own, *own.parents) if folder.is_relative_to(top) and folder.is_dir()
+            ]
+    return []
+
+
+def _cores_of(quota: str | None, period: str | None) -> float | None:
+    """A quota in cores: of "max 100000" or -1, which stand for none, None."""
+    words = f"{quota or ''} {period or ''}".split()
+    if len(words) != 2 or not all(word.isdecimal() for word in words):
+        return None
+    return int(words[0]) / int(words[1])
 
 
 def _cpuinfo(root: Path) -> list[str]:

@@ -244,7 +244,10 @@ def test_a_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
     (said,) = (text for text in unwell.said_of("node3") if "share of a core" in text)
     (share,) = re.findall(r"node3 \((\d+)%\)", said)
     assert int(share) <= 35
-    assert "CPU quota" in said
+    file = r"/\S+/(cpu\.max|cpu\.cfs_quota_us)"
+    assert re.search(
+        rf": raise its CPU quota of 0\.\d+ cores \({file}\), or give the host fewer slots$", said
+    )
 
 
 def test_a_slow_cable_is_said(unwell: Examined) -> None:

@@ -148,7 +148,7 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "heat sink",
     ),
     "low clock": (on("node2", loaded={"mhz": 600}), "node2 (600 MHz): ", "scaling_governor"),
-    "no core of its own": (at(5, core_share=0.4), "node2 (40%): ", "CPU quota"),
+    "no core of its own": (at(5, core_share=0.4), "node2 (40%): ", "end other programs there"),
     "slow host": (on("node2", points_per_second=5e7), "node2 (50%): ", "its twins"),
     "slow rank": (at(5, points_per_second=5e7), "node2 (rank 5: 50%): ", "hyper-threading"),
 }

@@ -187,6 +187,48 @@ def test_without_a_compiler_the_clock_is_what_the_system_tells(monkeypatch: pyte
     assert (found is None) == (told is None)
 
 
+V1 = "31 25 0:26 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+V2 = "30 25 0:25 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+HYBRID = "32 25 0:27 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup rw\n" + V1
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "mounts", "files", "quota"),
+    [
+        ("0::/a/b\n", V2, {"a/cpu.max": "50000 100000\n", "a/b/cpu.max": "max 100000\n"}, ("a/cpu.max", 0.5)),
+        ("0::/\n", V2, {"cpu.max": "150000 100000\n"}, ("cpu.max", 1.5)),
+        ("0::/\n", V2, {"cpu.max": "max 100000\n"}, None),
+        ("0::/a\n", V2, {"a/cpu.stat": "\n"}, None),
+        (
+            "4:cpu,cpuacct:/a\n1:name=systemd:/\n0::/a\n",
+            HYBRID,
+            {
+                "cpu,cpuacct/a/cpu.cfs_quota_us": "20000\n",
+                "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+                "cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+                "cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+                "unified/a/cgroup.procs": "\n",
+            },
+            ("cpu,cpuacct/a/cpu.cfs_quota_us", 0.2),
+        ),
+        (  # a container that sees its own part alone
+            "4:cpu,cpuacct:/docker/1f\n",
+            V1.replace(" / ", " /docker/1f ", 1),
+            {"cpu,cpuacct/cpu.cfs_quota_us": "300000\n", "cpu,cpuacct/cpu.cfs_period_us": "100000\n"},
+            ("cpu,cpuacct/cpu.cfs_quota_us", 3.0),
+        ),
+        ("", "", {}, None),
+    ],
+    ids=["v2", "v2 at the top", "v2 without a quota", "v2 without cpu", "hybrid", "container", "none"],
+)
+def test_the_file_of_the_cpu_quota(
+    tmp_path: Path, cgroup: str, mounts: str, files: dict[str, str], quota: tuple[str, float] | None
+) -> None:
+    there = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
+    root = tree(tmp_path, {**there, "proc/self/cgroup": cgroup, "proc/self/mountinfo": mounts})
+    assert machine(root).cpu_quota == (quota and (f"/sys/fs/cgroup/{quota[0]}", quota[1]))
+
+
 def test_cores_that_are_not_alike(tmp_path: Path) -> None:
     small = {f"{CPUS}/cpu{cpu}/cpufreq/cpuinfo_max_freq": "1800000\n" for cpu in (0, 1)}
     assert not machine(tree(tmp_path, PI_5 | small)).cores_alike
