@@ -27,6 +27,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job
     slurm       what Slurm says of it
+    srun        how srun has to be called for MPI
     waiting     waiting for other ranks without taking their core
     planner     who has counted what, and who counts what next
     bell        word of a stop that reaches all ranks

@@ -21,8 +21,8 @@ end: 75 with a checkpoint (run it again), without one 128 + the signal's number,
 
   mpirun -n 4 mpi-pi run -i 100000 -n 1000
   mpirun -hostfile hostfiles/octapi.hosts mpi-pi run --ask
-  srun mpi-pi run -n 1M -i 10k --seed 1 --json result.json
-  srun mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm"""
+  srun --mpi=pmix mpi-pi run -n 1M -i 10k --seed 1 --json result.json       (MPICH: --mpi=pmi2)
+  srun --mpi=pmix mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm"""
 
 CHECK_DESCRIPTION = """\
 Examine every host of the job, and say whether the cluster is fit: what the hosts are, what is installed

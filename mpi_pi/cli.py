@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, launcher, time_limit
+from mpi_pi import arguments, console, launcher, srun, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 
@@ -223,8 +223,18 @@ _WITHOUT_RANKS = {
 }
 
 
+def _other_mpirun(library: str) -> str:
+    chosen = [name for name in ("MPI4PY_LIBMPI", "MPI4PY_MPIABI") if name in os.environ]
+    return f"the mpirun that was used is that of another MPI: use the mpirun of {library}" + (
+        f", or unset {' and '.join(chosen)}" if chosen else ", or install the library of this one"
+    )
+
+
 def _run(args: argparse.Namespace) -> int:
     """All that needs MPI."""
+    if srun.started() and (problem := srun.problem()):
+        console.error(problem)
+        return _without_mpi(BAD_USAGE)
     signals = Signals()
     time_limit.give_up = _end_at_once
     try:
@@ -245,10 +255,10 @@ def _run(args: argparse.Namespace) -> int:
     comm = parallel.world()
     started = launcher.size()
     if started is not None and started != comm.size:
+        library = parallel.library_name()
         console.error(
-            f"the launcher started {started} ranks, but {parallel.library_name()} sees {comm.size}:"
-            " the mpirun or srun that was used belongs to another MPI than the one that mpi4py loads."
-            " Use that MPI's own mpirun, or reinstall mpi4py for this one"
+            f"the launcher started {started} ranks, but {library} sees {comm.size}: "
+            + (srun.advice(library) if srun.started() else _other_mpirun(library))
         )
         return BAD_USAGE if launcher.rank() == 0 else VERIFIED
 

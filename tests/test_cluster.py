@@ -8,11 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cluster as cluster_module
+import mpis
 import pytest
 from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN, lack
+from mpis import Mpi
 
 from mpi_pi import benchmark, reference
 from mpi_pi.job import Job
@@ -338,3 +341,24 @@ def test_srun_with_an_mpi_that_it_does_not_know_is_refused(
     assert "the launcher started 2 ranks, but" in run.stderr
     assert run.stderr.count("mpi-pi: error") == 1
     assert "Verification" not in run.stdout
+
+
+def test_srun_as_it_is_told_to_be_called(cluster: Cluster, mpi: Mpi, environment: dict[str, str]) -> None:
+    """Slurm's own default is no plug-in; what the program advises then starts ranks that find each other."""
+
+    def srun(*options: str) -> Any:
+        command = ["srun", *options, "-n", "2", "-N", "1", mpi.mpi_pi, "run", "-n", "100", "-i", "100"]
+        return cluster.run("client", *command, env=environment)
+
+    plain = srun()
+    assert plain.returncode == 2
+    (told,) = (line for line in plain.stderr.splitlines() if not line.startswith("srun: error: node"))
+    assert told.startswith("mpi-pi: error: the launcher started 2 ranks, but ")
+    (advice,) = re.findall(r": srun (--mpi=\w+) ", told)
+    advised = srun(advice)
+    assert advised.returncode == 0, advised.stderr
+    assert "Ranks = 2 on 1 host" in advised.stdout
+    wrong = srun("--mpi=pmi2" if advice == "--mpi=pmix" else "--mpi=pmix")
+    assert wrong.returncode != 0
+    assert "Verification" not in wrong.stdout
+    assert mpi.name in mpis.OF_DEBIAN or f": srun {advice} " in wrong.stderr
