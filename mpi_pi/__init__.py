@@ -45,6 +45,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     merge       from the results of shards to that of the job
     trial_log   the hits of every trial
     machine     a machine, and how it is just now
+    versions    which differences of what is installed matter
     software    what is installed where a rank runs
     pingpong    latency and bandwidth between two ranks
     coordinator orders of rank 0, and who does not answer

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import addresses, on_host, remote
+from mpi_pi import addresses, on_host, remote, versions
 from mpi_pi.hostfile import Host
 from mpi_pi.remote import Fleet, Problem, Session
 from mpi_pi.table import table
@@ -170,13 +170,11 @@ def differences(facts: Mapping[str, Any], own: Mapping[str, Any], deploy: str) -
     if not facts["launcher"]:
         yield f"it has no mpirun: {deploy}, or with MPI=system, sudo apt-get install openmpi-bin there"
     elif facts["launcher"] != own["launcher"]:
-        yield f"its MPI is {facts['launcher']}, and the client's {own['launcher']}: they have to be the same"
+        yield f"its MPI is {facts['launcher']}, and the client's {own['launcher']}: {versions.THE_SAME}"
 
 
 def _remarks(one: Examined, own: Mapping[str, Any]) -> Iterator[str]:
-    python, client = (facts.get("python", "").rpartition(".")[0] for facts in (one.facts, own))
-    if python and client and python != client:
-        yield f"it has Python {python}, and the client {client}, which is no obstacle"
+    yield from versions.harmless(one.facts, own)
     if one.here and one.name != "localhost" and ipaddress.ip_address(one.address).is_loopback:
         yield f"that name leads to {one.address}, by which others cannot reach it: give its address"
 

@@ -1,6 +1,7 @@
 """The client's environment, installed at the same path on hosts that have no more than Python and sshd."""
 
 import contextlib
+import platform
 import re
 import secrets
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import addresses, wheels
+from mpi_pi import addresses, versions, wheels
 from mpi_pi.hostfile import Host
 from mpi_pi.on_host import INSTALL_SECONDS, VERIFY_SECONDS, occupied
 from mpi_pi.remote import Fleet, Problem, Session
@@ -227,5 +228,12 @@ def _report(sites: Sequence[Site]) -> str:
         for site in sites
     ]
     sentences = [f"{site.host.name}: {site.problem}" for site in failed]
+    own = {"python": platform.python_version()}
+    sentences += [
+        f"{site.host.name}: note: {difference}"
+        for site in sites
+        if site.target and not site.problem
+        for difference in versions.harmless({"python": site.target.python}, own)
+    ]
     ready = f"Ready = {len(sites) - len(failed)} of {len(sites)} hosts"
     return "\n".join([table(lines, numbers=("seconds",)), "", *sentences, ready]) + "\n"

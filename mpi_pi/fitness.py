@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
+from mpi_pi import versions
 from mpi_pi.hosts import Host
 from mpi_pi.machine import Machine
 from mpi_pi.software import Software
+from mpi_pi.versions import Rule
 
 SLOW = 0.7
 """Below this share of the rate of its twins, or of a core that should be its own, something is wrong."""
@@ -109,24 +111,30 @@ def _of_one_name(hosts: Sequence[Host]) -> Iterator[_Remark]:
             yield _Remark(host.name, "", (machines[name], name))
 
 
-def _with_other_versions(hosts: Sequence[Host]) -> Iterator[_Remark]:
-    kinds: Mapping[str, Callable[[Software], str]] = {
-        "mpi-pi": lambda software: (
-            f"{software.package}, stream {software.stream}, sources {software.sources}"
-        ),
-        "Python": lambda software: ".".join(software.python.split(".")[:2]),
-        "numba": lambda software: software.numba or "",  # without it there is a sentence of its own
-        "NumPy": lambda software: software.numpy,
-        "MPI": lambda software: software.mpi,
-    }
-    for what, version in kinds.items():
-        versions = {
-            host.name: {version(row.software) for row in host.rows if row.software} - {""} for host in hosts
+def _with_versions_that_matter(hosts: Sequence[Host]) -> Iterator[_Remark]:
+    return _with_other_versions(hosts, [rule for rule in versions.RULES if rule.matters])
+
+
+def _with_versions_that_may_differ(hosts: Sequence[Host]) -> Iterator[_Remark]:
+    return _with_other_versions(hosts, [rule for rule in versions.RULES if not rule.matters])
+
+
+def _with_other_versions(hosts: Sequence[Host], rules: Sequence[Rule]) -> Iterator[_Remark]:
+    for rule in rules:
+        told = {
+            host.name: {_version(rule, row.software) for row in host.rows if row.software} - {""}
+            for host in hosts
         }
-        common = _most_common([version for own in versions.values() for version in sorted(own)])
-        for name, own in versions.items():
+        common = _most_common([version for own in told.values() for version in sorted(own)])
+        for name, own in told.items():
             if others := sorted(own - {common}):
-                yield _Remark(name, " and ".join(others), (what, common))
+                yield _Remark(name, " and ".join(others), (rule.what, common, rule.advice))
+
+
+def _version(rule: Rule, software: Software) -> str:
+    if rule.what == "mpi-pi":
+        return f"{software.package}, stream {software.stream}, sources {software.sources}"
+    return versions.known(rule.what, getattr(software, rule.key))
 
 
 def _with_the_numpy_kernel(hosts: Sequence[Host]) -> Iterator[_Remark]:
@@ -338,8 +346,8 @@ CHECKS = (
     ),
     _Check(
         "fault",
-        _with_other_versions,
-        "another {} than on most hosts, {}: install the same on all (make deploy)",
+        _with_versions_that_matter,
+        "another {} than on most hosts, {}: {}, which make deploy sees to",
     ),
     _Check(
         "fault",
@@ -435,6 +443,7 @@ CHECKS = (
         "other hosts have this address, too, and MPI may hang in trying it: tell it which network to use"
         " (Open MPI: export OMPI_MCA_btl_tcp_if_include={0}; MPICH: export UCX_NET_DEVICES={0})",
     ),
+    _Check("note", _with_versions_that_may_differ, "another {} than on most hosts, {}, {}"),
     _Check(
         "note",
         _of_another_kind,

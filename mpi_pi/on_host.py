@@ -44,8 +44,14 @@ DESCRIBE_SECONDS = 8
 CONNECT_SECONDS = 3
 
 _INQUIRY = """
-import json, platform, mpi_pi
-print(json.dumps([platform.python_version(), mpi_pi.__version__, mpi_pi.__file__]))
+import importlib.metadata, json, platform, mpi_pi
+others = {}
+for name in ("numpy", "numba", "mpi4py"):
+    try:
+        others[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+print(json.dumps([platform.python_version(), mpi_pi.__version__, mpi_pi.__file__, others]))
 """
 
 _serving = False
@@ -163,11 +169,15 @@ def describe(path: str) -> dict[str, Any]:
         told = _must(
             [str(place / "bin" / "python"), "-P", "-c", _INQUIRY], "it does not start", DESCRIBE_SECONDS
         )
-        python, version, module = json.loads(told.splitlines()[-1])
+        python, version, module, others = json.loads(told.splitlines()[-1])
         package = Path(module).parent
         stream = re.search(r"^STREAM_VERSION = (\d+)", (package / "reference.py").read_text(), re.MULTILINE)
         facts.update(
-            python=python, version=version, sources=fingerprint(package), stream=stream and stream[1]
+            python=python,
+            version=version,
+            sources=fingerprint(package),
+            stream=stream and stream[1],
+            **others,
         )
     except (Refused, OSError, ValueError, IndexError) as problem:
         facts["problem"] = str(problem)

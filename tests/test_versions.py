@@ -1,0 +1,88 @@
+"""One opinion of what may differ between hosts, whichever command is asked."""
+
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+from test_fitness import SOFTWARE, healthy
+
+from mpi_pi import check_hosts, deploy, versions, wheels
+from mpi_pi.fitness import findings, fit
+from mpi_pi.hostfile import Host
+from mpi_pi.hosts import hosts_of
+
+OWN: dict[str, Any] = {
+    "problem": "",
+    "there": True,
+    "stream": "1",
+    "version": "0.1.0",
+    "sources": "3f2a9c01be77",
+}
+OWN |= {
+    "python": "3.11.2",
+    "numpy": "2.4.6",
+    "numba": "0.68.1",
+    "mpi4py": "4.1.2",
+    "launcher": "Open MPI 5.0.11",
+}
+
+DIFFERENCES: list[tuple[str, dict[str, str], dict[str, Any], bool]] = [
+    ("Python", {"python": "3.13.1"}, {"python": "3.13.1"}, False),
+    ("NumPy", {"numpy": "1.26.4"}, {"numpy": "1.26.4"}, False),
+    ("numba", {"numba": "0.61.0"}, {"numba": "0.61.0"}, False),
+    ("mpi4py", {"mpi4py": "4.0.0"}, {"mpi4py": "4.0.0"}, False),
+    ("MPI", {"launcher": "Open MPI 5.0.10"}, {"mpi": "Open MPI v5.0.10"}, True),
+    ("mpi-pi", {"version": "0.2.0"}, {"package": "0.2.0"}, True),
+    ("mpi-pi", {"stream": "2"}, {"stream": 2}, True),
+    ("mpi-pi", {"sources": "0"}, {"sources": "0"}, True),
+]
+
+
+@pytest.mark.parametrize(("what", "told", "software", "matters"), DIFFERENCES)
+def test_check_hosts_and_check_agree(
+    what: str, told: dict[str, str], software: dict[str, Any], matters: bool
+) -> None:
+    """What the one takes for an obstacle is a fault to the other, and nothing else is."""
+    obstacles = list(check_hosts.differences(OWN | told, OWN, "make deploy"))
+    remarks = list(versions.harmless(OWN | told, OWN))
+    rows = [
+        replace(row, software=replace(SOFTWARE, **software)) if row.host == "node4" else row
+        for row in healthy()
+    ]
+    found = findings(hosts_of(rows))
+    (finding,) = found
+    assert f"another {what} than on most hosts" in finding.text
+    assert (len(obstacles), len(remarks)) == ((1, 0) if matters else (0, 1))
+    assert fit(found) == (not matters)
+    if not matters:
+        assert versions.NO_OBSTACLE in remarks[0]
+        assert finding.text.endswith(versions.NO_OBSTACLE)
+
+
+def test_patches_of_python_are_the_same() -> None:
+    rows = [replace(row, software=replace(SOFTWARE, python=f"3.11.{row.rank}")) for row in healthy()]
+    assert findings(hosts_of(rows)) == []
+    assert list(versions.harmless(OWN | {"python": "3.11.9"}, OWN)) == []
+
+
+def test_deploy_says_the_same() -> None:
+    ours, other = (deploy.Site(Host(name), "") for name in ("node1", "node2"))
+    own = ".".join(map(str, sys.version_info[:3]))
+    ours.target, other.target = (
+        wheels.Target(own, "x86_64", "2.36"),
+        wheels.Target("3.99.1", "x86_64", "2.36"),
+    )
+    ours.done = other.done = "installed"
+    report = deploy._report([ours, other])
+    assert (
+        f"node2: note: it has Python 3.99, and the client {versions.minor(own)}, {versions.NO_OBSTACLE}"
+        in report
+    )
+    assert report.count("note:") == 1
+    assert report.endswith("Ready = 2 of 2 hosts\n")
+
+
+def test_every_version_that_is_told_has_a_rule() -> None:
+    """But the size of a pointer, and the two that go with the version of mpi-pi."""
+    assert set(asdict(SOFTWARE)) - {"bits", "sources", "stream"} == {rule.key for rule in versions.RULES}
