@@ -221,7 +221,7 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     )
     _add_cache_argument(run)
     run.add_argument(
-        "--threads", metavar="T", type=_threads, default=1, help="of each rank; auto: its share of the cores"
+        "--threads", metavar="T", type=_threads, help="of each rank; auto: its share of the cores; default: 1"
     )
     run.add_argument(
         "--shard", metavar="K/N", type=_shard, help="only the K-th of N shards; slurm: by array task"

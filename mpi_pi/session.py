@@ -39,6 +39,9 @@ LONG_ROUND_SECONDS = 5.0
 """When rank 0 saves in the midst of a round. It may be waiting for a host that has fallen silent, and mpirun,
 once it has noticed that, gives no time for it."""
 
+LONG_JOB_POINTS = 10**9
+"""What one core takes a second to some ten for."""
+
 LAST_SECONDS = 20.0
 """How long before its end a Slurm job stops by itself, to say its last word in good time."""
 
@@ -86,6 +89,7 @@ class Session:
             marks.mark("kernel")
             members = parallel.roll_call(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
+            self._note_unused_cores(part)
             with self.signals.all_noted():
                 result = None
                 try:
@@ -169,7 +173,7 @@ class Session:
 
     def _threads(self) -> int:
         """How many threads of this rank shall count."""
-        threads = self.args.threads
+        threads = self.args.threads or 1
         if threads == "auto":
             # mpirun does not pass on all of Slurm's variables to other hosts.
             threads = parallel.from_rank_0(self.comm, slurm.cpus_per_task)
@@ -209,6 +213,22 @@ class Session:
         """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
         if self.args.json != "-":
             console.out(report.head(part, members, parallel.library_name()))
+
+    def _note_unused_cores(self, part: Part) -> None:
+        """Say how to use all cores, where nothing shows that one is meant, and it would take a while."""
+        args, left = self.args, part.points - part.tally.points
+        meant = args.threads or args.shard or args.progress == "off" or "SLURM_JOB_ID" in os.environ
+        if meant or launcher.started() or left < LONG_JOB_POINTS:
+            return
+        from mpi_pi import machine  # which most runs do not need
+
+        quota = machine.machine().cpu_quota
+        cores = min(len(launcher.physical_cores(launcher.cores())), int(quota[1]) if quota else 1 << 20)
+        if cores > 1:
+            console.note(
+                f"this uses 1 of {cores} cores; mpirun -n {cores} mpi-pi run … uses them all, and so does"
+                " --threads auto"
+            )
 
     def _count(self, part: Part, kernel: "Kernel", threads: int, member: "Member") -> "Result":
         with self._progress(part) as show:

@@ -146,7 +146,7 @@ def test_shards_and_threads() -> None:
     args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "3/16", "--threads", "auto"])
     assert (args.shard, args.threads) == ((3, 16), "auto")
     args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "slurm", "--time-limit", "slurm"])
-    assert (args.shard, args.threads, args.time_limit) == ("slurm", 1, "slurm")
+    assert (args.shard, args.threads, args.time_limit) == ("slurm", None, "slurm")
 
 
 def test_the_blogs_call() -> None:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 from conftest import MPI_PI, MPIRUN, Launch, soak
 
@@ -154,6 +155,36 @@ def test_asking_nobody(launch: Launch) -> None:
 def test_output_is_no_terminal_so_there_is_no_progress_bar(launch: Launch) -> None:
     assert launch(2, *SMALL).stderr == ""
     assert "points" in launch(0, *SMALL, "--progress", "on").stderr
+
+
+LONG = (*RUN, "-n", "1000", "-i", "1M")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "command", "variables", "noted"),
+    [
+        (0, LONG, {}, True),
+        (0, (*LONG, "--threads", "1"), {}, False),
+        (0, (*LONG, "--shard", "1/1", "--seed", "1"), {}, False),
+        (0, (*LONG, "--progress", "off"), {}, False),
+        (0, LONG, {"SLURM_JOB_ID": "17"}, False),
+        (0, ("taskset", "-c", "0", *LONG), {}, False),
+        (0, SMALL, {}, False),
+        (2, LONG, {}, False),
+    ],
+)
+def test_the_use_of_one_core_of_several_is_noted(
+    launch: Launch, ranks: int, command: tuple[str, ...], variables: dict[str, str], noted: bool
+) -> None:
+    """Where nothing says that it is meant, and it takes a while; in a line, beside the answer."""
+    cores = psutil.cpu_count(logical=False)
+    if cores is None or cores < 2 or len(os.sched_getaffinity(0)) < cores:
+        pytest.skip("it takes all cores of a machine of several")
+    run = launch(ranks, *command, **variables)
+    assert "Verification = SUCCESSFUL" in run.stdout
+    notes = [line for line in run.stderr.splitlines() if line.startswith("mpi-pi: ")]
+    advice = f"mpirun -n {cores} mpi-pi run … uses them all"
+    assert [f"1 of {cores} cores" in note and advice in note for note in notes] == [True] * noted
 
 
 def on_a_terminal(command: list[str], environment: dict[str, str], keys: bytes = b"", after: str = "") -> str:
