@@ -77,7 +77,7 @@ JOB = $(call UNLESS_ASKED,-n,TRIALS) $(call UNLESS_ASKED,-i,POINTS)
 UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2)))),,$(1) $($(2)))
 # Most of what keeps a job from starting on other hosts, MPI does not explain. (The other statuses are the program's own.)
 WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo "$(LOOK_AT_HOSTS)" >&2;; esac; exit $$status; }
-LOOK_AT_HOSTS = if the job has not started: make check-hosts$(if $(filter command,$(origin MPI)), MPI=$(MPI)) HOSTFILE=$(HOSTFILE) tells on which host, and why
+LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
 .PHONY: help run deploy check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
@@ -89,14 +89,14 @@ run: $(VENV)/installed hostfile-read  ## the Flame job: 1000 trials of 100,000 p
 	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
 
 deploy: hosts-named $(VENV)/installed  ## the same on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
-	@"$(BIN)/mpi-pi" deploy "$(HOSTFILE)"
+	@"$(BIN)/mpi-pi" deploy --mpirun $(MPIRUN) "$(HOSTFILE)"
 
 check-hosts: hosts-named $(VENV)/installed  ## whether a job could start on all hosts of HOSTFILE=…, and why not
-	@"$(BIN)/mpi-pi" check-hosts "$(HOSTFILE)"
+	@"$(BIN)/mpi-pi" check-hosts --mpirun $(MPIRUN) "$(HOSTFILE)"
 
 # mpirun says in many lines, or not at all, what it cannot read.
 hostfile-read: $(VENV)/installed
-	@$(if $(HOSTFILE),"$(BIN)/mpi-pi" check-hosts --file-alone "$(HOSTFILE)")
+	@$(if $(HOSTFILE),"$(BIN)/mpi-pi" check-hosts --file-alone --mpirun $(MPIRUN) "$(HOSTFILE)")
 
 hosts-named:
 	@[ -n "$(HOSTFILE)" ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
@@ -140,7 +140,7 @@ $(VENV)/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
-	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install openmpi-bin" >&2; exit 1; })
+	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 

@@ -19,7 +19,7 @@ numbers: 100000, 100_000, 1e5, 100k, 10M and 2G are understood; times: 90, 90s, 
 exit status: 0 verified, 1 failed while running, 2 bad usage, 3 finished but not verified; stopped before the
 end: 75 with a checkpoint (run it again), without one 128 + the signal's number, or 124 by --time-limit
 
-  mpirun -n 4 mpi-pi run -i 100000 -n 1000
+  mpirun -n 2 mpi-pi run -i 100000 -n 1000
   mpirun -hostfile hostfiles/octapi.hosts mpi-pi run --ask
   srun --mpi=pmix mpi-pi run -n 1M -i 10k --seed 1 --json result.json       (MPICH: --mpi=pmi2)
   srun --mpi=pmix mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm"""
@@ -157,6 +157,12 @@ def _parser() -> argparse.ArgumentParser:
     ):
         on_hosts = add(name, summary, description)
         on_hosts.add_argument("hostfile", metavar="HOSTFILE", help="hosts, as for mpirun")
+        on_hosts.add_argument(
+            "--mpirun",
+            metavar="PROGRAM",
+            default="",
+            help="that is to read it, of several; default: the environment's own, or else mpirun",
+        )
         if name == "check-hosts":  # for make: whether mpirun can read the file, and nothing more
             on_hosts.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -89,20 +89,23 @@ class Examined:
         return [(name, ipaddress.IPv4Interface(it)) for name, it in self.facts.get("networks", ())]
 
 
-def check(hosts: Sequence[Host], hostfile: str) -> tuple[str, bool]:
-    """A report, and whether a job could start on the hosts of this file."""
+def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> tuple[str, bool]:
+    """A report, and whether a job could start on the hosts of this file, by that mpirun of several."""
     deploy = _command("deploy", hostfile)
-    own = on_host.describe(sys.prefix)
+    own = on_host.describe(sys.prefix, mpirun)
     client = Examined(Host("client"), here=True, facts=own)
     if own["problem"]:
-        client.problems.append(f"{sys.prefix} is not in order ({own['problem']}): make clean, and make run")
+        again = _command("run")
+        client.problems.append(
+            f"{sys.prefix} is not in order ({own['problem']}): rm -r {sys.prefix}, and {again}"
+        )
     elif not own["launcher"]:
         client.problems.append(
-            "there is no mpirun here: make run, or with MPI=system, apt-get install openmpi-bin"
+            f"there is no mpirun here: {_command('run')}, or sudo apt-get install openmpi-bin"
         )
     examined = [Examined(host) for host in hosts]
     with Fleet() as fleet:
-        fleet.each(lambda one: _examine(one, fleet, own, deploy), examined)
+        fleet.each(lambda one: _examine(one, fleet, own, deploy, mpirun), examined)
         reached = [one for one in examined if one.session and one.facts]
         _try_ports(fleet, client, reached, ranks_here=any(one.here for one in examined))
     machines = _compare_names(reached)
@@ -113,14 +116,15 @@ def check(hosts: Sequence[Host], hostfile: str) -> tuple[str, bool]:
     return _report(everyone, network, own["launcher"]), not any(one.problems for one in everyone)
 
 
-def _command(target: str, hostfile: str) -> str:
+def _command(target: str, hostfile: str = "") -> str:
     """How to call make, for the environment that this is: .venv, .venv-mpich or .venv-system."""
     _, _, mpi = Path(sys.prefix).name.partition("venv-")
-    words = ["make", target, *([f"MPI={mpi}"] if mpi else []), f"HOSTFILE={hostfile}"]
+    words = ["make", target, *([f"MPI={mpi}"] if mpi else [])]
+    words += [f"HOSTFILE={hostfile}"] if hostfile else []
     return shlex.join(words)
 
 
-def _examine(one: Examined, fleet: Fleet, own: Mapping[str, Any], deploy: str) -> None:
+def _examine(one: Examined, fleet: Fleet, own: Mapping[str, Any], deploy: str, mpirun: str) -> None:
     """All that can be said of a host by itself."""
     start = time.monotonic()
     try:
@@ -133,7 +137,7 @@ def _examine(one: Examined, fleet: Fleet, own: Mapping[str, Any], deploy: str) -
             _knock(one, way)
             one.session = fleet.open(one.host)
             left = HOST_SECONDS - (time.monotonic() - start)
-            one.facts = one.session.ask(max(left, 1), "describe", path=sys.prefix)
+            one.facts = one.session.ask(max(left, 1), "describe", path=sys.prefix, mpirun=mpirun)
     except Problem as problem:
         one.problems.append(str(problem))
     else:
@@ -168,7 +172,8 @@ def differences(facts: Mapping[str, Any], own: Mapping[str, Any], deploy: str) -
     elif facts["sources"] != own["sources"]:
         yield f"its mpi_pi was made from other sources than the client's: {deploy}"
     if not facts["launcher"]:
-        yield f"it has no mpirun: {deploy}, or with MPI=system, sudo apt-get install openmpi-bin there"
+        package = "mpich" if own["launcher"].startswith("MPICH") else "openmpi-bin"
+        yield f"it has no mpirun: {deploy}, or with MPI=system, sudo apt-get install {package} there"
     elif facts["launcher"] != own["launcher"]:
         yield f"its MPI is {facts['launcher']}, and the client's {own['launcher']}: {versions.THE_SAME}"
 

@@ -126,13 +126,13 @@ def _from_client(args: argparse.Namespace) -> int:
     from mpi_pi import check_hosts, deploy, hostfile, wheels
 
     try:
-        hosts = _hosts(args.hostfile)
+        hosts = _hosts(args.hostfile, args.mpirun)
         if args.command == "check-hosts" and args.file_alone:
             return VERIFIED
         if args.command == "deploy":
             text, ready = deploy.deploy(hosts, console.note)
         else:
-            text, ready = check_hosts.check(hosts, args.hostfile)
+            text, ready = check_hosts.check(hosts, args.hostfile, args.mpirun)
     except hostfile.Unusable as error:
         console.error(f"argument HOSTFILE: {error}")
         return BAD_USAGE
@@ -145,11 +145,11 @@ def _from_client(args: argparse.Namespace) -> int:
     return VERIFIED if _said(text) and ready else FAILED
 
 
-def _hosts(path: str) -> "list[Host]":
-    """The hosts of a hostfile, as the environment's mpirun reads it. Raises hostfile.Unusable."""
+def _hosts(path: str, mpirun: str) -> "list[Host]":
+    """The hosts of a hostfile, as mpirun reads it. Raises hostfile.Unusable."""
     from mpi_pi import hostfile, on_host
 
-    found = hostfile.read(path, on_host.launcher(Path(sys.prefix)))
+    found = hostfile.read(path, on_host.launcher(Path(sys.prefix), mpirun))
     for note in found.notes[:MOST_NOTES]:
         console.warning(f"{path!r}: {note}")
     if more := found.notes[MOST_NOTES:]:

@@ -159,7 +159,7 @@ def verify(path: str) -> str:
     return version.split()[-1]
 
 
-def describe(path: str) -> dict[str, Any]:
+def describe(path: str, mpirun: str = "") -> dict[str, Any]:
     """What a check compares: the environment at the path, its program and the launcher."""
     place = Path(path)
     facts: dict[str, Any] = {"there": place.exists(), "problem": ""}
@@ -181,7 +181,7 @@ def describe(path: str) -> dict[str, Any]:
         )
     except (Refused, OSError, ValueError, IndexError) as problem:
         facts["problem"] = str(problem)
-    facts.update(launcher=launcher(place), networks=_networks())
+    facts.update(launcher=launcher(place, mpirun), networks=_networks())
     facts["client"] = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]  # its address, as seen from here
     return facts
 
@@ -233,11 +233,12 @@ def reach(address: str, port: int, token: str = "") -> str:
         return (error.strerror or str(error)).lower()
 
 
-def launcher(place: Path) -> str:
-    """The mpirun of the environment, or else of the system, in words; empty if there is none."""
+def launcher(place: Path, mpirun: str = "") -> str:
+    """That mpirun, or the environment's own, or else the system's, in words; empty if there is none."""
     own = place / "bin" / "mpirun"
+    program = mpirun or (str(own) if own.exists() else "mpirun")
     try:
-        told = _must([str(own) if own.exists() else "mpirun", "--version"], "mpirun", DESCRIBE_SECONDS)
+        told = _must([program, "--version"], "mpirun", DESCRIBE_SECONDS)
     except Refused:
         return ""
     open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)

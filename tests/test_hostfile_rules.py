@@ -7,6 +7,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mpis
 import pytest
 from conftest import MPI_PI, soak
 from mpis import Mpi
@@ -197,3 +198,47 @@ def test_one_line_from_each_command(tmp_path: Path, command: list[str], content:
     assert run.stdout == ""
     assert run.stderr.startswith(f"mpi-pi: error: argument HOSTFILE: {str(file)!r}: {problem}")
     assert run.stderr.count("\n") == 1
+
+
+def make(mpi: Mpi, environment: dict[str, str], target: str, file: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        mpi.make(target, f"HOSTFILE={file}"),
+        cwd=mpis.ROOT,
+        env={name: value for name, value in environment.items() if "rmaps" not in name},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_make_reads_a_hostfile_as_its_own_mpirun(
+    mpi: Mpi, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """The environment may be one for several of them."""
+    ours, others, empty = (tmp_path / name for name in ("ours", "others", "empty"))
+    ours.write_text(mpi.hostfile({"localhost": 1}))
+    others.write_text("node1 slots=1\n" if mpi.is_mpich else "node1:1\n")
+    empty.write_text("# nobody\n")
+    fine = make(mpi, environment, "check-hosts", ours)
+    assert fine.returncode == 0, fine.stderr
+    assert fine.stderr == ""
+    assert fine.stdout.endswith("Ready = 1 of 1 hosts\n")
+    word = "slots=1" if mpi.is_mpich else "node1:1"
+    for file, problem in ((others, f"line 1: {word!r}"), (empty, "names no hosts")):
+        refused = make(mpi, environment, "run", file)
+        (told, *_) = lines = refused.stderr.splitlines()
+        assert told.startswith(f"mpi-pi: error: argument HOSTFILE: {str(file)!r}: {problem}")
+        assert [line for line in lines[1:] if not line.startswith("make: ***")] == []
+        assert refused.returncode == 2
+
+
+def test_a_start_that_fails_points_to_check_hosts(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "hosts"
+    file.write_text("no-such-host.invalid\n")
+    mpi = mpis.find("Open MPI from PyPI", tmp_path)
+    failed = make(mpi, environment, "run", file)
+    assert failed.returncode != 0
+    assert re.search(rf"make check-hosts .*HOSTFILE={file} ", failed.stderr)
+    file.write_text("localhost\n")
+    assert "check-hosts" not in make(mpi, environment, "run", file).stderr
