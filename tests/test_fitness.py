@@ -146,6 +146,16 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
     ),
     "low clock": (on("node2", loaded={"mhz": 600}), "node2 (600 MHz): ", "scaling_governor"),
     "no core of its own": (at(5, core_share=0.4), "node2 (40%): ", "end other programs there"),
+    "quota": (
+        on("node2", core_share=0.4, machine={"cpu_quota": ("/sys/fs/cgroup/a/cpu.max", 1.6)}),
+        "node2 (40%): a rank gets only this share of a core: raise its CPU quota of 1.6 cores",
+        "(/sys/fs/cgroup/a/cpu.max), or give the host fewer slots",
+    ),
+    "quota that is no obstacle": (
+        on("node2", core_share=0.4, machine={"cpu_quota": ("/sys/fs/cgroup/a/cpu.max", 4.0)}),
+        "node2 (40%): ",
+        "end other programs there",
+    ),
     "slow host": (on("node2", points_per_second=5e7), "node2 (50%): ", "its twins"),
     "slow rank": (at(5, points_per_second=5e7), "node2 (rank 5: 50%): ", "hyper-threading"),
 }
