@@ -173,7 +173,7 @@ class _OpenMpi:
         return self._found
 
     def _line(self, tokens: list[_Token], text: str) -> None:
-        if "\r" in text:
+        if any(token.text == "\r" for token in tokens):
             raise ValueError(_windows(text))
         first, *rest = tokens
         if first.text == "rank" and not self._old and "=" in (signs := [token.text for token in rest]):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -81,6 +80,8 @@ def _plugin(library: str, environ: Mapping[str, str], offered: Callable[[], Sequ
 
 def _offered() -> list[str]:
     """The plug-ins that srun has here. Where it does not tell, those that most have."""
+    import subprocess  # which most runs do not need
+
     try:
         asked = subprocess.run(
             ["srun", "--mpi=list"], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=True
@@ -101,6 +102,8 @@ def _of_environment() -> str:
 
 def _without_slurms_own() -> str:
     """The name of the machine's library, if it is an Open MPI that cannot do without a plug-in of srun."""
+    import subprocess
+
     with libmpi.search_path() as search_path:
         files = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", " ".join(search_path.values()))]
         try:

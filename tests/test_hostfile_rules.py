@@ -17,7 +17,13 @@ from mpi_pi.hostfile import Unusable
 
 FILES = [
     *("localhost", "localhost slots=2", "localhost:2", "127.0.0.1:2", "localhost slots = 2 # a comment"),
-    *("localhost\r", "localhost slots=2\r", "localhost:2\r", "# Windows\r\nlocalhost"),
+    *(
+        "localhost\r",
+        "localhost slots=2\r",
+        "localhost:2\r",
+        "localhost slots=2 # Windows\r",
+        "# Windows\r\nlocalhost",
+    ),
     *(
         "localhost slots=two",
         "localhost slots=-1",
