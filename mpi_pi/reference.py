@@ -3,9 +3,18 @@
 Nothing here is optimised; it is written to be read. It is what the compiled kernel is tested
 against, bit for bit, and the kernel where numba has no wheel (32-bit Raspberry Pi OS).
 
+**Blocks.** A trial of N points is cut into blocks of 2^26 points, numbered from 0; the last one has what is
+left, 1 … 2^26 points. How many points a block has does not change its stream, only how much of it is used.
+
 **Stream.** Block b of trial t draws from `SeedSequence(seed, spawn_key=(t, b))`, which is NumPy's
 own `SeedSequence(seed).spawn(...)[t].spawn(...)[b]`. Its first 128 uint64 words are the states of
 32 generators side by side, the *lanes*: word 32 * i + l is state word i of lane l.
+
+All streams of one seed differ, and so do those of all seeds below 2^128. SeedSequence strings together the
+32-bit words of the seed, at least four, of the trial, one or two, and of the block, one. So a longer seed may
+have streams in common with a shorter one: with s < 2^128 and t and w from 1 to 2^32 - 1, trial t of the seed
+s + w * 2^128 is trial t * 2^32 + w of the seed s, block by block. To be independent of each other, jobs with
+seeds of more than 128 bits should have at most 2^32 trials, and be compared with none that have more.
 
 **Generator.** Every lane is a xoshiro256 (Blackman and Vigna, "Scrambled linear pseudorandom number
 generators", ACM TOMS 47, 2021). A step makes two 64-bit words from one state, with the two scramblers
@@ -17,9 +26,12 @@ independent of each other. Then the state advances once.
 of the second, lowest bits first), signed; the word of `**` holds, in the same order, their low 16 bits,
 of which the lowest is set to one. A point so has odd 32-bit coordinates X and Y, a lattice symmetric
 about zero in the square around a disc of radius 2^31, and hits if X^2 + Y^2 < 2^62: exact in 64-bit
-integers. (Odd coordinates are the centres of the lattice's cells; what the lattice adds to the chance
-of a hit, pi/4, is of the order of 1e-13: no run that ends can see it.) A kernel may look at the high bits
-alone wherever they settle the matter, as they do for all but about 1.35 points in 10,000.
+integers. A kernel may look at the high bits alone wherever they settle the matter, as they do for all but
+about 1.35 points in 10,000.
+
+Odd coordinates are the centres of the lattice's cells. Of its 2^62 points 3,622,009,729,038,569,828 are hits,
+counted column by column: 8407 more than pi/4 of them, so the chance of a hit is pi/4 + 1.8e-15. What is added
+is a tenth of the standard error of a run of 5e26 points.
 
 **Order.** Points of a unit are numbered by step, then lane, then place in the word. A unit of N points
 takes the first N.

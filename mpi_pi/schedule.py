@@ -25,7 +25,8 @@ WAIT_FACTOR = 100
 the end of a round costs: where to rank 0 and back takes 50 ms, that is two per cent of rounds of 2.5 s."""
 
 MOST_POINTS = 1 << 36
-"""Points for each rank in a round at most, so that sums of squares stay within 64 bits."""
+"""Points for each rank in a round at most, but for the last round, which may have half as many again, and for
+the rounding to whole units: less than 2^37, so that sums of squares, below points * BLOCK, are below 2^63."""
 
 MOST_UNITS = 1 << 16
 """Units counted by one call of a kernel at most: their hits are half a megabyte."""
@@ -117,15 +118,13 @@ class Schedule:
     def next_round(self) -> tuple[range, NDArray[np.int64]]:
         """The units of the next round, empty when all are done, and the weights to deal them by."""
         rates, left = self.rates(), self._job.points_in(self._units)
-        if not self._nanoseconds.any():
-            points = self._first_points
-        else:
-            all_rates = int(rates.sum())
-            points = all_rates * self._target // 1_000_000_000
-            # The largest share is bounded by what a message can carry.
-            points = min(points, MOST_POINTS * all_rates // int(rates.max()))
-            if left < points * 3 // 2:
-                points = left
+        all_rates = int(rates.sum())
+        rates_are_known = bool(self._nanoseconds.any())
+        points = all_rates * self._target // 1_000_000_000 if rates_are_known else self._first_points
+        # The largest share is bounded by what a message can carry.
+        points = min(points, MOST_POINTS * all_rates // int(rates.max()))
+        if rates_are_known and left < points * 3 // 2:
+            points = left
         first = self._units.start
         stop = max(self._job.nearest_unit(self._job.points_before(first) + points), first + len(rates))
         stop = min(stop, self._units.stop)

@@ -36,7 +36,7 @@ class Tally:
     def of(cls, job: Job, units: range, hits: NDArray[np.int64]) -> Self:
         """The tally of a contiguous range of units, given the hits of each, int64.
 
-        Exact for up to 2^36 points: no sum of squares exceeds points * BLOCK <= 2^62.
+        Exact for up to 2^37 points: no sum of squares reaches points * BLOCK <= 2^63. See `schedule`.
         """
         place_in_trial = (units.start % job.blocks + np.arange(len(units))) % job.blocks
         is_last = place_in_trial == job.blocks - 1

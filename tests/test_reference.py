@@ -1,8 +1,13 @@
 """The definition of the stream, against NumPy, published vectors and independent implementations."""
 
+import math
+from decimal import Decimal
+
+import numba
 import numpy as np
 import pytest
 import randomgen
+from conftest import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,6 +55,60 @@ def test_the_engine_and_the_low_bits_are_randomgens(words: tuple[int, int, int, 
         assert int(reference.low_bits(state)[0]) == int(generator.random_raw())
         state = reference.advance(state)
     assert (state[:, 0] == generator.state["s"]).all()
+
+
+words = st.integers(1, 2**32 - 1)
+
+
+@given(st.integers(0, 2**128 - 1), words, words, st.integers(0, 2**32 - 1))
+@settings(max_examples=20)
+def test_seeds_beyond_128_bits_share_streams_as_the_definition_says(
+    seed: int, word: int, trial: int, block: int
+) -> None:
+    longer = np.random.SeedSequence(seed + (word << 128), spawn_key=(trial, block))
+    shorter = np.random.SeedSequence(seed, spawn_key=((trial << 32) + word, block))
+    other = np.random.SeedSequence(seed, spawn_key=(trial, block))
+    assert (longer.generate_state(8) == shorter.generate_state(8)).all()
+    assert (longer.generate_state(8) != other.generate_state(8)).any()
+
+
+def odd_points_in_disc(bits: int) -> int:
+    """Points with odd coordinates in the disc of radius 2^bits, counted column by column in integers."""
+    columns = range(1, 1 << bits, 2)
+    return 4 * sum((math.isqrt((1 << 2 * bits) - 1 - x * x) + 1) // 2 for x in columns)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 7])
+def test_columns_of_the_lattice_are_counted_right(bits: int) -> None:
+    odd = np.arange(1 - (1 << bits), 1 << bits, 2)
+    x, y = np.meshgrid(odd, odd)
+    assert odd_points_in_disc(bits) == int((x * x + y * y < 1 << 2 * bits).sum())
+
+
+@soak
+def test_the_bias_of_the_lattice_is_what_the_definition_says() -> None:
+    """All 2^30 columns of a quarter, in half a minute."""
+    hits = 4 * int(odd_points_above(1 << 31))
+    assert 4 * int(odd_points_above(1 << 12)) == odd_points_in_disc(12)
+    assert f"{hits:,}" in (reference.__doc__ or "")
+    off = Decimal(hits) - Decimal("0.78539816339744830961566084581987572105") * (1 << 62)
+    assert round(off) == 8407
+    assert f"{off / (1 << 62):.1e}" == "1.8e-15"
+
+
+@numba.njit
+def odd_points_above(radius):  # type: ignore[no-untyped-def]
+    """In a quarter of the disc; the root is right to one, and mended."""
+    hits = 0
+    for x in range(1, radius, 2):
+        room = radius * radius - 1 - x * x
+        y = int(math.sqrt(room))
+        if y * y > room:
+            y -= 1
+        if (y + 1) * (y + 1) <= room:
+            y += 1
+        hits += (y + 1) // 2
+    return hits
 
 
 def hits_by_hand(high: int, low: int) -> list[bool]:

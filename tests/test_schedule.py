@@ -100,6 +100,18 @@ def play(
     return history
 
 
+def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> None:
+    """Counts that are always too short to tell a rate make the first rounds larger and larger."""
+    threads = [256, *[1] * 99]
+    schedule = Schedule(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
+    for _ in range(20):
+        units, weights = schedule.next_round()
+        points = np.array([BLOCK * len(share) for share in deal(schedule._job, units, weights)])
+        assert points.max() <= MOST_POINTS + BLOCK
+        schedule.learn(points, np.ones(100, np.int64), np.zeros(100, np.int64))
+    assert points.max() >= MOST_POINTS - BLOCK
+
+
 def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
