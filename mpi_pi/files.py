@@ -49,7 +49,7 @@ class NewFile:
         try:
             descriptor = os.open(self._path.parent, os.O_TMPFILE | os.O_WRONLY, mode)
         except OSError:
-            descriptor = os.open(self._named, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, mode)
+            descriptor = os.open(self._named, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
         return os.fdopen(descriptor, "w")
 
     def _try_writing(self) -> None:

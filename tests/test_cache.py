@@ -1,11 +1,19 @@
 """The cache: whole entries only, and no folder that others could have written to."""
 
+import fcntl
 import multiprocessing
 import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Launch, lack, soak
 
 from mpi_pi import cache, compiled
 
@@ -104,6 +112,190 @@ def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
         assert process.exitcode == 0
     assert (tmp_path / "log").read_text() == "made\n"
     assert cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)
+
+
+IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
+    "a pipe": lambda place: os.mkfifo(place),
+    "a folder": lambda place: place.mkdir(),
+    "a link": lambda place: place.symlink_to(place.with_name("mine")),
+    "a dangling link": lambda place: place.symlink_to("nowhere"),
+    "a socket": lambda place: socket.socket(socket.AF_UNIX).bind(str(place)),
+}
+
+
+@pytest.mark.parametrize("what", IN_PLACE_OF_THE_LOCK)
+def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: str) -> None:
+    (folder / "mine").write_text("not to be touched")
+    IN_PLACE_OF_THE_LOCK[what](folder / "lock")
+    with pytest.raises(cache.Busy, match=r"lock .*remove it"):
+        cache.fetch(folder, "key", lambda: b"code")
+    assert (folder / "mine").read_text() == "not to be touched"
+    assert not (folder / "nowhere").exists()
+    # What was made is there for the next one, who needs no lock any more.
+    assert cache.fetch(folder, "key", lambda: b"") == (b"code", True)
+
+
+def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "TELL_SECONDS", 0.05)
+    told: list[str] = []
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(cache.Busy, match=r"another process has had .*lock"):
+            cache.fetch(folder, "key", lambda: b"code", told.append, patience_seconds=0.3)
+    assert told == [f"waiting for another process that compiles the kernel; it has {folder / 'lock'}"]
+    assert cache.fetch(folder, "key", lambda: b"") == (b"code", True)
+
+
+STOPPED = """
+import sys
+from mpi_pi import cache, cli
+cache.fetch.__defaults__ = (*cache.fetch.__defaults__[:-1], 0.5)
+cache.TELL_SECONDS = 0.1
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["run", "-n", "5", "-i", "10"], ["check"], pytest.param(["bench", "kernel"], marks=soak)],
+)
+def test_no_command_waits_for_a_stopped_compiler(launch: Launch, tmp_path: Path, command: list[str]) -> None:
+    """It has the lock, as one has that was stopped by SIGSTOP, and never gives it back."""
+    folder = cache.opened(tmp_path / "cache")
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run = launch(0, sys.executable, "-c", STOPPED, *command, "--cache", str(folder), timeout=120)
+    assert "another process has had" in run.stdout + run.stderr
+    assert "waiting for another process" in run.stderr
+    assert run.returncode in ((0, 1) if command == ["check"] else (0,)), run.stderr
+    assert list(folder.glob("*.kernel"))
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a folder", "a link", "a dangling link"])
+def test_whatever_is_in_place_of_an_entry_does_not_count(folder: Path, what: str) -> None:
+    cache.write(folder, "key", b"code")
+    (entry,) = folder.glob("*.kernel")
+    entry.rename(folder / "mine")
+    IN_PLACE_OF_THE_LOCK[what](entry)
+    assert cache.read(folder, "key") is None
+
+
+def test_what_lies_where_an_entry_is_written_first_is_not_written_to(folder: Path) -> None:
+    cache.write(folder, "key", b"code")
+    (entry,) = folder.glob("*.kernel")
+    (folder / "mine").write_text("not to be touched")
+    entry.with_suffix(f".{os.getpid()}.part").symlink_to(folder / "mine")
+    cache.write(folder, "key", b"other code")
+    assert cache.read(folder, "key") == b"other code"
+    assert (folder / "mine").read_text() == "not to be touched"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> None:
+    """As anybody can make one in /var/tmp; nothing behind it is touched, a file named `lock` least of all."""
+    theirs, shared = tmp_path / "target", tmp_path / "shared"
+    theirs.mkdir()
+    (theirs / "lock").write_text("not to be emptied")
+    shared.mkdir()
+    shared.chmod(0o1777)
+    link = shared / "mpi-pi-0"
+    link.symlink_to(theirs)
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    with pytest.raises(cache.Unusable, match=r"symbolic link of another user \(uid 12345\)"):
+        cache.fetch(link / below, "key", lambda: b"code")
+    assert (theirs / "lock").read_text() == "not to be emptied"
+    assert [file.name for file in theirs.iterdir()] == ["lock"]
+
+
+def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    (tmp_path / "absolute").symlink_to(tmp_path / "far")
+    (tmp_path / "relative").symlink_to("absolute/../far")
+    cache.fetch(tmp_path / "relative" / "cache", "key", lambda: b"code")
+    assert cache.read(tmp_path / "far" / "cache", "key") == b"code"
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(cache.Unusable, match="symbolic links"):
+        cache.opened(tmp_path / "loop")
+
+
+IN_A_CONTAINER = """
+import os, pathlib, sys
+from mpi_pi import cache
+folder = pathlib.Path(sys.argv[1])
+assert pathlib.Path("/").stat().st_uid not in (0, os.geteuid())
+cache.fetch(folder / "cache", "key", lambda: b"code")
+assert cache.read(folder / "cache", "key") == b"code"
+for place in ("strangers", "strangers/cache"):
+    try:
+        cache.opened(folder / place)
+    except cache.Unusable as error:
+        print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
+def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) -> None:
+    """There `/` belongs to nobody that the namespace knows; our own folder has to be ours all the same."""
+    user = 12345
+    open_to_all = Path(tempfile.mkdtemp(prefix="mpi-pi-", dir="/var/tmp"))
+    try:
+        open_to_all.chmod(0o755)
+        shutil.copytree(Path(cache.__file__).parent, open_to_all / "mpi_pi")
+        home = open_to_all / "home"
+        home.mkdir()
+        os.chown(home, user, user)
+        (home / "strangers").mkdir(mode=0o755)
+        command = ["unshare", "--user", "--map-root-user", "/usr/bin/env", "python3", "-c", IN_A_CONTAINER]
+        environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(open_to_all)}
+        run = subprocess.run(
+            [*command, str(home)],
+            user=user,
+            group=user,
+            extra_groups=[],
+            cwd="/",
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        shutil.rmtree(open_to_all)
+    if "unshare:" in run.stderr:
+        lack("user namespaces")
+    assert run.returncode == 0, run.stderr
+    first, second = run.stdout.splitlines()
+    assert "strangers belongs to another user" in first
+    assert "strangers" in second
+
+
+def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_unknown_owner", os.geteuid)
+    with pytest.raises(cache.Unusable, match="nobody that its user namespace knows"):
+        cache.opened(tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("spans", "unknown"),
+    [
+        ("0 0 4294967295", None),
+        ("0 1000 1", 65534),
+        ("0 100000 65536", None),
+        ("0 1000 1\n1 100000 999", 65534),
+    ],
+)
+def test_the_unknown_owner_is_one_whom_the_namespace_does_not_map(
+    tmp_path: Path, spans: str, unknown: int | None
+) -> None:
+    (tmp_path / "sys/kernel").mkdir(parents=True)
+    (tmp_path / "sys/kernel/overflowuid").write_text("65534\n")
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self/uid_map").write_text(spans + "\n")
+    assert cache._unknown_owner(tmp_path) == unknown
+    assert cache._unknown_owner(tmp_path / "none") is None
 
 
 def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:
