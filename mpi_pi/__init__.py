@@ -11,6 +11,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     streams     from that to the state of a unit's generators, compiled
     vector      many points in one instruction
     kernel      the hits of a range of units, compiled by numba
+    known_answers counts that a kernel has to repeat
     linker      machine code put where it can run
     compiled    that of the kernel, loaded without numba and LLVM
     cache       where machine code is kept between runs

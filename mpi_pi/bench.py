@@ -64,7 +64,7 @@ def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tup
 
 def _measured(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> benchmark.Benchmark:
     """All parts that are wanted; the document, on rank 0."""
-    kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None)
+    kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None, console.note)
     for text in parallel.distinct(comm, kernel.warning):
         console.warning(text)
     made: benchmark.Benchmark = {}

@@ -60,7 +60,7 @@ def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
 
 def _kernel(args: argparse.Namespace) -> Benchmark:
     """One core needs no ranks, and no MPI. Raises kernels.Unavailable and ArithmeticError."""
-    kernel = kernels.load("auto", Path(args.cache) if args.cache else None)
+    kernel = kernels.load("auto", Path(args.cache) if args.cache else None, console.note)
     if kernel.warning:
         console.warning(kernel.warning)
     with bar(args.progress, 1, desc="kernel", bar_format=PART) as show:

@@ -72,7 +72,7 @@ class _Examination:
         """Load the kernel, which may have to be compiled, in half a minute on a small machine."""
 
         def attempt() -> tuple[Kernel, bool]:
-            kernel = load("auto", self._cache_folder)
+            kernel = load("auto", self._cache_folder, console.note)
             return kernel, kernel.is_right()
 
         with futures.ThreadPoolExecutor(1) as pool:

@@ -20,7 +20,7 @@ BURSTS = 15
 
 
 def measured_hz() -> float | None:
-    """Cycles per second of the core that this runs on; None where there is no LLVM to make the chain.
+    """Cycles per second of the core that this runs on; None where LLVM cannot make the chain.
 
     It takes 5 ms, and is the best of several bursts: whatever interrupts one makes it slower. A core whose
     clock depends on the instructions that it is given may have another one in vector code.
@@ -42,10 +42,15 @@ def _seconds(chain: Callable[[int, int, int], int], turns: int) -> float:
 
 @functools.cache
 def compiled_chain() -> Callable[[int, int, int], int] | None:
-    """`chain(turns, p, q)`: `x = (x + p) ^ q`, in 64 bits, turns times `LINKS` times over, from 1 on."""
+    """`chain(turns, p, q)`: `x = (x + p) ^ q`, in 64 bits, turns times `LINKS` times over, from 1 on.
+
+    None where there is no LLVM, or the system allows no memory to be executed.
+    """
     try:
         import llvmlite.binding as llvm
-    except ImportError:
+
+        llvm.check_jit_execution()
+    except Exception:  # whatever a package raises that is broken
         return None
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

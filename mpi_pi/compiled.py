@@ -8,7 +8,7 @@ import ctypes
 import functools
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +63,8 @@ _seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known a
 class CompiledKernel:
     """Counts the hits of units with the function `name` of an object file made by `kernel.object_code`.
 
-    The global interpreter lock is released meanwhile. Raises RuntimeError if there is no such function.
+    The global interpreter lock is released meanwhile. Raises RuntimeError if there is no such function, and
+    OSError where the system allows no memory to be executed.
     """
 
     def __init__(self, code: bytes, name: str) -> None:
@@ -82,7 +83,8 @@ class CompiledKernel:
         if job.unit_points(0) <= PIECE:
             hits = np.empty(len(units), np.int64)
             trial, block = job.trial_and_block(units.start)
-            self._call(space, trial, block, job.blocks, job.last_block, hits, fresh=True)
+            place = (trial, block, job.blocks, job.last_block)
+            self._call(space, place, len(hits), hits.ctypes.data, fresh=True)
             return hits
         long: list[int] = []
         for unit in units:
@@ -92,46 +94,40 @@ class CompiledKernel:
             long.append(hits_of_unit)
         return np.array(long, np.int64)
 
+    def resume(self, state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
+        """Hits of pieces of a unit that follow one another, the first from a state on, uint64 (4, 32).
+
+        `pieces` holds the points of each. A state is advanced by whole steps alone.
+        """
+        # Seed, trial and block do not matter any more; but if by mistake they did, the hits would show it.
+        space = _Space(_seed_pool(1))
+        ctypes.memmove(space.state, state.tobytes(), ctypes.sizeof(space.state))
+        return [self._piece(space, 1, 1, points, fresh=False) for points in pieces]
+
     def _long_unit(self, space: "_Space", job: Job, unit: int, stop: Callable[[], bool]) -> int | None:
         """Hits of a unit, a piece at a time, so that a slow CPU too looks up often; None if stopped."""
         trial, block = job.trial_and_block(unit)
         points, total = job.unit_points(unit), 0
-        hits = np.empty(1, np.int64)
         for start in range(0, points, PIECE):
             if stop():
                 return None
-            # As if the piece were the last block of its trial: of that the kernel is told the size.
-            piece = min(PIECE, points - start)
-            self._call(space, trial, block, block + 1, piece, hits, fresh=start == 0)
-            total += int(hits[0])
+            total += self._piece(space, trial, block, min(PIECE, points - start), fresh=start == 0)
         return total
 
+    def _piece(self, space: "_Space", trial: int, block: int, points: int, fresh: bool) -> int:
+        """Hits of a piece of a unit, its first one if fresh."""
+        # As if the piece were the last block of its trial: of that the kernel is told the size.
+        self._call(space, (trial, block, block + 1, points), 1, space.hits_address, fresh)
+        return int(space.hits)
+
     def _call(
-        self,
-        space: "_Space",
-        trial: int,
-        block: int,
-        blocks: int,
-        last_block: int,
-        hits: NDArray[np.int64],
-        fresh: bool,
+        self, space: "_Space", place: tuple[int, int, int, int], units: int, hits: int, fresh: bool
     ) -> None:
-        """Fill `hits` for the units from (trial, block) on; see `kernel.SIGNATURE`."""
-        status = self._function(
-            space.result.ctypes.data,
-            space.exception.ctypes.data,
-            space.pool.words.ctypes.data,
-            space.pool.constant,
-            trial,
-            block,
-            blocks,
-            last_block,
-            len(hits),
-            hits.ctypes.data,
-            space.words.ctypes.data,
-            space.state.ctypes.data,
-            fresh,
-        )
+        """Fill the memory at the address `hits` for so many units, int64; see `kernel.SIGNATURE`.
+
+        `place` says which: trial and block of the first one, blocks in a trial, points in the last block.
+        """
+        status = self._function(*space.first_arguments, *place, units, hits, *space.last_arguments, fresh)
         if status:
             raise RuntimeError(f"the compiled kernel returned {status}")
 
@@ -146,9 +142,10 @@ def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:
 
 
 def _loaded_by_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
-    """The same for what is not as we know it, at the price of LLVM."""
+    """The same for what is not as we know it, at the price of LLVM. Raises OSError."""
     import llvmlite.binding as llvm
 
+    llvm.check_jit_execution()  # where the system refuses it, LLVM would crash
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
@@ -158,11 +155,22 @@ def _loaded_by_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
     return engine, engine.get_function_address
 
 
-class _Space:
-    """Memory for one thread's calls."""
+class _Space(ctypes.Structure):
+    """Memory for one thread's calls, in one piece: NumPy takes a microsecond to tell where an array lies."""
 
-    def __init__(self, pool: SeedPool) -> None:
-        self.pool = pool
-        self.words = np.empty(POOL_SIZE, np.uint32)
-        self.state = np.empty(4 * LANES, np.uint64)
-        self.result, self.exception = np.empty(1, np.uint64), np.empty(1, np.uint64)
+    _fields_ = (
+        ("state", ctypes.c_uint64 * (4 * LANES)),
+        ("pool", ctypes.c_uint32 * POOL_SIZE),
+        ("seed_words", ctypes.c_uint32 * POOL_SIZE),
+        ("unused", ctypes.c_uint64),
+        ("hits", ctypes.c_int64),
+    )
+
+    def __init__(self, seed: SeedPool) -> None:
+        super().__init__()
+        self.seed_words[:] = seed.words.tolist()
+        start = ctypes.addressof(self)
+        unused = start + _Space.unused.offset
+        self.first_arguments = (unused, unused, start + _Space.seed_words.offset, seed.constant)
+        self.last_arguments = (start + _Space.pool.offset, start)
+        self.hits_address = start + _Space.hits.offset

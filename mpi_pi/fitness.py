@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from mpi_pi import versions
 from mpi_pi.hosts import Host
+from mpi_pi.kernels import NOT_EXECUTABLE
 from mpi_pi.machine import Machine
 from mpi_pi.software import Software
 from mpi_pi.versions import Rule
@@ -28,6 +29,14 @@ LEAST_LATENCY_SECONDS = 1e-4
 MOST_SKEW_SECONDS = 1.0
 MOST_NAMES = 8
 """Hosts that a sentence names."""
+
+ALLOW_COMPILING = (
+    "let numba compile there (pip install numba in the same environment; NUMBA_DISABLE_JIT unset)"
+)
+ALLOW_EXECUTION = (
+    "allow it there (SELinux: sudo setsebool deny_execmem 0; a systemd unit: MemoryDenyWriteExecute=no; a"
+    " container: another seccomp profile)"
+)
 
 Severity = Literal["fault", "note"]
 Key = TypeVar("Key")
@@ -142,7 +151,9 @@ def _with_the_numpy_kernel(hosts: Sequence[Host]) -> Iterator[_Remark]:
         for row in host.rows:
             could = host.machine and host.machine.architecture in ("x86_64", "aarch64", "arm64")
             if row.kernel == "numpy" and could and row.software and row.software.bits == 64:
-                yield _Remark(host.name, "", (row.kernel_warning or "the NumPy kernel counts, slowly",))
+                warning = row.kernel_warning or "the NumPy kernel counts, slowly"
+                forbidden = warning.startswith(NOT_EXECUTABLE)
+                yield _Remark(host.name, "", (warning, ALLOW_EXECUTION if forbidden else ALLOW_COMPILING))
                 break
 
 
@@ -352,7 +363,7 @@ CHECKS = (
     _Check(
         "fault",
         _with_the_numpy_kernel,
-        "{}: let numba compile there (pip install numba in the same environment; NUMBA_DISABLE_JIT unset)",
+        "{}: {}",
     ),
     _Check(
         "fault",
@@ -461,9 +472,7 @@ CHECKS = (
         "a 32-bit system, for which there is no numba: the hits are the same, but a 64-bit system counts"
         " many times as fast",
     ),
-    _Check(
-        "note", _without_cache, "{}: every rank compiles for itself each time; name a folder with --cache DIR"
-    ),
+    _Check("note", _without_cache, "{}; without a cache every rank compiles for itself each time"),
 )
 """What is looked for, and what is said of the hosts found."""
 

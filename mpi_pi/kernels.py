@@ -5,33 +5,30 @@ import hashlib
 import importlib.util
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import cache, reference
+from mpi_pi import cache, known_answers, reference
 from mpi_pi.job import Job
 from mpi_pi.words import made_for
 
 NO_CACHE = "compile cache not used: "
 """How the warning begins that says why."""
 
+NOT_EXECUTABLE = "the system refuses to execute memory that a program has written"
+"""How the warning begins where no code can be compiled, or loaded."""
+
 Count = Callable[[Job, range, Callable[[], bool]], NDArray[np.int64]]
 """Hits of each of a range of units; may end early, with the units finished, when the callable turns true."""
 
-KNOWN_ANSWERS = (
-    # The hits of a few units, by the reference: a short seed and one beyond 128 bits; trials on both sides of
-    # 2^32; counts that end within a step; about a dozen points in doubt. Kept apart from the code under test.
-    (Job(trials=3, points=10_007, seed=0), range(3), (7810, 7844, 7828)),
-    (
-        Job(trials=1 << 33, points=20_001, seed=(1 << 130) + 7),
-        range((1 << 32) - 1, (1 << 32) + 2),
-        (15735, 15664, 15659),
-    ),
-)
+KNOWN_ANSWERS = known_answers.HITS_OF_UNITS
+
+Resume = Callable[[NDArray[np.uint64], Sequence[int]], list[int]]
+"""Hits of pieces of a unit that follow one another, given their points, from a state on: uint64 (4, 32)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +48,8 @@ class Kernel:
     """Why the cache was not used, if it was not."""
     units_at_once: int = 1
     """How many units it takes to be quick."""
+    resume: Resume | None = None
+    """Of a kernel that counts a long unit in pieces."""
 
     @property
     def described(self) -> str:
@@ -62,19 +61,41 @@ class Kernel:
         return all(
             self.count(job, units, reference.never).tolist() == list(hits)
             for job, units, hits in KNOWN_ANSWERS
+        ) and (
+            self.resume is None
+            or all(
+                self.resume(state, pieces) == list(hits)
+                for state, (pieces, hits) in zip(_states(), known_answers.HITS_FROM_STATES, strict=True)
+            )
         )
+
+
+@functools.cache
+def _states() -> NDArray[np.uint64]:
+    return known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
 
 
 class Unavailable(RuntimeError):
     """The kernel that was asked for cannot be had; says why."""
 
 
+class _NotExecutable(Exception):
+    pass
+
+
+def never_told(_message: str) -> None:
+    """Nobody is told what is being waited for."""
+
+
 @functools.cache
-def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
+def load(
+    name: str = "auto", cache_folder: Path | None = None, tell: Callable[[str], object] = never_told
+) -> Kernel:
     """The kernel "numba", "numpy", or "auto": numba's if numba is installed and allowed to compile.
 
-    Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. A kernel is loaded once
-    in a program. Raises Unavailable.
+    Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. Where another process has
+    been compiling for long, `tell` is called to say what this one is waiting for. A kernel is loaded once in
+    a program. Raises Unavailable.
     """
     if name == "numpy":
         return Kernel("numpy", reference.count, units_at_once=reference.UNITS_AT_ONCE)
@@ -83,21 +104,29 @@ def load(name: str = "auto", cache_folder: Path | None = None) -> Kernel:
     elif os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
         obstacle = "NUMBA_DISABLE_JIT is set"
     else:
-        return _load_numba(cache_folder or cache.default_folder())
+        try:
+            return _load_numba(cache_folder or cache.default_folder(), tell)
+        except _NotExecutable:
+            obstacle = f"{NOT_EXECUTABLE} (SELinux, systemd's MemoryDenyWriteExecute or seccomp)"
     if name == "numba":
         raise Unavailable(f"argument --kernel: 'numba': {obstacle}")
     return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
 
 
-def _load_numba(folder: Path) -> Kernel:
+def _load_numba(folder: Path, tell: Callable[[str], object]) -> Kernel:
     start = time.perf_counter()
     from mpi_pi import compiled  # which the NumPy kernel does without
 
-    machine_code, source, warning = _machine_code(folder, f"{_sources()}\n{compiled.target()}")
+    machine_code, source, warning = _machine_code(folder, f"{_sources()}\n{compiled.target()}", tell)
     name, cpu, code = machine_code.split(b"\0", 2)
+    try:
+        count = compiled.CompiledKernel(code, name.decode())
+    except OSError as error:
+        raise _NotExecutable from error
     return Kernel(
         name="numba",
-        count=compiled.CompiledKernel(code, name.decode()),
+        count=count,
+        resume=count.resume,
         target=cpu.decode(),
         source=source,
         seconds=time.perf_counter() - start,
@@ -105,18 +134,23 @@ def _load_numba(folder: Path) -> Kernel:
     )
 
 
-def _machine_code(folder: Path, key: str) -> tuple[bytes, str, str]:
+def _machine_code(
+    folder: Path, key: str, tell: Callable[[str], object] = never_told
+) -> tuple[bytes, str, str]:
     """Name and code of the function; "cache" or "compiled"; and why the cache was not used, if so."""
     made = functools.cache(_compile)
     try:
-        machine_code, found = cache.fetch(folder, key, made)
+        machine_code, found = cache.fetch(folder, key, made, tell)
     except cache.Unusable as error:
         return made(), "compiled", f"{NO_CACHE}{error}"
     return machine_code, "cache" if found else "compiled", ""
 
 
 def _compile() -> bytes:
-    from mpi_pi import kernel  # and with it numba, which takes a third of a second
+    try:
+        from mpi_pi import kernel  # and with it numba, which takes a third of a second
+    except PermissionError as error:  # numba has LLVM try it
+        raise _NotExecutable from error
 
     code, name = kernel.object_code()
     return b"\0".join([name.encode(), kernel.cpu_name().encode(), code])

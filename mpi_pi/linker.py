@@ -8,9 +8,12 @@ supplements for x86-64 and for the Arm 64-bit architecture.
 import ctypes
 import errno
 import mmap
+import os
 import platform
 import struct
 from typing import NamedTuple
+
+import numpy as np
 
 _X86_64, _AARCH64 = 62, 183
 _PROGRAM_BITS, _SYMBOL_TABLE, _RELOCATIONS = 1, 2, 4
@@ -140,16 +143,12 @@ class Loaded:
 
     def __init__(self, program: Program) -> None:
         """Raises OSError where the system allows no memory to be executed."""
-        self._memory = mmap.mmap(-1, program.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._hold = ctypes.c_char.from_buffer(self._memory)
-        base = ctypes.addressof(self._hold)
-        self._memory[: program.size] = program.at(base)
-        system = ctypes.CDLL(None, use_errno=True)
-        # First written, then executed: never both at once.
-        if system.mprotect(
-            ctypes.c_void_p(base), ctypes.c_size_t(program.size), mmap.PROT_READ | mmap.PROT_EXEC
-        ):
-            raise OSError(ctypes.get_errno(), "the system refuses to execute memory")
+        try:
+            self.memory = _made_executable(program)
+        except OSError:
+            self.memory = _of_a_file(program)
+        """The code in place."""
+        base = address(self.memory)
         if platform.machine() == "aarch64":  # where instructions have a cache of their own
             clear_cache = getattr(ctypes.CDLL("libgcc_s.so.1"), "__clear_cache", None)
             if clear_cache is None:
@@ -157,3 +156,40 @@ class Loaded:
             clear_cache(ctypes.c_void_p(base), ctypes.c_void_p(base + program.size))
         self.addresses = {name: base + place for name, place in program.functions.items()}
         """Of functions, by name."""
+
+
+# Memory is first written, then executed: never both at once.
+
+
+def _made_executable(program: Program) -> memoryview:
+    """Memory that is written, and then may be executed, and no longer be written. Raises OSError."""
+    memory = mmap.mmap(-1, program.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    base = address(memoryview(memory))
+    memory[: program.size] = program.at(base)
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.mprotect(ctypes.c_void_p(base), ctypes.c_size_t(program.size), mmap.PROT_READ | mmap.PROT_EXEC):
+        raise OSError(ctypes.get_errno(), "the system refuses to execute memory")
+    return memoryview(memory)
+
+
+def _of_a_file(program: Program) -> memoryview:
+    """A file in memory, mapped like that of a library: only the file is written. Raises OSError.
+
+    This is allowed where memory that once could be written never may be executed: by prctl(PR_SET_MDWE) and
+    systemd's MemoryDenyWriteExecute, and by SELinux unless its policy says otherwise.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, "the system refuses to execute memory")
+    file = os.memfd_create("mpi_pi")
+    try:
+        os.ftruncate(file, program.size)
+        memory = memoryview(mmap.mmap(file, program.size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_EXEC))
+        os.pwrite(file, program.at(address(memory)), 0)
+    finally:
+        os.close(file)
+    return memory
+
+
+def address(memory: memoryview) -> int:
+    """Where it begins."""
+    return int(np.frombuffer(memory, np.uint8).ctypes.data)

@@ -22,7 +22,7 @@ from mpi_pi import launcher, marks, placement, tally
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.job import Job
-from mpi_pi.kernels import Kernel, load
+from mpi_pi.kernels import Kernel, load, never_told
 from mpi_pi.part import Part
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.pulse import Pulse, Silence
@@ -124,9 +124,14 @@ def run(
     return result
 
 
-def load_kernel(comm: MPI.Intracomm, name: str, cache_folder: Path | None = None) -> Kernel:
+def load_kernel(
+    comm: MPI.Intracomm,
+    name: str,
+    cache_folder: Path | None = None,
+    tell: Callable[[str], object] = never_told,
+) -> Kernel:
     """`kernels.load` on every rank. Raises Failure on all if one cannot have it."""
-    return together(comm, lambda: load(name, cache_folder))
+    return together(comm, lambda: load(name, cache_folder, tell))
 
 
 def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:

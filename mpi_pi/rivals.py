@@ -31,7 +31,7 @@ def numba_is_there() -> bool:
     """Whether the two others can be had: numba is installed, and allowed to compile."""
     try:
         import numba
-    except ImportError:
+    except Exception:  # whatever a package raises that is broken
         return False
     return not numba.config.DISABLE_JIT
 

@@ -200,7 +200,7 @@ class Session:
 
     def _load_kernel(self) -> "Kernel":
         folder = Path(self.args.cache) if self.args.cache else None
-        kernel = parallel.load_kernel(self.comm, self.args.kernel, folder)
+        kernel = parallel.load_kernel(self.comm, self.args.kernel, folder, console.note)
         self._warn_of_ranks(kernel.warning)
         return kernel
 

@@ -194,7 +194,11 @@ NOTES: dict[str, tuple[Change, str, str]] = {
         "node1, node2, node3, node4: a 32-bit system",
         "64-bit",
     ),
-    "no cache": (on("node2", kernel_warning="compile cache not used"), "node2: compile cache", "--cache"),
+    "no cache": (
+        on("node2", kernel_warning="compile cache not used"),
+        "node2: compile cache",
+        "without a cache",
+    ),
 }
 CASES = FAULTS | NOTES
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
 import numba
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from conftest import Launch, soak
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from mpi_pi import kernels, reference, streams, vector
+from mpi_pi import compiled as compiled_module
+from mpi_pi import known_answers, reference, streams, vector
 from mpi_pi.entropy import seed_pool
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.kernels import Kernel
@@ -100,17 +103,52 @@ def test_the_far_corner_of_the_square_is_a_miss() -> None:
 
 
 def test_known_answers_are_the_references() -> None:
-    doubtful = 0
-    for job, units, hits in kernels.KNOWN_ANSWERS:
+    for job, units, hits in known_answers.HITS_OF_UNITS:
         assert reference.count(job, units).tolist() == list(hits)
-        for unit in units:
-            state = reference.unit_state(job, unit)
-            for _ in range(job.points // 64):
-                pairs = reference.high_bits(state).view("<i2").reshape(-1, 2).astype(np.int64)
-                s = (pairs**2).sum(axis=1)
-                doubtful += int((abs(s - 2**30) <= vector.DOUBT).sum())
-                state = reference.advance(state)
-    assert doubtful >= 8  # known answers would not notice a wrong decision otherwise
+    states = known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
+    for state, (pieces, hits) in zip(states, known_answers.HITS_FROM_STATES, strict=True):
+        assert hits_from(state, pieces) == list(hits)
+
+
+def hits_from(state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
+    """By the reference; after a piece it goes on with the next whole step that has not been taken."""
+    hits = []
+    for points in pieces:
+        steps = []
+        for left in range(points, 0, -64):
+            steps.append(reference.inside(reference.high_bits(state), reference.low_bits(state))[:left])
+            state = reference.advance(state) if left >= 64 else state
+        hits.append(sum(int(step.sum()) for step in steps))
+    return hits
+
+
+def test_some_hundred_known_points_are_in_doubt() -> None:
+    """Of both kinds, and with certain ones between them; known answers would not notice a wrong decision."""
+    in_doubt, hits = [], []
+    for state in known_answers.edge_states(len(known_answers.HITS_FROM_STATES)):
+        high = reference.high_bits(state)
+        s = (high.view("<i2").reshape(-1, 2).astype(np.int64) ** 2).sum(axis=1)
+        in_doubt.append(abs(s - 2**30) <= vector.DOUBT)
+        hits.append(reference.inside(high, reference.low_bits(state)))
+    for kind in (np.concatenate(hits), ~np.concatenate(hits)):
+        assert (np.concatenate(in_doubt) & kind).sum() > 80
+        assert (~np.concatenate(in_doubt) & kind).sum() > 20
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 300), min_size=1, max_size=4))
+def test_pieces_follow_one_another(compiled: Kernel, seed: int, pieces: list[int]) -> None:
+    state = reference.unit_state(Job(1, 1, seed), 0)
+    assert compiled.resume is not None
+    assert compiled.resume(state, pieces) == hits_from(state, pieces)
+
+
+def test_a_unit_in_pieces_is_that_in_one(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job(trials=1 << 40, points=BLOCK + 5000, seed=6)
+    unit = range(2 * (1 << 34) - 1, 2 * (1 << 34))
+    whole = compiled.count(job, unit, reference.never).tolist()
+    assert whole == reference.count(job, unit).tolist()
+    monkeypatch.setattr(compiled_module, "PIECE", 1024)
+    assert compiled.count(job, unit, reference.never).tolist() == whole
 
 
 def test_octapi_mistake_no_two_of_the_first_million_units_share_a_state() -> None:

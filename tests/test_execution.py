@@ -1,0 +1,86 @@
+"""Where the system lets no program execute memory that it has written."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import MPI_PI, Launch, lack
+
+from mpi_pi.kernels import NOT_EXECUTABLE, Kernel
+
+Restricted = Callable[..., subprocess.CompletedProcess[str]]
+NO_EXECUTION = str(Path(__file__).with_name("no_execution.py"))
+RUN = ("run", "-n", "20", "-i", "1000", "--seed", "3", "--json", "-")
+
+
+@pytest.fixture
+def restricted(launch: Launch) -> Restricted:
+    def restricted(*command: str, memfd: bool = True) -> subprocess.CompletedProcess[str]:
+        options = () if memfd else ("--no-memfd",)
+        # UCX would write to standard output that it is refused to change functions of the C library.
+        quiet = {"UCX_MEM_MMAP_HOOK_MODE": "none", "UCX_LOG_FILE": "/dev/null"}
+        run = launch(0, sys.executable, NO_EXECUTION, *options, *command, timeout=120, **quiet)
+        if run.returncode == 77:
+            lack("prctl(PR_SET_MDWE) of Linux 6.3, or seccomp")
+        return run
+
+    return restricted
+
+
+def test_code_from_the_cache_runs_all_the_same(
+    restricted: Restricted, launch: Launch, compiled: Kernel
+) -> None:
+    """It is mapped like a library's, which is allowed; the hits are those of anywhere else."""
+    run = restricted(MPI_PI, *RUN)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["ranks"][0]["kernel"] == "numba"
+    assert result["tally"] == json.loads(launch(0, MPI_PI, *RUN).stdout)["tally"]
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_otherwise_numpy_counts_and_says_why(
+    restricted: Restricted, launch: Launch, compiled: Kernel, tmp_path: Path, cache: str
+) -> None:
+    folder = () if cache == "warm" else ("--cache", str(tmp_path / "cache"))
+    run = restricted(MPI_PI, *RUN, *folder, memfd=False)
+    assert run.returncode == 0, run.stderr
+    result = json.loads(run.stdout)
+    assert result["ranks"][0]["kernel"] == "numpy"
+    assert result["tally"] == json.loads(launch(0, MPI_PI, *RUN).stdout)["tally"]
+    (warning,) = [line for line in run.stderr.splitlines() if line.startswith("mpi-pi: ")]
+    assert warning.startswith("mpi-pi: warning: ")
+    assert NOT_EXECUTABLE in warning
+    assert warning.endswith("the NumPy kernel counts, slowly")
+
+
+def test_the_compiled_kernel_is_refused(restricted: Restricted, compiled: Kernel) -> None:
+    run = restricted(MPI_PI, *RUN, "--kernel", "numba", memfd=False)
+    assert run.returncode not in (0, 139, -11)
+    assert not run.stdout
+    (error,) = [line for line in run.stderr.splitlines() if line.startswith("mpi-pi: ")]
+    assert "argument --kernel: 'numba': " + NOT_EXECUTABLE in error
+
+
+def test_check_names_it_as_a_fault(restricted: Restricted, compiled: Kernel) -> None:
+    run = restricted(MPI_PI, "check", "--json", "-", memfd=False)
+    assert run.returncode == 1, run.stderr
+    texts = [found["text"] for found in json.loads(run.stdout)["findings"] if found["severity"] == "fault"]
+    (text,) = [text for text in texts if NOT_EXECUTABLE in text]
+    assert "MemoryDenyWriteExecute=no" in text
+
+
+def test_llvms_own_linker_and_chain_are_not_tried(restricted: Restricted, compiled: Kernel) -> None:
+    """They would crash."""
+    program = (
+        "from mpi_pi import clock, compiled, rivals\n"
+        "assert clock.compiled_chain() is None and not rivals.numba_is_there()\n"
+        "try: compiled.CompiledKernel(b'of an unknown kind', 'count')\n"
+        "except OSError as error: print('refused:', error)"
+    )
+    run = restricted(sys.executable, "-c", program)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("refused:")

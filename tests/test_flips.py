@@ -1,0 +1,50 @@
+"""Damage to the kernel's machine code is noticed by the known answers, before it does harm."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Launch, lack, soak
+
+from mpi_pi import reference
+from mpi_pi.compiled import CompiledKernel
+from mpi_pi.kernels import Kernel
+
+FLIPS = Path(__file__).with_name("flips.py")
+
+
+def outcomes(launch: Launch, *bits: str, timeout: float = 120) -> dict[str, int]:
+    """In a process of its own, small and without threads, which is quick to fork."""
+    if not sys.platform.startswith("linux"):
+        lack("/proc/self/mem")
+    run = launch(0, sys.executable, str(FLIPS), *bits, timeout=timeout)
+    assert run.returncode == 0, run.stderr
+    found: dict[str, int] = ast.literal_eval(run.stdout)
+    return found
+
+
+def test_most_flips_of_a_bit_are_found(launch: Launch, compiled: Kernel) -> None:
+    """Of 200 about 150 are found, and the others are harmless. A few in ten thousand may be missed."""
+    found = outcomes(launch, "200")
+    assert found["found"] > 100
+    assert found.get("missed", 0) <= 1
+
+
+@soak
+@pytest.mark.timeout(7200)
+def test_flips_of_all_bits_are_found_but_for_very_few(launch: Launch, compiled: Kernel) -> None:
+    """A few read what happens to lie on the stack, or count one point in ten thousand wrong."""
+    found = outcomes(launch, timeout=7000)
+    print(found)
+    assert found["found"] > 10_000
+    assert found.get("missed", 0) < found["found"] / 1000
+
+
+@soak
+def test_units_that_flips_are_judged_by_are_the_references(compiled: Kernel) -> None:
+    import flips
+
+    assert isinstance(compiled.count, CompiledKernel)
+    for job, unit in flips.units():
+        assert compiled.count(job, unit).tolist() == reference.count(job, unit).tolist()
