@@ -16,8 +16,12 @@ number of ranks and on any machine. The modules, from the bottom up:
     compiled    that of the kernel, loaded without numba and LLVM
     cache       where machine code is kept between runs
     kernels     the kernel for this machine, and its known answers
+    binomial    how hits are distributed
+    dispersion  whether units differ as much as they should
+    goodness    whether their hits are spread as they should be
     tally       what has been counted so far, exactly
-    estimate    from a tally to pi, its error and a verdict
+    estimate    from a tally to pi, and its error
+    verdict     whether to believe it
     part        a part of a job, and how far it has got
     schedule    rounds, and who gets which units of a round
     crew        the threads of a rank

@@ -1,26 +1,21 @@
-"""From a tally to pi: the estimate, its error, and whether to believe it.
+"""From a tally to pi: the estimate, its error, and how it compares with what a correct run gives.
 
 Under the hypothesis that every point hits with probability p = pi/4, independently, the hits of n points
-are binomial. What is reported is measured against that, with p the true one, not the estimated.
+are binomial. What is reported is measured against that, with p the true one, not the estimated. What follows
+from it is the matter of `verdict`.
 """
 
-import math
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
+from mpi_pi import binomial, goodness
+from mpi_pi.dispersion import dispersion
+from mpi_pi.goodness import Fit
 from mpi_pi.tally import Tally, centre
 
 PI = Decimal(
     "3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170679"
 )
-
-MAX_STANDARD_ERRORS = 5.0
-MIN_P_VALUE = 1e-7
-"""Verification fails beyond 5 standard errors, or for a dispersion p-value outside 1e-7 … 1 - 1e-7:
-of a million correct runs about one is refused."""
-
-EXACT_FREEDOM = 1000
-"""Up to this many degrees of freedom the chi-squared distribution is summed exactly."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +31,21 @@ class Estimate:
     """Of the estimate of pi: 4 * sqrt(p (1 - p) / points)."""
     standard_errors: float
     """Distance of the estimate from pi, signed, in standard errors."""
+    distance_bound: float
+    """At most this is the chance of a distance as large in that direction, see `binomial.tail`."""
     chi_squared: float
     """Dispersion of the units' hits about their expectation, with `units` degrees of freedom."""
     p_value: float
     """The chance of a larger chi-squared."""
+    lower_p_value: float
+    """The chance of a smaller one: what is missing to 1, but without rounding."""
+    dispersion_bound: float | None
+    """At most this is the chance of a chi-squared as extreme on its side, see `dispersion`. None for a single
+    unit, whose chi-squared is its distance once more."""
+    fit: Fit | None
+    """Of the units whose hits were binned; None if they are too few to judge."""
     correct_digits: int
     """Leading digits that the estimate has in common with pi, the 3 among them."""
-
-    @property
-    def verified(self) -> bool:
-        """Whether the answer is one that a correct run gives, by the criteria above."""
-        close = abs(self.standard_errors) <= MAX_STANDARD_ERRORS
-        return close and MIN_P_VALUE <= self.p_value <= 1 - MIN_P_VALUE
 
 
 def estimate(tally: Tally) -> Estimate:
@@ -60,7 +58,7 @@ def estimate(tally: Tally) -> Estimate:
     with localcontext(Context(prec=100)):
         p = PI / 4
         variance = p * (1 - p)
-        deviation = hits - points * p
+        off = hits - points * p
         chi_squared = sum(
             (
                 _squares_about(points * p, centre(points), sums.units, sums.hits, sums.squares)
@@ -69,23 +67,31 @@ def estimate(tally: Tally) -> Estimate:
             ),
             Decimal(0),
         )
-        return Estimate(
-            hits=hits,
-            points=points,
-            units=tally.units,
-            pi=pi,
-            standard_error=float(4 * (variance / points).sqrt()),
-            standard_errors=float(deviation / (points * variance).sqrt()),
-            chi_squared=float(chi_squared),
-            p_value=chi_squared_tail(float(chi_squared), tally.units),
-            correct_digits=digits_in_common(pi, str(PI)),
-        )
+        excess = float(chi_squared - tally.units)
+        standard_error = float(4 * (variance / points).sqrt())
+        standard_errors = float(off / (points * variance).sqrt())
+    spread = dispersion({points: sums.units for points, sums in tally.by_size.items()}, excess)
+    return Estimate(
+        hits=hits,
+        points=points,
+        units=tally.units,
+        pi=pi,
+        standard_error=standard_error,
+        standard_errors=standard_errors,
+        distance_bound=float(binomial.tail(points, float(off))),
+        chi_squared=float(chi_squared),
+        p_value=spread.more,
+        lower_p_value=spread.less,
+        dispersion_bound=spread.bound if tally.units > 1 else None,
+        fit=_fit(tally),
+        correct_digits=digits_in_common(pi, str(PI)),
+    )
 
 
-def deviation(points: int) -> float:
-    """The standard deviation of the hits of so many points."""
-    p = math.pi / 4
-    return math.sqrt(points * p * (1 - p))
+def _fit(tally: Tally) -> Fit | None:
+    """The goodness of fit of the only size of unit that is binned."""
+    binned = [(points, sums.bins) for points, sums in tally.by_size.items() if sums.bins]
+    return goodness.fit(*binned[0]) if binned else None
 
 
 def _squares_about(mean: Decimal, about: int, units: int, hits: int, squares: int) -> Decimal:
@@ -117,23 +123,3 @@ def digits_in_common(a: str, b: str) -> int:
             break
         count += x != "."
     return count
-
-
-def chi_squared_tail(x: float, freedom: int) -> float:
-    """The chance that chi-squared with `freedom` >= 1 degrees of freedom exceeds x >= 0.
-
-    Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.4.4 and 26.4.5, finite sums, up to 1000
-    degrees; beyond, the cube root is normal (26.4.14, Wilson and Hilferty), which is off by 1e-5 there
-    and less for more.
-    """
-    if freedom > EXACT_FREEDOM:
-        spread = 2 / (9 * freedom)
-        z = ((x / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread)
-        return math.erfc(z / math.sqrt(2)) / 2
-    if x <= 0:
-        return 1.0
-    start = freedom % 2
-    total = math.erfc(math.sqrt(x / 2)) if start else 0.0
-    for k in range(start, freedom, 2):  # in logarithms: e^(-x/2) alone may underflow
-        total += math.exp(k / 2 * math.log(x / 2) - x / 2 - math.lgamma(k / 2 + 1))
-    return min(total, 1.0)

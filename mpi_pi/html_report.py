@@ -206,7 +206,7 @@ def _of_run(result: Result) -> Verdict:
         return Verdict("open", "NOTHING COUNTED", "there is no estimate")
     answer = f"pi = {estimate.pi}, {estimate.standard_errors:+.3f} standard errors from pi"
     if not result.verified:
-        return Verdict("bad", "UNSUCCESSFUL", answer)
+        return Verdict("bad", "UNSUCCESSFUL", "; ".join([answer, *result.reasons]))
     if result.partial:
         share = 100 * result.tally.points / result.part.points
         return Verdict("open", "PARTIAL", f"{share:.3g} % of the points; {answer}")

@@ -174,9 +174,9 @@ def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
 
 def standard_errors(hits: int, points: int) -> float:
     """How far the hits are from what pi lets expect, by the binomial distribution."""
-    from mpi_pi.estimate import deviation
+    from mpi_pi import binomial
 
-    return (hits - math.pi / 4 * points) / deviation(points)
+    return float(binomial.standard_errors(points, hits))
 
 
 def _cycles(clocks: Sequence[float | None], rates_at_work: Sequence[float]) -> float | None:

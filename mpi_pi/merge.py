@@ -7,6 +7,7 @@ from mpi_pi import results, sealed
 from mpi_pi.part import Part, Spent
 from mpi_pi.result import Result, Timeline
 from mpi_pi.tally import Tally
+from mpi_pi.verdict import suspects
 
 MOST_NAMED = 10
 """Shards that a message names one by one."""
@@ -77,13 +78,15 @@ def _whole(results: Sequence[Result]) -> Result:
     )
     tally = sum((result.tally for result in results), Tally())
     rows = [row for result in results for row in result.ranks]
+    ranks = tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
     return Result(
         part=Part(results[0].job, tally=tally, spent=spent),
         tally=tally,
         spent=spent,
-        ranks=tuple(replace(row, rank=rank) for rank, row in enumerate(rows)),
+        ranks=ranks,
         timeline=Timeline(),
         rounds=spent.rounds,
         kernels_right=all(result.kernels_right for result in results),
         mpi_library=results[0].mpi_library,
+        suspects=suspects(ranks),
     )

@@ -269,8 +269,9 @@ class _Run:
         self.pulse = alive or Pulse(self.signs, HOST, may_use_threads())
         self.own_pulse = alive is None
         self.crew = Crew(kernel, threads, self._look)
-        self.own = np.zeros(3, np.int64)
-        """Units, points and nanoseconds of this rank."""
+        self.own = np.zeros(4, np.int64)
+        """Units, points, hits and nanoseconds of this rank."""
+        self.kernel_right = True
         self.rounds = 0
         self.wait_ns = 0
         self.problem: BaseException | None = None
@@ -325,7 +326,8 @@ class _Run:
 
         if order[Order.FAILED]:
             _fail_together(self.comm, self.problem, self._look)
-        self.own += report[[Report.UNITS, Report.POINTS, Report.COUNT_NS]]
+        self.own += [mine.units, mine.points, mine.hits, counted - start]
+        self.kernel_right = self.kernel_right and right
         self.rounds += 1
         self.next_unit = units.stop
         if order[Order.DONE] == len(units):
@@ -394,12 +396,14 @@ class _Run:
         common = _bcast(self.comm, own and replace(own, ranks=(), timeline=Timeline()), self._look)
         if own:
             return own
-        units, points, nanoseconds = map(int, self.own)
+        units, points, hits, nanoseconds = map(int, self.own)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         row = replace(
             self.row,
             units=units,
             points=points,
+            hits=hits,
+            kernel_right=self.kernel_right,
             count_seconds=nanoseconds / 1e9,
             wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
             user_seconds=usage.ru_utime,
@@ -412,6 +416,8 @@ class _Run:
         """What came of all rounds that are complete, on rank 0, which needs no other rank for it."""
         if self.planner is None or self.rows is None:
             return None
+        from mpi_pi.verdict import suspects  # which the other ranks do without
+
         rows = self.planner.rows(self.rows)
         return Result(
             part=self.planner.part,
@@ -424,6 +430,7 @@ class _Run:
             rounds=self.planner.rounds,
             kernels_right=self.planner.kernels_right,
             mpi_library=library_name(),
+            suspects=suspects(rows),
         )
 
     def _row(self, member: Member) -> RankRow:
@@ -435,6 +442,8 @@ class _Run:
             kernel_source=self.kernel.source,
             units=0,
             points=0,
+            hits=0,
+            kernel_right=True,
             startup_seconds=STARTUP_SECONDS,
             kernel_seconds=self.kernel.seconds,
             count_seconds=0.0,

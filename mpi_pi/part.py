@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any, Self
 
+from mpi_pi.goodness import BINS
 from mpi_pi.job import Job
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.tally import Sums, Tally, centre
@@ -104,12 +105,7 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
             Job(_integer(job["trials"]), _integer(job["points_per_trial"]), _digits(job["seed"])),
             _integer(shard["index"]),
             _integer(shard["of"]),
-            Tally(
-                {
-                    _integer(row["unit_points"]): Sums(*(_integer(row[name]) for name in Sums._fields))
-                    for row in document["tally"]
-                }
-            ),
+            Tally({_integer(row["unit_points"]): _sums(row) for row in document["tally"]}),
             Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)}),
         )
         if in_line:
@@ -117,6 +113,15 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return part
+
+
+def _sums(row: Mapping[str, Any]) -> Sums:
+    """The sums in a row of a tally. In a checkpoint of a program that had no bins, it has none."""
+    bins = tuple(_integer(number) for number in row.get("bins", ()))
+    sums = Sums(_integer(row["units"]), _integer(row["hits"]), _integer(row["squares"]), bins)
+    if bins and (len(bins) != BINS or min(bins) < 0 or sum(bins) > sums.units):
+        raise ValueError("no such bins are possible")
+    return sums
 
 
 def _integer(value: Any) -> int:
@@ -154,7 +159,7 @@ def _check_tally(part: Part) -> None:
     expected[job.unit_points(0)] += stop - start - last_blocks
     if +expected != {points: sums.units for points, sums in part.tally.by_size.items()}:
         raise ValueError("the units counted are not the first ones")
-    for points, (units, hits, squares) in part.tally.by_size.items():
+    for points, (units, hits, squares, _) in part.tally.by_size.items():
         off, farthest = hits - units * centre(points), max(centre(points), points - centre(points))
         if not (0 <= hits <= units * points and off * off <= squares * units <= (units * farthest) ** 2):
             raise ValueError("no such hits are possible")

@@ -1,6 +1,6 @@
 """What rank 0 keeps of a run: who has counted what, and who counts what next. Rows in, rows out, and no MPI.
 
-After each round every rank sends rank 0 a report, a row of 16 integers, and gets back its next order, one of
+After each round every rank sends rank 0 a report, a row of 32 integers, and gets back its next order, one of
 six. So a rank sends and receives a few hundred bytes a round, however many ranks there are.
 """
 
@@ -38,10 +38,10 @@ class Report(IntEnum):
     PEAK_BYTES = 9
     """The most memory that the process has had so far."""
     TALLY = 10
-    """The first of six columns, see `tally.pack`."""
+    """The first of `tally.COLUMNS`, see `tally.pack`."""
 
 
-REPORT_COLUMNS = Report.TALLY + 6
+REPORT_COLUMNS = Report.TALLY + tally.COLUMNS
 
 
 class Order(IntEnum):
@@ -76,8 +76,10 @@ class Planner:
         self._schedule = Schedule(part.job, part.left, self._threads, most_units)
         self._shares = np.zeros(len(self._threads), np.int64)
         """Units that each rank was told to count."""
-        self._own = np.zeros((len(self._threads), 3), np.int64)
-        """Units, points and nanoseconds of counting of each rank."""
+        self._own = np.zeros((len(self._threads), 4), np.int64)
+        """Units, points, hits and nanoseconds of counting of each rank."""
+        self._right = np.ones(len(self._threads), np.bool_)
+        """Whose kernel has counted the known answers after each round."""
         self._last_reports: NDArray[np.int64] | None = None
         self._core_seconds = 0.0
         self._startup_seconds = 0.0
@@ -128,14 +130,20 @@ class Planner:
                 row,
                 units=units,
                 points=points,
+                hits=hits,
+                kernel_right=right,
                 count_seconds=nanoseconds / 1e9,
                 wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
                 user_seconds=user / 1e9,
                 system_seconds=system / 1e9,
                 peak_memory_bytes=peak,
             )
-            for row, (units, points, nanoseconds), (user, system, peak) in zip(
-                before, self._own.tolist(), self._last_reports[:, columns].tolist(), strict=True
+            for row, (units, points, hits, nanoseconds), right, (user, system, peak) in zip(
+                before,
+                self._own.tolist(),
+                self._right.tolist(),
+                self._last_reports[:, columns].tolist(),
+                strict=True,
             )
         )
 
@@ -186,7 +194,9 @@ class Planner:
             )
         )
         self.rounds += 1
-        self._own += np.stack([units, points, count_nanoseconds], axis=1)
+        hits = tally.packed_hits(reports[:, Report.TALLY :])
+        self._own += np.stack([units, points, hits, count_nanoseconds], axis=1)
+        self._right &= reports[:, Report.WRONG] == 0
         self._last_reports = reports
         self._core_seconds += float(count_nanoseconds @ (self._threads / 1e9))
         if kept:

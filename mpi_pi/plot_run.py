@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mpi_pi import plot_timeline, reference
-from mpi_pi.estimate import deviation
+from mpi_pi.binomial import P, deviation, probability
 from mpi_pi.panel import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend
 from mpi_pi.result import Result
 
@@ -175,25 +175,10 @@ def convergence(figure: FigureBase, course: Course) -> None:
 # The histogram
 
 
-def probability(hits: NDArray[np.float64], points: int) -> NDArray[np.float64]:
-    """Of so many hits of so many points, each of which hits with pi / 4: the binomial distribution.
-
-    Beyond 10^8 points the logarithms of factorials lose their digits, and the normal curve has gained them.
-    """
-    p = math.pi / 4
-    if points > 10**8:
-        variance = points * p * (1 - p)
-        return np.asarray(
-            np.exp(-((hits - points * p) ** 2) / (2 * variance)) / np.sqrt(2 * math.pi * variance)
-        )
-    ways = [math.lgamma(points + 1) - math.lgamma(k + 1) - math.lgamma(points - k + 1) for k in hits.tolist()]
-    return np.asarray(np.exp(np.array(ways) + hits * math.log(p) + (points - hits) * math.log1p(-p)))
-
-
 def bin_edges(points: int, trial_hits: NDArray[np.int64], most: int = 60) -> NDArray[np.int64]:
     """Limits of the bars of the histogram, in hits: of equal width, by Scott's rule for the normal curve."""
     low, high = int(trial_hits.min()), int(trial_hits.max())
-    scott = round(3.49 * deviation(points) / len(trial_hits) ** (1 / 3))
+    scott = round(3.49 * float(deviation(points)) / len(trial_hits) ** (1 / 3))
     width = max(1, scott, -(-(high - low + 1) // most))
     return np.arange(low, high + width + 1, width)
 
@@ -210,9 +195,10 @@ def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) ->
     scale = 4 / points
     look: Look = {"color": LIGHT, "edgecolor": DARK, "label": f"trials{far}"}
     axes.bar((edges[:-1] - 0.5) * scale, counts, width * scale, align="edge", **look)
-    ends = max(centre - 4 * deviation(points), 0), min(centre + 4 * deviation(points), points)
+    reach = 4 * float(deviation(points))
+    ends = max(centre - reach, 0), min(centre + reach, points)
     hits = np.unique(np.linspace(*ends, 201).round())
-    expected = len(trial_hits) * width * probability(hits, points)
+    expected = len(trial_hits) * width * probability(points, hits - points * P)
     axes.plot(hits * scale, expected, color=INK, linewidth=1.5, label="binomial")
     for side, label in ((-2, "2 standard deviations"), (2, None)):
         limit = (expected + side * np.sqrt(expected)).clip(0)

@@ -5,18 +5,20 @@ The JSON is described by `report.schema.json` beside this file; its `schema` num
 of the old one could fail on the new.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mpi_pi import __version__, sealed
+from mpi_pi import __version__, sealed, verdict
+from mpi_pi.estimate import Estimate
+from mpi_pi.goodness import LEAST_EXPECTED
 from mpi_pi.part import Part, as_fields
 from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result
 from mpi_pi.table import table
-from mpi_pi.words import made_for, number_of
+from mpi_pi.words import chance, made_for, number_of
 
-KIND, SCHEMA = "result", 4
+KIND, SCHEMA = "result", 5
 
 MOST_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
@@ -77,16 +79,39 @@ def _answer(result: Result) -> str:
         f"The value of Pi is estimated to be {estimate.pi} using {estimate.points} points",
         f"Standard error = {estimate.standard_error:.3g}",
         f"Distance from pi = {estimate.standard_errors:+.3f} standard errors",
-        (
-            f"Dispersion = chi-squared {estimate.chi_squared:.6g} over {estimate.units} units,"
-            f" p-value {estimate.p_value:.4g}"
-        ),
+        f"Dispersion = {_dispersion(estimate)}",
+        f"Goodness of fit = {_fit(estimate)}",
+        *_farthest(result.ranks),
         f"Correct digits = {estimate.correct_digits}",
     ]
     if not result.kernels_right:
         lines.append("Known answers = a kernel got them wrong after the run")
     lines.append(f"Verification = {'SUCCESSFUL' if result.verified else 'UNSUCCESSFUL'}")
+    lines += [f"Reason = {reason}" for reason in result.reasons]
     return "\n".join(lines)
+
+
+def _dispersion(estimate: Estimate) -> str:
+    over = f"chi-squared {estimate.chi_squared:.6g} over {number_of(estimate.units, 'unit')}"
+    if estimate.dispersion_bound is None:
+        return f"{over}, not judged: it repeats the distance"
+    return f"{over}, p-value {chance(estimate.p_value, estimate.lower_p_value)}"
+
+
+def _fit(estimate: Estimate) -> str:
+    fit = estimate.fit
+    if fit is None:
+        return f"not judged: fewer than {LEAST_EXPECTED} units expected in a bin"
+    over = f"chi-squared {fit.chi_squared:.6g} over {fit.bins} bins of {fit.units} units"
+    return f"{over}, p-value {chance(fit.p_value, 1 - fit.p_value)}"
+
+
+def _farthest(rows: Sequence[RankRow]) -> Iterator[str]:
+    """Whose hits are farthest off their expectation, where several have counted."""
+    for name, shares in zip(("ranks", "hosts"), verdict.shares(rows), strict=True):
+        if len(shares.points) > 1:
+            who, errors = shares.farthest()
+            yield f"Hits of {name} = {who} is farthest off, by {errors:+.3f} standard errors"
 
 
 def _timing(result: Result) -> str:
@@ -163,6 +188,7 @@ def _rank_line(row: RankRow) -> dict[str, str]:
         "wait": f"{row.wait_seconds:.4f}",
         "points/s": f"{row.points_per_second:.4e}",
         "ideal": _ideal(row.count_seconds, row.wait_seconds),
+        "off": f"{row.standard_errors:+.2f}",
         "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
     }
 
@@ -211,6 +237,7 @@ def _document(result: Result, marks: Mapping[str, float]) -> dict[str, Any]:
             "mpi_library": result.mpi_library,
             "partial": result.partial,
             "verified": result.verified,
+            "reasons": result.reasons,
             "kernels_right": result.kernels_right,
             "estimate": estimate and asdict(estimate),
             "marks": dict(marks),
@@ -235,4 +262,5 @@ def _document(result: Result, marks: Mapping[str, float]) -> dict[str, Any]:
 
 def _rank_object(row: RankRow) -> dict[str, Any]:
     numbers = {name: value for name, value in asdict(row).items() if name != "member"}
-    return numbers | row.member._asdict() | {"points_per_second": row.points_per_second}
+    derived = {"points_per_second": row.points_per_second, "standard_errors": row.standard_errors}
+    return numbers | row.member._asdict() | derived

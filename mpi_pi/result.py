@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi import binomial, verdict
 from mpi_pi.estimate import Estimate, estimate
 from mpi_pi.job import Job
 from mpi_pi.part import Part, Spent
@@ -36,6 +37,9 @@ class RankRow:
     """"cache", "compiled", or "" for a kernel that is not compiled."""
     units: int
     points: int
+    hits: int
+    kernel_right: bool
+    """Whether its kernel still counted the known answers after each round, and after the run."""
     startup_seconds: float
     """From the start of the process until MPI was ready."""
     kernel_seconds: float
@@ -51,6 +55,11 @@ class RankRow:
     def points_per_second(self) -> float:
         """While it was counting, all threads together; 0 for a rank that had nothing to count."""
         return self.points / self.count_seconds if self.count_seconds else 0.0
+
+    @property
+    def standard_errors(self) -> float:
+        """What its hits are off their expectation, in standard deviations; 0 if it had nothing to count."""
+        return float(binomial.standard_errors(self.points, self.hits))
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,8 @@ class Result:
     kernels_right: bool
     """Whether the kernels of all ranks still counted the known answers after the run."""
     mpi_library: str
+    suspects: tuple[str, ...] = ()
+    """Ranks and hosts whose hits cannot be believed, see `verdict.suspects`; on every rank."""
 
     @property
     def job(self) -> Job:
@@ -136,5 +147,14 @@ class Result:
 
     @property
     def verified(self) -> bool:
-        """Whether the answer passes the criteria of `mpi_pi.estimate`, and the kernels theirs."""
-        return self.kernels_right and self.estimate is not None and self.estimate.verified
+        """Whether the answer passes the criteria of `mpi_pi.verdict`, and the kernels theirs."""
+        return not self.reasons
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it does not, in words; nothing if it does. The ranks of wrong kernels are known on rank 0."""
+        found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]
+        if not self.kernels_right:
+            wrong = verdict.with_wrong_kernel(self.ranks) or ["a rank"]
+            found += [f"known answers: the kernel of {who} got them wrong after counting" for who in wrong]
+        return [*found, *self.suspects]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mpi_pi import report, sealed
 from mpi_pi.part import amount, from_fields
 from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
+from mpi_pi.verdict import suspects
 
 
 def read(name: str) -> Result:
@@ -43,6 +44,7 @@ def _result(document: Mapping[str, Any]) -> Result:
         rounds=part.spent.rounds,
         kernels_right=document["kernels_right"] is True,
         mpi_library=_text(document["mpi_library"]),
+        suspects=suspects(rows),
     )
 
 
@@ -73,6 +75,8 @@ def _timeline_row(row: Mapping[str, Any], ranks: int) -> TimelineRow:
 
 
 def _of_type(kind: object, value: Any) -> Any:
+    if kind is bool:
+        return value is True
     return _text(value) if kind is str else amount(kind, value)
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi import goodness
 from mpi_pi.job import Job
 
 
@@ -16,6 +17,13 @@ class Sums(NamedTuple):
     units: int = 0
     hits: int = 0
     squares: int = 0
+    bins: tuple[int, ...] = ()
+    """How many of them are in each bin of `goodness`; empty for the shorter last blocks of trials, which are
+    half of all units at the most, and fewer than the units where a checkpoint of long ago had none."""
+
+
+COLUMNS = 3 + goodness.BINS + 3
+"""Of a packed tally: the sums over units of the first block's size, with their bins, and over last blocks."""
 
 
 def centre(points: int) -> int:
@@ -38,16 +46,16 @@ class Tally:
 
         Exact for up to 2^37 points: no sum of squares reaches points * BLOCK <= 2^63. See `schedule`.
         """
+        main = job.unit_points(0)
+        if job.blocks == 1 or job.last_block == main:
+            return cls({main: _sums(main, hits, binned=True)} if hits.size else {})
         place_in_trial = (units.start % job.blocks + np.arange(len(units))) % job.blocks
         is_last = place_in_trial == job.blocks - 1
-        by_size: dict[int, Sums] = {}
-        for mask, points in ((is_last, job.last_block), (~is_last, job.unit_points(0))):
-            if not mask.any():
-                continue
-            off = hits[mask] - centre(points)
-            sums = Sums(int(mask.sum()), int(hits[mask].sum()), int(off @ off))
-            by_size[points] = _added(by_size.get(points, Sums()), sums)
-        return cls(by_size)
+        kinds = {
+            job.last_block: _sums(job.last_block, hits[is_last], binned=False),
+            main: _sums(main, hits[~is_last], binned=True),
+        }
+        return cls({points: sums for points, sums in kinds.items() if sums.units})
 
     @property
     def units(self) -> int:
@@ -72,20 +80,37 @@ class Tally:
 
 
 def pack(job: Job, tally: Tally) -> list[int]:
-    """A tally of units of `job` as six integers, for one row of a message; `unpack` undoes it."""
+    """A tally of units of `job` as `COLUMNS` integers, for one row of a message; `unpack` undoes it."""
     sizes = (job.unit_points(0), job.last_block)
     whole = tally.by_size.get(sizes[0], Sums())
     last = tally.by_size.get(sizes[1], Sums()) if sizes[0] != sizes[1] else Sums()
-    return [*whole, *last]
+    return [*whole[:3], *(whole.bins or (0,) * goodness.BINS), *last[:3]]
+
+
+def packed_hits(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The hits of tallies that `pack` made, a row each: shape (rows, COLUMNS) in, (rows,) out."""
+    whole, last = 1, COLUMNS - 2
+    return rows[:, whole] + rows[:, last]
 
 
 def unpack(job: Job, numbers: Iterable[int]) -> Tally:
     """The tally that `pack` made, or a sum of several of them."""
-    numbers = [int(number) for number in numbers]
-    whole, last = Sums(*numbers[:3]), Sums(*numbers[3:])
+    units, hits, squares, *bins, last_units, last_hits, last_squares = map(int, numbers)
+    whole = Sums(units, hits, squares, tuple(bins))
+    last = Sums(last_units, last_hits, last_squares)
     pairs = ((job.unit_points(0), whole), (job.last_block, last))
     return Tally({points: sums for points, sums in pairs if sums.units})
 
 
+def _sums(points: int, hits: NDArray[np.int64], binned: bool) -> Sums:
+    """The sums over units of so many points, given the hits of each."""
+    off = hits - centre(points)
+    bins = goodness.counts(points, hits) if binned else ()
+    return Sums(len(hits), int(hits.sum()), int(off @ off), tuple(bins))
+
+
 def _added(a: Sums, b: Sums) -> Sums:
-    return Sums(*(x + y for x, y in zip(a, b, strict=True)))
+    bins = (
+        tuple(x + y for x, y in zip(a.bins, b.bins, strict=True)) if a.bins and b.bins else a.bins or b.bins
+    )
+    return Sums(a.units + b.units, a.hits + b.hits, a.squares + b.squares, bins)

@@ -9,3 +9,12 @@ def number_of(count: int, thing: str) -> str:
 def made_for(kernel: str, target: str) -> str:
     """A kernel, and what it was compiled for, if it was."""
     return f"{kernel} for {target}" if target else kernel
+
+
+def chance(p: float, rest: float | None = None) -> str:
+    """A probability in a few digits. Where they would round to 1, as 1 less the `rest`, known for itself.
+
+    What is below 1e-300, where floats end, is told as that.
+    """
+    text = f"{max(p, 1e-300):.4g}"
+    return f"1 - {chance(rest)}" if text == "1" and rest is not None else text

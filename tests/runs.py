@@ -20,6 +20,7 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
     points_per_second = 1e4 * (2 + np.arange(ranks)[::-1] / ranks)
     timeline, cuts = Timeline(), np.linspace(0, job.units, rounds + 1).astype(int).tolist()
     now, done = 0.0, Tally()
+    hits_by_rank = np.zeros(ranks, np.int64)
     lost = np.zeros(ranks, np.int64)
     for number, (start, stop) in enumerate(itertools.pairwise(cuts)):
         weights = np.ones(ranks, np.int64) if number == 0 else points_per_second.astype(np.int64)
@@ -31,6 +32,7 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
         counting = units * job.points / points_per_second
         tallies = [Tally.of(job, share, hits[share.start : share.stop]) for share in shares]
         done = sum(tallies, done)
+        hits_by_rank += [tally.hits for tally in tallies]
         end = now + float(counting.max()) + 0.002
         timeline.append(
             TimelineRow(
@@ -43,7 +45,9 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
         part=Part(job, tally=done),
         tally=done,
         spent=Spent(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
-        ranks=tuple(_row(rank, rank // ranks_per_host, timeline) for rank in range(ranks)),
+        ranks=tuple(
+            _row(rank, rank // ranks_per_host, timeline, int(hits_by_rank[rank])) for rank in range(ranks)
+        ),
         timeline=timeline,
         rounds=rounds,
         kernels_right=True,
@@ -51,7 +55,7 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
     )
 
 
-def _row(rank: int, host: int, timeline: Timeline) -> RankRow:
+def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankRow:
     counted = sum(int(row.count_nanoseconds[rank]) for row in timeline.rows) / 1e9
     return RankRow(
         rank=rank,
@@ -61,6 +65,8 @@ def _row(rank: int, host: int, timeline: Timeline) -> RankRow:
         kernel_source="cache",
         units=sum(int(row.units[rank]) for row in timeline.rows),
         points=sum(int(row.points[rank]) for row in timeline.rows),
+        hits=hits,
+        kernel_right=True,
         startup_seconds=0.4,
         kernel_seconds=0.05,
         count_seconds=counted,

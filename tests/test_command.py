@@ -492,12 +492,11 @@ def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed
 def test_an_answer_that_is_not_verified(launch: Launch) -> None:
     """With criteria that no answer meets."""
     program = (
-        "import sys; from mpi_pi import cli, estimate; estimate.MAX_STANDARD_ERRORS = 0.0;"
-        "sys.exit(cli.main(sys.argv[1:]))"
+        "import sys; from mpi_pi import cli, verdict; verdict.DISTANCE = 2.0;sys.exit(cli.main(sys.argv[1:]))"
     )
     for ranks in (0, 2):
         run = launch(ranks, sys.executable, "-c", program, *SMALL[1:])
-        assert "Verification = UNSUCCESSFUL" in run.stdout
+        assert "Verification = UNSUCCESSFUL\nReason = distance from pi: " in run.stdout
         assert run.returncode == 3
 
 

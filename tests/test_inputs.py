@@ -60,5 +60,5 @@ def test_all_that_are_nothing_are_named() -> None:
         "text: not written by mpi-pi",
         "folder: not a regular file",
         "check: a check of mpi-pi's, and no result, benchmark or trial log",
-        "old: has schema 3 of mpi-pi '0.1.0', not 4",
+        "old: has schema 3 of mpi-pi '0.1.0', not 5",
     ]

@@ -30,7 +30,7 @@ def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Resu
         1, 2, real_seconds=index, round_seconds=0.5, core_seconds=3, user_seconds=4, system_seconds=5
     )
     member = Member(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound")
-    row = RankRow(0, member, "", tally.units, tally.points, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8)
+    row = RankRow(0, member, "", tally.units, tally.points, tally.hits, True, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8)
     return Result(Part(job, index, of, tally, spent), tally, spent, (row,), Timeline(), 2, True, "An MPI")
 
 
@@ -116,7 +116,7 @@ def test_files_that_are_no_finished_shards_are_all_named() -> None:
         "none: No such file or directory",
         "empty: empty",
         "text: not written by mpi-pi",
-        "old: has schema 1 of mpi-pi '0.0.9', not 4",
+        "old: has schema 1 of mpi-pi '0.0.9', not 5",
         "partial: not finished: that run was stopped before its end",
         "changed: damaged: its checksum is wrong",
     ]

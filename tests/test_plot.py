@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from mpi_pi import estimate, panel, plot, plot_bench, plot_run, plot_timeline, reference
+from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline, reference
 from mpi_pi.inputs import Item, Trials
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.panel import Panel
@@ -237,15 +237,6 @@ def test_the_histogram_counts_the_trials_of_the_log() -> None:
     at = np.asarray(binomial.get_xdata()) * result.job.points / 4
     expected = len(hits) * width * stats.binom.pmf(at.round(), result.job.points, np.pi / 4)
     assert binomial.get_ydata() == pytest.approx(expected, rel=1e-6)
-
-
-@pytest.mark.parametrize("points", [1, 10, 1000, 10**8, 10**9, 10**13])
-def test_the_curve_is_the_binomial_one(points: int) -> None:
-    mean, deviation = points * np.pi / 4, estimate.deviation(points)
-    assert deviation == pytest.approx(stats.binom.std(points, np.pi / 4))
-    hits = np.unique(np.linspace(mean - 2 * deviation, mean + 2 * deviation, 9).clip(0, points).round())
-    expected = stats.binom.pmf(hits, points, np.pi / 4)
-    assert plot_run.probability(hits, points) == pytest.approx(expected, rel=1e-3)
 
 
 def test_impossible_trials_do_not_squeeze_the_others() -> None:

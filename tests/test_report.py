@@ -32,6 +32,8 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
+            hits=hits // ranks,
+            kernel_right=True,
             startup_seconds=0.3,
             kernel_seconds=0.05,
             count_seconds=0.01 * (1 + rank / ranks),
@@ -122,13 +124,35 @@ def test_ten_thousand_ranks_fit_two_screens() -> None:
     assert "10 slowest and 10 fastest of 2500 hosts" in text
 
 
+def reasons_in(text: str) -> list[str]:
+    """Of a report; all of them stand right below the verdict."""
+    if "Verification = SUCCESSFUL" in text:
+        assert "Reason = " not in text
+        return []
+    (block,) = re.findall(r"^Verification = UNSUCCESSFUL\n((?:Reason = .+\n)+)", text, re.MULTILINE)
+    assert text.count("Reason = ") == block.count("Reason = ")
+    return re.findall(r"^Reason = (.+)$", block, re.MULTILINE)
+
+
 def test_a_wrong_answer_is_said() -> None:
     wrong = flame(hits=79_000_000)
-    assert "Verification = UNSUCCESSFUL" in report.text(wrong)
     assert not wrong.verified
-    broken = replace(flame(), kernels_right=False)
-    assert "Verification = UNSUCCESSFUL" in report.text(broken)
-    assert "Known answers" in report.text(broken)
+    distance, dispersion = reasons_in(report.text(wrong))
+    assert re.fullmatch(
+        r"distance from pi: \+112\.\d+ standard errors, p-value 1e-300, limit 2e-07", distance
+    )
+    assert re.fullmatch(r"dispersion: units differ too much, p-value \S+e-\d+, limit 1e-07", dispersion)
+    assert json.loads(report.as_json(wrong))["reasons"] == [distance, dispersion]
+
+
+def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
+    good = flame()
+    rows = (good.ranks[0], replace(good.ranks[1], kernel_right=False))
+    text = report.text(replace(good, kernels_right=False, ranks=rows))
+    assert "Known answers = a kernel got them wrong after the run" in text
+    assert reasons_in(text) == [
+        "known answers: the kernel of rank 1 on host node000 got them wrong after counting"
+    ]
 
 
 def test_a_partial_answer_is_said() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import tally
+from mpi_pi import goodness, tally
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.tally import Sums, Tally, centre
 
@@ -27,7 +27,11 @@ def test_a_tally_holds_the_sums(some: tuple[Job, range, list[int]]) -> None:
     for points, sums in result.by_size.items():
         of_size = [h for u, h in zip(units, hits, strict=True) if job.unit_points(u) == points]
         expected = sum((h - centre(points)) ** 2 for h in of_size)
-        assert sums == Sums(len(of_size), sum(of_size), expected)
+        assert sums[:3] == (len(of_size), sum(of_size), expected)
+        if points == job.unit_points(0):
+            assert list(sums.bins) == goodness.counts(points, np.array(of_size, np.int64))
+        else:
+            assert not sums.bins
 
 
 @given(counted(), st.data())
@@ -48,6 +52,15 @@ def test_packing_is_undone(some: tuple[Job, range, list[int]]) -> None:
     packed = tally.pack(job, one)
     assert tally.unpack(job, packed) == one
     assert tally.unpack(job, [2 * number for number in packed]) == one + one
+
+
+def test_units_without_bins_are_added_to_those_with() -> None:
+    """As when a run goes on from a checkpoint of a program that had none."""
+    binned = Tally.of(Job(3, 1000, 0), range(3), np.array([700, 785, 800]))
+    total = Tally({1000: Sums(2, 1570, 0)}) + binned
+    assert total.by_size[1000].units == 5
+    assert sum(total.by_size[1000].bins) == 3
+    assert binned + Tally({1000: Sums(2, 1570, 0)}) == total
 
 
 def test_totals_beyond_64_bits_are_exact() -> None:
