@@ -21,7 +21,7 @@ _QUANTILES = (0, 161, 326, 500, 691, 908, 1178, 1571)
 
 LEAST_EXPECTED = 50
 """Units expected in the least likely bin for a judgement. P-values below 5e-8 then come about by chance up to
-1.5 times as often as that for units of 1000 points and more, and 3.6 times for units of 2 points, the worst."""
+1.5 times as often as that for units of 1000 points or more, and 3.6 times for units of 2, the worst."""
 
 FARTHEST = 12.0
 """Standard deviations from the mean beyond which no unit ever is: the chance is below 1e-20."""

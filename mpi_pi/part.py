@@ -108,8 +108,9 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
             Tally({_integer(row["unit_points"]): _sums(row) for row in document["tally"]}),
             Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)}),
         )
+        _check_sums(part)
         if in_line:
-            _check_tally(part)
+            _check_in_line(part)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return part
@@ -148,18 +149,29 @@ def amount(kind: object, value: Any) -> Any:
     return value
 
 
-def _check_tally(part: Part) -> None:
+def _check_in_line(part: Part) -> None:
     """Raise ValueError unless the tally can be one of the part's first units."""
     job, start = part.job, part.units.start
     stop = start + part.tally.units
-    if stop > part.units.stop:
-        raise ValueError("more units are counted than there are")
     last_blocks = stop // job.blocks - start // job.blocks
     expected = Counter({job.last_block: last_blocks})
     expected[job.unit_points(0)] += stop - start - last_blocks
     if +expected != {points: sums.units for points, sums in part.tally.by_size.items()}:
         raise ValueError("the units counted are not the first ones")
+
+
+def _check_sums(part: Part) -> None:
+    """Raise ValueError unless the tally can be one of some of the part's units."""
+    job = part.job
+    if part.tally.units > part.units.stop - part.units.start:
+        raise ValueError("more units are counted than there are")
+    if not part.tally.by_size.keys() <= {job.unit_points(0), job.last_block}:
+        raise ValueError("the units counted are not those of the job")
     for points, (units, hits, squares, _) in part.tally.by_size.items():
         off, farthest = hits - units * centre(points), max(centre(points), points - centre(points))
-        if not (0 <= hits <= units * points and off * off <= squares * units <= (units * farthest) ** 2):
+        if not (
+            units > 0
+            and 0 <= hits <= units * points
+            and off * off <= squares * units <= (units * farthest) ** 2
+        ):
             raise ValueError("no such hits are possible")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.part import Part, Spent, as_fields, from_fields
-from mpi_pi.tally import Sums, Tally
+from mpi_pi.tally import Sums, Tally, centre
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 jobs = st.builds(Job, trials=st.integers(1, 12), points=sizes, seed=st.integers(0, 2**200))
@@ -64,18 +64,39 @@ UNIT = Sums(1, 785, 0)
     ("tally", "why"),
     [
         (Tally({1000: Sums(11, 8635, 0)}), "more units are counted than there are"),
-        (Tally({999: UNIT}), "not the first ones"),
-        (Tally({1000: UNIT, 7: UNIT}), "not the first ones"),
+        (Tally({999: UNIT}), "not those of the job"),
+        (Tally({1000: UNIT, 7: UNIT}), "not those of the job"),
+        (Tally({1000: Sums(1, 785, 0, (1,))}), "no such bins"),
+        (Tally({1000: Sums(1, 785, 0, (2, -1, *[0] * 14))}), "no such bins"),
+        (Tally({1000: Sums(1, 785, 0, (2, *[0] * 15))}), "no such bins"),
         (Tally({1000: Sums(1, 1001, 46656)}), "no such hits"),
         (Tally({1000: Sums(1, -1, 786 * 786)}), "no such hits"),
         (Tally({1000: Sums(1, 786, 0)}), "no such hits"),  # one off the centre, and no square
         (Tally({1000: Sums(1, 785, 10**9)}), "no such hits"),
     ],
 )
-def test_a_tally_that_cannot_be(tally: Tally, why: str) -> None:
+@pytest.mark.parametrize("in_line", [True, False])
+def test_a_tally_that_cannot_be(tally: Tally, why: str, in_line: bool) -> None:
     fields = as_fields(Part(Job(10, 1000, 0), tally=tally))
     with pytest.raises(ValueError, match=why):
+        from_fields(fields, in_line)
+
+
+def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short() -> None:
+    """Of a job whose trials have two blocks, the first and the third unit."""
+    job = Job(2, BLOCK + 1000, 0)
+    hits = centre(BLOCK)
+    fields = as_fields(Part(job, tally=Tally({BLOCK: Sums(2, 2 * hits, 0)})))
+    assert from_fields(fields, in_line=False).tally.units == 2
+    with pytest.raises(ValueError, match="not the first ones"):
         from_fields(fields)
+
+
+def test_a_tally_without_bins_is_read() -> None:
+    """Programs before schema 5 wrote none."""
+    fields = as_fields(Part(Job(10, 1000, 0), tally=Tally({1000: UNIT})))
+    del fields["tally"][0]["bins"]
+    assert from_fields(fields).tally.by_size[1000] == UNIT
 
 
 def test_another_stream_version_is_refused() -> None:
