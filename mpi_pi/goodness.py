@@ -6,7 +6,7 @@ It finds what mean and dispersion cannot, such as a generator with so few seeds 
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,7 @@ FARTHEST = 12.0
 """Standard deviations from the mean beyond which no unit ever is: the chance is below 1e-20."""
 
 
-@dataclass(frozen=True)
-class Fit:
+class Fit(NamedTuple):
     """The counts of the bins against their expectation."""
 
     units: int

@@ -239,7 +239,7 @@ def _document(result: Result, marks: Mapping[str, float]) -> dict[str, Any]:
             "verified": result.verified,
             "reasons": result.reasons,
             "kernels_right": result.kernels_right,
-            "estimate": estimate and asdict(estimate),
+            "estimate": estimate and asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()},
             "marks": dict(marks),
             "ranks": [_rank_object(row) for row in result.ranks],
             "rounds": [

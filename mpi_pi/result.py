@@ -2,16 +2,18 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import binomial, verdict
-from mpi_pi.estimate import Estimate, estimate
+from mpi_pi import binomial
 from mpi_pi.job import Job
 from mpi_pi.part import Part, Spent
 from mpi_pi.tally import Tally
+
+if TYPE_CHECKING:
+    from mpi_pi.estimate import Estimate
 
 
 class Member(NamedTuple):
@@ -141,8 +143,10 @@ class Result:
         return self.tally.points < self.part.points
 
     @cached_property
-    def estimate(self) -> Estimate | None:
+    def estimate(self) -> "Estimate | None":
         """What the points counted say of pi; None if there are none."""
+        from mpi_pi.estimate import estimate  # which a rank that reports nothing does without
+
         return estimate(self.tally) if self.tally.points else None
 
     @property
@@ -153,6 +157,8 @@ class Result:
     @property
     def reasons(self) -> list[str]:
         """Why it does not, in words; nothing if it does. The ranks of wrong kernels are known on rank 0."""
+        from mpi_pi import verdict
+
         found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]
         if not self.kernels_right:
             wrong = verdict.with_wrong_kernel(self.ranks) or ["a rank"]
