@@ -11,7 +11,7 @@ from scipy import stats
 from test_dispersion import FINEST, chances, exact
 from test_report import flame, reasons_in
 
-from mpi_pi import binomial, report, verdict
+from mpi_pi import binomial, reference, report, verdict
 from mpi_pi.dispersion import dispersion
 from mpi_pi.estimate import estimate
 from mpi_pi.job import BLOCK, Job
@@ -280,6 +280,18 @@ def test_the_report_names_who_is_off() -> None:
     )
     assert "\nHits of hosts = host node001 is farthest off, by -" in report.text(bad)
     assert "Hits of " not in report.text(flame(ranks=1))
+
+
+def test_what_leaves_hits_binomial_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stuck sign bit changes hits, but not their distribution; nor do units that are counted twice."""
+    job = Job(400, 10_000, 3)
+    right = reference.count(job, range(job.units))
+    in_disc = reference.in_disc
+    monkeypatch.setattr(reference, "in_disc", lambda points: in_disc(points & 0x7FFFFFFF))
+    stuck = reference.count(job, range(job.units))
+    assert (stuck != right).mean() > 0.9
+    assert not reasons(stuck, job.points)
+    assert not reasons(np.concatenate([right[:200], right[:200]]), job.points)
 
 
 # How it is told
