@@ -41,7 +41,7 @@ class RankRow:
     points: int
     hits: int
     kernel_right: bool
-    """Whether its kernel still counted the known answers after each round, and after the run."""
+    """Whether its kernel still counted the known answers after each round."""
     startup_seconds: float
     """From the start of the process until MPI was ready."""
     kernel_seconds: float

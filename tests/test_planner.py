@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from test_report import flame
 
 from mpi_pi import reference, tally
-from mpi_pi.job import Job
+from mpi_pi.job import BLOCK, Job
 from mpi_pi.part import Part
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.tally import Tally
@@ -126,3 +127,30 @@ def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
     assert not planner.kernels_right
     assert planner.part.tally == Tally()
     assert planner.counted.units == reports[:, Report.UNITS].sum()
+
+
+def test_the_hits_of_each_rank_and_whose_kernel_is_wrong_are_known() -> None:
+    planner = Planner(Part(JOB), [1, 1], None)
+    orders, first, expected = planner.begin(), 0, [0, 0]
+    while orders[0, Order.UNITS]:
+        shares = shares_in(orders, first)
+        expected = [
+            hits + int(HITS[share.start : share.stop].sum())
+            for hits, share in zip(expected, shares, strict=True)
+        ]
+        reports = reports_of(shares, [10, 20])
+        reports[1, Report.WRONG] = first == 0
+        orders, first = planner.next(reports), first + int(orders[0, Order.UNITS])
+    rows = planner.rows(flame(ranks=2).ranks)
+    assert [row.hits for row in rows] == expected
+    assert [row.kernel_right for row in rows] == [True, False]
+
+
+def test_hits_of_last_blocks_count_too() -> None:
+    job = Job(2, BLOCK + 1000, 1)
+    hits = np.array([50_000_000, 700, 52_000_000, 800])
+    rows = [
+        tally.pack(job, Tally.of(job, units, hits[units.start : units.stop]))
+        for units in (range(1), range(1, 4))
+    ]
+    assert tally.packed_hits(np.array(rows)).tolist() == [50_000_000, 52_001_500]
