@@ -328,7 +328,7 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
 
 @pytest.mark.usefixtures("many_rounds")
 def test_the_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
-    result = run(JOB, COMM, kernel="numpy")
+    result = run(JOB, COMM)
     own = next(row for row in result.ranks if row.rank == COMM.rank)
     assert sum(COMM.allgather(own.hits)) == expected.sum()
     assert result.suspects == ()
@@ -336,7 +336,6 @@ def test_the_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
         assert sum(row.hits for row in result.ranks) == expected.sum()
 
 
-@pytest.mark.usefixtures("many_rounds")
 @pytest.mark.mpi(min_size=2)
 def test_a_rank_that_loses_hits_is_named_on_all() -> None:
     """Two in a hundred: in 6,000,000 points some 20 standard deviations of those of a rank."""

@@ -142,6 +142,18 @@ def test_none_of_all_small_jobs_is_refused_more_often_than_once_in_a_million(fir
     assert rate < MILLIONTH
 
 
+@pytest.mark.parametrize("job", [Job(3, 14, 52), Job(1, 398_128, 274)])
+def test_the_best_possible_answers_are_not_refused(job: Job) -> None:
+    """Three units of 11 hits of 14; and 312,689 hits of 398,128, which is pi to nine digits."""
+    hits = reference.count(job, range(job.units))
+    assert (np.abs(hits - job.points * P) < 0.5).all()
+    assert not reasons(hits, job.points)
+
+
+def test_no_answer_of_seven_points_is_refused() -> None:
+    assert not any(reasons(np.array([hits]), 7) for hits in range(8))
+
+
 def test_the_chances_add_up_to_one_in_a_million() -> None:
     fit = 4 * verdict.FIT  # see test_goodness
     total = 2 * verdict.DISTANCE + 2 * verdict.DISPERSION + fit + verdict.RANKS + verdict.HOSTS
