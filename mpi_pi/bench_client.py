@@ -25,11 +25,15 @@ MOST_SECONDS = 3600.0
 class Terminated(KeyboardInterrupt):
     """The process was told to end; what it has started has to be ended first."""
 
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
 
 def bench(args: argparse.Namespace) -> int:
     """Measure; the exit status."""
     try:
-        with _terminated_in_good_order(), Output(args.json) as output:
+        with _ended_in_good_order(), Output(args.json) as output:
             made, failed = _measured(args)
             well = output.put(benchmark.text(made), benchmark.as_json(made)) if made else False
             return VERIFIED if well and not failed else FAILED
@@ -38,7 +42,7 @@ def bench(args: argparse.Namespace) -> int:
         return BAD_USAGE
     except KeyboardInterrupt as interrupt:
         console.error("interrupted: nothing is written")
-        return SIGNALLED + (signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT)
+        return SIGNALLED + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
 
 
 def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
@@ -102,14 +106,17 @@ def _with_jobs(made: Benchmark | None, args: argparse.Namespace, launcher: Seque
 
 
 @contextlib.contextmanager
-def _terminated_in_good_order() -> Iterator[None]:
-    """Meanwhile SIGTERM, too, gives what has been started the chance to end."""
+def _ended_in_good_order() -> Iterator[None]:
+    """Meanwhile SIGTERM and SIGHUP, too, give what has been started the chance to end."""
 
-    def terminated(_number: int, _frame: Any) -> NoReturn:
-        raise Terminated
+    def terminated(number: int, _frame: Any) -> NoReturn:
+        raise Terminated(number)
 
-    before = signal.signal(signal.SIGTERM, terminated)
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # by nohup
+    numbers = [signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+    before = [signal.signal(number, terminated) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

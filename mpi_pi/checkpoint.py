@@ -155,5 +155,7 @@ class Keeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.save()
-        self._lock.release()
+        try:
+            self.save()
+        finally:
+            self._lock.release()

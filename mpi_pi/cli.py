@@ -7,14 +7,14 @@ not have had its say by then.
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from mpi_pi import arguments, console, launcher, srun, time_limit
@@ -33,12 +33,11 @@ MOST_NOTES = 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status of this rank."""
-    if sys.stdout is None:
-        console.error("standard output is closed")
-        return FAILED
+    console.prepare()
     status = _main(sys.argv[1:] if argv is None else argv)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError as error:
         if status != FAILED:
             console.error(f"standard output: {error.strerror}")
@@ -54,17 +53,20 @@ def command() -> NoReturn:
     It ends without Python's own clean-up, which takes a tenth of a second for what ends with the process.
     """
     status = main()
-    if sys.stderr is not None:
-        sys.stderr.flush()
+    sys.stderr.flush()
     if runtime := sys.modules.get("mpi_pi.runtime"):
         runtime.leave(status)
     os._exit(status)
 
 
 def _main(argv: Sequence[str]) -> int:
+    help_text = io.StringIO()
     try:
-        with _silent_unless_rank_0():
+        with contextlib.redirect_stdout(help_text):
             args = arguments.parse(argv)
+        if sys.stdout is None and not _writes_files(args):
+            console.error("standard output is closed")
+            return _without_mpi(FAILED)
         needs_ranks = args.command in ("run", "check") or (
             args.command == "bench" and args.part != "compare" and (args.on_ranks or launcher.started())
         )
@@ -75,8 +77,8 @@ def _main(argv: Sequence[str]) -> int:
     except arguments.UsageError as error:
         console.error(str(error))
         return _without_mpi(BAD_USAGE)
-    except SystemExit:  # help or version has been printed
-        return VERIFIED
+    except SystemExit:  # help or version: they appear once, not once a rank
+        return VERIFIED if launcher.rank() or console.said(help_text.getvalue()) else FAILED
     except KeyboardInterrupt:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
@@ -90,14 +92,12 @@ def _without_mpi(status: int) -> int:
     return status
 
 
-@contextlib.contextmanager
-def _silent_unless_rank_0() -> Iterator[None]:
-    """Help and version appear once, not once a rank."""
-    if launcher.rank() == 0:
-        yield
-        return
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-        yield
+def _writes_files(args: argparse.Namespace) -> bool:
+    """Whether something will be left of the command that nobody sees."""
+    return any(getattr(args, name, None) not in (None, "-") for name in _FILES)
+
+
+_FILES = ("json", "trial_log", "checkpoint", "output")
 
 
 def _merge(args: argparse.Namespace) -> int:
@@ -142,7 +142,7 @@ def _from_client(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         console.error("interrupted; run it again")
         return SIGNALLED + signal.SIGINT
-    return VERIFIED if _said(text) and ready else FAILED
+    return VERIFIED if console.said(text) and ready else FAILED
 
 
 def _hosts(path: str, mpirun: str) -> "list[Host]":
@@ -178,7 +178,7 @@ def _bench(args: argparse.Namespace) -> int:
     except compare.Incomparable as error:
         console.error(str(error))
         return BAD_USAGE
-    return FAILED if not _said(text) or slower else VERIFIED
+    return FAILED if not console.said(text) or slower else VERIFIED
 
 
 def _picture(args: argparse.Namespace) -> int:
@@ -201,16 +201,6 @@ def _picture(args: argparse.Namespace) -> int:
         console.error(str(error))
         return FAILED
     return VERIFIED
-
-
-def _said(text: str) -> bool:
-    """Whether it was possible to print it."""
-    try:
-        console.out(text)
-    except RuntimeError as error:
-        console.error(str(error))
-        return False
-    return True
 
 
 _WITHOUT_RANKS = {

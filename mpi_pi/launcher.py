@@ -109,6 +109,8 @@ def _missing_settings() -> dict[str, str]:
 def stream_of_launcher(descriptor: int) -> TextIO | None:
     """The standard output (1) or error (2) of mpirun itself, where it is our parent process; else None.
 
+    None, too, where mpirun was started without it, or where nobody reads from it any more.
+
     Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether a user
     looks at a terminal. Only they show a line that has no end yet, such as a progress bar. And only they
     still lead somewhere once mpirun was interrupted: from then on it throws away what its ranks print.
@@ -143,7 +145,7 @@ def input_of_launcher_has_ended() -> bool:
 
 @contextlib.contextmanager
 def _input_of_launcher() -> Iterator[int | None]:
-    opened = _opened_of_launcher(0, os.O_RDONLY | os.O_NONBLOCK)
+    opened = _opened_of_launcher(0, os.O_RDONLY)
     try:
         yield opened
     finally:
@@ -175,10 +177,28 @@ def _position_in_input() -> int:
 
 def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
     mpirun = _mpirun()
+    if mpirun is None or not _is_inherited(mpirun, descriptor, flags & os.O_ACCMODE):
+        return None
     try:
-        return mpirun and os.open(f"/proc/{mpirun}/fd/{descriptor}", flags | os.O_NOCTTY)
+        # Without O_NONBLOCK it would wait for ever for somebody to read from a pipe that nobody reads.
+        opened = os.open(f"/proc/{mpirun}/fd/{descriptor}", flags | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         return None
+    os.set_blocking(opened, True)
+    return opened
+
+
+def _is_inherited(process: int, descriptor: int, access: int) -> bool:
+    """Whether a process was started with this descriptor, open for such access.
+
+    Where mpirun was started without a standard error, its descriptor 2 is a pipe of its own by now.
+    """
+    try:
+        told = Path(f"/proc/{process}/fdinfo/{descriptor}").read_text()
+    except OSError:
+        return False
+    flags = int(dict(line.split(":", 1) for line in told.splitlines() if ":" in line).get("flags", "0"), 8)
+    return not flags & os.O_CLOEXEC and flags & os.O_ACCMODE in (access, os.O_RDWR)
 
 
 def _mpirun() -> int | None:

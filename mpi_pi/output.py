@@ -17,13 +17,19 @@ class Output:
         self._file = NewFile("--json", json) if json and not self._json_alone else None
 
     def put(self, text: str, as_json: str, through_mpirun: bool = True) -> bool:
-        """Print and write; whether that was possible. If not, why is said on standard error."""
+        """Write, and then print; whether both were possible. If not, why is said on standard error.
+
+        In this order, for a reader that has gone away, or a terminal, must not cost the file.
+        """
+        written = self._written(as_json)
+        return console.said(as_json if self._json_alone else text, through_mpirun) and written
+
+    def _written(self, as_json: str) -> bool:
         try:
-            console.out(as_json if self._json_alone else text, through_mpirun)
             if self._file:
                 self._file.write(as_json)
                 self._file.commit()
-        except (RuntimeError, CannotWrite) as error:
+        except CannotWrite as error:
             console.error(str(error))
             return False
         return True

@@ -1,14 +1,19 @@
 """A progress bar on standard error."""
 
 import contextlib
-import sys
+import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
-from mpi_pi import launcher
+from mpi_pi import console
 
 PART = "{desc:>8} {percentage:3.0f}%|{bar}| {elapsed}"
 """How a bar looks that goes from 0 to 1, for the part of a whole that is called `desc`."""
+
+MOST_COLUMNS = 78
+
+SHORT = "{percentage:3.0f}%|{bar}| {remaining} {rate_fmt}"
+"""How one looks that has no room for more."""
 
 
 @contextlib.contextmanager
@@ -17,19 +22,31 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
 
     `wanted` is "auto" for a bar on a terminal alone, "on" or "off"; `style` is for tqdm.
     """
-    stream = (wanted != "off" and launcher.stream_of_launcher(2)) or sys.stderr
-    if wanted == "off" or (wanted == "auto" and not stream.isatty()):
+    stream = console.diagnostics() if wanted != "off" else None
+    if stream is None or (wanted == "auto" and not stream.isatty()):
         yield lambda done: None
         return
     import tqdm
 
+    columns = _columns(stream)
+    if columns < MOST_COLUMNS:
+        style = {"bar_format": SHORT} | style
     with tqdm.tqdm(
         total=total,
         initial=initial,
         leave=False,
-        ncols=78,
+        ncols=columns,
         file=stream,
         delay=0.5 if wanted == "auto" else 0,  # what is over at once needs no bar
         **style,
     ) as shown:
         yield lambda done: shown.update(done - shown.n)
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide a bar may be, one less than the terminal: a full line would be folded, and stay."""
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except OSError:  # no terminal
+        columns = 0
+    return min(columns - 1, MOST_COLUMNS) if columns > 1 else MOST_COLUMNS

@@ -65,6 +65,8 @@ class Session:
         self.json_file: NewFile | None = None
         self.log_file: NewFile | None = None
         self.keeper: Keeper | None = None
+        self.printable = True
+        """Whether standard output has taken all that was printed so far."""
         self.round_ended_at = time.monotonic()
         self.deadline = math.inf
         """Of time.monotonic()."""
@@ -210,9 +212,19 @@ class Session:
             console.warning(text)
 
     def _print_head(self, part: Part, members: Sequence["Member"]) -> None:
-        """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
-        if self.args.json != "-":
+        """Say what is about to be done, before it is: a run that fails can be repeated by its seed.
+
+        If that cannot be said, a run that writes no files is of no use to anybody.
+        """
+        if "-" in (self.args.json, self.args.trial_log):
+            return
+        try:
             console.out(report.head(part, members, parallel.library_name()))
+        except RuntimeError as error:
+            if not (self.json_file or self.log_file or self.keeper):
+                raise Refused(str(error), FAILED) from error
+            console.error(f"{error}: the results go to the files alone")
+            self.printable = False
 
     def _note_unused_cores(self, part: Part) -> None:
         """Say how to use all cores, where nothing shows that one is meant, and it would take a while."""
@@ -286,26 +298,32 @@ class Session:
         return add
 
     def _report(self, result: "Result", signal_number: int) -> int:
-        """Save, print and write everything; the exit status."""
+        """Save, write and print everything; the exit status."""
         if self.keeper:
             self.keeper.finish(result.part)
         marks.mark("counted")
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
             status = self._stopped(signal_number)
-        written = self._print_and_write(result, through_mpirun=not self.signals.impatient)
-        return status if written else FAILED
+        told = self._write_and_print(result, through_mpirun=not self.signals.impatient)
+        return status if told else FAILED
 
-    def _print_and_write(self, result: "Result", through_mpirun: bool = False) -> bool:
-        """Whether all that was possible."""
+    def _write_and_print(self, result: "Result", through_mpirun: bool = False) -> bool:
+        """Whether all that was possible.
+
+        In this order, for a reader that has gone away, or a terminal, must not cost what was counted.
+        """
         as_json = report.as_json(result, marks.seconds) if self.args.json else ""
-        possible = True
-        try:
-            text = as_json if self.args.json == "-" else report.text(result, self.args.per_rank)
-            console.out(text, through_mpirun)
-        except RuntimeError as error:
-            console.error(str(error))
-            possible = False
+        written = self._write(result, as_json)
+        if not self.printable:
+            return False  # why has been said
+        text = as_json if self.args.json == "-" else report.text(result, self.args.per_rank)
+        if self.args.trial_log == "-":
+            text = ""
+        return console.said(text, through_mpirun) and written
+
+    def _write(self, result: "Result", as_json: str) -> bool:
+        """Write the files; whether that was possible."""
         try:
             if self.json_file:
                 self.json_file.write(as_json)
@@ -314,12 +332,12 @@ class Session:
                 self.log_file.commit()
         except CannotWrite as error:
             console.error(str(error))
-            possible = False
+            return False
         if self.log_file and result.partial:
             console.error(
                 f"argument --trial-log: {self.args.trial_log!r}: not written, the run was interrupted"
             )
-        return possible
+        return True
 
     def _last_words(self, result: "Result | None") -> None:
         """Save and report on rank 0 what has been counted, after other ranks were lost."""
@@ -327,7 +345,7 @@ class Session:
             self.keeper.save()
             console.note(f"stopped: {self._how_far_saved(self.keeper)}")
         if result and self.comm.rank == 0:
-            self._print_and_write(result)
+            self._write_and_print(result)
 
     def _how_far_saved(self, keeper: Keeper) -> str:
         saved = keeper.saved

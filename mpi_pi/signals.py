@@ -6,12 +6,15 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+_OF_THE_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Signals:
     """Notes signals, and does nothing else with them.
 
-    SIGUSR1 and SIGUSR2 from the beginning, since it is batch systems that send them, at any time; SIGINT and
-    SIGTERM while there is something to tell, and a second one has its usual effect.
+    SIGUSR1 and SIGUSR2 from the beginning, since it is batch systems that send them, at any time; SIGINT,
+    SIGTERM and SIGHUP, of a terminal that was closed, while there is something to tell, and a second one has
+    its usual effect. But for SIGHUP, which both the terminal and its shell send, and which nohup has ignored.
     """
 
     def __init__(self) -> None:
@@ -24,8 +27,9 @@ class Signals:
 
     @contextlib.contextmanager
     def all_noted(self) -> Iterator[None]:
-        """Meanwhile, SIGINT and SIGTERM are noted too."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        """Meanwhile, SIGINT, SIGTERM and SIGHUP are noted too."""
+        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        numbers = [number for number in _OF_THE_END if number != signal.SIGHUP or not ignored]
         before = [signal.signal(number, self._note) for number in numbers]
         try:
             yield
@@ -46,6 +50,6 @@ class Signals:
 
     def _note(self, number: int, _frame: Any) -> None:
         self.number = number
-        if number in (signal.SIGINT, signal.SIGTERM):
+        if number in _OF_THE_END:
             self.impatient = True
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
