@@ -123,8 +123,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     elif args.command in ("plot", "report"):
         _check_output(args)
     for name in ("json", "trial_log", "cache", "checkpoint"):
-        if getattr(args, name, None) == "":
-            raise UsageError(f"argument --{name.replace('_', '-')}: '': a name is needed")
+        given = getattr(args, name, None)
+        if given == "" or (given == "-" and name in ("cache", "checkpoint")):
+            raise UsageError(f"argument --{name.replace('_', '-')}: {given!r}: a name is needed")
     return args
 
 
@@ -220,7 +221,9 @@ def _add_run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--seed", metavar="S", type=_seed, help="integer >= 0 of any size; default: random")
     run.add_argument("--json", metavar="FILE", help="write the results as JSON; -: to standard output")
     run.add_argument("--per-rank", action="store_true", help="add a row for each rank to the report")
-    run.add_argument("--trial-log", metavar="FILE", help="write trial,points,hits for every trial")
+    run.add_argument(
+        "--trial-log", metavar="FILE", help="write trial,points,hits of all; -: to standard output"
+    )
     _add_progress_argument(run)
     run.add_argument(
         "--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if it is there"

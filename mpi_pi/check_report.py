@@ -63,13 +63,14 @@ def _head(hosts: Sequence[Host]) -> str:
     rows = [row for host in hosts for row in host.rows]
     told = [row.right for row in rows if row.right is not None]
     rates = [row.points_per_second for row in rows if row.points_per_second]
+    counted = "all ranks" if len(rates) == len(rows) else f"{len(rates)} of {len(rows)} ranks"
     return "\n".join(
         [
             f"mpi-pi = {_kinds(rows, lambda software: f'{software.package}, stream {software.stream}')}",
             f"MPI = {_kinds(rows, lambda software: software.mpi)}",
             f"Hosts = {len(hosts)}, ranks = {len(rows)}",
             f"Known answer = {f'right on {sum(told)} of {len(rows)} ranks' if told else UNKNOWN}",
-            f"Rate = {f'{sum(rates):.4e} points/s, all ranks at once' if rates else UNKNOWN}",
+            f"Rate = {f'{sum(rates):.4e} points/s, {counted} at once' if rates else UNKNOWN}",
         ]
     )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from mpi_pi import __version__, sealed
-from mpi_pi.files import CannotWrite, NewFile, is_special
+from mpi_pi.files import CannotWrite, NewFile, beside, is_special
 from mpi_pi.lock import Held, Lock
 from mpi_pi.part import Part, as_fields, from_fields
 
@@ -56,7 +56,7 @@ class Keeper:
     def __init__(self, path: str, every_seconds: float, restart: bool, warn: Callable[[str], object]) -> None:
         self._name, self._path = path, Path(os.path.realpath(path))
         self._every, self._warn = every_seconds, warn
-        self._lock = Lock(self._path.with_name(self._path.name + ".lock"))
+        self._lock = Lock(beside(self._path, ".lock"))
         self._saved_at = time.monotonic()
         self._warned = False
         self._restart = restart
@@ -133,9 +133,15 @@ class Keeper:
         with NewFile("--checkpoint", str(self._path)) as file:
             file.write(dumps(part))
             if aside and self._path.exists():
-                self._path.rename(aside)
+                self._rename(aside)
             file.commit()
         self.saved = part
+
+    def _rename(self, aside: Path) -> None:
+        try:
+            self._path.rename(aside)
+        except OSError as error:
+            raise CannotWrite(f"argument --restart: {str(aside)!r}: {error.strerror}") from error
 
     def _load(self) -> Part | None:
         try:
@@ -145,7 +151,7 @@ class Keeper:
 
     def _free_name(self) -> Path:
         """The first of FILE.1, FILE.2 … that there is not."""
-        names = (self._path.with_name(f"{self._path.name}.{number}") for number in itertools.count(1))
+        names = (beside(self._path, f".{number}") for number in itertools.count(1))
         return next(name for name in names if not name.exists())
 
     def _unusable(self, why: str) -> Unusable:

@@ -1,7 +1,9 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,26 +22,27 @@ class NewFile:
     name, and even a process that is killed leaves nothing behind; where the file system cannot do that, it
     has a hidden name of its own. What is no regular file, such as a pipe, is written to directly.
 
-    `option` and `path` are what the user said. All methods raise CannotWrite.
+    `option` and `path` are what the user said; - is standard output. All methods raise CannotWrite.
     """
 
     def __init__(self, option: str, path: str) -> None:
         self._what = f"argument {option}: {path!r}"
-        self._path = Path(path)
+        self._path = Path("/dev/stdout" if path == "-" else path)
         with self._errors():
             if self._path.is_dir():
                 raise IsADirectoryError(21, os.strerror(21))
-            self._direct = is_special(self._path)
+            self.direct = is_special(self._path)
+            """Whether it is written to directly."""
             self.stream = self._opened()
-            if not self._direct:
+            if not self.direct:
                 self._try_writing()
 
     def _opened(self) -> TextIO:
-        if self._direct:
-            return self._path.open("w")
+        if self.direct:
+            return opened_directly(self._path)
         # Through a symbolic link, it is the file it points to that is replaced.
         self._path = self._path.resolve()
-        self._named = self._path.with_name(f".{self._path.name}.{os.getpid()}.part")
+        self._named = beside(self._path, f".{os.getpid()}.part", hidden=True)
         self._named.unlink(missing_ok=True)  # what a process of our number may have left is not ours
         mode = 0o666
         if self._path.exists():
@@ -76,7 +79,7 @@ class NewFile:
         try:
             with self._errors():
                 self.stream.flush()
-                if self._direct:
+                if self.direct:
                     return
                 os.fsync(self.stream.fileno())
                 if not self._named.exists():
@@ -102,7 +105,7 @@ class NewFile:
         """Leave no trace, unless it was committed."""
         with contextlib.suppress(OSError):
             self.stream.close()
-        if not self._direct:
+        if not self.direct:
             with contextlib.suppress(OSError):
                 self._named.unlink(missing_ok=True)
 
@@ -118,6 +121,36 @@ class NewFile:
 
     def __exit__(self, *_: object) -> None:
         self.discard()
+
+
+def beside(path: Path, ending: str, hidden: bool = False) -> Path:
+    """The path of a file that belongs to another one: its name, and an ending.
+
+    Where the file system has no such long names, a digest stands for the rest of the name.
+    """
+    try:
+        most_bytes = os.pathconf(path.parent, "PC_NAME_MAX")
+    except (OSError, ValueError):  # there is no such folder, or the system does not tell
+        most_bytes = 255
+    name = os.fsencode(path.name)
+    most_bytes -= len(os.fsencode(ending)) + hidden
+    if len(name) > most_bytes:
+        digest = f"-{hashlib.sha256(name).hexdigest()[:16]}".encode()
+        name = name[: most_bytes - len(digest)].decode(errors="ignore").encode() + digest
+    return path.with_name("." * hidden + os.fsdecode(name) + ending)
+
+
+def opened_directly(path: Path) -> TextIO:
+    """What is no regular file, to be written to. Raises OSError.
+
+    One that is open already, such as /dev/stdout, is not opened anew, which would begin at its beginning.
+    """
+    found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+)", str(path))
+    if found is None:
+        return path.open("w")
+    name, *numbers = found.groups()
+    descriptor = {"out": 1, "err": 2}[name] if name else int(next(filter(None, numbers)))
+    return os.fdopen(os.dup(descriptor), "w")
 
 
 def is_special(path: Path) -> bool:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mpi_pi import launcher
+from mpi_pi.files import beside
 
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 20.0
@@ -75,7 +76,7 @@ class Lock:
         return True
 
     def _take_over(self) -> None:
-        aside = self.path.with_name(f"{self.path.name}.{self._me['owner']}")
+        aside = beside(self.path, f".{self._me['owner']}")
         self._make(aside)
         aside.replace(self.path)
         time.sleep(SETTLE_SECONDS)

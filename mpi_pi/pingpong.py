@@ -53,12 +53,12 @@ def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
     while len(trips) < LEAST_EXCHANGES or time.perf_counter() < start + LATENCY_SHARE * seconds:
         trips.append(_ask(comm, rank, buffer[:1]))
     latency = statistics.median(trip for trip, _ in trips) / 2
-    _, skew = min(trips)
+    shortest, skew = min(trips)
 
     size, fastest = FIRST_BYTES, 0.0
     while True:
         trip, _ = _ask(comm, rank, buffer[: size // 8])
-        fastest = max(fastest, size / max(trip - latency, 1e-9))  # the question takes a latency, too
+        fastest = max(fastest, bandwidth(size, trip, shortest))
         left = start + seconds - time.perf_counter()
         if 4 * size <= MOST_BYTES and 4 * trip < left:
             size, fastest = 4 * size, 0.0
@@ -66,6 +66,16 @@ def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
             break
     _ask(comm, rank, buffer[:0])
     return Link(latency, fastest, size, skew)
+
+
+def bandwidth(size: int, trip_seconds: float, shortest_seconds: float) -> float:
+    """Bytes per second of a message of that size, from the time for question and answer together.
+
+    The question takes half of the shortest round trip of small messages, unless those took no less time than
+    this one: on a busy host that says nothing of it. So at least half of the trip is the answer's.
+    """
+    question_seconds = shortest_seconds / 2 if shortest_seconds < trip_seconds else 0.0
+    return size / (trip_seconds - question_seconds)
 
 
 def answer(comm: "MPI.Intracomm") -> None:

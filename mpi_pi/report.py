@@ -140,8 +140,9 @@ def _timing(result: Result) -> str:
     )
 
 
-def _rate(result: Result, seconds: float) -> str:
-    return f"{result.tally.points / max(seconds, 1e-9):.4e}"
+def _rate(points: int, seconds: float) -> str:
+    """Points per second; of no time there is none."""
+    return f"{points / seconds:.4e}" if seconds > 0 else UNKNOWN
 
 
 def _hosts(result: Result) -> str:

@@ -98,7 +98,7 @@ class Model:
         ]
         modelled = self.planner_seconds(self._ranks) + self.network_seconds(self._ranks)
         self.own_seconds = max(from_fields(row["seconds"]).median - modelled, 0.0)
-        """What a round costs each rank by itself, whatever their number."""
+        """What a round costs each rank by itself, whatever their number; 0 if that cannot be told."""
 
     def planner_seconds(self, ranks: int) -> float:
         """On straight lines through what was measured; the last one goes on."""
@@ -137,12 +137,15 @@ class Model:
 
     def assumptions(self) -> list[str]:
         """In words."""
-        most, own = self._planner[-1][0], self.own_seconds * 1e3
+        most = self._planner[-1][0]
+        own = f"ranks need {self.own_seconds * 1e3:.3g} ms for themselves: what is left of the measured round"
+        if not self.own_seconds:
+            own = "ranks need no time for themselves: network and planner are more than the measured round"
         return [
             f"reports and orders go along binary trees, each step at the latency of {self._link}",
             f"rank 0 receives and sends {BYTES_PER_RANK} bytes for each rank at the bandwidth of that link",
             f"network and planner do not overlap; the planner goes on growing as it does up to {most} ranks",
-            f"ranks need {own:.3g} ms for themselves: what is left of the measured round of {self._ranks}",
+            f"{own} of {self._ranks}",
             "all ranks are equally fast, nobody else uses network and cores, and the run has many rounds",
         ]
 

@@ -334,9 +334,8 @@ class Session:
             console.error(str(error))
             return False
         if self.log_file and result.partial:
-            console.error(
-                f"argument --trial-log: {self.args.trial_log!r}: not written, the run was interrupted"
-            )
+            what = "not complete" if self.log_file.direct else "not written"
+            console.error(f"argument --trial-log: {self.args.trial_log!r}: {what}, the run was interrupted")
         return True
 
     def _last_words(self, result: "Result | None") -> None:

@@ -68,6 +68,26 @@ def test_run_of_which_only_the_first_line_is_read(launch: Launch, hits: int, lau
         assert Path("status").read_text() == "1\n"
 
 
+@pytest.mark.parametrize("launcher", ["", f"{MPIRUN} -n 2 "])
+def test_trial_log_on_standard_output(launch: Launch, launcher: str) -> None:
+    """It has nothing else then; and no file gets that name."""
+    run = shell(launch, f"{launcher}{RUN} --trial-log -")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.replace("\r", "").splitlines()
+    assert lines[0] == "trial,points,hits"
+    assert [int(line.split(",")[2]) for line in lines[1:]] == reference.count(JOB, range(300)).tolist()
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("options", ["--trial-log - --json -", "--checkpoint -", "--cache -"])
+def test_dash_where_it_means_nothing(launch: Launch, options: str) -> None:
+    run = shell(launch, f"{RUN} {options}")
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith(f"mpi-pi: error: argument {options.split()[0]}: '-': ")
+    assert not list(Path().iterdir())
+
+
 def test_run_without_files_ends_at_once_where_nothing_can_be_printed(launch: Launch) -> None:
     run = shell(launch, f"{MPI_PI} run -n 1e15 -i 1e9 >/dev/full")
     assert (run.returncode, run.stderr) == (
@@ -291,3 +311,17 @@ def test_checkpoint_and_log_on_one_full_disk(launch: Launch, tmp_path: Path) -> 
     assert "Partial = " in run.stdout
     part = checkpoint.load(tmp_path / "c")
     assert part
+
+
+def test_long_names_of_all_files(launch: Launch, hits: int) -> None:
+    names = {option: letter * 250 for option, letter in zip(("json", "checkpoint"), "jc", strict=True)}
+    options = " ".join(f"--{option} {name}" for option, name in names.items())
+    for more in ("", "--restart"):
+        run = shell(launch, f"{RUN} {options} {more}")
+        assert (run.returncode, run.stderr) == (0, "")
+        assert f"({hits}/" in run.stdout
+    assert {path.name for path in Path().iterdir()} == {*names.values(), "c" * 250 + ".1"}
+    assert json.loads(Path(names["json"]).read_text())["estimate"]["hits"] == hits
+    part = checkpoint.load(Path(names["checkpoint"]))
+    assert part
+    assert part.tally.hits == hits

@@ -1,11 +1,13 @@
 """Files that appear whole or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from mpi_pi.files import CannotWrite, NewFile
+from mpi_pi.files import CannotWrite, NewFile, beside
 
 
 def names(folder: Path) -> list[str]:
@@ -107,3 +109,45 @@ def test_what_another_process_left_is_not_taken_for_ours(tmp_path: Path) -> None
         file.commit()
     assert (tmp_path / "out").read_text() == "new"
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("letters", ["x" * 245, "x" * 255, "\N{GREEK SMALL LETTER PI}" * 127])
+@pytest.mark.parametrize("has_tmpfile", [True, False])
+def test_name_as_long_as_the_file_system_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, letters: str, has_tmpfile: bool
+) -> None:
+    if not has_tmpfile:
+        monkeypatch.setattr(os, "O_TMPFILE", os.O_TMPFILE | os.O_CREAT)
+    with NewFile("--json", str(tmp_path / letters)) as file:
+        file.write("new")
+        file.commit()
+    assert names(tmp_path) == [letters]
+    assert (tmp_path / letters).read_text() == "new"
+
+
+def test_name_that_is_too_long_is_said(tmp_path: Path) -> None:
+    with pytest.raises(CannotWrite, match="File name too long"):
+        NewFile("--json", str(tmp_path / ("x" * 256)))
+
+
+def test_names_beside_long_ones_differ_and_fit(tmp_path: Path) -> None:
+    long = [tmp_path / ("x" * 250 + end) for end in ("aaaaa", "bbbbb")]
+    found = {beside(path, ending) for path in long for ending in (".lock", ".1", ".12")}
+    assert len(found) == 6
+    for path in found:
+        path.touch()
+    assert beside(tmp_path / "c", ".lock") == tmp_path / "c.lock"
+    assert beside(tmp_path / "c", ".7.part", hidden=True) == tmp_path / ".c.7.part"
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_standard_output_is_not_begun_anew(tmp_path: Path, name: str) -> None:
+    """Of what else is written to it, before and after, nothing is lost."""
+    program = (
+        "import sys; from mpi_pi.files import NewFile; print('before', flush=True);"
+        "file = NewFile('--json', sys.argv[1]); file.write('new\\n'); file.commit(); print('after')"
+    )
+    (tmp_path / "out").write_text("old\n")
+    with (tmp_path / "out").open("a") as out:
+        subprocess.run([sys.executable, "-c", program, name], stdout=out, check=True, timeout=60)
+    assert (tmp_path / "out").read_text() == "old\nbefore\nnew\nafter\n"
