@@ -58,6 +58,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     fitness     from that to what is wrong, and what to do
     check_report that as text for people and JSON for scripts
     table       tables for people
+    narrow      text for narrow terminals
     output      where a report goes
     progress    a progress bar
     hostfile    hosts, as mpirun reads them

@@ -4,6 +4,7 @@ import argparse
 import functools
 import os
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -16,6 +17,7 @@ The same seed gives the same hits, to the last one, on any number of ranks and o
 
 EXAMPLES = """\
 numbers: 100000, 100_000, 1e5, 100k, 10M and 2G are understood; times: 90, 90s, 55m, 1.5h, 2d and 1:30:00
+
 exit status: 0 verified, 1 failed while running, 2 bad usage, 3 finished but not verified; stopped before the
 end: 75 with a checkpoint (run it again), without one 128 + the signal's number, or 124 by --time-limit
 
@@ -106,6 +108,32 @@ class UsageError(Exception):
     """Something is wrong with what the user asked for; says what in a line."""
 
 
+class _Help(argparse.HelpFormatter):
+    """Help whose paragraphs fit the terminal; lines that are indented, which are examples, stay lines."""
+
+    def _format_usage(self, *arguments: Any) -> str:
+        usage = super()._format_usage(*arguments)
+        if max(map(len, usage.splitlines())) <= self._width:
+            return usage
+        # An option and its value stay together.
+        words = re.sub(r"\[[^]]*\]", lambda option: option[0].replace(" ", "\0"), " ".join(usage.split()))
+        lines = textwrap.wrap(words, self._width, subsequent_indent="  ", break_long_words=False)
+        return "\n".join(lines).replace("\0", " ") + "\n\n"
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        wrap = functools.partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
+        lines: list[str] = []
+        for paragraph in text.split("\n\n"):
+            if paragraph.startswith(" "):
+                for line in paragraph.split("\n"):
+                    first, *more = wrap(line, width - 2, subsequent_indent=" " * 6)
+                    lines += [f"{before} \\" for before in [first, *more][:-1]] + [[first, *more][-1]]
+            else:
+                lines += wrap(paragraph, width)
+            lines.append("")
+        return "\n".join(lines[:-1])
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser that raises instead of printing and exiting."""
 
@@ -130,7 +158,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="mpi-pi", description=DESCRIPTION, allow_abbrev=False)
+    parser = _Parser(prog="mpi-pi", description=DESCRIPTION, formatter_class=_Help, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     # With the name, which argparse would otherwise find out by formatting a usage, for 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
@@ -151,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         made = add(name, summary, description)
         made.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks")
-        made.add_argument("-o", "--output", metavar=output, required=True, help="what to write")
+        made.add_argument("-o", "--output", metavar="FILE", required=True, help=f"what to write: {output}")
     for name, summary, description in (
         ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
         ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
@@ -181,7 +209,7 @@ def _subparser(
         help=summary,
         description=description,
         epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     return parser

@@ -78,7 +78,7 @@ def _main(argv: Sequence[str]) -> int:
         console.error(str(error))
         return _without_mpi(BAD_USAGE)
     except SystemExit:  # help or version: they appear once, not once a rank
-        return VERIFIED if launcher.rank() or console.said(help_text.getvalue()) else FAILED
+        return VERIFIED if launcher.rank() or console.said(help_text.getvalue(), verbatim=True) else FAILED
     except KeyboardInterrupt:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
@@ -111,7 +111,7 @@ def _merge(args: argparse.Namespace) -> int:
         with Output(args.json) as output:
             result = merge.merge(args.files)
             members = [row.member for row in result.ranks]
-            text = report.head(Part(result.job), members, result.mpi_library, len(args.files))
+            text = report.head(Part(result.job), members, result.mpi_library, result.shards)
             text += report.text(result, args.per_rank)
             if not output.put(text, report.as_json(result)):
                 return FAILED

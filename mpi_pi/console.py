@@ -7,6 +7,7 @@ import sys
 from typing import Any, TextIO
 
 from mpi_pi import launcher
+from mpi_pi.narrow import fitted
 
 
 def prepare() -> None:
@@ -62,23 +63,36 @@ class _Forgiving(io.RawIOBase):
         return os.isatty(self._descriptor)
 
 
-def out(text: str, through_mpirun: bool = True) -> None:
-    """Results, to standard output; to mpirun's own where it no longer passes on ours. Raises RuntimeError."""
-    stream: TextIO | None = None if through_mpirun else launcher.stream_of_launcher(1)
+def out(text: str, through_mpirun: bool = True, verbatim: bool = False) -> None:
+    """Results, to standard output; to mpirun's own where it no longer passes on ours. Raises RuntimeError.
+
+    On a narrow terminal they are folded, unless they are `verbatim`.
+    """
+    launchers = launcher.stream_of_launcher(1)
+    columns = None if verbatim else _columns(launchers or sys.stdout)
+    stream = None if through_mpirun else launchers
     if stream is None and sys.stdout is None:
         raise RuntimeError("standard output is closed")
     try:
         with stream or contextlib.nullcontext(sys.stdout) as output:
-            output.write(text)
+            output.write(fitted(text, columns) if columns else text)
             output.flush()
     except OSError as error:
         raise RuntimeError(f"standard output: {error.strerror}") from error
 
 
-def said(text: str, through_mpirun: bool = True) -> bool:
+def _columns(stream: TextIO | None) -> int:
+    """How wide the terminal is that a stream leads to; 0 for what is no terminal, or does not tell."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns if stream else 0
+    except (OSError, ValueError):  # a ValueError of what has no descriptor
+        return 0
+
+
+def said(text: str, through_mpirun: bool = True, verbatim: bool = False) -> bool:
     """`out`, and whether that was possible; if not, why is said on standard error."""
     try:
-        out(text, through_mpirun)
+        out(text, through_mpirun, verbatim)
     except RuntimeError as problem:
         error(str(problem))
         return False

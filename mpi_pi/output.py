@@ -22,7 +22,8 @@ class Output:
         In this order, for a reader that has gone away, or a terminal, must not cost the file.
         """
         written = self._written(as_json)
-        return console.said(as_json if self._json_alone else text, through_mpirun) and written
+        told = as_json if self._json_alone else text
+        return console.said(told, through_mpirun, verbatim=self._json_alone) and written
 
     def _written(self, as_json: str) -> bool:
         try:

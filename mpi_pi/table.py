@@ -1,6 +1,7 @@
 """Tables for people."""
 
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 
 def table(lines: Iterable[Mapping[str, str]], numbers: Collection[str] = ()) -> str:
@@ -16,3 +17,11 @@ def table(lines: Iterable[Mapping[str, str]], numbers: Collection[str] = ()) -> 
         ).rstrip()
         for row in rows
     )
+
+
+def columns_of(lines: Sequence[str]) -> Iterator[slice]:
+    """Where the columns of a table are: between them, two characters or more are blank in all lines."""
+    width = max(map(len, lines))
+    blank = "".join(" " if all(line[i : i + 1] in ("", " ") for line in lines) else "x" for i in range(width))
+    for column in re.finditer(r"x+(?: x+)*", blank):
+        yield slice(*column.span())

@@ -1,0 +1,126 @@
+"""A terminal of 40 columns: nothing is lost, and no line is folded in the midst of a word."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+import pytest
+import runs
+from benchmarks import benchmark
+from conftest import MPI_PI, MPIRUN, Launch
+from hypothesis import given
+from hypothesis import strategies as st
+from test_report import flame
+
+from mpi_pi import benchmark as document_of
+from mpi_pi import compare, report
+from mpi_pi.narrow import fitted
+from mpi_pi.table import table
+
+COLUMNS = 40
+COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench")
+PARTS = ("all", "noise", "kernel", "job", "scaling", "latency", "compare")
+
+
+def words(text: str) -> list[str]:
+    return sorted(text.replace(" = ", " ").split())
+
+
+def fits(text: str, columns: int) -> None:
+    """All lines do, but for those of a single word, or of a cell of a table with its name."""
+    for line in text.splitlines():
+        assert len(line) <= columns or len(line.split()) == 1 or " = " in line, line
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS, *(f"bench {part}" for part in PARTS)])
+def test_help_fits(launch: Launch, command: str) -> None:
+    narrow = launch(0, MPI_PI, *command.split(), "--help", COLUMNS=str(COLUMNS))
+    assert narrow.returncode == 0
+    for line in narrow.stdout.splitlines():
+        assert len(line) <= COLUMNS or len(line.split()) == 1, line
+    wide = launch(0, MPI_PI, *command.split(), "--help", COLUMNS="200")
+    assert words(narrow.stdout.replace(" \\\n", " ")) == words(wide.stdout)
+
+
+def test_examples_stay_lines_of_their_own(launch: Launch) -> None:
+    wide = launch(0, MPI_PI, "run", "--help", COLUMNS="100").stdout
+    assert "\n  mpirun -n 4 mpi-pi run -i 100000 -n 1000\n" in wide
+    assert "\nexit status: 0 verified, " in wide
+
+
+@pytest.mark.parametrize("columns", [1, 20, 40, 79])
+def test_reports_lose_nothing(columns: int) -> None:
+    document = benchmark()
+    for text in (
+        report.text(flame(ranks=4, hosts=2), per_rank=True),
+        document_of.text(document),
+        compare.compare(document, benchmark(slower=1.5))[0],
+    ):
+        folded = fitted(text, columns)
+        assert set(words(text)) <= set(words(folded))
+        if columns >= COLUMNS:
+            fits(folded, columns)
+        assert fitted(text, 80) == text
+
+
+letters = st.text("abc ", min_size=1, max_size=8).map(lambda text: " ".join(text.split()) or "x")
+
+
+@given(st.lists(st.tuples(*[letters] * 5), min_size=1, max_size=5))
+def test_table_becomes_list(rows: list[tuple[str, ...]]) -> None:
+    """Every cell with the name of its column."""
+    names = [f"name of {number}" for number in range(5)]
+    whole = table([dict(zip(names, row, strict=True)) for row in rows])
+    cells = [line.strip().split(" = ") for line in fitted(whole, 40).splitlines()]
+    assert cells == [list(pair) for row in rows for pair in zip(names, row, strict=True)]
+
+
+def on_narrow_terminal(command: list[str], environment: dict[str, str]) -> str:
+    child, terminal = pty.fork()
+    if child == 0:
+        termios.tcsetwinsize(0, (24, COLUMNS))
+        os.execvpe(command[0], command, environment | {"TERM": "xterm"})  # noqa: S606  # no shell is wanted
+    shown, deadline = b"", time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    os.waitpid(child, 0)
+    return shown.decode().replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None:
+    prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
+    command = [*prefix, MPI_PI, "run", "-n", "3k", "-i", "1M", "--seed", "1", "--progress", "on"]
+    shown = on_narrow_terminal(command, environment)
+    bars = re.findall(r"\r *\d+%\|.*?(?=\r|\n|$)", shown)
+    assert bars
+    assert all(len(bar.strip("\r")) < COLUMNS for bar in bars)
+    report_shown = shown[shown.rindex("pi = 4*(") :].replace("\r", "")
+    fits(report_shown, COLUMNS)
+    for line in ("Verification = SUCCESSFUL", f"  ranks = {ranks or 1}"):
+        assert f"\n{line}\n" in report_shown
+
+
+def test_json_is_not_folded(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_text(report.as_json(runs.run(2)))
+    shown = on_narrow_terminal([MPI_PI, "merge", str(tmp_path / "1.json"), "--json", "-"], environment)
+    assert json.loads(shown)["shard"] == {"index": 1, "of": 1}
+    piped = subprocess.run(
+        [MPI_PI, "merge", str(tmp_path / "1.json")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r"^host +ranks +threads ", piped.stdout, re.MULTILINE)
