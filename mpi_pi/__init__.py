@@ -28,6 +28,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     result      what a run has found out
     words       numbers in words
     marks       when a process passed which point
+    steps       where the time of rank 0 goes
     placement   how the ranks of a host sit on its cores
     libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job

@@ -15,6 +15,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpi_pi import arguments, console, launcher, srun, time_limit

@@ -17,6 +17,7 @@ from mpi_pi.inputs import Item, Trials
 from mpi_pi.part import Spent
 from mpi_pi.result import Result
 from mpi_pi.spread import from_fields, in_words
+from mpi_pi.table import columns_of
 from mpi_pi.tally import Tally
 from mpi_pi.words import number_of
 
@@ -249,7 +250,7 @@ def run_text(result: Result) -> str:
     """What the run has printed."""
     begun = replace(result.part, tally=Tally(), spent=Spent())
     members = [row.member for row in result.ranks]
-    return report.head(begun, members, result.mpi_library) + report.text(result)
+    return report.head(begun, members, result.mpi_library, result.shards) + report.text(result)
 
 
 def trials_text(trials: Trials) -> str:
@@ -305,7 +306,7 @@ def _table(lines: Sequence[str]) -> str:
     """Lines in columns, as `mpi_pi.table` writes them; what stands below in brackets is about them."""
     notes = [line for line in lines if line.startswith("(")]
     rows = [line for line in lines if not line.startswith("(")]
-    columns = list(_columns(rows)) if len(rows) > 1 else []
+    columns = list(columns_of(rows)) if len(rows) > 1 else []
     if len(columns) < 2:
         return f"<p>{'<br>'.join(map(escape, lines))}</p>"
     width = max(map(len, rows))
@@ -327,14 +328,6 @@ def _table(lines: Sequence[str]) -> str:
 
 def _to_the_right(column: Iterable[str]) -> bool:
     return all(cell == cell.rstrip() for cell in column if cell.strip())
-
-
-def _columns(lines: Sequence[str]) -> Iterator[slice]:
-    """Where they are: between them, two characters or more are blank in all lines."""
-    width = max(map(len, lines))
-    blank = "".join(" " if all(line[i : i + 1] in ("", " ") for line in lines) else "x" for i in range(width))
-    for column in re.finditer(r"x+(?: x+)*", blank):
-        yield slice(*column.span())
 
 
 def _figure(title: str, figure: "Figure") -> str:

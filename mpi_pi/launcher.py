@@ -1,6 +1,7 @@
 """What the launcher (mpirun, srun) says of the job, before or without MPI."""
 
 import contextlib
+import functools
 import os
 import re
 import select
@@ -242,13 +243,36 @@ def _environ_of(process: Path) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in content.split("\0") if "=" in entry)
 
 
-def seconds_since_process_start() -> float:
-    """Wall time since the kernel started this process, to a hundredth; where it does not tell, CPU time."""
-    fields = process_fields("self")
+@functools.cache
+def process_start(process: object = "self") -> float | None:
+    """When the kernel started a process, in seconds of CLOCK_MONOTONIC, to a hundredth; None if unknown.
+
+    It is found out once: two clocks are read for it, and each time the answer would be another.
+    """
+    fields = process_fields(process)
     if not fields:
+        return None
+    ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since boot
+    suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    return ticks - suspended
+
+
+def launcher_start() -> float | None:
+    """The same of mpirun, where it is our parent process."""
+    mpirun = _mpirun()
+    return None if mpirun is None else process_start(mpirun)
+
+
+def seconds_since_process_start(now: float | None = None) -> float:
+    """Wall time since the kernel started this process, to a hundredth; where it does not tell, CPU time.
+
+    `now` is of CLOCK_MONOTONIC, if it has been looked at.
+    """
+    started = process_start()
+    if started is None:
         return time.process_time()
-    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return max(time.clock_gettime(time.CLOCK_BOOTTIME) - started, time.process_time())
+    now = time.clock_gettime(time.CLOCK_MONOTONIC) if now is None else now
+    return max(now - started, time.process_time())
 
 
 def process_fields(process: object) -> list[str]:

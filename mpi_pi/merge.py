@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mpi_pi import results, sealed
 from mpi_pi.part import Part, Spent
-from mpi_pi.result import Result, Timeline
+from mpi_pi.result import Result, Shard, Timeline
 from mpi_pi.tally import Tally
 from mpi_pi.verdict import suspects
 
@@ -20,7 +20,8 @@ class Refused(Exception):
 def merge(names: Sequence[str]) -> Result:
     """The result of the whole job, from the files of the results of its shards, each once. Raises Refused.
 
-    Time is told as if all shards had run at once, as ranks do.
+    Shards may have run one after the other, at once or in between: nothing is told of when. Wall times are
+    those of the longest shard, and `Result.shards` has those of each.
     """
     results, problems = [], []
     for name in names:
@@ -79,6 +80,7 @@ def _whole(results: Sequence[Result]) -> Result:
     tally = sum((result.tally for result in results), Tally())
     rows = [row for result in results for row in result.ranks]
     ranks = tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
+    shards = [Shard(result.part.index, len(result.ranks), result.spent) for result in results]
     return Result(
         part=Part(results[0].job, tally=tally, spent=spent),
         tally=tally,
@@ -89,4 +91,5 @@ def _whole(results: Sequence[Result]) -> Result:
         kernels_right=all(result.kernels_right for result in results),
         mpi_library=results[0].mpi_library,
         suspects=suspects(ranks),
+        shards=tuple(shards) if len(results) > 1 else results[0].shards,
     )

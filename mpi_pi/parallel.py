@@ -419,11 +419,12 @@ class _Run:
         from mpi_pi.verdict import suspects  # which the other ranks do without
 
         rows = self.planner.rows(self.rows)
+        now = marks.mark("summed")
         return Result(
             part=self.planner.part,
             tally=self.planner.counted,
             spent=self.planner.spent(
-                sum(row.user_seconds for row in rows), sum(row.system_seconds for row in rows)
+                sum(row.user_seconds for row in rows), sum(row.system_seconds for row in rows), now
             ),
             ranks=rows,
             timeline=self.planner.timeline,

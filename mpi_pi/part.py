@@ -106,7 +106,7 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
             _integer(shard["index"]),
             _integer(shard["of"]),
             Tally({_integer(row["unit_points"]): _sums(row) for row in document["tally"]}),
-            Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)}),
+            spent_from_fields(spent),
         )
         _check_sums(part)
         if in_line:
@@ -123,6 +123,11 @@ def _sums(row: Mapping[str, Any]) -> Sums:
     if bins and (len(bins) != BINS or min(bins) < 0 or sum(bins) > sums.units):
         raise ValueError("no such bins are possible")
     return sums
+
+
+def spent_from_fields(spent: Mapping[str, Any]) -> Spent:
+    """What a JSON object says that runs have cost. Raises KeyError and TypeError."""
+    return Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)})
 
 
 def _integer(value: Any) -> int:

@@ -97,12 +97,12 @@ class Planner:
 
     def begin(self) -> NDArray[np.int64]:
         """The first orders, shape (ranks, columns)."""
-        self._startup_seconds = launcher.seconds_since_process_start()
-        self._start = time.perf_counter()
+        self._start = time.clock_gettime(time.CLOCK_MONOTONIC)
+        self._startup_seconds = launcher.seconds_since_process_start(self._start)
         return self._orders()
 
     def _seconds(self) -> float:
-        return time.perf_counter() - self._start
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - self._start
 
     def next(self, reports: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take in the reports of a round, shape (ranks, columns); the orders for the next."""
@@ -147,9 +147,12 @@ class Planner:
             )
         )
 
-    def spent(self, user_seconds: float, system_seconds: float) -> Spent:
-        """What the run has cost so far, and those that it went on from, given the CPU time of all ranks."""
-        seconds = self._seconds()
+    def spent(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Spent:
+        """What the run has cost so far, and those that it went on from, given the CPU time of all ranks.
+
+        `now` is of CLOCK_MONOTONIC, if it has been looked at.
+        """
+        seconds = self._seconds() if now is None else now - self._start
         return self._begun.spent + Spent(
             runs=1,
             rounds=self.rounds,

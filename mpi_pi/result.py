@@ -1,5 +1,6 @@
 """What a run has found out, about pi and about the machine."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,15 @@ from mpi_pi.tally import Tally
 
 if TYPE_CHECKING:
     from mpi_pi.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one of the shards that were merged has cost."""
+
+    index: int
+    ranks: int
+    spent: Spent
 
 
 class Member(NamedTuple):
@@ -131,6 +141,12 @@ class Result:
     mpi_library: str
     suspects: tuple[str, ...] = ()
     """Ranks and hosts whose hits cannot be believed, see `verdict.suspects`; on every rank."""
+    marks: Mapping[str, float] = field(default_factory=dict)
+    """When rank 0 passed which point of the program, see `mpi_pi.marks`; nothing if that is not known."""
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of each step of rank 0 in this run, see `mpi_pi.steps`; nothing if they are not known."""
+    shards: tuple[Shard, ...] = ()
+    """Of a merged result of several shards; `ranks` has theirs, one shard after the other."""
 
     @property
     def job(self) -> Job:
@@ -141,6 +157,11 @@ class Result:
     def partial(self) -> bool:
         """Whether the run was stopped before its end."""
         return self.tally.points < self.part.points
+
+    @property
+    def points_beyond(self) -> int:
+        """Points counted beyond the part's first ones: whoever goes on from this run counts them again."""
+        return self.tally.points - self.part.tally.points
 
     @cached_property
     def estimate(self) -> "Estimate | None":

@@ -1,6 +1,6 @@
 """A result as it was, from the JSON that `--json` made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import report, sealed
-from mpi_pi.part import amount, from_fields
-from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
+from mpi_pi import report, sealed, steps
+from mpi_pi.part import Part, amount, from_fields, spent_from_fields
+from mpi_pi.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
 from mpi_pi.verdict import suspects
 
 
@@ -23,7 +23,7 @@ def of_document(document: Mapping[str, Any]) -> Result:
     """The result that a JSON object holds. Raises sealed.Unreadable if that could not have been written."""
     try:
         return _result(document)
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise sealed.Unreadable(str(error)) from error
 
 
@@ -35,8 +35,11 @@ def _result(document: Mapping[str, Any]) -> Result:
     rows = tuple(_rank_row(row) for row in document["ranks"])
     if not rows:
         raise ValueError("no ranks")
+    in_line = from_fields({**document, "tally": document["in_line"]})
+    if not partial and in_line != part and document["kernels_right"]:
+        raise ValueError("not all units counted follow on each other")
     return Result(
-        part=part,
+        part=in_line,
         tally=part.tally,
         spent=part.spent,
         ranks=rows,
@@ -45,7 +48,28 @@ def _result(document: Mapping[str, Any]) -> Result:
         kernels_right=document["kernels_right"] is True,
         mpi_library=_text(document["mpi_library"]),
         suspects=suspects(rows),
+        marks={name: float(seconds) for name, seconds in document["marks"].items()},
+        steps=_steps(document["steps"]),
+        shards=_shards(document["shards"], part, len(rows)),
     )
+
+
+def _steps(told: Mapping[str, Any]) -> dict[str, float]:
+    if told and not set(steps.OWN) <= told.keys():
+        raise ValueError("not all steps of rank 0 are there")
+    return {name: amount(float, seconds) for name, seconds in told.items()}
+
+
+def _shards(told: Sequence[Mapping[str, Any]], part: Part, ranks: int) -> tuple[Shard, ...]:
+    shards = tuple(
+        Shard(amount(int, row["index"]), amount(int, row["ranks"]), spent_from_fields(row["spent"]))
+        for row in told
+    )
+    if shards and (part.of > 1 or min(shard.ranks for shard in shards) < 1):
+        raise ValueError("no such shards are possible")
+    if shards and sum(shard.ranks for shard in shards) != ranks:
+        raise ValueError("the ranks are not those of the shards")
+    return shards
 
 
 def _rank_row(row: Mapping[str, Any]) -> RankRow:

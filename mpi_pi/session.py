@@ -7,12 +7,13 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpi_pi import arguments, console, launcher, marks, parallel, report, slurm
+from mpi_pi import arguments, console, launcher, marks, parallel, report, slurm, steps
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
@@ -81,6 +82,7 @@ class Session:
                 f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}"
                 f" --time-limit {args.time_limit} --threads {'auto' if args.threads == 'auto' else 'T'}",
             )
+            marks.mark("met")
             if args.checkpoint:
                 # From here on there is something to say after a signal: what is saved, and how to go on.
                 self.open_files.enter_context(self.signals.all_noted())
@@ -304,7 +306,7 @@ class Session:
         marks.mark("counted")
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
-            status = self._stopped(signal_number)
+            status = self._stopped(signal_number, result)
         told = self._write_and_print(result, through_mpirun=not self.signals.impatient)
         return status if told else FAILED
 
@@ -313,14 +315,19 @@ class Session:
 
         In this order, for a reader that has gone away, or a terminal, must not cost what was counted.
         """
-        as_json = report.as_json(result, marks.seconds) if self.args.json else ""
+        result = replace(result, marks=dict(marks.seconds), steps=self._steps(result))
+        as_json = report.as_json(result) if self.args.json else ""
         written = self._write(result, as_json)
+        result = replace(result, steps=self._steps(result))  # with the writing
         if not self.printable:
             return False  # why has been said
         text = as_json if self.args.json == "-" else report.text(result, self.args.per_rank)
         if self.args.trial_log == "-":
             text = ""
-        return console.said(text, through_mpirun) and written
+        return console.said(text, through_mpirun, verbatim=self.args.json == "-") and written
+
+    def _steps(self, result: "Result") -> dict[str, float]:
+        return steps.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
 
     def _write(self, result: "Result", as_json: str) -> bool:
         """Write the files; whether that was possible."""
@@ -354,10 +361,12 @@ class Session:
             f"{saved.tally.points} of {saved.points} points are saved in {self.args.checkpoint}; run it again"
         )
 
-    def _stopped(self, signal_number: int) -> int:
+    def _stopped(self, signal_number: int, result: "Result") -> int:
         """Tell why a run has ended before its end, and how it goes on; the exit status."""
         if self.keeper and self.keeper.saved:
             why = signal.Signals(signal_number).name if signal_number else "--time-limit"
-            console.note(f"stopped by {why}: {self._how_far_saved(self.keeper)}")
+            more = result.tally.points - self.keeper.saved.tally.points
+            beyond = f"; {more} more will be counted again: {report.why_again(result)}" if more > 0 else ""
+            console.note(f"stopped by {why}: {self._how_far_saved(self.keeper)}{beyond}")
             return RUN_AGAIN
         return SIGNALLED + signal_number if signal_number else TIME_LIMIT

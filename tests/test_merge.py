@@ -1,6 +1,8 @@
 """Shards put together, against the run of the whole."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 from mutation import damaged, forged
 from test_report import SCHEMA
 
-from mpi_pi import merge, reference, report
+from mpi_pi import html_report, merge, reference, report, results
+from mpi_pi.inputs import Item
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.merge import Refused
 from mpi_pi.part import Part, Spent
@@ -142,7 +145,7 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
         whole = merge.merge(["a.json", "b.json"])
     except Refused:
         return
-    assert report.head(Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, 2)
+    assert report.head(Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards)
     assert report.text(whole, per_rank=True)
     assert json.loads(report.as_json(whole))
     if sealed_as_it_was(content):
@@ -177,6 +180,52 @@ def test_the_command(launch: Launch, tmp_path: Path) -> None:
     assert refused.stdout == ""
     assert refused.stderr == "mpi-pi: error: missing: shard 3/3\n"
     assert not (tmp_path / "no.json").exists()
+
+
+def rows_of_hosts(text: str) -> list[list[str]]:
+    """The rows of the table of hosts, without the share that they have of all points."""
+    (head, *_, rows) = re.findall(r"^((?: *shard +)?host +ranks .*)\n((?:.+\n)+)", text, re.M)[0]
+    share = head.split().index("share")
+    return [row.split()[:share] + row.split()[share + 1 :] for row in rows.splitlines()]
+
+
+def test_merged_report_tells_nothing_that_was_not_measured(launch: Launch, tmp_path: Path) -> None:
+    """Shards that ran one after the other: what is told of each is what its own run has told."""
+    job = ("-n", "70", "-i", "20001", "--seed", "8")
+    own, documents = [], []
+    for index in (1, 2, 3):
+        file = tmp_path / f"{index}.json"
+        run = launch(2, MPI_PI, "run", *job, "--shard", f"{index}/3", "--json", str(file))
+        own += [[f"{index}/3", *row] for row in rows_of_hosts(run.stdout.replace("\r", ""))]
+        documents.append(json.loads(file.read_text()))
+    whole = str(tmp_path / "whole.json")
+    merged = launch(0, MPI_PI, "merge", *[str(tmp_path / f"{k}.json") for k in (3, 1, 2)], "--json", whole)
+    assert "\nRanks = 2 in each of 3 shards on 1 host\n" in merged.stdout
+    assert rows_of_hosts(merged.stdout) == own
+    seconds = sum(document["spent"]["round_seconds"] for document in documents)
+    assert f"\nRate = {1400070 / seconds:.4e} points/s (" in merged.stdout
+    assert "Rank 0, " not in merged.stdout
+    document = json.loads(Path(whole).read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert [(shard["index"], shard["ranks"]) for shard in document["shards"]] == [(1, 2), (2, 2), (3, 2)]
+    # What is read back, and merged once more, says the same.
+    again = launch(0, MPI_PI, "merge", whole)
+    assert again.stdout == merged.stdout
+    page = html_report.page([Item("whole", results.read(whole))])
+    assert "in each of 3 shards on 1 host" in page
+
+
+def test_shards_of_different_sizes() -> None:
+    names = [write(f"{index}.json", result(index, 3)) for index in (1, 2, 3)]
+    two = result(2, 3)
+    more = replace(two, ranks=(*two.ranks, replace(two.ranks[0], rank=1)))
+    write("2.json", more)
+    whole = merge.merge(names)
+    head = report.head(whole.part, [row.member for row in whole.ranks], "MPI", whole.shards)
+    assert "\nRanks = 1 to 2 in each of 3 shards on 3 hosts\n" in head
+    lines = report.text(whole, per_rank=True).splitlines()
+    rows = [line.split()[:2] for line in lines if re.match(r" *\d/3 +\d ", line)]
+    assert rows == [["1/3", "0"], ["2/3", "0"], ["2/3", "1"], ["3/3", "0"]]
 
 
 def test_a_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:

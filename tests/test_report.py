@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mpi_pi
-from mpi_pi import report
+from mpi_pi import report, results
 from mpi_pi.job import Job
 from mpi_pi.part import Part, Spent
 from mpi_pi.reference import STREAM_VERSION
@@ -162,6 +162,51 @@ def test_a_partial_answer_is_said() -> None:
     nothing = replace(flame(), tally=Tally())
     assert "No points were counted" in report.text(nothing)
     assert not nothing.verified
+
+
+def test_what_will_be_counted_again_is_said() -> None:
+    """Of 300 units 100 lie beyond a gap."""
+    kept, counted = Sums(200, 15_707_963, 3_371_000), Sums(300, 23_561_944, 5_056_500)
+    result = replace(
+        flame(), part=replace(flame().part, tally=Tally({10**5: kept})), tally=Tally({10**5: counted})
+    )
+    text = report.text(result)
+    assert "Partial = 30000000 of 100000000 points (30 %)\n" in text
+    assert "In line = 20000000 of 100000000 points (20 %), where another run goes on\n" in text
+    assert "Beyond = 10000000 points, which that run counts again: there is a gap before them" in text
+    document = json.loads(report.as_json(result))
+    assert document["tally"] == [{"unit_points": 10**5, **counted._asdict()}]
+    assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict()}]
+    assert report.text(results.of_document(document)) == text
+    assert "Beyond" not in report.text(replace(result, part=replace(result.part, tally=result.tally)))
+    wrong = report.text(replace(result, kernels_right=False))
+    assert "which that run counts again: a kernel got known answers wrong\n" in wrong
+
+
+def test_after_resuming_it_is_said_which_lines_are_of_all_runs() -> None:
+    assert "\nRuns = " not in report.text(flame())
+    resumed = replace(flame(), spent=replace(flame().spent, runs=3))
+    (line,) = re.findall(r"^Runs = (.*)$", report.text(resumed), re.MULTILINE)
+    assert line.startswith(
+        "3: of all of them are the answer, Total, Rate, Rate per core, real, user and sys;"
+    )
+
+
+def test_no_time_gives_no_rate() -> None:
+    """A rank that had nothing to count, and a run without any rounds."""
+    idle = flame(ranks=3).ranks[0]
+    idle = replace(idle, units=0, points=0, count_seconds=0.0, wait_seconds=0.0)
+    one = replace(flame(ranks=3), ranks=(idle, *flame(ranks=3).ranks[1:]))
+    text = report.text(one, per_rank=True)
+    (rates,) = re.findall(r"^Rate of ranks = (\S+) slowest, .*$", text, re.MULTILINE)
+    assert float(rates) == pytest.approx(min(row.points_per_second for row in one.ranks[1:]), rel=1e-4)
+    assert "(1 rank had nothing to count)" in text
+    assert re.search(r"^ +0 +node000 +1 +0 +0 +0.0000 +0.0000 +- +- ", text, re.MULTILINE)
+    none = replace(one, ranks=(idle,), spent=replace(one.spent, round_seconds=0.0, core_seconds=0.0))
+    text = report.text(none)
+    for name in ("Rate", "Rate per core", "Rate of ranks"):
+        assert f"\n{name} = unknown" in text
+    assert "e+" not in text
 
 
 @pytest.mark.parametrize(

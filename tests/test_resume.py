@@ -123,9 +123,16 @@ def test_a_signal_of_a_batch_system(
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
     assert document["partial"]
-    assert document["estimate"]["points"] >= saved > 0
+    counted = document["estimate"]["points"]
+    assert counted >= saved > 0
+    assert sum(row["units"] * row["unit_points"] for row in document["in_line"]) == saved
+    if counted > saved:
+        assert f"\nIn line = {saved} of 2000000000 points" in out
+        assert f"\nBeyond = {counted - saved} points" in out
+        assert f"run it again; {counted - saved} more will be counted again: " in err
     again = goes_on(launch, tmp_path, 2, pi)
     assert f"Resumed = 1 time, {saved} of 2000000000 points" in again
+    assert "\nRuns = 2: of all of them are " in again
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

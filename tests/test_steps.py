@@ -1,0 +1,62 @@
+"""Where the time of rank 0 goes: nothing is left over, and nothing is told twice."""
+
+import json
+import re
+import time
+
+import pytest
+from conftest import MPI_PI, Launch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi import steps
+
+POINTS = ("process", "program", "imported", "mpi", "met", "start", "end", "summed")
+spans = st.floats(0, 1e4)
+
+
+@given(st.lists(spans, min_size=len(POINTS), max_size=len(POINTS)), spans, spans, st.sampled_from([0, 1, 2]))
+def test_steps_add_up_to_all_of_the_time(
+    lasted: list[float], kernel: float, count: float, missing: int
+) -> None:
+    """Even if a run was interrupted in a round, or before the first one."""
+    times = [sum(lasted[: number + 1]) for number in range(len(lasted))]
+    at = dict(zip(POINTS, times, strict=True))
+    for point in ("end", "start")[:missing]:
+        del at[point]
+    own = steps.own(at, kernel, count)
+    assert list(own) == list(steps.OWN)
+    assert steps.sum_of_own(own) == pytest.approx(at["summed"] - at["process"], abs=1e-6)
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
+    command = (MPI_PI, "run", "-n", "300", "-i", "10001", "--seed", "6")
+    begun = time.monotonic()
+    document = json.loads(launch(ranks, *command, "--json", "-").stdout)
+    passed = time.monotonic() - begun
+    told, total = document["steps"], document["spent"]["real_seconds"]
+    assert steps.sum_of_own(told) == pytest.approx(total, abs=1e-6)
+    assert ("launcher" in told) == (ranks > 0)
+    tick = 0.01
+    assert sum(told.values()) <= passed + tick
+    assert document["ranks"][0]["count_seconds"] == told["count"]
+
+    text = launch(ranks, *command).stdout.replace("\r", "")
+    rows = dict(re.findall(r"^Rank 0, (.+?) = (\d+\.\d{4}) s", text, re.MULTILINE))
+    assert list(rows) == [*steps.OWN, "sum", "saving"]
+    (total,) = re.findall(r"^Total = (\d+\.\d{4}) s", text, re.MULTILINE)
+    rounding = 0.5e-4
+    assert sum(float(rows[name]) for name in steps.OWN) == pytest.approx(
+        float(rows["sum"]), abs=(len(steps.OWN) + 1) * rounding
+    )
+    assert float(rows["sum"]) == pytest.approx(float(total), abs=2.1 * rounding)
+    assert len(re.findall(r"^Launcher = \d+\.\d{4} s ", text, re.MULTILINE)) == (ranks > 0)
+
+
+def test_launcher_that_cannot_be_seen_is_said_to_be_unknown(launch: Launch) -> None:
+    """Behind a shell it is no parent process of the ranks, as it is not on another host."""
+    shell = f"{MPI_PI} run -n 300 -i 10001 --seed 6; exit $?"
+    text = launch(2, "sh", "-c", shell).stdout.replace("\r", "")
+    assert "\nLauncher = unknown (" in text
+    assert "\nRank 0, sum = " in text
