@@ -27,6 +27,8 @@ number of ranks and on any machine. The modules, from the bottom up:
     crew        the threads of a rank
     result      what a run has found out
     words       numbers in words
+    reading     files read whole: those of the system, and of users
+    schema      whether a JSON document is what its schema says
     marks       when a process passed which point
     steps       where the time of rank 0 goes
     placement   how the ranks of a host sit on its cores
@@ -50,6 +52,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     checkpoint  a part of a job on disk, to go on from
     merge       from the results of shards to that of the job
     trial_log   the hits of every trial
+    imports     why a package cannot be imported, and what helps
     machine     a machine, and how it is just now
     versions    which differences of what is installed matter
     software    what is installed where a rank runs
@@ -104,9 +107,10 @@ number of ranks and on any machine. The modules, from the bottom up:
     '3.14182796'
 """
 
-from typing import TYPE_CHECKING, Any
-
 from mpi_pi import marks  # noqa: F401  # the first thing to be done: it notes the time
+
+# As `typing` has it, of which `python -m mpi_pi` would take a file of that name in the present folder.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from mpi_pi.job import Job
@@ -127,7 +131,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the public names when they are asked for: `mpi-pi --help` needs neither NumPy nor MPI."""
     import importlib
 

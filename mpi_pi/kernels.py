@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import cache, known_answers, reference
+from mpi_pi import cache, imports, known_answers, reference
 from mpi_pi.job import Job
 from mpi_pi.words import made_for
 
@@ -108,6 +108,8 @@ def load(
             return _load_numba(cache_folder or cache.default_folder(), tell)
         except _NotExecutable:
             obstacle = f"{NOT_EXECUTABLE} (SELinux, systemd's MemoryDenyWriteExecute or seccomp)"
+        except ImportError as error:
+            obstacle = imports.explained(error)
     if name == "numba":
         raise Unavailable(f"argument --kernel: 'numba': {obstacle}")
     return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
@@ -151,6 +153,8 @@ def _compile() -> bytes:
         from mpi_pi import kernel  # and with it numba, which takes a third of a second
     except PermissionError as error:  # numba has LLVM try it
         raise _NotExecutable from error
+    except Exception as error:  # whatever a package raises that is broken
+        raise imports.Broken(imports.explained(error)) from error
 
     code, name = kernel.object_code()
     return b"\0".join([name.encode(), kernel.cpu_name().encode(), code])
@@ -176,4 +180,7 @@ def _version(package: str) -> bytes:
     except (OSError, ValueError):
         from importlib import metadata
 
-        return metadata.version(package).encode()
+        try:
+            return metadata.version(package).encode()
+        except metadata.PackageNotFoundError:
+            return b""

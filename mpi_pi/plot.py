@@ -1,9 +1,15 @@
 """Pictures of what files hold, all in one figure or one by one. Needs matplotlib, an extra of the package."""
 
+import contextlib
+import importlib.util
 import io
+import logging
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpi_pi import imports
 from mpi_pi.inputs import Item, Trials
 from mpi_pi.result import Result
 
@@ -32,9 +38,13 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
     A trial log is drawn with the run that wrote it, if that is among them.
     """
     try:
-        import matplotlib.figure  # noqa: F401  # whether it is there
-    except ImportError as error:
-        raise Unavailable("pictures need matplotlib: pip install 'mpi-pi[plot]'") from error
+        with _without_settings_of_users():
+            import matplotlib.figure  # noqa: F401  # whether it is there
+    except Exception as error:  # whatever a package raises that is broken
+        why = imports.explained(error)
+        if isinstance(error, ModuleNotFoundError) and error.name == "matplotlib":
+            why = "pictures need matplotlib: pip install 'mpi-pi[plot]'"
+        raise Unavailable(why) from error
     from mpi_pi import plot_bench, plot_run
     from mpi_pi.panel import shortened
 
@@ -55,6 +65,26 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         for name, of_item in found
         for panel in of_item
     ]
+
+
+@contextlib.contextmanager
+def _without_settings_of_users() -> Iterator[None]:
+    """Import matplotlib in here: no backend, and no file of settings, of the user's is looked at.
+
+    A terminal of Jupyter names a backend that only Jupyter has; and a broken file in the folder where the
+    user happens to be would be no reason not to draw.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and of folders that cannot be written
+    backend = os.environ.pop("MPLBACKEND", None)
+    found = importlib.util.find_spec("matplotlib")
+    # The present folder is where matplotlib looks first; and here is the file with its own settings.
+    folder = Path(found.origin).parent / "mpl-data" if found and found.origin else Path()
+    try:
+        with contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext():
+            yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
 
 def is_log_of(log: Trials, result: Result) -> bool:

