@@ -203,7 +203,7 @@ def _unusable_for_os_errors(folder: Path) -> Iterator[None]:
 
 
 def _file(folder: Path, key: str) -> Path:
-    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.kernel"
+    return folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.kernel"
 
 
 def _checksum(content: bytes) -> bytes:

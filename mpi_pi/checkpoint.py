@@ -70,7 +70,11 @@ class Keeper:
             raise
 
     def _open(self) -> None:
-        if is_special(Path(self._name)) or is_special(self._path):
+        try:
+            special = is_special(Path(self._name)) or is_special(self._path)
+        except OSError as error:
+            raise self._unusable(str(error.strerror)) from error
+        if special:
             raise self._unusable("not a regular file")
         self.saved = self._load()
         if self.saved and self.saved.finished:

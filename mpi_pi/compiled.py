@@ -48,7 +48,7 @@ def target() -> str:
 def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
     """What Linux tells of the kind of the CPU and its features, of all kinds that there are here."""
     try:
-        with file.open() as lines:
+        with file.open(errors="replace", encoding="utf-8") as lines:
             # On x86 all cores are alike; there may be hundreds, and Linux takes its time to tell of each.
             told = lines.read(LOOK_CHARACTERS)
     except OSError:

@@ -1,13 +1,18 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TextIO
+
+READER_SECONDS = 5.0
+"""How long a named pipe may be without anybody who reads from it."""
 
 
 class CannotWrite(RuntimeError):
@@ -29,8 +34,11 @@ class NewFile:
         self._what = f"argument {option}: {path!r}"
         self._path = Path("/dev/stdout" if path == "-" else path)
         with self._errors():
-            if self._path.is_dir():
+            kind = _kind(self._path)
+            if stat.S_ISDIR(kind):
                 raise IsADirectoryError(21, os.strerror(21))
+            if stat.S_ISBLK(kind):
+                raise PermissionError(1, "a block device, with a disk on it")
             self.direct = is_special(self._path)
             """Whether it is written to directly."""
             self.stream = self._opened()
@@ -39,9 +47,9 @@ class NewFile:
 
     def _opened(self) -> TextIO:
         if self.direct:
-            return opened_directly(self._path)
+            return self._text(_opened_directly(self._path))
         # Through a symbolic link, it is the file it points to that is replaced.
-        self._path = self._path.resolve()
+        self._path = Path(os.path.realpath(self._path))
         self._named = beside(self._path, f".{os.getpid()}.part", hidden=True)
         self._named.unlink(missing_ok=True)  # what a process of our number may have left is not ours
         mode = 0o666
@@ -50,10 +58,18 @@ class NewFile:
             if not os.access(self._path, os.W_OK):
                 raise PermissionError(13, os.strerror(13))
         try:
-            descriptor = os.open(self._path.parent, os.O_TMPFILE | os.O_WRONLY, mode)
+            # A file without a name is given one by way of /proc, in the end.
+            nameless = getattr(os, "O_TMPFILE", 0) if Path("/proc/self/fd").is_dir() else 0
+            if not nameless:
+                raise OSError
+            descriptor = os.open(self._path.parent, nameless | os.O_WRONLY, mode)
         except OSError:
             descriptor = os.open(self._named, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        return os.fdopen(descriptor, "w")
+        return self._text(descriptor)
+
+    def _text(self, descriptor: int) -> TextIO:
+        # The same bytes in every locale. What no encoding has is part of the name of a file.
+        return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
 
     def _try_writing(self) -> None:
         try:
@@ -140,21 +156,44 @@ def beside(path: Path, ending: str, hidden: bool = False) -> Path:
     return path.with_name("." * hidden + os.fsdecode(name) + ending)
 
 
-def opened_directly(path: Path) -> TextIO:
-    """What is no regular file, to be written to. Raises OSError.
+def _kind(path: Path) -> int:
+    """Return the mode of what a path leads to; 0 if that does not exist yet. Raises OSError."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return 0
 
-    One that is open already, such as /dev/stdout, is not opened anew, which would begin at its beginning.
+
+def _opened_directly(path: Path) -> int:
+    """Open what is no regular file; raise OSError if it is a named pipe that nobody reads from.
+
+    What is open already, such as /dev/stdout, is not opened anew, which would begin at its beginning. Without
+    O_NONBLOCK, to open a named pipe would wait for a reader.
     """
     found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+)", str(path))
-    if found is None:
-        return path.open("w")
-    name, *numbers = found.groups()
-    descriptor = {"out": 1, "err": 2}[name] if name else int(next(filter(None, numbers)))
-    return os.fdopen(os.dup(descriptor), "w")
+    if found:
+        name, *numbers = found.groups()
+        return os.dup({"out": 1, "err": 2}[name] if name else int(next(filter(None, numbers))))
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY
+    if not stat.S_ISFIFO(_kind(path)):
+        return os.open(path, flags, 0o666)
+    deadline = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            descriptor = os.open(path, flags | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > deadline:
+                raise OSError(error.errno, "a pipe that nobody reads from") from error
+            time.sleep(0.02)
+        else:
+            os.set_blocking(descriptor, True)
+            return descriptor
 
 
 def is_special(path: Path) -> bool:
     """Whether a path leads to no regular file, or to one that is open already: /dev/stdout, /dev/fd/3."""
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+    if (kind := _kind(path)) and not stat.S_ISREG(kind):
         return True
     return str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from mpi_pi.reading import user_file
+
 MOST_BYTES = 10_000_000
 """More than any hostfile has. A device has no end."""
 
@@ -54,13 +56,10 @@ def read(path: str, launcher: str) -> Hosts:
     Of a launcher that is not known, "" or another, it is enough that one of the two could read the file.
     """
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = user_file(Path(path), MOST_BYTES)
     except OSError as error:
         raise Unusable(f"{path!r}: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
-        raise Unusable(f"{path!r}: not a text file") from error
-    if b"\0" in content or len(content) > MOST_BYTES:
+    if b"\0" in content:
         raise Unusable(f"{path!r}: not a text file")
     try:
         found = parse(content.decode("latin-1"), launcher)

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import socket
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from mpi_pi import spread
 from mpi_pi.kernels import NO_CACHE
-from mpi_pi.launcher import cores, physical_cores
+from mpi_pi.launcher import cores, missing_basics, physical_cores
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.table import table
 
@@ -293,6 +294,7 @@ def _outputs(command: Sequence[str], limit_seconds: float, errors: bool) -> tupl
             stderr=None if errors else subprocess.PIPE,
             text=True,
             errors="replace",
+            env=os.environ | missing_basics(),
         )
     except OSError as error:
         raise Failed(f"argument --launcher: {command[0]!r}: {error.strerror}") from error

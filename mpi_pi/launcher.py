@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mpi_pi import libmpi
+from mpi_pi.reading import system_text
 
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
@@ -73,10 +74,7 @@ def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | N
 
 def _settings_in(file: Path) -> set[str]:
     """Names that a file of Open MPI's settings sets."""
-    try:
-        return {line.partition("=")[0].strip() for line in file.read_text().splitlines()}
-    except OSError:
-        return set()
+    return {line.partition("=")[0].strip() for line in (system_text(file) or "").splitlines()}
 
 
 @contextlib.contextmanager
@@ -89,13 +87,23 @@ def embedded_defaults() -> Iterator[None]:
     """
     embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
     with libmpi.search_path() as search_path:
-        added = search_path | (_missing_settings() if embedded else {})
+        added = missing_basics() | search_path | (_missing_settings() if embedded else {})
         os.environ.update(added)
         try:
             yield
         finally:
             for name in added:
                 del os.environ[name]
+
+
+def missing_basics() -> dict[str, str]:
+    """Return HOME and PATH where they are missing: Open MPI does not start without them.
+
+    Slurm's HealthCheckProgram has neither, and a service may lack HOME.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111  # as below; it is "~" where nobody knows the user
+    defaults = {"HOME": home if home.startswith("/") else "/", "PATH": os.defpath}
+    return {name: value for name, value in defaults.items() if not os.environ.get(name)}
 
 
 def _missing_settings() -> dict[str, str]:
@@ -118,7 +126,11 @@ def stream_of_launcher(descriptor: int) -> TextIO | None:
     """
     # A file has an offset of its own for every time that it is opened, hence O_APPEND.
     opened = _opened_of_launcher(descriptor, os.O_WRONLY | os.O_APPEND)
-    return None if opened is None else os.fdopen(opened, "w")
+    if opened is None:
+        return None
+    # In the encoding that the user has chosen for ours, and with an escape for what that cannot write.
+    ours = sys.stdout if descriptor == 1 else sys.stderr
+    return os.fdopen(opened, "w", encoding=getattr(ours, "encoding", None), errors="backslashreplace")
 
 
 def input_of_launcher_is_terminal() -> bool | None:
@@ -212,10 +224,7 @@ def _mpirun() -> int | None:
 
 
 def _program(process: int) -> str:
-    try:
-        return Path(f"/proc/{process}/comm").read_text().strip()
-    except OSError:
-        return ""
+    return (system_text(Path(f"/proc/{process}/comm")) or "").strip()
 
 
 def ranks_on_host() -> dict[int, int]:
@@ -253,7 +262,8 @@ def process_start(process: object = "self") -> float | None:
     if not fields:
         return None
     ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since boot
-    suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    since_boot = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    suspended = time.clock_gettime(since_boot) - time.clock_gettime(time.CLOCK_MONOTONIC)
     return ticks - suspended
 
 
@@ -277,15 +287,14 @@ def seconds_since_process_start(now: float | None = None) -> float:
 
 def process_fields(process: object) -> list[str]:
     """What Linux tells in /proc/PROCESS/stat, from the state on (field 3 in proc(5)); nothing elsewhere."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):  # a ValueError for a name that no file can have
-        return []
+    return (system_text(Path(f"/proc/{process}/stat")) or "").rpartition(")")[2].split()
 
 
 def cores() -> frozenset[int]:
     """The cores that this process may use."""
-    return frozenset(os.sched_getaffinity(0))
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(online_cores()))  # not on Linux
 
 
 def physical_cores(threads: Iterable[int], root: Path = Path("/")) -> frozenset[int]:
@@ -298,11 +307,9 @@ def physical_cores(threads: Iterable[int], root: Path = Path("/")) -> frozenset[
 
 def _first_sibling(thread: int, root: Path) -> int:
     topology = root / f"sys/devices/system/cpu/cpu{thread}/topology"
-    try:
-        siblings = (topology / "thread_siblings_list").read_text()  # such as 0,4 or 0-1
-        return int(re.split("[,-]", siblings)[0])
-    except (OSError, ValueError):
-        return thread
+    siblings = system_text(topology / "thread_siblings_list") or ""  # such as 0,4 or 0-1
+    first = re.split("[,-]", siblings)[0].strip()
+    return int(first) if first.isdecimal() else thread
 
 
 def online_cores() -> int:
@@ -312,16 +319,11 @@ def online_cores() -> int:
 
 def cpu_model(root: Path = Path("/")) -> str:
     """The CPU's name for people, or that of the board with it: a Raspberry Pi."""
-    try:
-        lines = (root / "proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
+    lines = (system_text(root / "proc/cpuinfo") or "").splitlines()
     for wanted in ("Model", "model name"):
         for line in lines:
             name, _, value = line.partition(":")
             if name.strip() == wanted:
                 return " ".join(value.split())
-    try:
-        return (root / "proc/device-tree/model").read_text().strip("\0\n")
-    except OSError:
-        return os.uname().machine
+    model = system_text(root / "proc/device-tree/model")
+    return os.uname().machine if model is None else model.strip("\0\n")

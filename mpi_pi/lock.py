@@ -21,8 +21,11 @@ from typing import Any
 
 from mpi_pi import launcher
 from mpi_pi.files import beside
+from mpi_pi.reading import user_file
 
 BEAT_SECONDS = 5.0
+MOST_BYTES = 1 << 16
+"""Of a lock file. What is longer is none."""
 PATIENCE_SECONDS = 20.0
 SETTLE_SECONDS = 0.5
 """After taking over a lock: of several who do so at once the last one has it."""
@@ -99,7 +102,7 @@ class Lock:
     def _content(self) -> bytes | None:
         """What the file says, None if there is none. To open it anew makes NFS look at the server's."""
         try:
-            return self.path.read_bytes()
+            return user_file(self.path, MOST_BYTES)
         except FileNotFoundError:
             return None
 
@@ -140,7 +143,7 @@ def _process() -> dict[str, Any]:
 def _machine() -> str:
     """Where process numbers mean the same: one boot of one machine, and one namespace of it."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_bytes().decode(errors="replace").strip()
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return ""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_pi import clock, launcher
+from mpi_pi.reading import system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
 """What the kernel can be compiled to. Every 64-bit ARM has asimd, which 32-bit ones call neon."""
@@ -191,7 +192,12 @@ def _firmware_throttling(root: Path) -> int | None:
     if told is None and (program := shutil.which("vcgencmd")):
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             asked = subprocess.run(
-                [program, "get_throttled"], capture_output=True, text=True, timeout=2, check=True
+                [program, "get_throttled"],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=2,
+                check=True,
             )
             told = asked.stdout.strip().partition("=")[2]
     try:
@@ -204,7 +210,7 @@ def _interfaces() -> tuple[tuple[str, str], ...]:
     found = []
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _, name in socket.if_nameindex():
-            request = struct.pack("256s", name.encode())
+            request = struct.pack("256s", os.fsencode(name))
             try:
                 address, netmask = (
                     socket.inet_ntoa(fcntl.ioctl(asking.fileno(), what, request)[20:24])
@@ -263,10 +269,8 @@ def _cpuinfo(root: Path) -> list[str]:
 
 
 def _text(file: Path) -> str | None:
-    try:
-        return file.read_text().strip("\0 \n")
-    except (OSError, ValueError):
-        return None
+    told = system_text(file)
+    return None if told is None else told.strip("\0 \n")
 
 
 def _number(file: Path) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi import launcher
+from mpi_pi.reading import system_text
 from mpi_pi.table import table
 from mpi_pi.words import number_of
 
@@ -130,10 +131,7 @@ def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[in
 
     None where the system does not tell, see proc(5).
     """
-    try:
-        lines = [line.split() for line in stat.read_text().splitlines()]
-    except OSError:
-        return None
+    lines = [line.split() for line in (system_text(stat) or "").splitlines()]
     wanted = {f"cpu{core}" for core in cores}
     # user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user already.
     times = [[int(ticks) for ticks in line[1:9]] for line in lines if line[0] in wanted]

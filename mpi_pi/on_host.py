@@ -171,7 +171,9 @@ def describe(path: str, mpirun: str = "") -> dict[str, Any]:
         )
         python, version, module, others = json.loads(told.splitlines()[-1])
         package = Path(module).parent
-        stream = re.search(r"^STREAM_VERSION = (\d+)", (package / "reference.py").read_text(), re.MULTILINE)
+        stream = re.search(
+            r"^STREAM_VERSION = (\d+)", (package / "reference.py").read_text("utf-8"), re.MULTILINE
+        )
         facts.update(
             python=python,
             version=version,
@@ -269,7 +271,7 @@ def occupied(path: str) -> str:
 
 def _digest(place: Path) -> str:
     try:
-        return (place / RECORD).read_text().strip()
+        return (place / RECORD).read_bytes().decode(errors="replace").strip()
     except (OSError, ValueError):
         return ""
 

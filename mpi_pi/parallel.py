@@ -5,9 +5,11 @@ exchange and raised on all, so that nobody is left waiting.
 """
 
 import hashlib
+import os
 import pickle
 import resource
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -215,7 +217,8 @@ def preflight(part: Part, comm: MPI.Intracomm, kernel: Kernel) -> None:
 
 def agree(comm: MPI.Intracomm, plan: str) -> None:
     """Raise Failure unless all ranks have the same plan, in words; it names those that differ from most."""
-    digest = int.from_bytes(hashlib.sha256(plan.encode()).digest()[:7])
+    # Names of files as the bytes that they are, which may be no text.
+    digest = int.from_bytes(hashlib.sha256(os.fsencode(plan)).digest()[:7])
     digests = allgather(comm, np.array([digest], np.int64))[:, 0]
     kinds, counts = np.unique(digests, return_counts=True)
     if len(kinds) == 1:
@@ -348,7 +351,7 @@ class _Run:
         report[Report.UNITS] = mine.units
         report[Report.USER_NS] = int(usage.ru_utime * 1e9)
         report[Report.SYSTEM_NS] = int(usage.ru_stime * 1e9)
-        report[Report.PEAK_BYTES] = usage.ru_maxrss * 1024
+        report[Report.PEAK_BYTES] = _peak_memory_bytes(usage)
         report[Report.TALLY :] = tally.pack(self.job, mine)
         return report
 
@@ -408,7 +411,7 @@ class _Run:
             wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
             user_seconds=usage.ru_utime,
             system_seconds=usage.ru_stime,
-            peak_memory_bytes=usage.ru_maxrss * 1024,
+            peak_memory_bytes=_peak_memory_bytes(usage),
         )
         return replace(common, ranks=(row,))
 
@@ -451,7 +454,7 @@ class _Run:
             wait_seconds=0.0,
             user_seconds=usage.ru_utime,
             system_seconds=usage.ru_stime,
-            peak_memory_bytes=usage.ru_maxrss * 1024,
+            peak_memory_bytes=_peak_memory_bytes(usage),
         )
 
 
@@ -465,6 +468,10 @@ def _bcast(comm: MPI.Intracomm, value: T | None, meanwhile: Callable[[], object]
     wait(comm.Ibcast(pickled), meanwhile)
     agreed: T = pickle.loads(pickled)  # noqa: S301  # a rank of this job has made it
     return agreed
+
+
+def _peak_memory_bytes(usage: resource.struct_rusage) -> int:
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes there, KiB elsewhere
 
 
 def library_name() -> str:

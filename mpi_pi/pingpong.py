@@ -3,7 +3,6 @@
 Rank 0 asks the other one for messages of a certain size. Each begins with what its clock says.
 """
 
-import os
 import statistics
 import time
 from dataclasses import dataclass
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mpi_pi.waiting import give_way
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -104,6 +105,6 @@ def _finish(request: "MPI.Request") -> None:
     """Wait without sleeping, which would be measured too, but let others have the core in between."""
     deadline = time.perf_counter() + SILENCE_SECONDS
     while not request.Test():
-        os.sched_yield()
+        give_way()
         if time.perf_counter() > deadline:
             raise Silent

@@ -30,7 +30,9 @@ def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
     command = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
     for pause in (1, 3, None):  # a controller that is busy may need to be asked again
         try:
-            asked = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+            asked = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=20, check=True
+            )
         except (OSError, subprocess.SubprocessError) as error:
             if pause is None:
                 raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+def give_way() -> None:
+    """Let another process have the core, if one wants it."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)
+
+
 def wait(request: "MPI.Request", meanwhile: Callable[[], object] = never) -> None:
     """Wait for a request, and call `meanwhile` again and again.
 
@@ -25,7 +33,7 @@ def wait(request: "MPI.Request", meanwhile: Callable[[], object] = never) -> Non
         meanwhile()
         waited = time.perf_counter() - start
         if waited < 5e-4:
-            os.sched_yield()  # to wake up again takes a tenth of a millisecond
+            give_way()  # to wake up again takes a tenth of a millisecond
         else:
             time.sleep(min(waited / 8, 1e-3))
 

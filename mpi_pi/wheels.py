@@ -90,7 +90,7 @@ class Project:
 def project(folder: Path) -> Project:
     """The project in a folder, with the MPI from PyPI that is installed here, if any. Raises Unavailable."""
     try:
-        recipe = (folder / "pyproject.toml").read_text()
+        recipe = (folder / "pyproject.toml").read_text("utf-8")
         table = tomllib.loads(recipe)["project"]
         least = re.search(r">=\s*([\d.]+)", table["requires-python"])
         dependencies, extras = table["dependencies"], table["optional-dependencies"]

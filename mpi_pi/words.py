@@ -18,3 +18,8 @@ def chance(p: float, rest: float | None = None) -> str:
     """
     text = f"{max(p, 1e-300):.4g}"
     return f"1 - {chance(rest)}" if text == "1" and rest is not None else text
+
+
+def printable(name: str) -> str:
+    """A name with whatever is no letter, such as a line's end or a byte that is not UTF-8, as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
