@@ -4,6 +4,7 @@ The JSON is described by `bench.schema.json` beside this file. Its members `nois
 `scaling` and `round` are the parts, each made, and told in words, by a module of its own.
 """
 
+import itertools
 import os
 import platform
 import subprocess
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import __version__, launcher, sealed
+from mpi_pi import __version__, launcher, schema, sealed, spread
 from mpi_pi.words import number_of
 
 KIND, SCHEMA = "benchmark", 1
@@ -61,15 +62,53 @@ def commit(folder: Path = Path(__file__).parent.parent) -> str | None:
     if not (folder / ".git").exists():
         return os.environ.get("MPI_PI_COMMIT") or None
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        told = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=10, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return told.stdout.strip() or None
 
 
 def read(name: str) -> Benchmark:
-    """The benchmark in a file of `mpi-pi bench --json`. Raises sealed.Unreadable."""
-    return sealed.read_existing(Path(name), KIND, SCHEMA)
+    """Return the benchmark in a file of `mpi-pi bench --json`. Raises sealed.Unreadable."""
+    return of_content(sealed.content(name))
+
+
+def of_content(content: bytes) -> Benchmark:
+    """Return the benchmark that was in a file. Raises sealed.Unreadable if it could not have been written."""
+    document = sealed.document(content, KIND, number=SCHEMA)
+    try:
+        schema.check(document, "bench")
+        _check_spreads(document)
+        _check_rows(document)
+    except schema.Mismatch as error:
+        raise sealed.Unreadable(str(error).lstrip(".")) from error
+    return document
+
+
+def _check_spreads(value: Any, place: str = "") -> None:
+    """Raise Mismatch unless every median and interval is that of its samples."""
+    if isinstance(value, dict) and "samples" in value:
+        if spread.from_fields(value) != spread.of(value["samples"]):
+            raise schema.Mismatch(f"{place}: is not the median and interval of its samples")
+        return
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for name, member in members:
+        _check_spreads(member, f"{place}[{name}]" if isinstance(value, list) else f"{place}.{name}")
+
+
+def _check_rows(document: Benchmark) -> None:
+    """Raise Mismatch unless rows that took turns have equally many, and ranks become more from row to row."""
+    kernel, scaling = document["kernel"], document["scaling"]
+    if kernel and len({len(row["points_per_second"]["samples"]) for row in kernel["rows"]}) > 1:
+        raise schema.Mismatch("kernel.rows: have not as many samples as each other")
+    for kind in ("strong", "weak") if scaling else ():
+        numbers = [row[scaling["by"]] for row in scaling[kind]["rows"]]
+        if any(more <= fewer for fewer, more in itertools.pairwise(numbers)):
+            raise schema.Mismatch(f"scaling.{kind}.rows: the {scaling['by']} do not become more")
 
 
 def as_json(benchmark: Benchmark) -> str:

@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from mpi_pi import benchmark, report, results, sealed
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.result import Result
 from mpi_pi.trial_log import HEADER
+from mpi_pi.words import printable
 
 
 @dataclass(frozen=True)
@@ -41,38 +41,31 @@ def read(names: Sequence[str]) -> list[Item]:
     items, problems = [], []
     for name in names:
         try:
-            items.append(Item(name, _content(Path(name))))
+            items.append(Item(printable(name), _content(name)))
         except sealed.Unreadable as error:
-            problems.append(f"{name}: {error}")
+            problems.append(f"{printable(name)}: {error}")
     if problems:
         raise Refused("\n".join(problems))
     return items
 
 
-def _content(path: Path) -> Result | Benchmark | Trials:
-    if _begins_as_trial_log(path):
-        return _trials(path)
-    kind = sealed.kind(path)
+def _content(name: str) -> Result | Benchmark | Trials:
+    content = sealed.content(name)
+    if content.startswith(HEADER.encode()):
+        return _trials(content)
+    kind = sealed.kind(content)
     if kind == benchmark.KIND:
-        return benchmark.read(str(path))
+        return benchmark.of_content(content)
     if kind == report.KIND:
-        return results.read(str(path))
+        return results.of_content(content)
     raise sealed.Unreadable(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
 
 
-def _begins_as_trial_log(path: Path) -> bool:
+def _trials(content: bytes) -> Trials:
+    lines = content.decode("ascii", errors="replace").splitlines()
     try:
-        with path.open("rb") as file:
-            return path.is_file() and file.read(len(HEADER)) == HEADER.encode()
-    except OSError:
-        return False  # what is wrong is said by whoever reads it next
-
-
-def _trials(path: Path) -> Trials:
-    try:
-        with path.open(newline="") as file:
-            rows = np.array([[int(value) for value in row] for row in list(csv.reader(file))[1:]], np.int64)
-    except (ValueError, OverflowError) as error:
+        rows = np.array([[int(value) for value in row] for row in list(csv.reader(lines))[1:]], np.int64)
+    except (ValueError, OverflowError, csv.Error) as error:
         raise sealed.Unreadable(f"damaged trial log: {error}") from error
     if rows.ndim != 2 or rows.shape[1] != 3:
         raise sealed.Unreadable("a trial log without trials")

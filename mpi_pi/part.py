@@ -1,7 +1,7 @@
 """A part of a job, and how far it has got: what checkpoints keep, and what shards are merged from."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any, Self
 
@@ -105,15 +105,20 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
             Job(_integer(job["trials"]), _integer(job["points_per_trial"]), _digits(job["seed"])),
             _integer(shard["index"]),
             _integer(shard["of"]),
-            Tally({_integer(row["unit_points"]): _sums(row) for row in document["tally"]}),
+            Tally(_by_unit_points(document["tally"])),
             spent_from_fields(spent),
         )
-        _check_sums(part)
-        if in_line:
-            _check_in_line(part)
+        _check_tally(part, in_line)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
     return part
+
+
+def _by_unit_points(rows: Sequence[Mapping[str, Any]]) -> dict[int, Sums]:
+    sums = {_integer(row["unit_points"]): _sums(row) for row in rows}
+    if len(sums) < len(rows):
+        raise ValueError("a size of unit has two rows in the tally")
+    return sums
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
@@ -154,29 +159,26 @@ def amount(kind: object, value: Any) -> Any:
     return value
 
 
-def _check_in_line(part: Part) -> None:
-    """Raise ValueError unless the tally can be one of the part's first units."""
-    job, start = part.job, part.units.start
-    stop = start + part.tally.units
-    last_blocks = stop // job.blocks - start // job.blocks
-    expected = Counter({job.last_block: last_blocks})
-    expected[job.unit_points(0)] += stop - start - last_blocks
-    if +expected != {points: sums.units for points, sums in part.tally.by_size.items()}:
-        raise ValueError("the units counted are not the first ones")
-
-
-def _check_sums(part: Part) -> None:
-    """Raise ValueError unless the tally can be one of some of the part's units."""
-    job = part.job
-    if part.tally.units > part.units.stop - part.units.start:
+def _check_tally(part: Part, in_line: bool) -> None:
+    """Raise ValueError unless the tally can be one of the part's units; if `in_line`, of its first ones."""
+    job, units = part.job, part.units
+    of_size = _by_size(job, units)
+    counted = {points: sums.units for points, sums in part.tally.by_size.items()}
+    if part.tally.units > units.stop - units.start:
         raise ValueError("more units are counted than there are")
-    if not part.tally.by_size.keys() <= {job.unit_points(0), job.last_block}:
+    if any(not 0 < number <= of_size[points] for points, number in counted.items()):
         raise ValueError("the units counted are not those of the job")
-    for points, (units, hits, squares, _) in part.tally.by_size.items():
-        off, farthest = hits - units * centre(points), max(centre(points), points - centre(points))
-        if not (
-            units > 0
-            and 0 <= hits <= units * points
-            and off * off <= squares * units <= (units * farthest) ** 2
-        ):
+    if in_line and counted != +_by_size(job, range(units.start, units.start + part.tally.units)):
+        raise ValueError("the units counted are not the first ones")
+    for points, (number, hits, squares, _) in part.tally.by_size.items():
+        off, farthest = hits - number * centre(points), max(centre(points), points - centre(points))
+        if not (0 <= hits <= number * points and off * off <= squares * number <= (number * farthest) ** 2):
             raise ValueError("no such hits are possible")
+
+
+def _by_size(job: Job, units: range) -> Counter[int]:
+    """How many units of each size there are in a range."""
+    last_blocks = units.stop // job.blocks - units.start // job.blocks
+    sizes = Counter({job.last_block: last_blocks})
+    sizes[job.unit_points(0)] += units.stop - units.start - last_blocks
+    return sizes

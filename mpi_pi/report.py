@@ -323,7 +323,6 @@ def as_json(result: Result) -> str:
 
 
 def _document(result: Result) -> dict[str, Any]:
-    estimate = result.estimate
     about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
     counted = replace(result.part, tally=result.tally, spent=result.spent)
     return (
@@ -335,7 +334,7 @@ def _document(result: Result) -> dict[str, Any]:
             "verified": result.verified,
             "reasons": result.reasons,
             "kernels_right": result.kernels_right,
-            "estimate": estimate and asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()},
+            "estimate": estimate_fields(result.estimate),
             "in_line": rows(result.part.tally),
             "marks": dict(result.marks),
             "steps": dict(result.steps),
@@ -357,6 +356,13 @@ def _document(result: Result) -> dict[str, Any]:
             ],
         }
     )
+
+
+def estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
+    """Return the estimate as a JSON object; None for none."""
+    if estimate is None:
+        return None
+    return asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()}
 
 
 def _rank_object(row: RankRow) -> dict[str, Any]:

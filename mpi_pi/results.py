@@ -1,30 +1,38 @@
 """A result as it was, from the JSON that `--json` made of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import report, sealed, steps
+from mpi_pi import report, schema, sealed, steps
 from mpi_pi.part import Part, amount, from_fields, spent_from_fields
 from mpi_pi.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
 from mpi_pi.verdict import suspects
 
 
 def read(name: str) -> Result:
-    """The result in a file. Raises sealed.Unreadable."""
-    return of_document(sealed.read_existing(Path(name), report.KIND, report.SCHEMA))
+    """Return the result in a file. Raises sealed.Unreadable."""
+    return of_content(sealed.content(name))
+
+
+def of_content(content: bytes) -> Result:
+    """Return the result that was in a file. Raises sealed.Unreadable."""
+    return of_document(sealed.document(content, report.KIND, number=report.SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
-    """The result that a JSON object holds. Raises sealed.Unreadable if that could not have been written."""
+    """Return the result that a JSON object holds. Raises sealed.Unreadable if none was written so."""
     try:
-        return _result(document)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        schema.check(document, "report")
+        result = _result(document)
+        _cross_check(document, result)
+    except (ValueError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
         raise sealed.Unreadable(str(error)) from error
+    return result
 
 
 def _result(document: Mapping[str, Any]) -> Result:
@@ -33,11 +41,11 @@ def _result(document: Mapping[str, Any]) -> Result:
     if part.finished == partial:
         raise ValueError("not finished, though it says so" if not partial else "finished, though it says not")
     rows = tuple(_rank_row(row) for row in document["ranks"])
-    if not rows:
-        raise ValueError("no ranks")
     in_line = from_fields({**document, "tally": document["in_line"]})
     if not partial and in_line != part and document["kernels_right"]:
-        raise ValueError("not all units counted follow on each other")
+        raise ValueError("in_line: is not the tally, though all units are counted")
+    if in_line.tally.units > part.tally.units:
+        raise ValueError("in_line: has more units than the tally")
     return Result(
         part=in_line,
         tally=part.tally,
@@ -70,6 +78,78 @@ def _shards(told: Sequence[Mapping[str, Any]], part: Part, ranks: int) -> tuple[
     if shards and sum(shard.ranks for shard in shards) != ranks:
         raise ValueError("the ranks are not those of the shards")
     return shards
+
+
+def _cross_check(document: Mapping[str, Any], result: Result) -> None:
+    """Raise ValueError unless all that a result says twice agrees: tally, estimate, ranks and rounds.
+
+    What this run has counted is in ranks and rounds; what runs before it have counted, in the tally alone.
+    """
+    _check_estimate(document, result)
+    ranks, rounds = result.ranks, result.timeline.rows
+    if [row.rank for row in ranks] != list(range(len(ranks))):
+        raise ValueError("ranks: are not numbered from 0 on")
+    units, points = sum(row.units for row in ranks), sum(row.points for row in ranks)
+    hits, alone = sum(row.hits for row in ranks), result.spent.runs == 1
+    _check_sum("units", "ranks", units, "tally", result.tally.units, alone)
+    _check_sum("points", "ranks", points, "tally", result.tally.points, alone)
+    _check_sum("hits", "ranks", hits, "tally", result.tally.hits, alone)
+    for place, row in enumerate(ranks):
+        rate = document["ranks"][place]["points_per_second"]
+        if not math.isclose(rate, row.points_per_second, rel_tol=1e-6):
+            raise ValueError(f"ranks[{place}].points_per_second: is not its points over its count_seconds")
+    if rounds:
+        _check_rounds(result)
+
+
+def _check_estimate(document: Mapping[str, Any], result: Result) -> None:
+    """Raise ValueError unless the estimate is that of the tally, up to the last digits of its floats."""
+    told, of_tally = document["estimate"], report.estimate_fields(result.estimate)
+    if (told or {}).keys() != (of_tally or {}).keys():
+        raise ValueError("estimate: is not that of the tally")
+    for name, value in (of_tally or {}).items():
+        if not _same(told[name], value):
+            raise ValueError(f"estimate.{name}: {told[name]!r} is not {value!r}, as the tally has it")
+    if document["verified"] is not result.verified:
+        raise ValueError(f"verified: is not {str(result.verified).lower()}, as the tally has it")
+
+
+def _same(told: Any, value: Any) -> bool:
+    """Whether a value is what a document tells, up to the last digits of its floats."""
+    if isinstance(value, dict):
+        same_names = isinstance(told, dict) and told.keys() == value.keys()
+        return same_names and all(_same(told[name], value[name]) for name in value)
+    if isinstance(value, float):
+        return math.isclose(told, value, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(told == value)
+
+
+def _check_rounds(result: Result) -> None:
+    """Raise ValueError unless the rounds follow on each other and add up to the ranks and the tally."""
+    rounds, alone = result.timeline.rows, result.spent.runs == 1
+    number, now = 0, 0.0
+    for place, row in enumerate(rounds):
+        follows = number == row.first_round <= row.last_round and now <= row.start_seconds <= row.end_seconds
+        if not follows:
+            raise ValueError(f"rounds[{place}]: does not follow on the one before")
+        if row.hits > sum(row.points.tolist()) or (row.lost_units > row.units).any():
+            raise ValueError(f"rounds[{place}]: has more hits than points, or more lost units than units")
+        number, now = row.last_round + 1, row.end_seconds
+    _check_sum("rounds", "rounds", number, "spent", result.spent.rounds, alone)
+    _check_sum("hits", "rounds", sum(row.hits for row in rounds), "tally", result.tally.hits, alone)
+    for name in ("units", "points", "count_nanoseconds"):
+        columns = zip(*(getattr(row, name).tolist() for row in rounds), strict=True)
+        for rank, told in zip(result.ranks, map(sum, columns), strict=True):
+            # A float tells the nanoseconds of up to a hundred days.
+            own = round(rank.count_seconds * 1e9) if name == "count_nanoseconds" else getattr(rank, name)
+            if not math.isclose(own, told, rel_tol=1e-9 if name == "count_nanoseconds" else 0):
+                raise ValueError(f"ranks[{rank.rank}]: has {own} {name}, and its rounds together {told}")
+
+
+def _check_sum(what: str, parts: str, total: int, where: str, known: int, exact: bool) -> None:
+    """Raise ValueError if parts are more than the whole, or if `exact` less."""
+    if total > known or (exact and total < known):
+        raise ValueError(f"{parts}: have {total} {what} together, and {where} has {known}")
 
 
 def _rank_row(row: Mapping[str, Any]) -> RankRow:

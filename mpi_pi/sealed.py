@@ -1,16 +1,24 @@
-"""JSON documents that carry a checksum, so that whoever reads one knows that it is as it was written."""
+"""JSON documents that carry a checksum, so that a file that was damaged, or changed by hand, is noticed.
+
+The checksum is no signature: anyone can compute it again for a document of their own. What a reader relies on
+beyond that, it has to check itself.
+"""
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-MOST_BYTES = 1 << 30
-"""What is longer is not ours, and not worth the memory."""
+from mpi_pi import reading
+from mpi_pi.words import printable
 
 
 class Unreadable(Exception):
-    """A file that is not what it should be; says what is wrong with it."""
+    """A file that is not what it should be; says what is wrong with it, in a line of bounded length."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why if len(why) <= 300 else why[:300] + "…")
 
 
 def dumps(document: dict[str, Any]) -> str:
@@ -20,57 +28,92 @@ def dumps(document: dict[str, Any]) -> str:
 
 
 def read(path: Path, kind: str, layout: str, number: int) -> dict[str, Any]:
-    """The document of that kind in a file, as it was written; its member `layout` has to have that number.
+    """Return the document of that kind in a file, as it was written; its `layout` has to have that number.
 
     Raises Unreadable, and FileNotFoundError if there is no such file.
     """
-    document = _parsed(path)
-    if document.get("kind", kind) != kind:  # schema 1 had none: of that, the number is the thing to say
+    return document(_content(path), kind, layout, number)
+
+
+def document(content: bytes, kind: str, layout: str = "schema", number: int = 1) -> dict[str, Any]:
+    """`read`, of what was in a file."""
+    parsed = _parsed(content)
+    if parsed.get("kind", kind) != kind:  # schema 1 had none: of that, the number is the thing to say
         raise Unreadable(f"not a {kind}, but something else of mpi-pi's")
-    if document.get(layout) != number:
-        version = document.get("version")
-        raise Unreadable(f"has {layout} {document.get(layout)!r} of mpi-pi {version!r}, not {number}")
-    if "kind" not in document or not _is_whole(document):
+    if type(parsed.get(layout)) is not int or parsed.get(layout) != number:
+        version = parsed.get("version")
+        raise Unreadable(
+            f"has {layout} {_short(parsed.get(layout))} of mpi-pi {_short(version)}, not {number}"
+        )
+    if "kind" not in parsed or not _is_whole(parsed):
         raise Unreadable("damaged: its checksum is wrong")
-    return document
+    shown: dict[str, Any] = _with_printable_text(parsed)
+    return shown
 
 
-def read_existing(path: Path, kind: str, number: int) -> dict[str, Any]:
-    """`read`, where the number is called `schema`; a file that is missing is Unreadable too."""
+def content(name: str) -> bytes:
+    """Return what is in the file that a user names. Raises Unreadable, also where there is none."""
     try:
-        return read(path, kind, "schema", number)
+        return _content(Path(name))
     except FileNotFoundError as error:
         raise Unreadable(str(error.strerror)) from error
 
 
-def kind(path: Path) -> str:
-    """What kind of document a file holds. Raises Unreadable."""
-    try:
-        return str(_parsed(path).get("kind"))
-    except FileNotFoundError as error:
-        raise Unreadable(str(error.strerror)) from error
+def kind(content: bytes) -> str:
+    """Return what kind of document that is. Raises Unreadable."""
+    return printable(str(_parsed(content).get("kind")))[:40]
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def _content(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():
-            raise Unreadable("not a regular file")
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = reading.user_file(path)
     except FileNotFoundError:
         raise
     except OSError as error:
         raise Unreadable(str(error.strerror)) from error
     if not content:
         raise Unreadable("empty")
+    return content
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
     try:
-        document = json.loads(content) if len(content) <= MOST_BYTES else None
+        document = json.loads(content, object_pairs_hook=_object, parse_constant=_refuse)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         # What has lost its end, or was hit by something else, and still shows whose it is.
         raise Unreadable("damaged" if b'"mpi-pi"' in content[:100] else "not written by mpi-pi") from None
     if not isinstance(document, dict) or document.get("program") != "mpi-pi":
         raise Unreadable("not written by mpi-pi")
     return document
+
+
+def _object(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; ValueError if a name occurs twice, of which readers take either value."""
+    pairs = list(pairs)
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        raise ValueError("a name occurs twice")
+    return document
+
+
+def _refuse(constant: str) -> NoReturn:
+    """Refuse NaN and Infinity, which are no JSON, and which nothing is measured to be."""
+    raise ValueError(f"{constant} is no number")
+
+
+def _with_printable_text(value: Any) -> Any:
+    """Return a value of JSON in which no text can break a line, or a file that it is drawn or printed in."""
+    if isinstance(value, dict):
+        return {name: _with_printable_text(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_with_printable_text(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
+
+
+def _short(value: object) -> str:
+    """Return a value as it is shown to people who may have made it up."""
+    shown = repr(value)
+    return shown if len(shown) <= 40 else shown[:40] + "…"
 
 
 def _is_whole(document: dict[str, Any]) -> bool:

@@ -1,12 +1,13 @@
 """Ways in which files go wrong."""
 
+import contextlib
 import copy
 import json
 from typing import Any
 
 from hypothesis import strategies as st
 
-from mpi_pi import sealed
+from mpi_pi import sealed, spread
 
 
 @st.composite
@@ -65,3 +66,44 @@ def forged(draw: st.DrawFn, content: bytes) -> bytes:
                 del place[key]
             break
     return sealed.dumps(changed).encode()
+
+
+numbers = st.sampled_from([0, 1, -1.0, 1e-12, 1e18, -1e18, 0.5, 3]) | st.floats(-1e18, 1e18)
+counts = st.sampled_from([0, 1, 2, 7, 2**31 - 1, 2**58, 2**64])
+texts = st.sampled_from(
+    ["", "\ud800", "caf\udce9", "$x^2$", "a\nb = c", "\x1b[2J", "<b>", "ü" * 2000, "%s {}"]
+)
+
+
+@st.composite
+def twisted(draw: st.DrawFn, content: bytes) -> bytes:
+    """The document with some values of the same types as before, spreads that are right, and its checksum."""
+    document = json.loads(content)
+    del document["checksum"]
+    for _ in range(draw(st.integers(1, 3))):
+        place: Any = document
+        while isinstance(place, dict | list) and place:
+            above, key = (
+                place,
+                draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place)))),
+            )
+            place = place[key]
+        if isinstance(place, bool):
+            above[key] = not place
+        elif isinstance(place, str):
+            above[key] = draw(texts)
+        elif isinstance(above, list) and len(above) > 1 and draw(st.booleans()):
+            del above[key]
+        else:
+            above[key] = draw(counts if isinstance(place, int) else numbers | st.none())
+    _mend_spreads(document)
+    return sealed.dumps(document).encode()
+
+
+def _mend_spreads(value: Any) -> None:
+    if isinstance(value, dict) and value.get("samples"):
+        with contextlib.suppress(TypeError):
+            value |= spread.as_fields(spread.of(value["samples"]))
+    elif isinstance(value, dict | list):
+        for member in value.values() if isinstance(value, dict) else value:
+            _mend_spreads(member)

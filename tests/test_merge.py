@@ -60,7 +60,9 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
         one = result(index, of)
         units = job.shard(index, of)
         part = Part(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.spent)
-        names.append(write(f"{index}.json", Result(part, part.tally, *list(vars(one).values())[2:8])))
+        tally = part.tally
+        row = replace(one.ranks[0], units=tally.units, points=tally.points, hits=tally.hits)
+        names.append(write(f"{index}.json", replace(one, part=part, tally=part.tally, ranks=(row,))))
     whole = merge.merge(names[::-1])
     assert whole.tally == Tally.of(job, range(job.units), hits)
     assert whole.part.finished
@@ -218,7 +220,8 @@ def test_merged_report_tells_nothing_that_was_not_measured(launch: Launch, tmp_p
 def test_shards_of_different_sizes() -> None:
     names = [write(f"{index}.json", result(index, 3)) for index in (1, 2, 3)]
     two = result(2, 3)
-    more = replace(two, ranks=(*two.ranks, replace(two.ranks[0], rank=1)))
+    idle = replace(two.ranks[0], rank=1, units=0, points=0, hits=0, count_seconds=0.0)
+    more = replace(two, ranks=(*two.ranks, idle))
     write("2.json", more)
     whole = merge.merge(names)
     head = report.head(whole.part, [row.member for row in whole.ranks], "MPI", whole.shards)

@@ -32,7 +32,7 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
-            hits=hits // ranks,
+            hits=hits // ranks + (hits % ranks if rank == 0 else 0),
             kernel_right=True,
             startup_seconds=0.3,
             kernel_seconds=0.05,
@@ -46,7 +46,8 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
     )
     timeline = Timeline()
     each = np.full(ranks, 1000 // ranks)
-    timeline.append(TimelineRow(0, 0, 0.0, 0.02, hits, each, each * 10**5, each * 10**4, 0 * each))
+    count_nanoseconds = np.array([round(row.count_seconds * 1e9) for row in rows])
+    timeline.append(TimelineRow(0, 0, 0.0, 0.02, hits, each, each * 10**5, count_nanoseconds, 0 * each))
     off = hits - 1000 * centre(10**5)
     tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
     spent = Spent(
@@ -167,16 +168,25 @@ def test_a_partial_answer_is_said() -> None:
 def test_what_will_be_counted_again_is_said() -> None:
     """Of 300 units 100 lie beyond a gap."""
     kept, counted = Sums(200, 15_707_963, 3_371_000), Sums(300, 23_561_944, 5_056_500)
+    first, second = flame().ranks
+    hits = counted.hits // 2
     result = replace(
-        flame(), part=replace(flame().part, tally=Tally({10**5: kept})), tally=Tally({10**5: counted})
+        flame(),
+        part=replace(flame().part, tally=Tally({10**5: kept})),
+        tally=Tally({10**5: counted}),
+        ranks=(
+            replace(first, units=150, points=150 * 10**5, hits=counted.hits - hits),
+            replace(second, units=150, points=150 * 10**5, hits=hits),
+        ),
+        timeline=Timeline(),
     )
     text = report.text(result)
     assert "Partial = 30000000 of 100000000 points (30 %)\n" in text
     assert "In line = 20000000 of 100000000 points (20 %), where another run goes on\n" in text
     assert "Beyond = 10000000 points, which that run counts again: there is a gap before them" in text
     document = json.loads(report.as_json(result))
-    assert document["tally"] == [{"unit_points": 10**5, **counted._asdict()}]
-    assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict()}]
+    assert document["tally"] == [{"unit_points": 10**5, **counted._asdict(), "bins": []}]
+    assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict(), "bins": []}]
     assert report.text(results.of_document(document)) == text
     assert "Beyond" not in report.text(replace(result, part=replace(result.part, tally=result.tally)))
     wrong = report.text(replace(result, kernels_right=False))

@@ -37,10 +37,10 @@ def test_all_of_a_result_comes_back(result: Result) -> None:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"ranks": []}, "no ranks"),
+        ({"ranks": []}, "ranks: has 0 items"),
         ({"partial": True}, "finished, though it says not"),
-        ({"mpi_library": 7}, "7 is no text"),
-        ({"rounds": [{}]}, "'first_round'"),
+        ({"mpi_library": 7}, "mpi_library: 7 is no string"),
+        ({"rounds": [{}]}, "rounds[0].first_round: is missing"),
         ({"stream_version": 99}, "has stream version 99, not 1: its hits are others"),
     ],
 )

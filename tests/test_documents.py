@@ -1,0 +1,317 @@
+"""Documents whose checksum is right and whose content is not: taken whole, or told what is wrong."""
+
+import contextlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import benchmarks
+import jsonschema
+import pytest
+import runs
+from conftest import soak
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mutation import forged, twisted
+from test_report import flame
+
+import mpi_pi
+from mpi_pi import benchmark, cli, compare, html_report, plot, report, results, schema, sealed
+from mpi_pi.inputs import Item
+from mpi_pi.part import Spent
+from mpi_pi.result import Result, Timeline, TimelineRow
+from mpi_pi.tally import Tally
+
+HERE = Path(mpi_pi.__file__).parent
+BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
+DOCUMENTS = {
+    "bench": benchmark.as_json(BENCHMARK).encode(),
+    "report": report.as_json(runs.run(2, stopped=True)).encode(),
+}
+
+
+def validator(kind: str) -> Any:
+    """That of jsonschema, for whom an integer is written as one, and a number fits into a double."""
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int,
+            "number": lambda _, value: type(value) in (int, float) and abs(value) < 1e308,
+        }
+    )
+    extend: Callable[..., Any] = jsonschema.validators.extend
+    one = extend(jsonschema.Draft202012Validator, type_checker=types)
+    return one(json.loads((HERE / f"{kind}.schema.json").read_text()))
+
+
+VALIDATORS = {kind: validator(kind) for kind in DOCUMENTS}
+changed = st.sampled_from(sorted(DOCUMENTS)).flatmap(
+    lambda kind: st.tuples(st.just(kind), forged(DOCUMENTS[kind]) | twisted(DOCUMENTS[kind]))
+)
+
+
+def complaint(document: Any, kind: str) -> str:
+    try:
+        schema.check(document, kind)
+    except schema.Mismatch as mismatch:
+        return str(mismatch)
+    return ""
+
+
+@settings(max_examples=60)
+@given(changed)
+def test_the_schema_check_agrees_with_jsonschema(case: tuple[str, bytes]) -> None:
+    kind, content = case
+    document = json.loads(content)
+    found = complaint(document, kind)
+    assert bool(found) != VALIDATORS[kind].is_valid(document)
+    assert "\n" not in found
+
+
+def test_the_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
+    checked = {
+        *("$ref", "anyOf", "type", "const", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"),
+        *("properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems"),
+    }
+    told = {"$schema", "$defs", "title", "description"}
+
+    def rules(rule: Any) -> set[str]:
+        if not isinstance(rule, dict):
+            return set()
+        inner = [*rule.get("properties", {}).values(), *rule.get("$defs", {}).values(), rule.get("items")]
+        inner += [rule.get("additionalProperties"), *rule.get("anyOf", ()), *rule.get("prefixItems", ())]
+        return set(rule).union(*map(rules, inner))
+
+    for name in ("bench", "check", "report"):
+        assert rules(json.loads((HERE / f"{name}.schema.json").read_text())) <= checked | told
+
+
+def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
+    """Read a document and make all of it that there is; whether it was refused in more than a line."""
+    try:
+        read: Any = benchmark.of_content(content) if kind == "bench" else results.of_content(content)
+    except sealed.Unreadable as unreadable:
+        return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
+    if kind == "bench":
+        assert benchmark.text(read)
+        for pair in ((BENCHMARK, read), (read, BENCHMARK)):
+            with contextlib.suppress(compare.Incomparable):
+                compare.compare(*pair)
+    else:
+        assert report.text(read, per_rank=True)
+    if pictures:
+        assert html_report.page([Item("a", read)])
+        with contextlib.suppress(plot.NothingToDraw):
+            plot.drawn([Item("a", read)], "svg")
+    return False
+
+
+@given(changed)
+def test_what_is_read_can_be_told(case: tuple[str, bytes]) -> None:
+    assert not told_badly(case[1], case[0], pictures=False)
+
+
+@settings(max_examples=2)
+@given(changed)
+def test_what_is_read_can_be_drawn(case: tuple[str, bytes]) -> None:
+    assert not told_badly(case[1], case[0], pictures=True)
+
+
+@soak
+@settings(max_examples=1000)
+@given(changed)
+def test_what_is_read_can_be_drawn_many_times(case: tuple[str, bytes]) -> None:
+    assert not told_badly(case[1], case[0], pictures=True)
+
+
+def resealed(document: dict[str, Any]) -> str:
+    return sealed.dumps({name: value for name, value in document.items() if name != "checksum"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"kernel": {"rows": [1]}}, "b: kernel.rows[0]: 1 is no object"),
+        ({"jobs": 7}, "b: jobs: 7 is no array or null"),
+        ({"noise": {"rows": []}}, "b: noise.quantum_seconds: is missing"),
+        ({"machine": None}, "b: machine: null is no object"),
+    ],
+)
+@pytest.mark.parametrize("command", ["plot b -o b.svg", "report b -o b.html", "bench compare b b"])
+def test_a_wrong_benchmark_is_a_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: dict[str, Any],
+    line: str,
+    command: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("b").write_text(resealed(BENCHMARK | wrong))
+    assert cli.main(command.split()) == 2
+    errors = set(capsys.readouterr().err.splitlines())
+    assert errors == {f"mpi-pi: error: {line}"}
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_median_is_that_of_its_samples() -> None:
+    document = json.loads(DOCUMENTS["bench"])
+    document["jobs"][1]["seconds"]["median"] *= 0.5
+    with pytest.raises(sealed.Unreadable, match=r"jobs\[1\].seconds: is not the median"):
+        benchmark.of_content(resealed(document).encode())
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": -Infinity}', "[" * 100_000, "1e999"]
+)
+def test_what_is_no_json_or_not_only_one_is_refused(text: str) -> None:
+    content = text.replace("{", '{"program": "mpi-pi", "kind": "result", "schema": 4, ', 1)
+    with pytest.raises(sealed.Unreadable, match=r"damaged|not written by"):
+        results.of_content(content.encode())
+
+
+def resumed(result: Result) -> Result:
+    """A result as if a run before it had counted its first round."""
+    first, *rest = result.timeline.rows
+    start, number = rest[0].start_seconds, rest[0].first_round
+    rows = [
+        replace(
+            row,
+            first_round=row.first_round - number,
+            last_round=row.last_round - number,
+            start_seconds=row.start_seconds - start,
+            end_seconds=row.end_seconds - start,
+        )
+        for row in rest
+    ]
+    ranks = [
+        replace(
+            row,
+            units=row.units - int(first.units[row.rank]),
+            points=row.points - int(first.points[row.rank]),
+            hits=row.hits - row.hits * int(first.points[row.rank]) // row.points,
+            count_seconds=sum(int(one.count_nanoseconds[row.rank]) for one in rows) / 1e9,
+        )
+        for row in result.ranks
+    ]
+    spent = replace(result.spent, runs=2)
+    return replace(
+        result,
+        ranks=tuple(ranks),
+        timeline=Timeline(rows),
+        spent=spent,
+        part=replace(result.part, spent=spent),
+    )
+
+
+def with_fewer_rows(result: Result) -> Result:
+    """A result of so many ranks and rounds that neighbouring rounds have become one row."""
+    rows = result.timeline.rows
+    pairs: list[TimelineRow] = [a + b for a, b in zip(rows[::2], rows[1::2], strict=True)]
+    return replace(result, timeline=Timeline(pairs))
+
+
+def of_nothing() -> Result:
+    rows = [replace(row, units=0, points=0, hits=0, count_seconds=0.0) for row in runs.run(2).ranks]
+    result = runs.run(2)
+    part = replace(result.part, tally=Tally(), spent=Spent(1))
+    return replace(
+        result, part=part, tally=Tally(), spent=part.spent, rounds=0, ranks=tuple(rows), timeline=Timeline()
+    )
+
+
+KINDS: dict[str, Callable[[], Result]] = {
+    "flame": flame,
+    "of some hosts": lambda: runs.run(3, 2),
+    "with a gap": lambda: runs.run(4, stopped=True),
+    "resumed": lambda: resumed(runs.run(3)),
+    "resumed, with a gap": lambda: resumed(runs.run(3, stopped=True)),
+    "with fewer rows": lambda: with_fewer_rows(runs.run(3)),
+    "of nothing": of_nothing,
+    "of wrong kernels": lambda: replace(runs.run(2), kernels_right=False),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_result_is_read(kind: str) -> None:
+    result = KINDS[kind]()
+    read = results.of_content(report.as_json(result).encode())
+    assert report.text(read, per_rank=True) == report.text(result, per_rank=True)
+
+
+def more_hits(document: dict[str, Any]) -> None:
+    for tally in ("tally", "in_line"):
+        document[tally][0]["hits"] += 1
+
+
+def other_estimate(document: dict[str, Any]) -> None:
+    document["estimate"]["pi"] = "3.14159265"
+
+
+def unverified(document: dict[str, Any]) -> None:
+    document["verified"] = False
+
+
+def slower_rank(document: dict[str, Any]) -> None:
+    document["ranks"][1]["points_per_second"] /= 2
+
+
+def more_points(document: dict[str, Any]) -> None:
+    document["ranks"][1]["points"] += 1000
+
+
+def other_units(document: dict[str, Any]) -> None:
+    document["ranks"][0]["units"] += 1
+    document["ranks"][1]["units"] -= 1
+
+
+def other_round(document: dict[str, Any]) -> None:
+    document["rounds"][3]["hits"] -= 1
+
+
+def lost_round(document: dict[str, Any]) -> None:
+    del document["rounds"][2]
+
+
+def quicker_round(document: dict[str, Any]) -> None:
+    document["rounds"][3]["count_seconds"][0] /= 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "complaint"),
+    [
+        (more_hits, r"estimate.hits: \d+ is not \d+, as the tally has it"),
+        (other_estimate, r"estimate.pi: '3.14159265' is not '3.\d+', as the tally has it"),
+        (unverified, "verified: is not true, as the tally has it"),
+        (slower_rank, r"ranks\[1\].points_per_second: is not its points over its count_seconds"),
+        (more_points, r"ranks: have \d+ points together, and tally has \d+"),
+        (other_units, r"ranks\[0\]: has \d+ units, and its rounds together \d+"),
+        (other_round, r"rounds: have \d+ hits together, and tally has \d+"),
+        (lost_round, r"rounds\[2\]: does not follow on the one before"),
+        (quicker_round, r"ranks\[0\]: has \d+ count_nanoseconds, and its rounds together \d+"),
+    ],
+)
+def test_what_a_result_says_twice_has_to_agree(
+    edit: Callable[[dict[str, Any]], None], complaint: str
+) -> None:
+    document = json.loads(report.as_json(runs.run(3)))
+    edit(document)
+    with pytest.raises(sealed.Unreadable, match=f"^{complaint}$"):
+        results.of_content(resealed(document).encode())
+
+
+def test_two_rows_of_one_size_are_refused() -> None:
+    document = json.loads(report.as_json(runs.run(3)))
+    document["tally"] *= 2
+    with pytest.raises(sealed.Unreadable, match="two rows in the tally"):
+        results.of_content(resealed(document).encode())
+
+
+def test_rows_of_a_kernel_have_as_many_samples() -> None:
+    document = json.loads(DOCUMENTS["bench"])
+    row = document["kernel"]["rows"][1]["points_per_second"]
+    row["samples"] = [row["median"]] * 2
+    row["low"] = row["high"] = row["median"]
+    with pytest.raises(sealed.Unreadable, match="not as many samples"):
+        benchmark.of_content(resealed(document).encode())
