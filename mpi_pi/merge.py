@@ -8,6 +8,7 @@ from mpi_pi.part import Part, Spent
 from mpi_pi.result import Result, Shard, Timeline
 from mpi_pi.tally import Tally
 from mpi_pi.verdict import suspects
+from mpi_pi.words import printable
 
 MOST_NAMED = 10
 """Shards that a message names one by one."""
@@ -28,8 +29,9 @@ def merge(names: Sequence[str]) -> Result:
         try:
             results.append(read(name))
         except sealed.Unreadable as error:
-            problems.append(f"{name}: {error}")
-    problems += _misfits([result.part for result in results], names) if not problems else []
+            problems.append(f"{printable(name)}: {error}")
+    if not problems:
+        problems = _misfits([result.part for result in results], list(map(printable, names)))
     if problems:
         raise Refused("\n".join(problems))
     return _whole(sorted(results, key=lambda result: result.part.index))

@@ -114,8 +114,10 @@ names = st.binary(min_size=1, max_size=12).filter(lambda name: not {0, ord("/")}
 number = itertools.count()
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(WAYS), names, st.sampled_from(ENCODINGS), st.booleans())
+@example("merge {}", b"\n", "ascii", False)
+@example("bench compare b.json {}", b"\n", "ascii", False)
 @example("merge {}", b"caf\xe9", "ascii", True)
 @example("report {} -o o.html", b"caf\xe9\n", "latin-1", True)
 @example("plot {} -o o.png", b"\xff$x$", "utf-8", True)
