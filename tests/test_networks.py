@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from cluster import Cluster, until
 from conftest import Found, lack, there
-from mpis import MORE_SLOTS_THAN_CORES, Mpi
+from mpis import MORE_SLOTS_THAN_CORES, Mpi, first_lines
 from numpy.typing import NDArray
 
 from mpi_pi import reference
@@ -29,9 +29,9 @@ KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 
 @contextlib.contextmanager
 def hosts(nodes: int, **options: Any) -> Iterator[Cluster]:
-    lacking = cluster_module.missing(cluster_module.PROGRAMS)
+    lacking = cluster_module.missing((*cluster_module.PROGRAMS, "ps"))
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
         with Cluster(Path(folder), nodes, **options) as up:
@@ -93,7 +93,7 @@ def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
     """A program that is mpi-pi with other constants."""
     program = folder / "mpi-pi"
     lines = [
-        f"#!{mpi.python}",
+        first_lines(mpi.python),
         "import sys",
         "from mpi_pi import cli, pulse, schedule, time_limit",
         *settings,

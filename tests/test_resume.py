@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -320,7 +321,7 @@ def test_a_disk_that_fills_up(launch: Launch, tmp_path: Path, pi: str) -> None:
     """A file system of 64 KiB, in a mount namespace, that somebody else fills while we count."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    run = f"{' '.join(RUN)} {' '.join(SLOWLY)} --checkpoint {disk}/c --time-limit 6"
+    run = f"{shlex.join(RUN)} {shlex.join(SLOWLY)} --checkpoint {disk}/c --time-limit 6"
     script = (
         f"mount -t tmpfs -o size=64k full {disk} && {{ {run} & }} &&"
         f" until grep -q '\"units\": [1-9]' {disk}/c 2>/dev/null; do sleep 0.02; done;"

@@ -1,0 +1,133 @@
+"""The Makefile where names have blanks and quotes in them, and where there is no way to the packages."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import BIN, MPI_PI, MPIRUN, Launch
+
+ROOT = Path(__file__).parent.parent
+NAME = "it's My Docs, mpi pi ü (2) & more"
+TELL = "import sys, json; print(json.dumps(sys.argv[1:]))"
+TELLING = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{TELL}" "$0" "$@"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project at such a path, whose programs tell what they were called with."""
+    place = tmp_path / NAME
+    programs = place / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    shutil.copy(ROOT / "Makefile", place)
+    for name in ("mpirun", "mpi-pi", "python", "ruff", "mypy", "lint-imports"):
+        (programs / name).write_text(TELLING)
+        (programs / name).chmod(0o755)
+    return place
+
+
+def told(folder: Path, *arguments: str) -> list[list[str]]:
+    """The calls of programs that make makes in a folder whose environment is complete."""
+    installed = [f"--old-file=.venv/{name}" for name in ("installed", "installed-test", "installed-plot")]
+    run = subprocess.run(
+        ["make", "--silent", *installed, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("[")]
+
+
+def test_every_command_is_called_as_a_whole(folder: Path) -> None:
+    programs = folder / ".venv" / "bin"
+    mpirun, mpi_pi = str(programs / "mpirun"), str(programs / "mpi-pi")
+    hosts = "my $hosts's.hosts"
+    assert told(folder, "run", "NP=2", f"ARGS=--json {shlex.quote('a b')}") == [
+        [mpirun, "-n", "2", mpi_pi, "run", "-n", "1000", "-i", "100000", "--json", "a b"]
+    ]
+    assert told(folder, "run", f"HOSTFILE={hosts}")[-1][:4] == [mpirun, "-hostfile", hosts, mpi_pi]
+    for command in ("deploy", "check-hosts"):
+        assert told(folder, command, f"HOSTFILE={hosts}") == [[mpi_pi, command, "--mpirun", mpirun, hosts]]
+    assert told(folder, "test")[-1] == [str(programs / "python"), "tests/run_all.py", mpirun]
+    assert told(folder, "test-3")[-1][1:] == ["tests/run_all.py", mpirun, "--only", "3"]
+    *_, bench, report, plot = told(folder, "bench", f"HOSTFILE={hosts}", "BENCH_FOLDER=my results")
+    assert bench[:4] == [mpi_pi, "bench", "all", "--launcher"]
+    assert shlex.split(bench[4]) == [mpirun, "-hostfile", hosts]
+    assert re.fullmatch(r"my results/\d.*-quick\.json", bench[6])
+    assert report[2] == plot[2] == bench[6]
+
+
+def test_a_launcher_with_blanks_in_its_path(launch: Launch, tmp_path: Path) -> None:
+    """The real one, by a line as make writes it."""
+    place = tmp_path / NAME
+    place.mkdir()
+    (place / "mpirun").write_text(f'#!/bin/sh\nexec {shlex.quote(MPIRUN)} "$@"\n')
+    (place / "mpirun").chmod(0o755)
+    line = f"{shlex.quote(str(place))}/mpirun -n 2"
+    file = place / "noise.json"
+    run = launch(0, MPI_PI, "bench", "noise", "--launcher", line, "--json", str(file), timeout=120)
+    assert run.returncode == 0, run.stderr
+    assert "Ranks = 2 on 1 host" in run.stdout
+    assert file.exists()
+
+
+@pytest.mark.parametrize("name", ["a$b", 'a"b', "a`b", "a\\b", "a:b"])
+def test_a_name_with_which_python_makes_no_good_environment(tmp_path: Path, name: str) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    shutil.copy(ROOT / "Makefile", place)
+    (place / "pyproject.toml").touch()
+    run = subprocess.run(["make", "run"], cwd=place, capture_output=True, text=True, timeout=60, check=False)
+    said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
+    assert run.returncode == 2
+    assert len(said) == 1
+    assert f"{place}/.venv" in said[0]
+    assert "rename the folder" in said[0]
+    assert not (place / ".venv").exists()
+
+
+def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
+    """A port where nobody listens stands for the internet. What to do then is said in a few lines."""
+    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "mpi_pi", tmp_path / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    environment |= {"PIP_NO_CACHE_DIR": "1"}
+    run = subprocess.run(
+        ["make", "run", f"PYTHON={Path(sys.executable).resolve()}"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert run.returncode == 2
+    said = [line for line in run.stderr.splitlines() if not line.startswith("make: ")]
+    assert said[0].startswith("making .venv")
+    assert said[1].startswith("mpi_pi: the packages could not be installed: ERROR: ")
+    assert len(said) <= 7
+    assert "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels" in run.stderr
+    assert "MPI=system" not in run.stderr
+    assert "Connection refused" in (tmp_path / ".venv" / "pip.log").read_text()
+
+
+def test_an_environment_below_a_name_with_blanks(tmp_path: Path) -> None:
+    """What the tests write themselves, scripts for their environments, is found there, too."""
+    import mpis
+
+    prefix = mpis._environment(tmp_path / NAME)
+    run = subprocess.run(
+        [prefix / "bin" / "mpi-pi", "--version"], capture_output=True, text=True, timeout=60, check=True
+    )
+    told = subprocess.run([BIN / "mpi-pi", "--version"], capture_output=True, text=True, check=True)
+    assert run.stdout == told.stdout
