@@ -69,6 +69,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     addresses   where their names lead to
     on_host     what is done on a host: its text is sent there
     remote      conversations with many hosts over ssh
+    packing     wheels made of what is installed
     wheels      what they need, collected for machines other than this one
     deploy      the environment on all hosts
     check_hosts whether a job could start on all hosts

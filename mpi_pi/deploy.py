@@ -106,7 +106,7 @@ class Deployment:
                 site.problem = str(problem)
             site.seconds += time.monotonic() - start
             if site.over and not self.fleet.over:
-                self.say(f"{site.host.name}: {site.problem or site.done}")
+                self.say(f"{site.host.name}: {'failed' if site.problem else site.done}")
 
         self.fleet.each(take, [site for site in sites if not site.over])
 
@@ -162,11 +162,12 @@ class Deployment:
             alike = [site for site in sites if site.target == target]
             self.say(f"collecting wheels for Python {target.python} on {target.machine}")
             try:
-                collected, own = wheels.collect(self.project, target), wheels.build(self.project)
+                collected = wheels.collect(self.project, target, self.say)
+                own = wheels.build(self.project)
             except wheels.Unavailable as error:
                 for site in alike:
                     site.problem = str(error)
-                    self.say(f"{site.host.name}: {error}")
+                    self.say(f"{site.host.name}: failed")
                 continue
             for site in alike:
                 # For a package alone, pip is needed again.
@@ -215,8 +216,11 @@ def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None
 
 
 def _report(sites: Sequence[Site]) -> str:
-    """What has become of the hosts: a table, and what is wrong."""
-    failed = [site for site in sites if site.problem]
+    """What has become of the hosts: a table, and what is wrong, once for all hosts that it is wrong with."""
+    failed: dict[str, list[str]] = {}
+    for site in sites:
+        if site.problem:
+            failed.setdefault(site.problem, []).append(site.host.name)
     lines = [
         {
             "host": site.host.name,
@@ -227,7 +231,7 @@ def _report(sites: Sequence[Site]) -> str:
         }
         for site in sites
     ]
-    sentences = [f"{site.host.name}: {site.problem}" for site in failed]
+    sentences = [f"{', '.join(names)}: {problem}" for problem, names in failed.items()]
     own = {"python": platform.python_version()}
     sentences += [
         f"{site.host.name}: note: {difference}"
@@ -235,5 +239,5 @@ def _report(sites: Sequence[Site]) -> str:
         if site.target and not site.problem
         for difference in versions.harmless({"python": site.target.python}, own)
     ]
-    ready = f"Ready = {len(sites) - len(failed)} of {len(sites)} hosts"
+    ready = f"Ready = {sum(not site.problem for site in sites)} of {len(sites)} hosts"
     return "\n".join([table(lines, numbers=("seconds",)), "", *sentences, ready]) + "\n"

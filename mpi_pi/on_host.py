@@ -74,7 +74,7 @@ def look(path: str, token: str) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "bits": 8 * struct.calcsize("P"),
-        "glibc": _glibc(),
+        "glibc": glibc(),
         "shared": shared,
         "kind": kind,
         "digest": _digest(place),
@@ -276,7 +276,8 @@ def _digest(place: Path) -> str:
         return ""
 
 
-def _glibc() -> str:
+def glibc() -> str:
+    """The version of the C library; empty if it is another one."""
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").rpartition(" ")[2]
     except (OSError, ValueError):

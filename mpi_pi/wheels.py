@@ -5,17 +5,18 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import json
+import platform
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi import on_host
+from mpi_pi import on_host, packing
 
 LIMIT_SECONDS = 900
 
@@ -38,8 +39,19 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 
 
+NO_NETWORK = re.compile(
+    r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError"
+    r"|Temporary failure in name|Network is unreachable"
+)
+"""In what pip says when it does not reach the packages."""
+
+
 class Unavailable(RuntimeError):
     """Wheels that are not to be had; says why."""
+
+
+class Unreachable(Unavailable):
+    """Wheels that pip looked for without reaching any place where they may be."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,9 @@ class Target:
     glibc: str
     """Its version; empty if the system has another C library."""
 
+    def __str__(self) -> str:
+        return f"Python {self.python} on {self.machine} with glibc {self.glibc}"
+
     def platforms(self) -> list[str]:
         """The tags of all wheels that run there, the best first."""
         glibc = re.match(r"2\.(\d+)", self.glibc)
@@ -60,6 +75,25 @@ class Target:
         for number in range(int(glibc[1]) if glibc else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
             tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
+
+    def runs(self, other: "Target") -> bool:
+        """Whether it runs what was installed for the other one."""
+        if self.machine != other.machine or _minor(self.python) != _minor(other.python):
+            return False
+        return bool(other.glibc) and _numbers(self.glibc) >= _numbers(other.glibc)
+
+
+def _minor(python: str) -> str:
+    return python.rpartition(".")[0]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+def here() -> Target:
+    """Return this machine, with the Python of this environment."""
+    return Target(platform.python_version(), platform.machine(), on_host.glibc())
 
 
 @dataclass(frozen=True)
@@ -82,7 +116,7 @@ class Project:
 
     def digest(self, target: Target) -> str:
         """Tells whether what was installed on a host is what would be installed now."""
-        python = target.python.rpartition(".")[0]
+        python = _minor(target.python)
         document = [self.requirements, self.pinned, python, target.machine]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
@@ -125,23 +159,35 @@ def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(f"{name}=={version}" for name, version in found.items()))
 
 
-def collect(project: Project, target: Target) -> list[Path]:
+def collect(project: Project, target: Target, say: Callable[[str], object] = str) -> list[Path]:
     """Wheels of all that is required, and of pip. They stay in the folder `build`. Raises Unavailable.
 
-    They come from where pip is set up to get packages from.
+    They come from where pip is set up to get packages from, or else from this environment, where the target
+    is a machine like this one; which then is said.
     """
-    kind = f"{target.machine}-glibc-{target.glibc}-python-{target.python.rpartition('.')[0]}"
+    kind = f"{target.machine}-glibc-{target.glibc}-python-{_minor(target.python)}"
     kept = project.folder / "build" / "wheels" / f"{kind}-{project.digest(target)}"
     if not kept.is_dir():
         try:
             with _new_folder(kept) as folder:
                 download(project.requirements, project.pinned, target, folder)
-        except Unavailable:
+        except Unavailable as error:
+            if target.runs(here()):
+                say(f"{error}: sending the packages of {sys.prefix}, which fit")
+                with _new_folder(kept) as folder:
+                    _pack(project, folder)
             # The versions here may not be for the Python there. Of MPI it has to be the same.
-            if project.pinned == project.pinned_mpi:
+            elif isinstance(error, Unreachable):
+                raise Unreachable(
+                    f"{error}, and those here are for {here()}, not for {target}. Without internet: collect"
+                    " wheels for it in a folder, where there is some, and set PIP_NO_INDEX=1"
+                    " PIP_FIND_LINKS=FOLDER"
+                ) from error
+            elif project.pinned == project.pinned_mpi:
                 raise
-            with _new_folder(kept) as folder:
-                download(project.requirements, project.pinned_mpi, target, folder)
+            else:
+                with _new_folder(kept) as folder:
+                    download(project.requirements, project.pinned_mpi, target, folder)
     return sorted(kept.glob("*.whl"))
 
 
@@ -150,14 +196,24 @@ def download(requirements: Iterable[str], pinned: Iterable[str], target: Target,
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pinned))
     options = [f"--dest={folder}", f"--constraint={constraints}", "--only-binary=:all:"]
-    options += ["--implementation=cp", f"--python-version={target.python.rpartition('.')[0]}"]
+    options += ["--implementation=cp", f"--python-version={_minor(target.python)}"]
     options += [f"--platform={platform}" for platform in target.platforms()]
     pretending = ["-c", PRETEND, target.machine, target.python]
     try:
         _pip(*pretending, "download", *options, *requirements, "pip")
+    except Unreachable:
+        raise
     except Unavailable as error:
-        where = f"Python {target.python} on {target.machine} with glibc {target.glibc}"
-        raise Unavailable(f"there are no wheels for {where}, or no way to the packages: {error}") from error
+        raise Unavailable(f"there are no wheels for {target}, or no way to the packages: {error}") from error
+
+
+def _pack(project: Project, folder: Path) -> None:
+    """Put wheels of all that is required into a folder, and of pip, made of this environment."""
+    try:
+        for name in (*(pin.partition("==")[0] for pin in project.pinned), "pip"):
+            packing.pack(name, folder)
+    except LookupError as error:
+        raise Unavailable(str(error)) from error
 
 
 def build(project: Project) -> Path:
@@ -173,7 +229,13 @@ def build(project: Project) -> Path:
             )
             if on_host.fingerprint(package) != project.sources:
                 raise Unavailable("the sources are being edited: run it again")
-            _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
+            try:
+                _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
+            except Unavailable as error:  # what builds it, setuptools, is a package, too
+                try:
+                    packing.pack_package("mpi-pi", package, folder)
+                except LookupError:
+                    raise error from None
     (wheel,) = kept.glob("*.whl")
     return wheel
 
@@ -220,5 +282,7 @@ def _pip(*arguments: str) -> None:
     except subprocess.TimeoutExpired as error:
         raise Unavailable(f"pip was not done after {LIMIT_SECONDS} s") from error
     if done.returncode:
+        if NO_NETWORK.search(done.stderr):
+            raise Unreachable("pip did not reach the packages")
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
         raise Unavailable(errors[0] if errors else f"pip ended with status {done.returncode}")

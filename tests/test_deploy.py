@@ -53,7 +53,7 @@ echo "a complaint" >&2
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing(cluster_module.PROGRAMS)
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     with (
         tempfile.TemporaryDirectory(prefix="mpi-pi-deploy-") as folder,
         Cluster(Path(folder), nodes=7, own_project=True) as up,
@@ -75,10 +75,11 @@ def hostfile(cluster: Cluster, *lines: str) -> str:
     return str(file)
 
 
-def deploy(cluster: Cluster, project: Path, *lines: str) -> Any:
+def deploy(cluster: Cluster, project: Path, *lines: str, **variables: str) -> Any:
     """Deploy a copy of the project to these hosts, listed as for any mpirun."""
     command = [MPI_PI, "deploy", "--mpirun", "none", hostfile(cluster, *lines)]
-    return cluster.run("client", *command, timeout=200, env=os.environ | {"PYTHONPATH": str(project)})
+    variables |= {"PYTHONPATH": str(project)}
+    return cluster.run("client", *command, timeout=200, env=os.environ | variables)
 
 
 def outcomes(report: str) -> dict[str, str]:
@@ -145,7 +146,7 @@ def deployed(cluster: Cluster, project: Path) -> Any:
     (cluster.folder / "project.node3" / ENVIRONMENT.name).mkdir()
     (cluster.folder / "project.node3" / ENVIRONMENT.name / "homework").write_text("by hand")
     mount(cluster, "node4", "-o", "remount,ro,bind", ROOT)
-    pretend_old_python(cluster, "node5")
+    pretend_python(cluster, "node5", "3.9.2")
     cluster.power_off("node6")
     return deploy(
         cluster,
@@ -158,13 +159,14 @@ def deployed(cluster: Cluster, project: Path) -> Any:
     )
 
 
-def pretend_old_python(cluster: Cluster, name: str) -> None:
-    folder = cluster.folder / "old"
+def pretend_python(cluster: Cluster, name: str, version: str) -> None:
+    folder = cluster.folder / f"python-{version}"
     folder.mkdir()
     python = folder / "python3"
     python.write_text(
         "#!/bin/sh\n"
-        'exec /usr/bin/python3 "$1" "$2" "import platform; platform.python_version = lambda: \'3.9.2\'; $3"\n'
+        'exec /usr/bin/python3 "$1" "$2" "import platform; platform.python_version = lambda: '
+        f"'{version}'; $3\"\n"
     )
     python.chmod(0o755)
     (folder / "bashrc").write_text(f"{BASHRC}\nexport PATH={folder}:$PATH\n")
@@ -192,7 +194,8 @@ def test_one_report_for_all_hosts(deployed: Any, cluster: Cluster) -> None:
         ("node7", "node7 is on, but takes no ssh connections"),
     ):
         assert f"\n{host}: {problem}" in deployed.stdout
-        assert deployed.stderr.count(f"mpi-pi: {host}: {problem}") == 1
+        assert (deployed.stdout + deployed.stderr).count(problem) == 1
+        assert deployed.stderr.count(f"mpi-pi: {host}: failed\n") == 1
     assert "Traceback" not in deployed.stderr
 
 
@@ -302,6 +305,25 @@ def test_packages_that_do_not_go_together_leave_nothing_behind(
         r"^node7: the packages cannot be installed: ERROR: .*\bnum(py|ba)\b", run.stdout, re.MULTILINE
     )
     assert not list((cluster.folder / "project.node7").iterdir())
+
+
+def test_a_client_without_internet_sends_what_it_has(
+    cluster: Cluster, target: wheels.Target, tmp_path: Path
+) -> None:
+    """Neither are the wheels here yet, nor is there a way to them; hosts unlike the client get none."""
+    if not target.runs(wheels.here()):
+        pytest.skip(f"{wheels.here()} is not {target}")
+    pretend_python(cluster, "node5", "3.14.0")
+    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": ""}
+    run = deploy(cluster, copied(tmp_path), "node5", "node7", **nowhere)
+    assert outcomes(run.stdout) == {"node5": "FAILED", "node7": "installed"}, run.stderr
+    assert f"sending the packages of {ENVIRONMENT}, which fit" in run.stderr
+    assert re.search(
+        r"^node5: pip did not reach the packages, and .* not for Python 3\.14\.0 ", run.stdout, re.MULTILINE
+    )
+    assert (run.stdout + run.stderr).count("not for Python 3.14.0") == 1
+    assert left_over(cluster, "node5", "node7") == []
+    shutil.rmtree(cluster.folder / "project.node7" / ENVIRONMENT.name)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])

@@ -1,0 +1,97 @@
+"""Wheels made of what is installed in this environment, where they cannot be downloaded again.
+
+The format is that of PyPA's "Binary distribution format". Such a wheel fits what the installed one fitted.
+"""
+
+import base64
+import hashlib
+import importlib.metadata
+import os
+import re
+import sys
+import sysconfig
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+_MADE_BY_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
+
+
+def pack(name: str, folder: Path) -> Path:
+    """Make a wheel of an installed distribution. Raises LookupError if pip has not installed it."""
+    found = _distribution(name)
+    about, files = found.read_text("WHEEL"), found.files
+    if about is None or files is None:
+        raise LookupError(f"{name} was not installed from a wheel")
+    title = _title(found)
+    scripts = {entry.name for entry in found.entry_points if entry.group.endswith("_scripts")}
+    content: dict[str, Path | str] = {}
+    for file in files:
+        made_by_pip = file.name in _MADE_BY_PIP and file.parent.name.endswith(".dist-info")
+        if made_by_pip or file.suffix == ".pyc" or (".." in file.parts and file.name in scripts):
+            continue
+        place = Path(os.path.normpath(str(file.locate())))
+        if ".." not in file.parts:
+            content[str(file)] = place
+        elif place.is_relative_to(sys.prefix):
+            content[f"{title}.data/data/{place.relative_to(sys.prefix)}"] = place
+    return _write(folder / f"{title}-{_tags(about)}.whl", f"{title}.dist-info", content)
+
+
+def pack_package(name: str, package: Path, folder: Path) -> Path:
+    """Make a wheel of a package as its source is now, with what pip noted when it was installed. Pure Python.
+
+    Raises LookupError if it was not.
+    """
+    found = _distribution(name)
+    title = _title(found)
+    content: dict[str, Path | str] = {
+        f"{package.name}/{file.relative_to(package)}": file
+        for file in sorted(package.rglob("*"))
+        if file.is_file() and "__pycache__" not in file.parts
+    }
+    about = f"{title}.dist-info"
+    content[f"{about}/METADATA"] = found.read_text("METADATA") or ""
+    content[f"{about}/entry_points.txt"] = found.read_text("entry_points.txt") or ""
+    content[f"{about}/WHEEL"] = (
+        "Wheel-Version: 1.0\nGenerator: mpi_pi\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
+    return _write(folder / f"{title}-py3-none-any.whl", about, content)
+
+
+def _distribution(name: str) -> importlib.metadata.Distribution:
+    """What is in this environment of that name, wherever else something of it may be found."""
+    places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    found = next(iter(importlib.metadata.distributions(name=name, path=places)), None)
+    if found is None or found.read_text("METADATA") is None:
+        raise LookupError(f"{name} is not installed in {sys.prefix}")
+    return found
+
+
+def _title(found: importlib.metadata.Distribution) -> str:
+    """Name and version as they begin the name of a wheel."""
+    return f"{re.sub(r'[-_.]+', '_', found.metadata['Name'])}-{found.version}"
+
+
+def _tags(about: str) -> str:
+    """The tags of a file WHEEL, as they end the name of a wheel: those of Python, ABI and platform."""
+    tags = [
+        line.partition(":")[2].strip().split("-") for line in about.splitlines() if line.startswith("Tag:")
+    ]
+    return "-".join(".".join(dict.fromkeys(part)) for part in zip(*tags, strict=True))
+
+
+def _write(wheel: Path, about: str, content: Mapping[str, Path | str]) -> Path:
+    record = []
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, source in content.items():
+            if isinstance(source, Path):
+                entry = zipfile.ZipInfo.from_file(source, name)  # with its permissions
+                entry.compress_type, data = zipfile.ZIP_DEFLATED, source.read_bytes()
+            else:
+                entry, data = zipfile.ZipInfo(name), source.encode()
+            archive.writestr(entry, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            record.append(f'"{name}",sha256={digest},{len(data)}\n')
+        archive.writestr(f"{about}/RECORD", "".join([*record, f"{about}/RECORD,,\n"]))
+    return wheel
