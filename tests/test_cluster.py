@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,21 +26,22 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextlib.contextmanager
-def slurm(nodes: int, timeout: int) -> Iterator[Cluster]:
+def slurm(nodes: int, timeout: int, cores: int = 2) -> Iterator[Cluster]:
     lacking = cluster_module.missing(cluster_module.PROGRAMS + cluster_module.SLURM_PROGRAMS)
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     # Not pytest's folder, which is closed to others: munge wants its socket in reach of all.
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
-        with Cluster(Path(folder), nodes) as up:
+        with Cluster(Path(folder), nodes, cores) as up:
             up.start_slurm(timeout)
             yield up
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    with slurm(nodes=3, timeout=300) as up:
+    # More cores than the job scripts ask for, but for the one that takes the whole node.
+    with slurm(nodes=3, timeout=300, cores=3) as up:
         yield up
 
 
@@ -105,15 +107,34 @@ def completed(cluster: Cluster, folder: Path, job: str, seconds: float) -> str:
     return out
 
 
-@pytest.mark.parametrize("launchers", ["pmix", "pmi2 mpirun"])
-def test_single_node(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
-    """srun does not know of this MPI by pmi2; which is found out, and mpirun used."""
-    job = submit(cluster, tmp_path, "single-node.sbatch", "--per-rank", LAUNCHERS=launchers)
+@pytest.mark.parametrize(
+    ("launchers", "options", "ranks"),
+    [("pmix", (), 3), ("pmi2 mpirun", (), 3), ("mpirun", ("--ntasks-per-node=2",), 2)],
+)
+def test_single_node(
+    cluster: Cluster, tmp_path: Path, launchers: str, options: tuple[str, ...], ranks: int
+) -> None:
+    """On the whole node, or as it is told. srun does not know of this MPI by pmi2; which is found out."""
+    job = submit(cluster, tmp_path, "single-node.sbatch", *options, "--per-rank", LAUNCHERS=launchers)
     out = completed(cluster, tmp_path, job, 60)
     assert f"Launcher = {launchers.split()[-1]}\n" in out
     assert PI in out
-    assert "Ranks = 2 on 1 host" in out
+    assert f"Ranks = {ranks} on 1 host" in out
     assert "rank  host" in out
+
+
+def test_a_job_of_a_folder_with_blanks(cluster: Cluster, tmp_path: Path) -> None:
+    place = tmp_path / "it's My Docs, mpi pi ü"
+    place.mkdir()
+    (place / "jobscripts").symlink_to(ROOT / "jobscripts")
+    (place / ".venv").symlink_to(BIN.parent)
+    submit_there = 'cd "$0" && exec sbatch --parsable jobscripts/single-node.sbatch'
+    variables = {name: value for name, value in (os.environ | SETTINGS).items() if name != "VENV"}
+    submitted = cluster.run(
+        "client", "sh", "-c", submit_there, str(place), env=variables | {"LAUNCHERS": "mpirun"}
+    )
+    assert submitted.returncode == 0, submitted.stderr
+    assert PI in completed(cluster, place, submitted.stdout.strip(), 60)
 
 
 def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path) -> None:
@@ -128,6 +149,8 @@ def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Pat
 @pytest.mark.parametrize(("launchers", "nodes", "stage"), [("pmix", 3, "no"), ("mpirun", 2, "yes")])
 def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str) -> None:
     """Strong scaling; once with an environment that is sent to the nodes, and is gone in the end."""
+    for name in cluster.nodes:
+        (cluster.folder / f"tmp.{name}" / "my disk").mkdir(exist_ok=True)
     job = submit(
         cluster,
         tmp_path,
@@ -135,10 +158,11 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
         *[f"--nodes={nodes}", "--per-rank"],
         STAGE=stage,
         LAUNCHERS=launchers,
+        LOCAL="/var/tmp/my disk",
     )
     out = completed(cluster, tmp_path, job, 120)
     assert out.count(PI) == nodes
-    assert (f"Environment = /var/tmp/mpi-pi-{job} on each node" in out) == (stage == "yes")
+    assert (f"Environment = /var/tmp/my disk/mpi-pi-{job} on each node" in out) == (stage == "yes")
     ranks = re.findall(r"^Ranks = (.*)$", out, re.MULTILINE)
     assert ranks == ["2 on 1 host", "4 on 2 hosts", "6 on 3 hosts"][:nodes]
     assert len(re.findall(r"^ +\d  node\d ", out, re.MULTILINE)) == sum(2 * n for n in range(1, nodes + 1))
@@ -146,7 +170,11 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
     assert table[0] == ["nodes", "ranks", "seconds", "speed-up", "efficiency"]
     assert [row[:2] for row in table[1:]] == [[str(n), str(2 * n)] for n in range(1, nodes + 1)]
     assert table[1][3:] == ["1.00", "100.0%"]
-    until(lambda: not list(cluster.folder.glob(f"tmp.node*/mpi-pi-{job}")), "an end of what was sent")
+    until(
+        lambda: not list(cluster.folder.glob(f"tmp.node*/my disk/mpi-pi-{job}")),
+        "an end of what was sent",
+        90,
+    )
 
 
 def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
@@ -210,7 +238,7 @@ def test_what_slurm_says(cluster: Cluster, tmp_path: Path) -> None:
     program = "from mpi_pi import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
     job = cluster.submit(
         *["--array=10-30:10", "--time=5", "--cpus-per-task=2", f"--output={tmp_path}/%a"],
-        f"--wrap={sys.executable} -c '{program}'",
+        f"--wrap={shlex.quote(sys.executable)} -c '{program}'",
     )
     for number, task in enumerate((10, 20, 30), 1):
         assert cluster.finished(f"{job}_{task}", 60) == "COMPLETED"
@@ -239,7 +267,7 @@ def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, *
     python.parent.mkdir(parents=True)
     python.write_text(
         f'#!/bin/sh\n[ "${{SLURM_RESTART_COUNT:-0}}" -ge {slow_runs} ] || slow="--kernel numpy"\n'
-        f'exec {sys.executable} "$@" $slow\n'
+        f'exec {shlex.quote(sys.executable)} "$@" $slow\n'
     )
     python.chmod(0o755)
     variables |= {"VENV": str(python.parent.parent), "TRIALS": str(LONG.trials), "POINTS": str(LONG.points)}
