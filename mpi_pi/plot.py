@@ -43,7 +43,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
     except Exception as error:  # whatever a package raises that is broken
         why = imports.explained(error)
         if isinstance(error, ModuleNotFoundError) and error.name == "matplotlib":
-            why = "pictures need matplotlib: pip install 'mpi-pi[plot]'"
+            why = "pictures need matplotlib: pip install matplotlib"
         raise Unavailable(why) from error
     from mpi_pi import plot_bench, plot_run
     from mpi_pi.panel import shortened

@@ -500,4 +500,4 @@ except plot.Unavailable as error:
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
-    assert ended.stdout == "pictures need matplotlib: pip install 'mpi-pi[plot]'\n"
+    assert ended.stdout == "pictures need matplotlib: pip install matplotlib\n"
