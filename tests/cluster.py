@@ -8,32 +8,37 @@ leaves the machine.
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
 from typing import Any, Self
 
+import lacks
+
 ROOT = Path(__file__).parent.parent
 NETWORK = "192.168.1"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 PERIOD_MICROSECONDS = 10_000
-PROGRAMS = ("ip", "nsenter", "unshare", "ssh", "ssh-keygen", "/usr/sbin/sshd")
-SLURM_PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
+PROGRAMS = ("ip", "mount", "nsenter", "setpriv", "unshare", "ssh", "ssh-keygen", "/usr/sbin/sshd")
+SLURM_PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "/usr/lib/*/libpmix.so.2")
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""Begins the command of a process that is to end with this one, however this one ends."""
 
 
-def missing(programs: tuple[str, ...]) -> str:
-    """What a test needs and does not find, in words; empty if there is all of it."""
-    if os.geteuid() != 0:
-        return "a cluster of namespaces needs root"
-    lacking = [program for program in programs if shutil.which(program) is None]
-    return f"not installed: {', '.join(lacking)}" if lacking else ""
+def missing(programs: tuple[str, ...] = PROGRAMS) -> list[str]:
+    """What a cluster, or another one of these programs, needs and does not find."""
+    return [*lacks.missing(programs), *lacks.missing_rights()]
 
 
 class Cluster:
     """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager.
+
+    Files of Slurm and sshd name the folder, which therefore must have no blank in its path.
 
     With `own_project` the nodes find an empty folder where the client has the project. Whatever hosts send to
     each other takes so long, and that share of it is lost.
@@ -53,10 +58,11 @@ class Cluster:
         self.addresses = {"client": f"{NETWORK}.100"}
         self.addresses |= {f"node{i}": f"{NETWORK}.{100 + i}" for i in range(1, nodes + 1)}
         self.nodes = [name for name in self.addresses if name != "client"]
-        self._switch = f"switch-{secrets.token_hex(3)}"
+        self._switch: subprocess.Popen[bytes] | None = None
+        """A process in the network namespace of the bridge between the hosts."""
         self._inits: dict[str, int] = {}
         self._shells: dict[str, subprocess.Popen[bytes]] = {}
-        self._daemons: list[Path] = []
+        self._munge: subprocess.Popen[bytes] | None = None
         self._groups: dict[str, Path] = {}
         self._slow_switch: subprocess.Popen[bytes] | None = None
         self._hurried: set[tuple[str, str]] = set()
@@ -69,9 +75,7 @@ class Cluster:
         (self.folder / "pmix" / "libpmix.so").symlink_to("libpmix.so.2")
         try:
             self._make_keys()
-            _sh("ip", "netns", "add", self._switch)
-            _sh("ip", "-n", self._switch, "link", "add", "bridge", "type", "bridge")
-            _sh("ip", "-n", self._switch, "link", "set", "bridge", "up")
+            self._start_switch()
             for name in self.addresses:
                 self._boot(name)
             if self.delay_seconds or self.loss:
@@ -86,13 +90,10 @@ class Cluster:
     def __exit__(self, *_: object) -> None:
         for name in list(self._shells):
             self.power_off(name)
-        if self._slow_switch:
-            self._slow_switch.kill()
-            self._slow_switch.wait()
-        for pid_file in self._daemons:
-            with contextlib.suppress(OSError, ValueError):
-                os.kill(int(pid_file.read_text()), 15)
-        subprocess.run(["ip", "netns", "del", self._switch], check=False, capture_output=True)
+        for process in (self._slow_switch, self._munge, self._switch):
+            if process:
+                process.kill()
+                process.wait()
 
     def _make_keys(self) -> None:
         dot_ssh = self.folder / "dot-ssh"
@@ -112,7 +113,7 @@ class Cluster:
     def _boot(self, name: str) -> None:
         config = self.folder / f"sshd.{name}.conf"
         # Compiled once for all hosts, whose cores are pretended.
-        cache = f"MPI_PI_CACHE={os.environ['MPI_PI_CACHE']}" if "MPI_PI_CACHE" in os.environ else ""
+        cache = f'"MPI_PI_CACHE={os.environ["MPI_PI_CACHE"]}"' if "MPI_PI_CACHE" in os.environ else ""
         config.write_text(
             textwrap.dedent(f"""\
             ListenAddress {self.addresses[name]}
@@ -148,7 +149,10 @@ class Cluster:
         flags = ["--net", "--uts", "--ipc", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
         with (self.folder / f"sshd.{name}.log").open("w") as log:
             shell = subprocess.Popen(
-                ["unshare", *flags, "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [*WITH_US, "unshare", *flags, "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         self._shells[name] = shell
         children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")
@@ -157,12 +161,27 @@ class Cluster:
         if self.delay_seconds or self.loss:
             return
         port = f"port-{name}"
-        _sh("ip", "-n", self._switch, "link", "add", port, "type", "veth", "peer", "eth0", "netns", str(init))
-        _sh("ip", "-n", self._switch, "link", "set", port, "up", "master", "bridge")
+        self._link("add", port, "type", "veth", "peer", "eth0", "netns", str(init))
+        self._link("set", port, "up", "master", "bridge")
+
+    def _start_switch(self) -> None:
+        # With its process the namespace is gone, and all that is in it.
+        self._switch = subprocess.Popen([*WITH_US, "unshare", "--net", "sleep", "infinity"])
+        place = Path(f"/proc/{self._switch.pid}/ns/net")
+        own = Path("/proc/self/ns/net").readlink()
+        until(lambda: place.readlink() != own, "the namespace of the switch")
+        self._link("add", "bridge", "type", "bridge")
+        self._link("set", "bridge", "up")
+
+    def _link(self, *arguments: str) -> None:
+        """Call `ip link` in the switch."""
+        assert self._switch
+        _sh("nsenter", "-t", str(self._switch.pid), "-n", "ip", "link", *arguments)
 
     def _start_slow_switch(self) -> None:
         numbers = [str(self.delay_seconds), str(self.loss), *map(str, self._inits.values())]
-        self._slow_switch = subprocess.Popen([sys.executable, str(ROOT / "tests" / "switch.py"), *numbers])
+        program = [sys.executable, str(ROOT / "tests" / "switch.py")]
+        self._slow_switch = subprocess.Popen([*WITH_US, *program, *numbers])
 
     def _hide_project(self, name: str) -> str:
         """A line of shell that puts an empty folder of this host's own over the project."""
@@ -170,21 +189,23 @@ class Cluster:
             return ""
         own = self.folder / f"project.{name}"
         own.mkdir()
-        return f"mount --bind {own} {ROOT}"
+        return f"mount --bind {own} {shlex.quote(str(ROOT))}"
 
     def pull_cable(self, name: str) -> None:
         """From now on nothing gets to this host or from it, and nobody is told."""
-        _sh("ip", "-n", self._switch, "link", "set", f"port-{name}", "down")
+        self._link("set", f"port-{name}", "down")
 
     def plug_cable(self, name: str) -> None:
         """The network reaches this host again."""
-        _sh("ip", "-n", self._switch, "link", "set", f"port-{name}", "up")
+        self._link("set", f"port-{name}", "up")
 
     def limit(self, name: str, cores: float) -> None:
         """Let all processes of a host together have so many cores, or parts of one."""
         quota, period = round(cores * PERIOD_MICROSECONDS), PERIOD_MICROSECONDS
         first_version = CPU_GROUPS.exists()
-        group = (CPU_GROUPS if first_version else CPU_GROUPS.parent) / f"mpi-pi-{self._inits[name]}"
+        parent = CPU_GROUPS if first_version else CPU_GROUPS.parent
+        # The first part is that of the run of all tests, which removes groups of its own in the end.
+        group = parent / f"mpi-pi-{Path(tempfile.gettempdir()).name}-{self._inits[name]}"
         if first_version:
             group.mkdir(exist_ok=True)
             (group / "cpu.cfs_period_us").write_text(str(period))
@@ -284,12 +305,18 @@ class Cluster:
         names = {
             "socket": "socket",
             "key-file": "key",
-            "log-file": "log",
             "pid-file": "pid",
             "seed-file": "seed",
         }
-        _sh("munged", *(f"--{option}={munge}/{file}" for option, file in names.items()))
-        self._daemons.append(munge / "pid")
+        options = [f"--{option}={munge}/{file}" for option, file in names.items()]
+        with (munge / "log").open("w") as log:
+            self._munge = subprocess.Popen(
+                [*WITH_US, "munged", "--foreground", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        until((munge / "socket").exists, "munged")
         self._sh_on("client", "slurmctld")
         for name in self.nodes:
             self._sh_on(name, "slurmd", "-N", name)

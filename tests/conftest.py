@@ -7,10 +7,12 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 import hypothesis
+import lacks
 import mpis
 import pytest
 from mpis import Mpi
@@ -30,6 +32,8 @@ hypothesis.settings.load_profile("untimed")
 Launch = Callable[..., subprocess.CompletedProcess[str]]
 Found = dict[str, Mpi | str]
 """The MPIs by name, or what is lacking."""
+
+os.environ["PATH"] += ":/usr/sbin:/sbin"  # where not everybody looks for programs
 SETTINGS = {
     "OMPI_ALLOW_RUN_AS_ROOT": "1",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -38,19 +42,26 @@ SETTINGS = {
 }
 
 
-def lack(what: str) -> NoReturn:
-    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap."""
+def lack(*what: str) -> NoReturn:
+    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap.
+
+    Programs and files are named as in packages.txt.
+    """
+    reason = lacks.reason(what)
     if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Leave a count of the outcomes for run_all.py, one file for each rank."""
+    """Leave a count of the outcomes, and what was lacking, for run_all.py, one file for each rank."""
     folder = os.environ.get("MPI_PI_COUNTS")
     if folder:
         counts = {name: len(reports) for name, reports in terminalreporter.stats.items() if name}
-        (Path(folder) / f"{os.getpid()}.json").write_text(json.dumps(counts))
+        reasons = [report.longrepr[-1] for report in terminalreporter.stats.get("skipped", ())]
+        lacking = [names for reason in reasons if (names := lacks.lacking(reason))]
+        left = json.dumps({"counts": counts, "lacking": lacking})
+        (Path(folder) / f"{os.getpid()}.json").write_text(left)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -126,6 +137,17 @@ def there(found: Found, name: str) -> Mpi:
     return one
 
 
-def outcomes(folder: Path) -> list[Counter[str]]:
-    """The counts that the ranks of a pytest run have left behind."""
-    return [Counter(json.loads(file.read_text())) for file in sorted(folder.iterdir())]
+@dataclass(frozen=True)
+class Ran:
+    """What has come of a run of pytest on one rank."""
+
+    counts: Counter[str]
+    """By outcome."""
+    lacking: list[list[str]]
+    """Of each test that was skipped for it."""
+
+
+def outcomes(folder: Path) -> list[Ran]:
+    """What the ranks of a pytest run have left behind."""
+    documents = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
+    return [Ran(Counter(document["counts"]), document["lacking"]) for document in documents]

@@ -1,5 +1,7 @@
 """Run the serial tests, then the MPI tests on 1, 2, 3 and 4 ranks, and make sure that they ran.
 
+The last line says what this machine lacks for those that were skipped.
+
 python tests/run_all.py MPIRUN [--only RANKS]
 """
 
@@ -12,10 +14,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import lacks
+import tidy
 from conftest import SETTINGS, outcomes
 
-LIMIT_SECONDS = 3600 if os.environ.get("MPI_PI_SOAK") else 900
+LIMIT_SECONDS = 3600  # for machines that are slow or busy
 RANKS = (1, 2, 3, 4)
+OUTCOMES = ("passed", "failed", "skipped", "error")
 PYTEST = ("-m", "pytest", "--color=no", "-q")
 TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")  # many of them wait more than they work
 
@@ -26,43 +31,50 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="the MPI tests alone, on so many ranks")
     args = parser.parse_args()
     os.environ["MPI_PI_MPIRUN"] = args.mpirun if "/" not in args.mpirun else str(Path(args.mpirun).resolve())
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-tests-") as folder:
-        Path(folder).chmod(0o755)  # munge wants its socket in reach of all
-        cache = Path(folder) / "cache"
-        cache.mkdir(mode=0o700)
-        os.environ["MPI_PI_CACHE"] = str(cache)
-        for name, value in SETTINGS.items():  # more ranks than cores, and as root
-            os.environ.setdefault(name, value)
-        # What a killed mpirun leaves behind keeps others of the same process number from starting.
-        os.environ["TMPDIR"] = folder
-        if args.only is None:
-            status = subprocess.run(
-                [sys.executable, *PYTEST, "-m", "not mpi", *TWO_AT_A_TIME, "--durations=10"],
-                timeout=LIMIT_SECONDS,
-                check=False,
-            ).returncode
-            if status:
-                return status
-        for ranks in RANKS if args.only is None else (args.only,):
-            status = mpi_tests(ranks, Path(folder) / f"counts-{ranks}")
-            if status:
-                return status
-    return 0
+    return tidy.run(lambda: all_tests(args.only))
+
+
+def all_tests(only: int | None) -> int:
+    """All tests, or the MPI tests alone on so many ranks; the exit status."""
+    folder = Path(tempfile.gettempdir())
+    cache = folder / "cache"
+    cache.mkdir(mode=0o700)
+    os.environ["MPI_PI_CACHE"] = str(cache)
+    for name, value in SETTINGS.items():  # more ranks than cores, and as root
+        os.environ.setdefault(name, value)
+    status = serial_tests(folder / "counts") if only is None else 0
+    for ranks in RANKS if only is None else (only,):
+        status = status or mpi_tests(ranks, folder / f"counts-{ranks}")
+    if only is None:
+        print_lacks(folder / "counts")
+    return status
+
+
+def serial_tests(counts: Path) -> int:
+    """The tests without ranks, two at a time."""
+    return pytest(counts, [sys.executable, *PYTEST, "-m", "not mpi", *TWO_AT_A_TIME, "--durations=10"])
+
+
+def print_lacks(counts: Path) -> None:
+    """Say which of the serial tests were skipped for what this machine lacks."""
+    for ran in outcomes(counts):
+        summary = lacks.summary(ran.lacking, sum(ran.counts[outcome] for outcome in OUTCOMES))
+        print(summary, flush=True, end="\n" if summary else "")
+
+
+def pytest(counts: Path, command: list[str]) -> int:
+    """Run it, and have its processes leave there what has come of it; the exit status."""
+    counts.mkdir()
+    environment = os.environ | {"MPI_PI_COUNTS": str(counts)}
+    return subprocess.run(command, timeout=LIMIT_SECONDS, check=False, env=environment).returncode
 
 
 def mpi_tests(ranks: int, counts: Path) -> int:
     """The MPI tests on so many ranks; every one of them must have run on every rank."""
-    counts.mkdir()
-    os.environ["MPI_PI_COUNTS"] = str(counts)
     command = [os.environ["MPI_PI_MPIRUN"], "-n", str(ranks), sys.executable, "-m", "mpi4py"]
-    try:
-        status = subprocess.run(
-            [*command, *PYTEST, "-x", "--with-mpi", "-m", "mpi"], timeout=LIMIT_SECONDS, check=False
-        ).returncode
-    finally:
-        del os.environ["MPI_PI_COUNTS"]
+    status = pytest(counts, [*command, *PYTEST, "-x", "--with-mpi", "-m", "mpi"])
     ran = outcomes(counts)
-    passed = sum(count["passed"] for count in ran)
+    passed = sum(one.counts["passed"] for one in ran)
     expected = sum(least <= ranks for least in least_ranks()) * ranks
     print(f"on {ranks} ranks: {passed} passed of {expected}", flush=True)
     return status or int(passed != expected or len(ran) != ranks)

@@ -138,7 +138,7 @@ def tool(*names: str) -> str:
     """The first of these programs that is installed; in CI one of them is."""
     place = next(filter(None, map(shutil.which, names)), None)
     if place is None:
-        lack(f"not installed: {names[0]}")
+        lack(names[0])
     return place
 
 

@@ -1,6 +1,7 @@
 """`mpi-pi bench` as it is called: with and without a launcher, and what becomes of its results."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 import runs
 from benchmarks import benchmark
 from cluster import until
-from conftest import MPI_PI, MPIRUN, Launch
+from conftest import MPI_PI, MPIRUN, Launch, lack
 
 import mpi_pi
 from mpi_pi import benchmark as document_of
@@ -180,6 +181,8 @@ def test_the_schema_describes_all_and_allows_nothing_else() -> None:
 
 def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
     assert document_of.commit(tmp_path) is None
+    if shutil.which("git") is None:
+        lack("git")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / "file").touch()

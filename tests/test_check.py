@@ -163,7 +163,7 @@ def test_a_run_does_without_all_this(launch: Launch) -> None:
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing((*cluster_module.PROGRAMS, "tc"))
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
         Path(folder).chmod(0o755)
         with Cluster(Path(folder), nodes=3) as up:

@@ -159,7 +159,7 @@ def test_the_ports_that_a_launcher_is_told_to_use(launcher: str, variables: str,
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing((*cluster_module.PROGRAMS, "nft"))
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     with (
         tempfile.TemporaryDirectory(prefix="mpi-pi-hosts-") as folder,
         Cluster(Path(folder), nodes=11) as up,

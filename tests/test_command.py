@@ -1,5 +1,6 @@
 """The command as people run it: real mpirun, real signals, real failures, judged by output and status."""
 
+import contextlib
 import csv
 import json
 import os
@@ -7,6 +8,7 @@ import pty
 import re
 import secrets
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -294,11 +296,14 @@ def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
 def leftovers(mark: str) -> list[str]:
     """Processes with the mark in their command line, still there a while after their job has ended."""
     for _ in range(50):
-        found = subprocess.run(["pgrep", "-f", mark], capture_output=True, text=True, check=False)
-        if not found.stdout:
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # it has just ended
+                found += [file.parent.name] if mark in file.read_text(errors="replace") else []
+        if not found:
             return []
         time.sleep(0.1)
-    return found.stdout.split()
+    return found
 
 
 @pytest.mark.parametrize("ranks", [0, 3])
@@ -370,7 +375,7 @@ def test_standard_output_that_is_full(environment: dict[str, str]) -> None:
 
 
 def test_standard_output_that_is_closed(launch: Launch) -> None:
-    run = launch(0, "sh", "-c", f"{' '.join(SMALL)} >&-")
+    run = launch(0, "sh", "-c", f"{shlex.join(SMALL)} >&-")
     assert (run.returncode, run.stderr) == (1, "mpi-pi: error: standard output is closed\n")
 
 

@@ -142,7 +142,7 @@ def test_this_machine_alone(mpi: Mpi, environment: dict[str, str]) -> None:
 def cluster() -> Iterator[Cluster]:
     lacking = cluster_module.missing(cluster_module.PROGRAMS)
     if lacking:
-        lack(lacking)
+        lack(*lacking)
     with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 2) as up:
         yield up
 

@@ -56,7 +56,7 @@ def browse(path: Path, width: int = 1280) -> tuple[str, str]:
     """The document as a browser has it in the end, and what has appeared on its console."""
     program = shutil.which("chromium")
     if program is None:
-        lack("chromium is missing")
+        lack("chromium")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     options += [f"--user-data-dir={path.parent / 'profile'}", "--enable-logging=stderr", "--v=0"]

@@ -1,0 +1,70 @@
+"""What a machine lacks for some of the tests, and the packages of Debian that bring it (packages.txt)."""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT_USER, NAMESPACES = "root", "the right to make namespaces"
+PREFIX = "lacking: "
+_SEPARATOR = "; "
+
+
+def packages() -> dict[str, list[str]]:
+    """What the tests look for of each package: names of programs, or patterns of files."""
+    lines = (Path(__file__).parent / "packages.txt").read_text().splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    return {package: wanted for package, *wanted in words}
+
+
+def missing(wanted: Iterable[str]) -> list[str]:
+    """Those of the programs, or patterns of files, that are not on this machine."""
+    return [name for name in wanted if not _there(name)]
+
+
+def _there(name: str) -> bool:
+    if name.startswith("/"):
+        return any(file.exists() for file in Path("/").glob(name[1:]))
+    return shutil.which(name) is not None
+
+
+@functools.cache
+def missing_rights() -> list[str]:
+    """What this process may not do, and a cluster of namespaces needs. Containers often forbid these."""
+    if os.geteuid() != 0:
+        return [ROOT_USER]
+    flags = ["--net", "--uts", "--ipc", "--pid", "--mount", "--fork", "--mount-proc"]
+    if shutil.which("unshare") is None:
+        return []
+    tried = subprocess.run(["unshare", *flags, "true"], check=False, capture_output=True, timeout=30)
+    return [NAMESPACES] if tried.returncode else []
+
+
+def reason(lacking: Iterable[str]) -> str:
+    """Why a test is skipped, in words that `summary` understands."""
+    return PREFIX + _SEPARATOR.join(lacking)
+
+
+def lacking(why: str) -> list[str] | None:
+    """From such a reason, as pytest reports it, back to what is lacking; None if it is another reason."""
+    _, found, names = why.partition(PREFIX)
+    return names.split(_SEPARATOR) if found else None
+
+
+def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
+    """One line about the skipped tests, each given by what it lacks; empty if there are none."""
+    homes = {name: package for package, wanted in packages().items() for name in wanted}
+    needs = [{homes.get(name, name) for name in names} for names in skipped]
+    if not needs:
+        return ""
+    counts = Counter(need for one in needs for need in one)
+    most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    wants = ", ".join(f"{need} ({count})" for need, count in most_first)
+    install = " ".join(sorted(set(counts) & set(homes.values())))
+    how = [f"sudo apt-get install {install}"] if install else []
+    how += ["run make test as root"] if ROOT_USER in counts else []
+    remedy = f". To run them: {', and '.join(how)}" if how else ""
+    return f"{len(needs)} of {tests} tests were skipped for want of {wants}{remedy}"
