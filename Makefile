@@ -148,6 +148,7 @@ $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
+	@case $(BIN) in *[\"\$$\`\\:]*) printf '%s%s%s\n' "mpi_pi: Python makes no environment that works below " $(BIN) ": rename the folder that has a double quote, dollar, backquote, backslash or colon in its name" >&2; exit 1;; esac
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(python) -m venv --clear $(VENV)
 
