@@ -290,9 +290,8 @@ def _not_imported(error: Exception) -> int:
     why = imports.explained(error)
     console.error(why)
     if launcher.rank() != 0:
-        time.sleep(
-            3
-        )  # as in `_without_mpi`; on busy cores rank 0 may import its packages later than this one
+        # As in `_without_mpi`; on busy cores rank 0 may import its packages later than this one.
+        time.sleep(3)
         console.complain(f"rank {launcher.rank()} on host {platform.node()}: {why}")
     return _without_mpi(FAILED)
 
