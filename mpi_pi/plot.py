@@ -42,7 +42,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
             import matplotlib.figure  # noqa: F401  # whether it is there
     except Exception as error:  # whatever a package raises that is broken
         why = imports.explained(error)
-        if isinstance(error, ModuleNotFoundError) and error.name == "matplotlib":
+        if importlib.util.find_spec("matplotlib") is None:
             why = "pictures need matplotlib: pip install matplotlib"
         raise Unavailable(why) from error
     from mpi_pi import plot_bench, plot_run

@@ -208,7 +208,8 @@ def test_without_a_checkpoint_the_status_is_the_signals(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stderr
-        assert process.stderr.read(1)  # the bar: it is counting
+        while process.stderr.read(1) != "%":  # the bar: it is counting
+            assert process.poll() is None
         process.send_signal(number)
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 128 + number
