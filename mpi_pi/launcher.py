@@ -32,6 +32,10 @@ _SINGLETON_DEFAULTS = {
 }
 
 
+LAST_WORD_SECONDS = 0.5
+"""How long mpirun has to pass on what was printed before an abort; it may throw away what comes later."""
+
+
 def rank(environ: Mapping[str, str] = os.environ) -> int:
     """The rank of this process as the launcher numbered it; 0 without a launcher."""
     names = (*_RANK, "SLURM_PROCID") if "SLURM_STEP_NUM_TASKS" in environ else _RANK
@@ -61,6 +65,7 @@ def abort_before_mpi(status: int) -> None:
     """
     descriptor = os.environ.get("PMI_FD", "")
     if descriptor.isdecimal():
+        time.sleep(LAST_WORD_SECONDS)
         with contextlib.suppress(OSError):
             os.write(int(descriptor), f"cmd=abort exitcode={status}\n".encode())
 

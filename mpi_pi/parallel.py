@@ -41,9 +41,6 @@ MOST_UNIT_HITS = 1 << 20
 
 ABORT_SECONDS = 10
 
-LAST_WORD_SECONDS = 0.5
-"""How long mpirun has to pass on what was printed before an abort; it may throw away what comes later."""
-
 T = TypeVar("T")
 
 
@@ -236,7 +233,7 @@ def _check(kernel: Kernel) -> None:
 
 def abort(comm: MPI.Intracomm, status: int) -> None:
     """End the job on all ranks, now: for errors after which they cannot meet any more."""
-    time.sleep(LAST_WORD_SECONDS)
+    time.sleep(launcher.LAST_WORD_SECONDS)
     signal.alarm(ABORT_SECONDS)  # MPI may wait for a host that is out of reach
     comm.Abort(status)
 

@@ -49,7 +49,7 @@ def test_help_fits(launch: Launch, command: str) -> None:
 
 def test_examples_stay_lines_of_their_own(launch: Launch) -> None:
     wide = launch(0, MPI_PI, "run", "--help", COLUMNS="100").stdout
-    assert "\n  mpirun -n 4 mpi-pi run -i 100000 -n 1000\n" in wide
+    assert "\n  mpirun -n 2 mpi-pi run -i 100000 -n 1000\n" in wide
     assert "\nexit status: 0 verified, " in wide
 
 
