@@ -104,6 +104,9 @@ def launch(environment: dict[str, str]) -> Launch:
             timeout=timeout,
             env=environment | env,
             stdin=subprocess.DEVNULL,
+            # Open MPI's mpirun kills the group of a rank that is to end; one that has just been forked is
+            # still in mpirun's own, and without this in that of all tests.
+            start_new_session=True,
             check=False,
         )
 

@@ -60,6 +60,7 @@ def status(mpi: Mpi, ranks: int, program: str, arguments: tuple[str, ...]) -> tu
             timeout=60,
             env=os.environ | SETTINGS | {"TMPDIR": folder},
             stdin=subprocess.DEVNULL,
+            start_new_session=True,  # as in conftest.launch
             cwd=Path(__file__).parent.parent,
             check=False,
         )
