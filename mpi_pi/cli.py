@@ -262,10 +262,17 @@ def _run(args: argparse.Namespace) -> int:
         parallel.abort(comm, _status_of_silence(args))
 
     speaks = comm.rank == 0
-    alive = runtime.watch(give_up)
     try:
         signals.repeat()
-        status = _on_all_ranks(args, comm, signals, alive)
+        if args.command == "check":
+            from mpi_pi import checkup
+
+            # It looks for silent ranks itself, and is to name those, too, that cannot be sent a sign.
+            status = checkup.check(args, comm)
+            alive = runtime.watch(give_up)
+        else:
+            alive = runtime.watch(give_up)
+            status = _on_all_ranks(args, comm, signals, alive)
         signals.over()
         runtime.finish(alive)
     except Silence as silence:  # after the command has ended; on the ranks that have noticed it
@@ -275,7 +282,7 @@ def _run(args: argparse.Namespace) -> int:
         status = _complain_of(error, f"rank {comm.rank} on host {runtime.HOST}")
         if comm.size > 1:
             parallel.abort(comm, status)
-        runtime.finish(alive)
+        runtime.finish(runtime.watch(give_up))
     finally:
         signals.over()
     return status if speaks else VERIFIED
@@ -324,15 +331,9 @@ def _complain_of(error: BaseException, whose: str) -> int:
 
 
 def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse") -> int:
-    """The command itself, up to the ends that are foreseen; the exit status, on rank 0."""
-    from mpi_pi import parallel
+    """A run or a benchmark, up to the ends that are foreseen; the exit status, on rank 0."""
+    from mpi_pi import parallel, session
     from mpi_pi.pulse import Silence
-
-    if args.command == "check":
-        from mpi_pi import checkup
-
-        return checkup.check(args, comm)
-    from mpi_pi import session
 
     try:
         if args.command == "bench":
