@@ -288,7 +288,7 @@ class Cluster:
             SlurmdTimeout={timeout}
             MpiDefault=none
             ReturnToService=2
-            KillWait=5
+            KillWait=20
             FirstJobId={1000 + secrets.randbelow(100_000)}
             MinJobAge=3600
             MailProg=/bin/true
