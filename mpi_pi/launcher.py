@@ -287,7 +287,7 @@ def seconds_since_process_start(now: float | None = None) -> float:
     if started is None:
         return time.process_time()
     now = time.clock_gettime(time.CLOCK_MONOTONIC) if now is None else now
-    return max(now - started, time.process_time())
+    return max(now - started, 0.0)
 
 
 def process_fields(process: object) -> list[str]:

@@ -17,7 +17,7 @@ FLIPS = Path(__file__).with_name("flips.py")
 def outcomes(launch: Launch, *bits: str, timeout: float = 120) -> dict[str, int]:
     """In a process of its own, small and without threads, which is quick to fork."""
     if not sys.platform.startswith("linux"):
-        lack("/proc/self/mem")
+        lack("the right to write to /proc/self/mem")
     run = launch(0, sys.executable, str(FLIPS), *bits, timeout=timeout)
     assert run.returncode == 0, run.stderr
     found: dict[str, int] = ast.literal_eval(run.stdout)

@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import cluster as cluster_module
@@ -100,15 +102,21 @@ def test_a_daemon_does_not_outlive_the_run(tmp_path: Path, number: signal.Signal
     assert not list(Path("/dev/shm").glob(f"*{place.name}"))
 
 
-def test_hosts_do_not_outlive_the_run(tmp_path: Path) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room for that of a socket, 107 bytes in all, and that is open to all."""
+    folder = Path(tempfile.mkdtemp(prefix="tidy-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    folder.rmdir()
+
+
+def test_hosts_do_not_outlive_the_run(short: Path) -> None:
     """Their processes, with sshd and Slurm, network, control group and mounts."""
     lacking = cluster_module.missing(cluster_module.PROGRAMS + cluster_module.SLURM_PROGRAMS)
     if lacking:
         lack(*lacking)
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
-    started, place = begun(HOSTS.format(tests=str(TESTS)), tmp_path)
+    started, place = begun(HOSTS.format(tests=str(TESTS)), short)
     commands = " ".join(processes(place).values())
     assert all(name in commands for name in ("sshd", "slurmd", "slurmctld", "munged"))
     groups = [*CPU_GROUPS.glob(f"*{place.name}*"), *CPU_GROUPS.parent.glob(f"*{place.name}*")]
@@ -116,7 +124,7 @@ def test_hosts_do_not_outlive_the_run(tmp_path: Path) -> None:
     started.send_signal(signal.SIGTERM)
     assert started.wait(60) == 128 + signal.SIGTERM
     assert not processes(place)
-    assert not list(tmp_path.iterdir())
+    assert not list(short.iterdir())
     assert not any(group.exists() for group in groups)
     assert place.name not in Path("/proc/mounts").read_text()
 
