@@ -93,7 +93,7 @@ def run(mpi: Mpi, environment: dict[str, str], *arguments: str) -> str:
 def end(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program that puts an end to the mpirun that starts it, but not to who takes its place thereafter."""
     program = tmp_path_factory.mktemp("end") / "end"
-    program.write_text('#!/bin/sh\ncase $(cat /proc/$PPID/comm) in mpi*) kill $PPID ;; esac\n')
+    program.write_text("#!/bin/sh\ncase $(cat /proc/$PPID/comm) in mpi*) kill $PPID ;; esac\n")
     program.chmod(0o755)
     return program
 
