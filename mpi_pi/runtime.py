@@ -6,7 +6,9 @@ waits in them. Here they are called by ctypes, which releases it.
 
 import contextlib
 import ctypes
+import re
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -60,7 +62,31 @@ def finish(alive: Pulse) -> None:
     wait(MPI.COMM_WORLD.Ibarrier(), alive.check)
     with limited("MPI_Finalize"):
         alive.close()
-        _LIBRARY.MPI_Finalize()
+        if _deadlocks_in_finalize(MPI.Get_library_version()):
+            _linger()
+        else:
+            _LIBRARY.MPI_Finalize()
+
+
+LINGER_SECONDS = 0.2
+"""For acknowledgements between ranks that have left the last barrier and others on busy cores."""
+
+
+def _deadlocks_in_finalize(library: str) -> bool:
+    """Whether a job on several hosts may never get through MPI_Finalize.
+
+    MPICH up to 4.1 waits there until UCX has closed its connections, for which the other rank has to make
+    progress, and that one may be waiting for its launcher by then (MPICH's pull request 6596).
+    """
+    return re.search(r"MPICH Version:\s*4\.[01]\b", library) is not None and "ch4:ucx" in library
+
+
+def _linger() -> None:
+    """Make progress for a moment, instead of MPI_Finalize. What MPICH does at exit contents its launcher."""
+    end = time.monotonic() + LINGER_SECONDS
+    while MPI.COMM_WORLD.size > 1 and time.monotonic() < end:
+        MPI.COMM_WORLD.Iprobe()
+        time.sleep(0.001)
 
 
 def _send_at_once(descriptor: int) -> None:

@@ -18,6 +18,9 @@ give_up: GiveUp | None = None
 of this host that are missing. The command sets it; a program that uses the package as a library waits without
 end, unless it sets it too."""
 
+LOOK_AGAIN_SECONDS = 0.5
+"""How long a rank has to be missing, so that one which has given up itself, and is ending, is not named."""
+
 STAGGER_SECONDS = 2.0
 """How much longer those ranks wait which cannot tell who is missing, so that one that can says so first."""
 
@@ -45,6 +48,10 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
     if over.wait(PATIENCE_SECONDS + min(launcher.rank(), 100) * 0.01):
         return
     missing = _missing(function)
+    if missing:
+        if over.wait(LOOK_AGAIN_SECONDS):
+            return
+        missing = dict(missing.items() & _missing(function).items())
     if missing or not over.wait(STAGGER_SECONDS):
         give_up(_in_words(function, missing), missing.values())
 

@@ -214,8 +214,7 @@ def test_three_hosts_over_ssh(
     cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
     """From the client, with the hostfile in the form of that MPI."""
-    # MPICH 4.0 now and then hangs in MPI_Finalize, once all is said, where a host has several ranks.
-    slots = (1, 1, 1) if mpi.library.startswith("MPICH 4.0") else (1, 3, 2)
+    slots = (1, 3, 2)
     hosts = {cluster.addresses[node]: number for node, number in zip(cluster.nodes, slots, strict=True)}
     (tmp_path / "hosts").write_text(mpi.hostfile(hosts))
     settings = {name: value for name, value in environment.items() if "rmaps" not in name}
