@@ -66,8 +66,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Compile once for all tests, and leave the user's cache alone."""
-    if "MPI_PI_CACHE" not in os.environ:
+    """Compile once for all tests that run one after another, and leave the user's cache alone.
+
+    Where two run at a time, one would be told that it waits for the other to compile.
+    """
+    if "MPI_PI_CACHE" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
         folder = tmp_path_factory.mktemp("cache")
         folder.chmod(0o700)
         os.environ["MPI_PI_CACHE"] = str(folder)

@@ -135,7 +135,7 @@ def test_uneven_hosts_are_kept_busy(
 
     def above_ideal() -> float:
         json_file = tmp_path / "uneven.json"
-        job = ["-n", "24000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
+        job = ["-n", "16000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
         run = cluster.run("client", *command(cluster, mpi, 1, *job), env=plain)
         assert run.returncode == 0, run.stderr
         result = json.loads(json_file.read_text())
@@ -161,23 +161,21 @@ def test_a_host_that_becomes_slow_is_relieved_within_three_rounds(
 ) -> None:
     for name in cluster.nodes:
         limited(name, 0.5)
-    json_file = tmp_path / "relieved.json"
-    job = ["-n", "60k", "-i", "1M", "--seed", "3", "--json", str(json_file)]
-    run = start(
-        cluster,
-        plain,
-        command(
-            cluster, open_mpi, 1, *job, "--checkpoint", str(tmp_path / "c"), "--checkpoint-every", "0.5s"
-        ),
-    )
-    until(lambda: rounds_saved(tmp_path / "c") >= 4, "a few rounds")
+    json_file, checkpoint = tmp_path / "relieved.json", tmp_path / "c"
+    endless = ["-n", "1e15", "-i", "1M", "--seed", "3", "--json", str(json_file)]
+    saving = ["--checkpoint", str(checkpoint), "--checkpoint-every", "0.5s"]
+    run = start(cluster, plain, command(cluster, open_mpi, 1, *endless, *saving))
+    until(lambda: rounds_saved(checkpoint) >= 4, "a few rounds")
     limited("node2", 0.1)
-    assert run.wait(timeout=100) == 0
+    enough = rounds_saved(checkpoint) + 12
+    until(lambda: rounds_saved(checkpoint) >= enough, "more rounds", 120)
+    cluster.run("node1", "pkill", "-TERM", "-f", "mpi-pi run")
+    assert run.wait(timeout=60) == 75
     rounds = json.loads(json_file.read_text())["rounds"]
     points, seconds = counted(rounds, "points"), counted(rounds, "count_seconds")
     rates = points / np.maximum(seconds, 1e-9)
     slow = int(np.flatnonzero(rates[3:, 1] < 0.5 * np.median(rates[1:4, 1]))[0]) + 3
-    assert slow + 3 < len(rounds)
+    assert slow + 5 < len(rounds)
     before, after = (
         points[a:b, 1].sum() / points[a:b].sum() for a, b in ((2, slow), (slow + 3, len(rounds)))
     )

@@ -189,6 +189,7 @@ def test_simulated_runs_are_refused_no_more_often_than_reckoned(monkeypatch: pyt
 
 
 @soak
+@pytest.mark.timeout(3600)
 def test_many_simulated_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = 100_000
     refused = simulated_refusals(runs, 100, monkeypatch)
