@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from mpi_pi.job import BLOCK, Job
 from mpi_pi.reference import LANES, POINTS_PER_STEP, rotate_left
 
+
+def _unit(number: int) -> range:
+    return range(number, number + 1)
+
+
 HITS_OF_UNITS: tuple[tuple[Job, range, tuple[int, ...]], ...] = (
     # More than 256 hits in each place of a step.
     (Job(trials=1, points=26_003, seed=0), range(1), (20312,)),
@@ -27,10 +32,10 @@ HITS_OF_UNITS: tuple[tuple[Job, range, tuple[int, ...]], ...] = (
         range((0xFE175330 << 32) - 2, (0xFE175330 << 32) + 2),
         (791, 774, 785, 782),
     ),
-    (Job(trials=1 << 64, points=741 * BLOCK + 1500, seed=7), range(916_049_455, 916_049_456), (1160,)),
+    (Job(trials=1 << 64, points=741 * BLOCK + 1500, seed=7), _unit(916_049_455), (1160,)),
     (
         Job(trials=1 << 64, points=0x1EF2A4F0 * BLOCK + 1293, seed=77777),
-        range(2838794387850868053225545437, 2838794387850868053225545438),
+        _unit(2838794387850868053225545437),
         (1030,),
     ),
     # No whole step.
@@ -40,6 +45,12 @@ HITS_OF_UNITS: tuple[tuple[Job, range, tuple[int, ...]], ...] = (
         range(24),
         (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 1),
     ),
+    # Chosen by trial among random units, for flips of a bit that the others let through.
+    (Job(trials=1 << 60, points=10_090, seed=305), _unit(212218158197553668), (7939,)),
+    (Job(trials=1 << 60, points=6 * BLOCK + 13_187, seed=922), _unit(1844112262152766283), (10344,)),
+    (Job(trials=1 << 60, points=1965505325 * BLOCK + 1, seed=15039594943221149912), _unit(1965505325), (1,)),
+    (Job(trials=1 << 60, points=4, seed=92), _unit(1457572739), (3,)),
+    (Job(trials=1 << 60, points=8, seed=18145269163777988318), _unit(1292421678), (6,)),
 )
 
 HITS_FROM_STATES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (

@@ -101,7 +101,7 @@ class Session:
                     signal_number = self._signal_number()
                 except Silence as silence:  # on the ranks that have noticed it
                     console.complain(str(silence))
-                    self._last_words(result or getattr(silence, "result", None))
+                    self._last_words(silence.result if isinstance(silence, parallel.Interrupted) else result)
                     raise
                 return self._report(result, signal_number) if self.comm.rank == 0 else VERIFIED
 
