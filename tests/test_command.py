@@ -4,15 +4,12 @@ import contextlib
 import csv
 import json
 import os
-import pty
 import re
 import secrets
-import select
 import shlex
 import signal
 import subprocess
 import sys
-import termios
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import jsonschema
 import psutil
 import pytest
 from conftest import MPI_PI, MPIRUN, Launch, soak
+from terminal import on_a_terminal
 
 import mpi_pi
 from mpi_pi import reference
@@ -187,34 +185,6 @@ def test_the_use_of_one_core_of_several_is_noted(
     notes = [line for line in run.stderr.splitlines() if line.startswith("mpi-pi: ")]
     advice = f"mpirun -n {cores} mpi-pi run … uses them all"
     assert [f"1 of {cores} cores" in note and advice in note for note in notes] == [True] * noted
-
-
-def on_a_terminal(command: list[str], environment: dict[str, str], keys: bytes = b"", after: str = "") -> str:
-    """All that a command shows on a terminal; `keys` are pressed once `after` has been seen."""
-    child, terminal = pty.fork()
-    if child == 0:
-        termios.tcsetwinsize(0, (24, 80))
-        os.execvpe(command[0], command, environment | {"TERM": "xterm"})  # noqa: S606  # no shell is wanted
-    shown, deadline = "", time.monotonic() + 60
-    while time.monotonic() < deadline:
-        ready, _, _ = select.select([terminal], [], [], 1)
-        if ready:
-            try:
-                data = os.read(terminal, 65536)
-            except OSError:
-                break
-            if not data:
-                break
-            shown += data.decode(errors="replace")
-        if keys and after in shown:
-            os.write(terminal, keys)
-            keys = b""
-    else:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        pytest.fail(f"no end within a minute: {shown}")
-    os.waitpid(child, 0)
-    return shown
 
 
 @pytest.mark.parametrize("ranks", [0, 2])

@@ -21,7 +21,8 @@ import pytest
 from cluster import Cluster, until
 from conftest import Found, Launch, lack, there
 from mpis import Mpi
-from test_command import DEEDS, PLACES, SABOTAGE, leftovers, on_a_terminal
+from terminal import on_a_terminal
+from test_command import DEEDS, PLACES, SABOTAGE, leftovers
 from test_report import SCHEMA
 
 from mpi_pi import checkpoint, reference

@@ -1,12 +1,8 @@
 """A terminal of 40 columns: nothing is lost, and no line is folded in the midst of a word."""
 
 import json
-import os
-import pty
 import re
 import subprocess
-import termios
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +11,7 @@ from benchmarks import benchmark
 from conftest import MPI_PI, MPIRUN, Launch
 from hypothesis import given
 from hypothesis import strategies as st
+from terminal import on_a_terminal
 from test_report import flame
 
 from mpi_pi import benchmark as document_of
@@ -81,21 +78,7 @@ def test_table_becomes_list(rows: list[tuple[str, ...]]) -> None:
 
 
 def on_narrow_terminal(command: list[str], environment: dict[str, str]) -> str:
-    child, terminal = pty.fork()
-    if child == 0:
-        termios.tcsetwinsize(0, (24, COLUMNS))
-        os.execvpe(command[0], command, environment | {"TERM": "xterm"})  # noqa: S606  # no shell is wanted
-    shown, deadline = b"", time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        shown += data
-    os.waitpid(child, 0)
-    return shown.decode().replace("\r\n", "\n")
+    return on_a_terminal(command, environment, columns=COLUMNS).replace("\r\n", "\n")
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
