@@ -144,9 +144,9 @@ clean:  ## remove the environments and what tools leave behind
 
 # What is missing on the machine is one clear line. (pip comes last into an environment: it is complete then.)
 $(VENV)/bin/pip:
-	@command -v $(PYTHON) >/dev/null || { echo "mpi_pi needs $(PYTHON): sudo apt-get install python3 python3-venv" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and $(PYTHON) is `$(PYTHON) -V`: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
+	@command -v $(python) >/dev/null || { echo "mpi_pi needs "$(python)": sudo apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and "$(python)" is `$(python) -V`: make PYTHON=python3.12" >&2; exit 1; }
+	@$(python) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
 	@case $(BIN) in *[\"\$$\`\\:]*) printf '%s%s%s\n' "mpi_pi: Python makes no environment that works below " $(BIN) ": rename the folder that has a double quote, dollar, backquote, backslash or colon in its name" >&2; exit 1;; esac
 	@echo "making $(VENV) (once; a minute or two)" >&2

@@ -102,8 +102,11 @@ def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     environment |= {"PIP_NO_CACHE_DIR": "1"}
+    python = tmp_path / "my python"
+    python.write_text(f'#!/bin/sh\nexec {shlex.quote(str(Path(sys.executable).resolve()))} "$@"\n')
+    python.chmod(0o755)
     run = subprocess.run(
-        ["make", "run", f"PYTHON={Path(sys.executable).resolve()}"],
+        ["make", "run", f"PYTHON={python}"],
         cwd=tmp_path,
         env=environment,
         capture_output=True,
