@@ -1,5 +1,6 @@
 """The cache: whole entries only, and no folder that others could have written to."""
 
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -114,12 +115,18 @@ def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
     assert cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)
 
 
+def bind(place: Path) -> None:
+    """Put a socket there; its path from this folder is short enough for one, wherever temporary files are."""
+    with contextlib.chdir(place.parent), socket.socket(socket.AF_UNIX) as one:
+        one.bind(place.name)
+
+
 IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
     "a pipe": lambda place: os.mkfifo(place),
     "a folder": lambda place: place.mkdir(),
     "a link": lambda place: place.symlink_to(place.with_name("mine")),
     "a dangling link": lambda place: place.symlink_to("nowhere"),
-    "a socket": lambda place: socket.socket(socket.AF_UNIX).bind(str(place)),
+    "a socket": lambda place: bind(place),
 }
 
 
