@@ -34,6 +34,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     placement   how the ranks of a host sit on its cores
     libmpi      the MPI library that fits mpirun
     launcher    what mpirun or srun says of the job
+    hydra       what is said to MPICH's mpirun
     slurm       what Slurm says of it
     srun        how srun has to be called for MPI
     waiting     waiting for other ranks without taking their core

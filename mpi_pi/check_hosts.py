@@ -110,10 +110,26 @@ def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> tuple[str, 
         _try_ports(fleet, client, reached, ranks_here=any(one.here for one in examined))
     machines = _compare_names(reached)
     network = _compare_networks(client, machines)
+    if not all(one.here for one in examined):
+        client.problems += _torn_apart(own["launcher"], on_host.chosen_mpirun(Path(sys.prefix), mpirun))
     for one in (client, *reached):
         one.problems += _blocked(one)
     everyone = [client, *examined]
     return _report(everyone, network, own["launcher"]), not any(one.problems for one in everyone)
+
+
+def _torn_apart(launcher: str, mpirun: str) -> Iterator[str]:
+    """Look for letters in the path of mpirun at which a shell takes a word apart.
+
+    Open MPI has its daemon started on other hosts by a line that ssh hands to a shell, in which this path
+    stands as it is. Hydra puts it in quotes.
+    """
+    letter = re.search(r"[^\w@%+=:,./-]", mpirun)
+    if launcher.startswith("Open MPI") and letter:
+        yield (
+            f"Open MPI starts nothing on other hosts from a path with {letter[0]!r} in it, {mpirun}:"
+            " move the project, or take MPI=mpich"
+        )
 
 
 def _command(target: str, hostfile: str = "") -> str:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, imports, launcher, srun, time_limit
+from mpi_pi import arguments, console, hydra, imports, launcher, srun, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 
@@ -97,7 +97,7 @@ def _without_mpi(status: int) -> int:
     """The status of a rank that ends before MPI has started, after rank 0 has said why."""
     if launcher.rank() != 0:
         time.sleep(1)  # for rank 0 to say it first; should it have no reason to, this ends the job
-    launcher.abort_before_mpi(status)
+    hydra.abort(status)
     return status
 
 
@@ -313,7 +313,7 @@ def _end_at_once(why: str, missing: Iterable[int]) -> None:
     for process in missing:
         with contextlib.suppress(OSError):  # another rank has done so
             os.kill(process, signal.SIGKILL)
-    launcher.abort_before_mpi(FAILED)
+    hydra.abort(FAILED)
     os._exit(FAILED)
 
 

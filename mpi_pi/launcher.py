@@ -58,18 +58,6 @@ def started(environ: Mapping[str, str] = os.environ) -> bool:
     return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
-def abort_before_mpi(status: int) -> None:
-    """Tell Hydra to end the job: unlike others, it does not when a rank ends before MPI_Init.
-
-    The command is that of its wire protocol, PMI-1.
-    """
-    descriptor = os.environ.get("PMI_FD", "")
-    if descriptor.isdecimal():
-        time.sleep(LAST_WORD_SECONDS)
-        with contextlib.suppress(OSError):
-            os.write(int(descriptor), f"cmd=abort exitcode={status}\n".encode())
-
-
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
     for name in names:
         if environ.get(name, "").isdecimal():

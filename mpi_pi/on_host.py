@@ -235,12 +235,16 @@ def reach(address: str, port: int, token: str = "") -> str:
         return (error.strerror or str(error)).lower()
 
 
-def launcher(place: Path, mpirun: str = "") -> str:
-    """That mpirun, or the environment's own, or else the system's, in words; empty if there is none."""
+def chosen_mpirun(place: Path, mpirun: str = "") -> str:
+    """Return that mpirun, or the environment's own, or else the name of the system's."""
     own = place / "bin" / "mpirun"
-    program = mpirun or (str(own) if own.exists() else "mpirun")
+    return mpirun or (str(own) if own.exists() else "mpirun")
+
+
+def launcher(place: Path, mpirun: str = "") -> str:
+    """The chosen mpirun in words; empty if there is none."""
     try:
-        told = _must([program, "--version"], "mpirun", DESCRIBE_SECONDS)
+        told = _must([chosen_mpirun(place, mpirun), "--version"], "mpirun", DESCRIBE_SECONDS)
     except Refused:
         return ""
     open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)

@@ -8,14 +8,14 @@ import contextlib
 import ctypes
 import re
 import socket
-import time
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import mpi4py
 
-from mpi_pi import launcher, marks
+from mpi_pi import hydra, launcher, marks
 from mpi_pi.pulse import Pulse
 from mpi_pi.time_limit import limited
 from mpi_pi.waiting import wait
@@ -49,7 +49,7 @@ def may_use_threads() -> bool:
 
 
 def finish(alive: Pulse) -> None:
-    """Leave MPI, as the last thing that this process does; all ranks together. `alive` is from `watch`.
+    """Leave MPI, as the last thing before `leave`; all ranks together. `alive` is from `watch`.
 
     Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the first
     is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it. Raises
@@ -62,14 +62,14 @@ def finish(alive: Pulse) -> None:
     wait(MPI.COMM_WORLD.Ibarrier(), alive.check)
     with limited("MPI_Finalize"):
         alive.close()
-        if _deadlocks_in_finalize(MPI.Get_library_version()):
-            _linger()
+        if hydra.is_there() and _deadlocks_in_finalize(MPI.Get_library_version()):
+            _without_finalize.set()
         else:
             _LIBRARY.MPI_Finalize()
 
 
-LINGER_SECONDS = 0.2
-"""For acknowledgements between ranks that have left the last barrier and others on busy cores."""
+_without_finalize = threading.Event()
+"""Whether `leave` has to take the place of MPI_Finalize."""
 
 
 def _deadlocks_in_finalize(library: str) -> bool:
@@ -79,14 +79,6 @@ def _deadlocks_in_finalize(library: str) -> bool:
     progress, and that one may be waiting for its launcher by then (MPICH's pull request 6596).
     """
     return re.search(r"MPICH Version:\s*4\.[01]\b", library) is not None and "ch4:ucx" in library
-
-
-def _linger() -> None:
-    """Make progress for a moment, instead of MPI_Finalize. What MPICH does at exit contents its launcher."""
-    end = time.monotonic() + LINGER_SECONDS
-    while MPI.COMM_WORLD.size > 1 and time.monotonic() < end:
-        MPI.COMM_WORLD.Iprobe()
-        time.sleep(0.001)
 
 
 def _send_at_once(descriptor: int) -> None:
@@ -102,5 +94,8 @@ def leave(status: int) -> NoReturn:
     In that, MPICH takes leave of its launcher, which otherwise takes this for a crash: it then kills ranks
     that have not ended yet, and returns 9, or 0 whatever rank 0 returned.
     """
+    if _without_finalize.is_set():
+        with limited("MPI_Finalize"):
+            hydra.leave(MPI.COMM_WORLD.Iprobe)
     _LIBRARY.exit(status)
     raise AssertionError("exit(3) has returned")

@@ -94,11 +94,10 @@ def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
     program = folder / "mpi-pi"
     lines = [
         first_lines(mpi.python),
-        "import sys",
         "from mpi_pi import cli, pulse, schedule, time_limit",
         *settings,
     ]
-    program.write_text("\n".join([*lines, "sys.exit(cli.main())", ""]))
+    program.write_text("\n".join([*lines, "cli.command()", ""]))
     program.chmod(0o755)
     return str(program)
 
