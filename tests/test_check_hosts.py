@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 import shutil
 import string
 import subprocess
@@ -305,3 +306,38 @@ def test_the_ports_that_the_report_proposes_get_through_the_firewall(
     assert run.returncode == 0, run.stderr
     assert f"pi = 4*({hits(Job(500, 10_000, 6))}/5000000)" in run.stdout
     assert "Ranks = 2 on 2 hosts" in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("launcher", "mpirun", "problem"),
+    [
+        ("Open MPI 5.0.11", "/home/ü/mpi-pi_2/.venv/bin/mpirun", False),
+        ("Open MPI 5.0.11", "/home/me/My Docs/mpi_pi/.venv/bin/mpirun", True),
+        ("Open MPI 5.0.11", "/home/me/it's/.venv/bin/mpirun", True),
+        ("Open MPI 4.1.4", "/home/me/a&b/.venv/bin/mpirun", True),
+        ("Open MPI 4.1.4", "mpirun.openmpi", False),
+        ("MPICH 5.0.2", "/home/me/My Docs/mpi_pi/.venv-mpich/bin/mpirun", False),
+    ],
+)
+def test_paths_from_which_open_mpi_starts_nothing_on_other_hosts(
+    launcher: str, mpirun: str, problem: bool
+) -> None:
+    assert bool(list(check_hosts._torn_apart(launcher, mpirun))) == problem
+
+
+def test_a_path_with_blanks_is_told(cluster: Cluster) -> None:
+    """And why mpirun itself would not do it."""
+    if HYDRA:
+        pytest.skip("Hydra takes such paths")
+    folder = cluster.folder / "My Docs"
+    folder.mkdir()
+    mpirun = folder / "mpirun"
+    mpirun.write_text(f'#!/bin/sh\nexec {shlex.quote(MPIRUN)} "$@"\n')
+    mpirun.chmod(0o755)
+    file = cluster.folder / "two.hosts"
+    file.write_text("node1 slots=1\n")
+    run = cluster.run("client", MPI_PI, "check-hosts", "--mpirun", str(mpirun), str(file))
+    assert run.returncode == 1
+    assert (
+        f"client: Open MPI starts nothing on other hosts from a path with ' ' in it, {mpirun}" in run.stdout
+    )
