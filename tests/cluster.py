@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,8 +66,6 @@ class Cluster:
         self._munge: subprocess.Popen[bytes] | None = None
         self._groups: dict[str, Path] = {}
         self._slow_switch: subprocess.Popen[bytes] | None = None
-        self._hurried: set[tuple[str, str]] = set()
-        """Jobs, and how often they had been requeued."""
         self.slurm_conf = folder / "slurm.conf"
 
     def __enter__(self) -> Self:
@@ -346,10 +345,15 @@ class Cluster:
         held = self.run("client", "squeue", "--noheader", "--states=PENDING", "--format=%i %r").stdout
         for line in held.splitlines():
             job, reason = line.split(maxsplit=1)
-            restart = job, self.facts(job).get("Restarts", "0")
-            if reason == "BeginTime" and restart not in self._hurried:
+            if reason == "BeginTime" and self._seconds_until_start(job) > 5:
                 self.run("client", "scontrol", "update", f"jobid={job}", "StartTime=now+2")
-                self._hurried.add(restart)
+
+    def _seconds_until_start(self, job: str) -> float:
+        try:
+            start = datetime.fromisoformat(self.facts(job).get("StartTime", ""))
+        except ValueError:  # it is not known
+            return 0.0
+        return (start - datetime.now()).total_seconds()  # Slurm shows local time
 
     def finished(self, job: str, seconds: float) -> str:
         """Wait until a Slurm job has left the queue; the state in which it did."""
