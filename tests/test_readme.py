@@ -11,7 +11,7 @@ import pytest
 import test_check
 import test_cluster
 import test_deploy
-from conftest import BIN, MPIRUN, Launch, lack
+from conftest import BIN, MPI_PI, MPIRUN, Launch, lack
 
 from mpi_pi import reference
 from mpi_pi.job import Job
@@ -97,9 +97,17 @@ def test_a_command(command: str, environment: dict[str, str], reader: Path) -> N
         assert f"({hits}/10000000)" in run.stdout
 
 
-def test_the_output_shown_is_that_of_the_program() -> None:
+def names(text: str) -> list[str]:
+    """Those of the lines of a report, but for what a machine may not tell."""
+    return [name for name in re.findall(r"^(.+?) = ", text, re.MULTILINE) if name != "CPU"]
+
+
+def test_the_output_shown_is_that_of_the_program(launch: Launch) -> None:
     hits = reference.count(Job(1000, 100_000, 2017), range(1000)).sum()
     assert f"\npi = 4*({hits}/100000000) = " in README
+    run = launch(2, MPI_PI, "run", "-n", "1000", "-i", "100000", "--seed", "2017")
+    (shown,) = re.findall(r"^\$ make run .*?^```", README, re.MULTILINE | re.DOTALL)
+    assert names(run.stdout) == names(shown)
 
 
 def test_the_library_example(launch: Launch) -> None:
