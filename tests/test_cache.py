@@ -126,7 +126,7 @@ IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
     "a folder": lambda place: place.mkdir(),
     "a link": lambda place: place.symlink_to(place.with_name("mine")),
     "a dangling link": lambda place: place.symlink_to("nowhere"),
-    "a socket": lambda place: bind(place),
+    "a socket": bind,
 }
 
 
