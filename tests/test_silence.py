@@ -158,16 +158,17 @@ def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
     return ", ".join(fault for fault, there in faults.items() if there)
 
 
-@pytest.mark.parametrize("which", MPIS)
-def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found, which: str) -> None:
-    """As one does whose Python cannot be loaded on its host: MPICH's mpirun takes no notice."""
-    mpi = there(found, which)
+def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found) -> None:
+    """As one does whose Python cannot be loaded on its host: MPICH's mpirun takes no notice.
+
+    That of Open MPI does, and ends the job; but one time in many, that of 5.0.11 waits for ever.
+    """
+    mpi = there(found, "MPICH from PyPI")
     program = STOP.format(patience=3.0, rank=-1, where="pass")
     run = run_under(mpi, "-n", "1", mpi.python, "-c", program, *RUN, ":", "-n", "1", "false")
     assert run.returncode not in (0, HANGS)
-    if mpi.is_mpich:
-        assert f"rank 0 on host {os.uname().nodename} has waited for 3 s in MPI_Init: " in run.stderr
-        assert "make check-hosts" in run.stderr
+    assert f"rank 0 on host {os.uname().nodename} has waited for 3 s in MPI_Init: " in run.stderr
+    assert "make check-hosts" in run.stderr
 
 
 @pytest.mark.parametrize("wrong", [0, 1])
