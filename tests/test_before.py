@@ -1,0 +1,61 @@
+"""Files that an earlier version of the program has written, and which are still read."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mpi_pi import benchmark, checkpoint, inputs, kernels, reference, results
+from mpi_pi import merge as merging
+from mpi_pi.job import Job
+
+BEFORE = Path(__file__).parent / "data" / "before"
+JOB = Job(300, 200_000, 7)
+
+
+@pytest.fixture(scope="module")
+def hits() -> NDArray[np.int64]:
+    return kernels.load("numpy").count(JOB, range(JOB.units), reference.never)
+
+
+def test_results(hits: NDArray[np.int64]) -> None:
+    run = results.read(str(BEFORE / "run.json"))
+    assert run.job == JOB
+    assert run.tally.hits == hits.sum()
+    assert sum(row.hits for row in run.ranks) == hits.sum()
+    assert run.verified
+
+
+def test_shards(hits: NDArray[np.int64]) -> None:
+    whole = merging.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])
+    assert whole.job == JOB
+    assert whole.tally.hits == hits.sum()
+    assert whole.verified
+
+
+def test_trial_log(hits: NDArray[np.int64]) -> None:
+    (log,) = inputs.read([str(BEFORE / "trials.csv")])
+    assert isinstance(log.content, inputs.Trials)
+    assert log.content.hits.tolist() == hits.tolist()
+
+
+def test_checkpoint() -> None:
+    part = checkpoint.load(BEFORE / "checkpoint")
+    assert part is not None
+    assert part.job == Job(3000, 100_000, 9)
+    counted = kernels.load("numpy").count(part.job, range(part.tally.units), reference.never)
+    assert part.tally.units == 148
+    assert part.tally.hits == counted.sum()
+
+
+def test_partial_results() -> None:
+    run = results.read(str(BEFORE / "partial.json"))
+    counted = kernels.load("numpy").count(run.job, range(148), reference.never)
+    assert run.part.tally.hits == counted.sum()
+    assert run.partial
+
+
+def test_benchmark() -> None:
+    document = benchmark.read(str(BEFORE / "bench.json"))
+    assert document["noise"]["rows"]

@@ -1,0 +1,109 @@
+"""Texts that stay as they are, to the letter: what people grep must not change when the program does.
+
+Where a change is meant, MPI_PI_RENEW_GOLDEN=1 writes them anew; the difference is then to be reviewed.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import runs
+from benchmarks import benchmark
+from test_fitness import CASES, healthy, without
+from test_report import flame
+
+from mpi_pi import benchmark as benchmarks
+from mpi_pi import check_hosts, check_report, compare, deploy, hostfile, merge, report
+from mpi_pi.fitness import findings
+from mpi_pi.hosts import hosts_of
+from mpi_pi.part import Part
+from mpi_pi.result import Result
+from mpi_pi.wheels import Target
+
+TEXTS = Path(__file__).parent / "data" / "text"
+BEFORE = Path(__file__).parent / "data" / "before"
+
+
+def of_run(result: Result, per_rank: bool = True) -> str:
+    members = [row.member for row in result.ranks]
+    head = report.head(Part(result.job), members, result.mpi_library, result.shards)
+    return head + report.text(result, per_rank)
+
+
+def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
+    found = hosts_of(list(change(healthy(hosts))))
+    return check_report.text(found, findings(found))
+
+
+def of_findings() -> str:
+    texts = []
+    for case, (change, *_) in CASES.items():
+        found = findings(hosts_of(list(change(healthy()))))
+        texts += [f"# {case}", *(f"{one.severity}: {one.text}" for one in found), ""]
+    return "\n".join(texts)
+
+
+def of_deploy() -> str:
+    target = Target("3.11.2", "aarch64", "2.36")
+    hosts = [hostfile.Host(f"node{number}") for number in range(1, 6)]
+    sites = [
+        deploy.Site(host, "0", target=target, seconds=12.34 + number) for number, host in enumerate(hosts)
+    ]
+    sites[0].done, sites[1].done, sites[2].done = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
+    sites[2].target = replace(target, python="3.13.1")
+    sites[3].problem = sites[4].problem = "no space left on its disk"
+    sites[4].target = None
+    return deploy._report(sites)
+
+
+def of_check_hosts() -> str:
+    own = {"version": "0.1.0", "python": "3.11.2", "launcher": "Open MPI 5.0.11"}
+    client = check_hosts.Examined(hostfile.Host("client"), here=True, facts=own)
+    everyone = [client]
+    for number in range(1, 6):
+        one = check_hosts.Examined(hostfile.Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
+        one.ports = [1024, 1025]
+        everyone.append(one)
+    everyone[1].here = True
+    everyone[2].facts = {}
+    everyone[2].problems = ["no route to host: is it on, and in the network?"]
+    everyone[3].blocked = {1024: ["node1: timed out", "node5: timed out"], 1025: ["client: refused"]}
+    everyone[3].remarks = ["Python 3.13 here, and 3.11 there: no obstacle"]
+    for one in everyone:
+        one.problems += check_hosts._blocked(one)
+    return check_hosts._report(everyone, "192.168.1.0/24", own["launcher"])
+
+
+GOLDEN: dict[str, Callable[[], str]] = {
+    "run_flame": lambda: of_run(flame()),
+    "run_flame_threads": lambda: of_run(flame(ranks=4, hosts=2, threads=3), per_rank=False),
+    "run_wrong": lambda: of_run(flame(hits=78_900_000)),
+    "run_hosts": lambda: of_run(runs.run(3, 2)),
+    "run_many_hosts": lambda: of_run(runs.run(40)),
+    "run_stopped": lambda: of_run(runs.run(3, 2, stopped=True)),
+    "run_bad_kernel": lambda: of_run(replace(flame(), kernels_right=False)),
+    "merge": lambda: of_run(merge.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])),
+    "check_healthy": of_check,
+    "check_of_many_hosts": lambda: of_check(without(7), 20),
+    "check_findings": of_findings,
+    "bench_host": lambda: benchmarks.text(benchmark()),
+    "bench_hosts": lambda: benchmarks.text(benchmark(16, 4)),
+    "compare_same": lambda: compare.compare(benchmark(), benchmark())[0],
+    "compare_slower": lambda: compare.compare(benchmark(), benchmark(slower=1.3))[0],
+    "compare_faster": lambda: compare.compare(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
+    "deploy": of_deploy,
+    "check_hosts": of_check_hosts,
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_text_is_as_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.2")
+    text, file = GOLDEN[name](), TEXTS / f"{name}.txt"
+    if "MPI_PI_RENEW_GOLDEN" in os.environ:
+        file.write_text(text)
+    assert text == file.read_text()
