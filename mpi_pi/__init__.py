@@ -110,6 +110,7 @@ number of ranks and on any machine. The modules, from the bottom up:
 """
 
 from mpi_pi import marks  # noqa: F401  # the first thing to be done: it notes the time
+from mpi_pi.version import __version__ as __version__
 
 # As `typing` has it, of which `python -m mpi_pi` would take a file of that name in the present folder.
 TYPE_CHECKING = False
@@ -120,7 +121,6 @@ if TYPE_CHECKING:
     from mpi_pi.part import Part
     from mpi_pi.result import Result
 
-__version__ = "0.1.0"
 __all__ = ["Failure", "Job", "Part", "Result", "Round", "run"]
 
 _HOMES = {

@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from mpi_pi import __version__
 from mpi_pi.job import MAX_POINTS, MAX_TRIALS, Job
+from mpi_pi.version import __version__
 
 DESCRIPTION = """\
 Estimate pi by throwing points at a dartboard: M trials of N points each, on all ranks of an MPI job.

@@ -5,16 +5,14 @@ The JSON is described by `bench.schema.json` beside this file. Its members `nois
 """
 
 import itertools
-import os
 import platform
-import subprocess
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from mpi_pi import __version__, launcher, schema, sealed, spread
+from mpi_pi import launcher, package, schema, sealed, spread
+from mpi_pi.version import __version__
 from mpi_pi.words import number_of
 
 KIND, SCHEMA = "benchmark", 1
@@ -36,7 +34,7 @@ def new(
         "program": "mpi-pi",
         "kind": KIND,
         "version": __version__,
-        "commit": commit(),
+        "commit": package.commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "full": full,
         "machine": {
@@ -51,23 +49,6 @@ def new(
         },
         "software": asdict(software(mpi_library)),
     } | dict.fromkeys(PARTS)
-
-
-def commit(folder: Path = Path(__file__).parent.parent) -> str | None:
-    """The commit of the repository in this folder, with -dirty if its files differ.
-
-    Without one it is what MPI_PI_COMMIT says, for a package that was sent on, or else None.
-    """
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    if not (folder / ".git").exists():
-        return os.environ.get("MPI_PI_COMMIT") or None
-    try:
-        told = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return told.stdout.strip() or None
 
 
 def read(name: str) -> Benchmark:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import addresses, versions, wheels
+from mpi_pi import addresses, package, versions, wheels
 from mpi_pi.hostfile import Host
 from mpi_pi.on_host import INSTALL_SECONDS, VERIFY_SECONDS, occupied
 from mpi_pi.remote import Fleet, Problem, Session
@@ -74,7 +74,7 @@ class Deployment:
             raise wheels.Unavailable(f"{sys.prefix} is no virtual environment: use make deploy")
         self.path = sys.prefix
         self._say, self._saying = say, threading.Lock()
-        self.project = wheels.project(Path(__file__).parents[1])
+        self.project = wheels.project(package.FOLDER.parent)
         self.token = f".mpi-pi-token-{secrets.token_hex(8)}"
         self.sites = [Site(host, f"{self.token}-{index}") for index, host in enumerate(hosts)]
         self.fleet = Fleet()

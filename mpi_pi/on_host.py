@@ -172,7 +172,7 @@ def describe(path: str, mpirun: str = "") -> dict[str, Any]:
         python, version, module, others = json.loads(told.splitlines()[-1])
         package = Path(module).parent
         stream = re.search(
-            r"^STREAM_VERSION = (\d+)", (package / "reference.py").read_text("utf-8"), re.MULTILINE
+            r"^STREAM_VERSION = (\d+)", (package / "version.py").read_text("utf-8"), re.MULTILINE
         )
         facts.update(
             python=python,
@@ -257,8 +257,8 @@ def launcher(place: Path, mpirun: str = "") -> str:
 def fingerprint(folder: Path) -> str:
     """Of the source of a package: what is being edited keeps its version."""
     contents = hashlib.sha256()
-    for file in sorted(folder.glob("*.py")):
-        contents.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+    for file in sorted(folder.rglob("*.py")):
+        contents.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return contents.hexdigest()[:12]
 
 

@@ -19,7 +19,6 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-import mpi_pi
 from mpi_pi import launcher, marks, placement, tally
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
@@ -28,9 +27,10 @@ from mpi_pi.kernels import Kernel, load, never_told
 from mpi_pi.part import Part
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.pulse import Pulse, Silence
-from mpi_pi.reference import STREAM_VERSION, never
+from mpi_pi.reference import never
 from mpi_pi.result import Member, RankRow, Result, Timeline
 from mpi_pi.tally import Tally
+from mpi_pi.version import STREAM_VERSION, __version__
 from mpi_pi.waiting import allgather, wait
 
 marks.mark("imported")
@@ -208,7 +208,7 @@ def distinct(comm: MPI.Intracomm, text: str) -> list[str]:
 def preflight(part: Part, comm: MPI.Intracomm, kernel: Kernel) -> None:
     """Make sure that all ranks are about to do the same, and can. Raises Failure with all offenders."""
     left = f"units {part.left.start} to {part.left.stop}"
-    agree(comm, f"mpi-pi {mpi_pi.__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
+    agree(comm, f"mpi-pi {__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
     together(comm, lambda: _check(kernel))
 
 

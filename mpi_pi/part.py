@@ -7,8 +7,8 @@ from typing import Any, Self
 
 from mpi_pi.goodness import BINS
 from mpi_pi.job import Job
-from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.version import STREAM_VERSION
 
 
 @dataclass(frozen=True)

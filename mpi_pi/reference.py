@@ -44,9 +44,6 @@ from numpy.typing import NDArray
 
 from mpi_pi.job import Job
 
-STREAM_VERSION = 1
-"""Changes whenever the hits of any (seed, trial, block) change."""
-
 LANES = 32
 POINTS_PER_STEP = 2 * LANES
 

@@ -4,11 +4,9 @@ import importlib.metadata
 import platform
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
-import mpi_pi
-from mpi_pi.on_host import fingerprint
-from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.package import fingerprint
+from mpi_pi.version import STREAM_VERSION, __version__
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ def software(mpi_library: str) -> Software:
     return Software(
         python=platform.python_version(),
         bits=8 * struct.calcsize("P"),
-        package=mpi_pi.__version__,
-        sources=fingerprint(Path(__file__).parent),
+        package=__version__,
+        sources=fingerprint(),
         stream=STREAM_VERSION,
         numpy=_version("numpy") or "",
         numba=_version("numba"),

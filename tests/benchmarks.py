@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, repeat, takewhile
 from typing import Any
 
-from mpi_pi import __version__, sealed, spread
+from mpi_pi import sealed, spread
 from mpi_pi.spread import Spread, as_fields
+from mpi_pi.version import __version__
 
 TURNS = 7
 SERIAL_FRACTION = 0.002

@@ -17,7 +17,7 @@ from conftest import MPI_PI, MPIRUN, Launch, lack
 
 import mpi_pi
 from mpi_pi import benchmark as document_of
-from mpi_pi import report
+from mpi_pi import package, report
 from mpi_pi.benchmark import Benchmark
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
@@ -180,7 +180,7 @@ def test_the_schema_describes_all_and_allows_nothing_else() -> None:
 
 
 def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
-    assert document_of.commit(tmp_path) is None
+    assert package.commit(tmp_path) is None
     if shutil.which("git") is None:
         lack("git")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
@@ -189,6 +189,6 @@ def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
     subprocess.run([*git, "add", "."], check=True)
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
     head = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
-    assert document_of.commit(tmp_path) == head[:12]
+    assert package.commit(tmp_path) == head[:12]
     (tmp_path / "file").write_text("changed")
-    assert document_of.commit(tmp_path) == head[:12] + "-dirty"
+    assert package.commit(tmp_path) == head[:12] + "-dirty"

@@ -23,7 +23,7 @@ from conftest import MPI_PI, MPIRUN, SETTINGS, Launch, lack
 
 import mpi_pi
 from mpi_pi.arguments import UsageError, parse
-from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.version import STREAM_VERSION
 
 PACKAGE = Path(mpi_pi.__file__).parent
 SCHEMA = json.loads((PACKAGE / "check.schema.json").read_text())
@@ -203,8 +203,9 @@ def unwell(cluster: Cluster) -> Examined:
     with a third of a core."""
     other = cluster.folder / "mpi_pi"
     shutil.copytree(PACKAGE, other, ignore=shutil.ignore_patterns("__pycache__"))
-    init = other / "__init__.py"
-    init.write_text(re.sub(r'^__version__ = ".*"$', '__version__ = "9.9.9"', init.read_text(), flags=re.M))
+    version = other / "version.py"
+    renumbered = re.sub(r'^__version__ = ".*"$', '__version__ = "9.9.9"', version.read_text(), flags=re.M)
+    version.write_text(renumbered)
     slow_cable = "tc qdisc add dev eth0 root tbf rate 20mbit burst 16kb latency 200ms"
     for command in (["mount", "--bind", str(other), str(PACKAGE)], slow_cable.split()):
         assert cluster.run("node2", *command).returncode == 0

@@ -26,7 +26,7 @@ from test_deploy import HYDRA, mount
 from mpi_pi import check_hosts, hostfile, on_host
 from mpi_pi.hostfile import Host, Unusable, parse
 from mpi_pi.job import Job
-from mpi_pi.reference import STREAM_VERSION
+from mpi_pi.version import STREAM_VERSION
 
 labels = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)
 names = st.one_of(st.ip_addresses(v=4).map(str), labels, st.builds("{}-{}.{}".format, labels, labels, labels))
@@ -202,7 +202,7 @@ def break_things(cluster: Cluster) -> None:
     mount(cluster, "node4", "--bind", folder / "empty", sys.prefix)
     for name, module, old, new in (
         ("node5", "statuses.py", '"""', '"""Edited. '),
-        ("node6", "reference.py", "STREAM_VERSION = ", "STREAM_VERSION = 9"),
+        ("node6", "version.py", "STREAM_VERSION = ", "STREAM_VERSION = 9"),
     ):
         edited = folder / module
         edited.write_text((package / module).read_text().replace(old, new, 1))

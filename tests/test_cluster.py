@@ -18,7 +18,7 @@ from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN, lack
 from mpis import Mpi
 
-from mpi_pi import benchmark, reference
+from mpi_pi import package, reference
 from mpi_pi.job import Job
 from mpi_pi.kernels import load
 
@@ -208,7 +208,7 @@ def test_a_benchmark(cluster: Cluster, tmp_path: Path) -> None:
     assert "Ranks = 4 on 2 hosts" in out
     made = json.loads((tmp_path / f"bench-{job}.json").read_text())
     assert not made["full"]
-    assert made["commit"] == benchmark.commit()
+    assert made["commit"] == package.commit()
     assert [(row["host"], row["ranks"]) for row in made["noise"]["rows"]] == [("node1", 2), ("node2", 2)]
 
 

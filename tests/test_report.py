@@ -14,9 +14,9 @@ import mpi_pi
 from mpi_pi import report, results
 from mpi_pi.job import Job
 from mpi_pi.part import Part, Spent
-from mpi_pi.reference import STREAM_VERSION
 from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.version import STREAM_VERSION
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
 

@@ -1,0 +1,6 @@
+"""The version of the program, and that of its random points."""
+
+__version__ = "0.1.0"
+
+STREAM_VERSION = 1
+"""Changes whenever the hits of any (seed, trial, block) change."""
