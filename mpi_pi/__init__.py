@@ -109,7 +109,7 @@ number of ranks and on any machine. The modules, from the bottom up:
     '3.14182796'
 """
 
-from mpi_pi import marks  # noqa: F401  # the first thing to be done: it notes the time
+from mpi_pi import timestamps  # noqa: F401  # the first thing to be done: it notes the time
 from mpi_pi.version import __version__ as __version__
 
 # As `typing` has it, of which `python -m mpi_pi` would take a file of that name in the present folder.

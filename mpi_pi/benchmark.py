@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mpi_pi import launcher, package, schema, sealed, spread
+from mpi_pi.formatting import number_of
 from mpi_pi.version import __version__
-from mpi_pi.words import number_of
 
 KIND, SCHEMA = "benchmark", 1
 

@@ -172,14 +172,14 @@ def _bench(args: argparse.Namespace) -> int:
         from mpi_pi import bench_client
 
         return bench_client.bench(args)
-    from mpi_pi import benchmark, compare, sealed, words
+    from mpi_pi import benchmark, compare, formatting, sealed
 
     documents = []
     for name in (args.old, args.new):
         try:
             documents.append(benchmark.read(name))
         except sealed.Unreadable as error:
-            console.error(f"{words.printable(name)}: {error}")
+            console.error(f"{formatting.printable(name)}: {error}")
     if len(documents) < 2:
         return BAD_USAGE
     try:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mpi_pi import spread
+from mpi_pi.formatting import number_of
 from mpi_pi.spread import MOST_RATIO, Spread, from_fields
 from mpi_pi.table import table
-from mpi_pi.words import number_of
 
 LEAST_DRIFT = 0.05
 """From one run to the next even quiet machines differ by this: clock, heat, where memory came to lie."""

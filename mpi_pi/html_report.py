@@ -13,6 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpi_pi import benchmark, plot, report
+from mpi_pi.formatting import number_of
 from mpi_pi.inputs import Item, Trials
 from mpi_pi.part import Spent
 from mpi_pi.result import Result
@@ -20,7 +21,6 @@ from mpi_pi.spread import from_fields, in_words
 from mpi_pi.table import columns_of
 from mpi_pi.tally import Tally
 from mpi_pi.version import __version__
-from mpi_pi.words import number_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -336,9 +336,9 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 def _interpreter_seconds() -> float:
-    """How long Python takes from its start to the program's first line, see `mpi_pi.marks`."""
+    """How long Python takes from its start to the program's first line, see `mpi_pi.timestamps`."""
     begun = time.clock_gettime(time.CLOCK_MONOTONIC)
-    program = "import mpi_pi; print(mpi_pi.marks.seconds['program'])"
+    program = "import mpi_pi; print(mpi_pi.timestamps.seconds['program'])"
     return float(output([sys.executable, "-c", program], LIMIT_SECONDS, errors=False)) - begun
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi_pi import results, sealed
+from mpi_pi.formatting import printable
 from mpi_pi.part import Part, Spent
 from mpi_pi.result import Result, Shard, Timeline
 from mpi_pi.tally import Tally
 from mpi_pi.verdict import suspects
-from mpi_pi.words import printable
 
 MOST_NAMED = 10
 """Shards that a message names one by one."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi import launcher
+from mpi_pi.formatting import number_of
 from mpi_pi.reading import system_text
 from mpi_pi.table import table
-from mpi_pi.words import number_of
 
 if TYPE_CHECKING:
     from mpi4py import MPI

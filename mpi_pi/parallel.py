@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import launcher, marks, placement, tally
+from mpi_pi import launcher, placement, tally, timestamps
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.job import Job
@@ -33,7 +33,7 @@ from mpi_pi.tally import Tally
 from mpi_pi.version import STREAM_VERSION, __version__
 from mpi_pi.waiting import allgather, wait
 
-marks.mark("imported")
+timestamps.mark("imported")
 from mpi_pi.runtime import HOST, MPI, STARTUP_SECONDS, may_use_threads  # noqa: E402  # this starts MPI
 
 MOST_UNIT_HITS = 1 << 20
@@ -286,12 +286,12 @@ class _Run:
 
     def result(self) -> Result:
         wait(self.comm.Ibarrier(), self._look)  # start the clocks together
-        marks.mark("start")
+        timestamps.mark("start")
         start = time.perf_counter()
         order = self._exchange_order(None)
         while order[Order.UNITS]:
             order = self._round(order)
-        marks.mark("end")
+        timestamps.mark("end")
         # An error of on_round after the last round has not been told to the others yet.
         _fail_together(self.comm, self.problem, self._look)
         return self._summary(time.perf_counter() - start)
@@ -419,7 +419,7 @@ class _Run:
         from mpi_pi.verdict import suspects  # which the other ranks do without
 
         rows = self.planner.rows(self.rows)
-        now = marks.mark("summed")
+        now = timestamps.mark("summed")
         return Result(
             part=self.planner.part,
             tally=self.planner.counted,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mpi_pi.words import number_of
+from mpi_pi.formatting import number_of
 
 Worker = tuple[frozenset[int], int]
 """A rank: the cores that it may use, and the number of its threads."""

@@ -13,6 +13,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from mpi_pi import published, spread
+from mpi_pi.formatting import number_of
 from mpi_pi.panel import (
     DARK,
     INK,
@@ -26,7 +27,6 @@ from mpi_pi.panel import (
     power_of_ten,
 )
 from mpi_pi.spread import Spread
-from mpi_pi.words import number_of
 
 Section = Mapping[str, Any]
 

@@ -142,7 +142,7 @@ class Result:
     suspects: tuple[str, ...] = ()
     """Ranks and hosts whose hits cannot be believed, see `verdict.suspects`; on every rank."""
     marks: Mapping[str, float] = field(default_factory=dict)
-    """When rank 0 passed which point of the program, see `mpi_pi.marks`; nothing if that is not known."""
+    """When rank 0 passed which point, see `mpi_pi.timestamps`; nothing if that is not known."""
     steps: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each step of rank 0 in this run, see `mpi_pi.steps`; nothing if they are not known."""
     shards: tuple[Shard, ...] = ()

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import mpi4py
 
-from mpi_pi import hydra, launcher, marks
+from mpi_pi import hydra, launcher, timestamps
 from mpi_pi.pulse import Pulse
 from mpi_pi.time_limit import limited
 from mpi_pi.waiting import wait
@@ -33,7 +33,7 @@ with launcher.embedded_defaults():
         for comm in (MPI.COMM_WORLD, MPI.COMM_SELF):
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # for mpi4py to raise exceptions, as by itself
 
-marks.mark("mpi")
+timestamps.mark("mpi")
 STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
 

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mpi_pi import placement, spread
+from mpi_pi.formatting import number_of
 from mpi_pi.job import Job
 from mpi_pi.spread import Spread, as_fields, from_fields, in_words
 from mpi_pi.table import table
-from mpi_pi.words import number_of
 
 MOST_WIDTH = 0.1
 """Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from mpi_pi import reading
-from mpi_pi.words import printable
+from mpi_pi.formatting import printable
 
 
 class Unreadable(Exception):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpi_pi import arguments, console, launcher, marks, parallel, report, slurm, steps
+from mpi_pi import arguments, console, launcher, parallel, report, slurm, steps, timestamps
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
@@ -82,7 +82,7 @@ class Session:
                 f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}"
                 f" --time-limit {args.time_limit} --threads {'auto' if args.threads == 'auto' else 'T'}",
             )
-            marks.mark("met")
+            timestamps.mark("met")
             if args.checkpoint:
                 # From here on there is something to say after a signal: what is saved, and how to go on.
                 self.open_files.enter_context(self.signals.all_noted())
@@ -90,7 +90,7 @@ class Session:
             part = self._agreed(self._part_to_count)
             threads = self._threads()
             kernel = self._load_kernel()
-            marks.mark("kernel")
+            timestamps.mark("kernel")
             members = parallel.roll_call(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
             self._note_unused_cores(part)
@@ -303,7 +303,7 @@ class Session:
         """Save, write and print everything; the exit status."""
         if self.keeper:
             self.keeper.finish(result.part)
-        marks.mark("counted")
+        timestamps.mark("counted")
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
             status = self._stopped(signal_number, result)
@@ -315,7 +315,7 @@ class Session:
 
         In this order, for a reader that has gone away, or a terminal, must not cost what was counted.
         """
-        result = replace(result, marks=dict(marks.seconds), steps=self._steps(result))
+        result = replace(result, marks=dict(timestamps.seconds), steps=self._steps(result))
         as_json = report.as_json(result) if self.args.json else ""
         written = self._write(result, as_json)
         result = replace(result, steps=self._steps(result))  # with the writing

@@ -7,7 +7,7 @@ start of its process until the result is known. The launcher is before that, and
 import time
 from collections.abc import Mapping
 
-from mpi_pi import launcher, marks
+from mpi_pi import launcher, timestamps
 
 OWN = {
     "Python": "until the program's first line",
@@ -28,10 +28,10 @@ def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
 
     `launcher` is among them if rank 0 can see when its launcher was started. Saving ends now.
     """
-    process, known = launcher.process_start(), marks.seconds.get("summed")
+    process, known = launcher.process_start(), timestamps.seconds.get("summed")
     if process is None or known is None:
         return {}
-    at = {"process": process} | marks.seconds
+    at = {"process": process} | timestamps.seconds
     started = launcher.launcher_start()
     before = {} if started is None else {"launcher": max(process - started, 0.0)}
     now = time.clock_gettime(time.CLOCK_MONOTONIC)

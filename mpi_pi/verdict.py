@@ -21,7 +21,7 @@ import numpy as np
 from mpi_pi import binomial
 from mpi_pi.binomial import Floats
 from mpi_pi.estimate import Estimate
-from mpi_pi.words import chance
+from mpi_pi.formatting import chance
 
 if TYPE_CHECKING:
     from mpi_pi.result import RankRow
