@@ -116,10 +116,10 @@ from mpi_pi.version import __version__ as __version__
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from mpi_pi.job import Job
+    from mpi_pi.model.job import Job
+    from mpi_pi.model.result import Result
+    from mpi_pi.model.shard import Part
     from mpi_pi.parallel import Failure, Round, run
-    from mpi_pi.part import Part
-    from mpi_pi.result import Result
 
 __all__ = ["Failure", "Job", "Part", "Result", "Round", "run"]
 

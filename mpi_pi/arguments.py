@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from mpi_pi.job import MAX_POINTS, MAX_TRIALS, Job
+from mpi_pi.model.job import MAX_POINTS, MAX_TRIALS, Job
 from mpi_pi.version import __version__
 
 DESCRIPTION = """\

@@ -16,7 +16,7 @@ from typing import Self
 from mpi_pi import sealed
 from mpi_pi.files import CannotWrite, NewFile, beside, is_special
 from mpi_pi.lock import Held, Lock
-from mpi_pi.part import Part, as_fields, from_fields
+from mpi_pi.model.shard import Part, as_fields, from_fields
 from mpi_pi.version import __version__
 
 KIND, FORMAT = "checkpoint", 1

@@ -13,9 +13,9 @@ from mpi_pi.coordinator import SIGN_SECONDS, Action, Alive, Coordinator, Forsake
 from mpi_pi.crew import Crew
 from mpi_pi.files import CannotWrite
 from mpi_pi.hosts import Host, Row, hosts_of
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load
 from mpi_pi.machine import Machine, State
+from mpi_pi.model.job import Job
 from mpi_pi.output import Output
 from mpi_pi.software import Software, software
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED

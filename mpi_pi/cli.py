@@ -113,8 +113,8 @@ def _merge(args: argparse.Namespace) -> int:
     """`mpi-pi merge`."""
     from mpi_pi import merge, report
     from mpi_pi.files import CannotWrite
+    from mpi_pi.model.shard import Part
     from mpi_pi.output import Output
-    from mpi_pi.part import Part
 
     try:
         with Output(args.json) as output:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mpi_pi import linker
 from mpi_pi.entropy import POOL_SIZE, SeedPool, seed_pool
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 from mpi_pi.reference import LANES, never
 
 PIECE = 1 << 24

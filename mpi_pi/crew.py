@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
+from mpi_pi.model.tally import Tally
 from mpi_pi.schedule import MOST_POINTS, first_chunk
-from mpi_pi.tally import Tally
 
 CHUNK_SECONDS = 0.02
 """How often a thread looks up from counting: mpirun gives an interrupted rank 0.2 s for its last word."""

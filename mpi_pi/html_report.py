@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mpi_pi import benchmark, plot, report
 from mpi_pi.formatting import number_of
 from mpi_pi.inputs import Item, Trials
-from mpi_pi.part import Spent
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
+from mpi_pi.model.shard import Spent
+from mpi_pi.model.tally import Tally
 from mpi_pi.spread import from_fields, in_words
 from mpi_pi.table import columns_of
-from mpi_pi.tally import Tally
 from mpi_pi.version import __version__
 
 if TYPE_CHECKING:

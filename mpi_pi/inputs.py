@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mpi_pi import benchmark, report, results, sealed
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.formatting import printable
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
 from mpi_pi.trial_log import HEADER
 
 

@@ -8,7 +8,7 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
-from mpi_pi.job import BLOCK
+from mpi_pi.model.job import BLOCK
 from mpi_pi.streams import unit_state
 from mpi_pi.vector import LANES, count_steps, high_bits, hit, low_bits
 

@@ -77,7 +77,7 @@ def candidates(kernel: "Kernel") -> list[Candidate]:
 
 def ours(kernel: "Kernel", name: str, points: int) -> Candidate:
     """One of our kernels, with trials of so many points."""
-    from mpi_pi.job import MAX_TRIALS, Job
+    from mpi_pi.model.job import MAX_TRIALS, Job
     from mpi_pi.reference import never
 
     job = Job(trials=MAX_TRIALS, points=points, seed=1)
@@ -174,7 +174,7 @@ def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
 
 def standard_errors(hits: int, points: int) -> float:
     """How far the hits are from what pi lets expect, by the binomial distribution."""
-    from mpi_pi import binomial
+    from mpi_pi.model import binomial
 
     return float(binomial.standard_errors(points, hits))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mpi_pi import cache, imports, known_answers, reference
 from mpi_pi.formatting import made_for
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 NO_CACHE = "compile cache not used: "
 """How the warning begins that says why."""

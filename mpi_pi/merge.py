@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from mpi_pi import results, sealed
 from mpi_pi.formatting import printable
-from mpi_pi.part import Part, Spent
-from mpi_pi.result import Result, Shard, Timeline
-from mpi_pi.tally import Tally
-from mpi_pi.verdict import suspects
+from mpi_pi.model.result import Result, Shard, Timeline
+from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.tally import Tally
+from mpi_pi.model.verdict import suspects
 
 MOST_NAMED = 10
 """Shards that a message names one by one."""

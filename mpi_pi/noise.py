@@ -117,7 +117,7 @@ def _times(kernel: "Kernel", quantum: int, seconds: float, show: Callable[[float
 
 
 def _timed(kernel: "Kernel", units: int) -> float:
-    from mpi_pi.job import MAX_TRIALS, Job
+    from mpi_pi.model.job import MAX_TRIALS, Job
     from mpi_pi.reference import never
 
     job = Job(trials=MAX_TRIALS, points=TRIAL_POINTS, seed=1)

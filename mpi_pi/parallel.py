@@ -19,17 +19,18 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import launcher, placement, tally, timestamps
+from mpi_pi import launcher, placement, timestamps
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel, load, never_told
-from mpi_pi.part import Part
+from mpi_pi.model import tally
+from mpi_pi.model.job import Job
+from mpi_pi.model.result import Member, RankRow, Result, Timeline
+from mpi_pi.model.shard import Part
+from mpi_pi.model.tally import Tally
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.pulse import Pulse, Silence
 from mpi_pi.reference import never
-from mpi_pi.result import Member, RankRow, Result, Timeline
-from mpi_pi.tally import Tally
 from mpi_pi.version import STREAM_VERSION, __version__
 from mpi_pi.waiting import allgather, wait
 
@@ -416,7 +417,7 @@ class _Run:
         """What came of all rounds that are complete, on rank 0, which needs no other rank for it."""
         if self.planner is None or self.rows is None:
             return None
-        from mpi_pi.verdict import suspects  # which the other ranks do without
+        from mpi_pi.model.verdict import suspects  # which the other ranks do without
 
         rows = self.planner.rows(self.rows)
         now = timestamps.mark("summed")

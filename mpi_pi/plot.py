@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mpi_pi import imports
 from mpi_pi.inputs import Item, Trials
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase

@@ -12,9 +12,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mpi_pi import plot_timeline, reference
-from mpi_pi.binomial import P, deviation, probability
+from mpi_pi.model.binomial import P, deviation, probability
+from mpi_pi.model.result import Result
 from mpi_pi.panel import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend
-from mpi_pi.result import Result
 
 DARTS = 3000
 """Points on the dartboard."""

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from mpi_pi.model.result import Result, TimelineRow
 from mpi_pi.panel import DARK, INK, Panel, shortened
-from mpi_pi.result import Result, TimelineRow
 
 MOST_BARS = 16
 """Rows that are drawn as bars with names; more become a strip."""

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mpi_pi import launcher, pingpong, round_model, scaling, spread
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
+from mpi_pi.model.result import Result
 from mpi_pi.parallel import Failure, run, together
 from mpi_pi.pulse import Pulse
-from mpi_pi.result import Result
 from mpi_pi.runtime import HOST
 from mpi_pi.scaling import MOST_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.spread import as_fields

@@ -42,7 +42,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 LANES = 32
 POINTS_PER_STEP = 2 * LANES

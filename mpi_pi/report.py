@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mpi_pi import sealed, steps, verdict
-from mpi_pi.estimate import Estimate
+from mpi_pi import sealed, steps
 from mpi_pi.formatting import chance, made_for, number_of
-from mpi_pi.goodness import LEAST_EXPECTED
-from mpi_pi.part import Part, as_fields, rows
-from mpi_pi.result import Member, RankRow, Result, Shard
+from mpi_pi.model import verdict
+from mpi_pi.model.estimate import Estimate
+from mpi_pi.model.goodness import LEAST_EXPECTED
+from mpi_pi.model.result import Member, RankRow, Result, Shard
+from mpi_pi.model.shard import Part, as_fields, rows
 from mpi_pi.table import table
 from mpi_pi.version import STREAM_VERSION, __version__
 

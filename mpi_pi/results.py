@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi import report, schema, sealed, steps
-from mpi_pi.part import Part, amount, from_fields, spent_from_fields
-from mpi_pi.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
-from mpi_pi.verdict import suspects
+from mpi_pi.model.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
+from mpi_pi.model.shard import Part, amount, from_fields, spent_from_fields
+from mpi_pi.model.verdict import suspects
 
 
 def read(name: str) -> Result:

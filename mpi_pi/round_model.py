@@ -42,8 +42,8 @@ def _planner(ranks: int, turns: int) -> spread.Spread:
     """The seconds of each of some rounds of so many ranks that count a little faster or slower each time."""
     import numpy as np
 
-    from mpi_pi.job import Job
-    from mpi_pi.part import Part
+    from mpi_pi.model.job import Job
+    from mpi_pi.model.shard import Part
     from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 
     job = Job(trials=10**12, points=10**6, seed=1)

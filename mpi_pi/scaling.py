@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from mpi_pi import placement, spread
 from mpi_pi.formatting import number_of
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 from mpi_pi.spread import Spread, as_fields, from_fields, in_words
 from mpi_pi.table import table
 

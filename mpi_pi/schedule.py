@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 
 FIRST_POINTS = 1 << 22
 """Points for each thread in the first round: a millisecond of the compiled kernel, to learn rates from."""

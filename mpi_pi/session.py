@@ -17,8 +17,8 @@ from mpi_pi import arguments, console, launcher, parallel, report, slurm, steps,
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
-from mpi_pi.job import Job
-from mpi_pi.part import Part
+from mpi_pi.model.job import Job
+from mpi_pi.model.shard import Part
 from mpi_pi.progress import bar
 from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernels import Kernel
+    from mpi_pi.model.result import Member, Result
     from mpi_pi.parallel import Round
     from mpi_pi.pulse import Pulse
-    from mpi_pi.result import Member, Result
 
 CHECKPOINT_EVERY_SECONDS = 60.0
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 HEADER = "trial,points,hits\n"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from mpi_pi import kernel_bench, kernels, reference
 from mpi_pi.compiled import CompiledKernel
-from mpi_pi.job import BLOCK, Job
 from mpi_pi.kernel_bench import BITS, Candidate, ours
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import BLOCK, Job
 
 GO_SECONDS = 0.1
 SHORT_TRIALS = (100, 1_000, 10_000, 100_000)

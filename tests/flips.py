@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mpi_pi import kernels, linker, reference
 from mpi_pi.compiled import CompiledKernel
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 
 FOUND, HARMLESS, MISSED = "found", "harmless", "missed"
 UNITS = 50

@@ -18,7 +18,7 @@ from conftest import SETTINGS, lack, soak
 
 from mpi_pi import kernels, linker, reference, wheels
 from mpi_pi.entropy import seed_pool
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 
 TESTS = Path(__file__).parent
 CPU, FEATURES = "cortex-a72", "+fp-armv8,+neon,+crc"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mpi_pi import benchmark, checkpoint, inputs, kernels, reference, results
 from mpi_pi import merge as merging
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 BEFORE = Path(__file__).parent / "data" / "before"
 JOB = Job(300, 200_000, 7)

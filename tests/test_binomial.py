@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mpi_pi import binomial
+from mpi_pi.model import binomial
 
 P = np.pi / 4
 

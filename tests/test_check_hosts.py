@@ -25,7 +25,7 @@ from test_deploy import HYDRA, mount
 
 from mpi_pi import check_hosts, hostfile, on_host
 from mpi_pi.hostfile import Host, Unusable, parse
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
 
 labels = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)

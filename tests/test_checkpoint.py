@@ -21,9 +21,9 @@ from mutation import damaged, forged
 
 from mpi_pi import lock, report, sealed
 from mpi_pi.checkpoint import Keeper, Unusable, dumps, load
-from mpi_pi.job import Job
-from mpi_pi.part import Part
-from mpi_pi.tally import Tally
+from mpi_pi.model.job import Job
+from mpi_pi.model.shard import Part
+from mpi_pi.model.tally import Tally
 
 JOB = Job(1000, 1000, 2**90)
 

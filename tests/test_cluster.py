@@ -19,8 +19,8 @@ from conftest import BIN, MPI_PI, MPIRUN, lack
 from mpis import Mpi
 
 from mpi_pi import package, reference
-from mpi_pi.job import Job
 from mpi_pi.kernels import load
+from mpi_pi.model.job import Job
 
 ROOT = Path(__file__).parent.parent
 

@@ -21,7 +21,7 @@ from terminal import on_a_terminal
 
 import mpi_pi
 from mpi_pi import reference
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
 RUN = (MPI_PI, "run")
@@ -468,7 +468,8 @@ def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed
 def test_an_answer_that_is_not_verified(launch: Launch) -> None:
     """With criteria that no answer meets."""
     program = (
-        "import sys; from mpi_pi import cli, verdict; verdict.DISTANCE = 2.0;sys.exit(cli.main(sys.argv[1:]))"
+        "import sys; from mpi_pi.model import verdict; from mpi_pi import cli;"
+        " verdict.DISTANCE = 2.0; sys.exit(cli.main(sys.argv[1:]))"
     )
     for ranks in (0, 2):
         run = launch(ranks, sys.executable, "-c", program, *SMALL[1:])

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi import compare, scaling, spread
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 Document = dict[str, Any]
 MADE_UP = benchmark()

@@ -19,7 +19,7 @@ from test_report import SCHEMA
 
 from mpi_pi import benchmark as document_of
 from mpi_pi import checkpoint, reference, report
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 JOB = Job(300, 10_001, 6)
 RUN = f"{MPI_PI} run -n 300 -i 10001 --seed 6"

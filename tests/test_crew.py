@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from mpi_pi import crew, reference
 from mpi_pi.crew import Crew
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
+from mpi_pi.model.tally import Tally
 from mpi_pi.reference import never
-from mpi_pi.tally import Tally
 
 JOB = Job(trials=700, points=10_001, seed=5)
 UNITS = range(13, 690)

@@ -26,7 +26,7 @@ from test_cluster import hits
 
 from mpi_pi import on_host, wheels
 from mpi_pi.deploy import require_fit
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 from mpi_pi.remote import Problem
 
 ENVIRONMENT = Path(sys.prefix)

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from mpi_pi.dispersion import Dispersion, dispersion
+from mpi_pi.model.dispersion import Dispersion, dispersion
 
 P = np.pi / 4
 FINEST = 128

@@ -20,9 +20,9 @@ from test_report import flame
 import mpi_pi
 from mpi_pi import benchmark, cli, compare, html_report, plot, report, results, schema, sealed
 from mpi_pi.inputs import Item
-from mpi_pi.part import Spent
-from mpi_pi.result import Result, Timeline, TimelineRow
-from mpi_pi.tally import Tally
+from mpi_pi.model.result import Result, Timeline, TimelineRow
+from mpi_pi.model.shard import Spent
+from mpi_pi.model.tally import Tally
 
 HERE = Path(mpi_pi.__file__).parent
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)

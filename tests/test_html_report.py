@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from mpi_pi import html_report, kernels, plot, reference, report, table
 from mpi_pi.inputs import Item, Trials
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
 

@@ -9,7 +9,7 @@ from test_report import flame
 
 from mpi_pi import benchmark, inputs, report, sealed
 from mpi_pi.inputs import Trials
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.job import BLOCK, MAX_POINTS, MAX_TRIALS, Job
+from mpi_pi.model.job import BLOCK, MAX_POINTS, MAX_TRIALS, Job
 
 sizes = st.sampled_from([1, 2, 1000, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 5 * BLOCK // 2, 10**9])
 jobs = st.builds(Job, trials=st.integers(1, 20), points=sizes, seed=st.just(0))

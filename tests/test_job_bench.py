@@ -16,7 +16,7 @@ from conftest import MPIRUN, SETTINGS
 
 import mpi_pi
 from mpi_pi import job_bench, kernels, launcher, reference
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from mpi_pi import compiled as compiled_module
 from mpi_pi import known_answers, reference, streams, vector
 from mpi_pi.entropy import seed_pool
-from mpi_pi.job import BLOCK, Job
 from mpi_pi.kernels import Kernel
 from mpi_pi.machine import machine
+from mpi_pi.model.job import BLOCK, Job
 
 seeds = st.integers(0, 2**32) | st.integers(0, 2**64) | st.integers(0, 2**300)
 trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 2, 2**32 + 2)
@@ -178,7 +178,7 @@ def test_hits_are_the_same_compiled_for_another_cpu(
     launch: Launch, compiled: Kernel, cpu: str, features: str | None
 ) -> None:
     program = (
-        "import json, sys; from mpi_pi import kernels; from mpi_pi.job import Job;"
+        "import json, sys; from mpi_pi import kernels; from mpi_pi.model.job import Job;"
         "from mpi_pi.reference import never; k = kernels.load('numba');"
         "print(json.dumps([k.target, k.count(Job(50, 100_001, 3), range(50), never).tolist()]))"
     )

@@ -13,9 +13,9 @@ from conftest import Launch
 from scipy import stats
 
 from mpi_pi import kernel_bench, kernels, rivals, spread, vector
-from mpi_pi.job import Job
 from mpi_pi.kernel_bench import Candidate
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
 from mpi_pi.reference import never
 
 SCHEMA = json.loads((Path(kernel_bench.__file__).parent / "bench.schema.json").read_text())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from mpi_pi import kernel, kernels, linker
 from mpi_pi.compiled import CompiledKernel
-from mpi_pi.job import Job
 from mpi_pi.kernels import KNOWN_ANSWERS
+from mpi_pi.model.job import Job
 
 
 @functools.cache

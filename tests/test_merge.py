@@ -16,11 +16,11 @@ from test_report import SCHEMA
 
 from mpi_pi import html_report, merge, reference, report, results
 from mpi_pi.inputs import Item
-from mpi_pi.job import BLOCK, Job
 from mpi_pi.merge import Refused
-from mpi_pi.part import Part, Spent
-from mpi_pi.result import Member, RankRow, Result, Timeline
-from mpi_pi.tally import Tally
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.result import Member, RankRow, Result, Timeline
+from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.tally import Tally
 
 JOB = Job(50, 1000, 3)
 

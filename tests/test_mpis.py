@@ -26,8 +26,8 @@ from test_command import DEEDS, PLACES, SABOTAGE, leftovers
 from test_report import SCHEMA
 
 from mpi_pi import checkpoint, reference
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
 
 JOB = Job(300, 10_001, 5)
 RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")

@@ -21,8 +21,8 @@ from mpis import MORE_SLOTS_THAN_CORES, Mpi, first_lines
 from numpy.typing import NDArray
 
 from mpi_pi import reference
-from mpi_pi.job import Job
 from mpi_pi.kernels import load
+from mpi_pi.model.job import Job
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 

@@ -14,7 +14,7 @@ from conftest import MPI_PI, SETTINGS, Launch
 from mpis import Mpi
 
 from mpi_pi import launcher, parallel, reference, report
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 HITS = int(reference.count(Job(100, 1000, 1), range(100)).sum())

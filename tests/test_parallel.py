@@ -22,11 +22,11 @@ from mpi_pi import (
     schedule,
     time_limit,
 )
-from mpi_pi.job import BLOCK
 from mpi_pi.kernels import Kernel, load
+from mpi_pi.model.job import BLOCK
+from mpi_pi.model.shard import Part
+from mpi_pi.model.tally import Tally
 from mpi_pi.parallel import cores_for_each_rank
-from mpi_pi.part import Part
-from mpi_pi.tally import Tally
 
 pytestmark = pytest.mark.mpi
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.job import BLOCK, Job
-from mpi_pi.part import Part, Spent, as_fields, from_fields
-from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.shard import Part, Spent, as_fields, from_fields
+from mpi_pi.model.tally import Sums, Tally, centre
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 jobs = st.builds(Job, trials=st.integers(1, 12), points=sizes, seed=st.integers(0, 2**200))

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_report import flame
 
-from mpi_pi import reference, tally
-from mpi_pi.job import BLOCK, Job
-from mpi_pi.part import Part
+from mpi_pi import reference
+from mpi_pi.model import tally
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.shard import Part
+from mpi_pi.model.tally import Tally
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
-from mpi_pi.tally import Tally
 
 JOB = Job(trials=300, points=50, seed=9)
 HITS = reference.count(JOB, range(JOB.units))

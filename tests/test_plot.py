@@ -28,11 +28,11 @@ from scipy import stats
 
 from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline, reference
 from mpi_pi.inputs import Item, Trials
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.result import Result, Timeline
+from mpi_pi.model.shard import Part
+from mpi_pi.model.tally import Tally
 from mpi_pi.panel import Panel
-from mpi_pi.part import Part
-from mpi_pi.result import Result, Timeline
-from mpi_pi.tally import Tally
 
 run = cache(runs.run)
 benchmark = cache(benchmarks.benchmark)

@@ -14,7 +14,7 @@ import test_deploy
 from conftest import BIN, MPI_PI, MPIRUN, Launch, lack
 
 from mpi_pi import reference
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

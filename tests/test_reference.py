@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_pi import reference
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 
 WORD = st.integers(0, 2**64 - 1)
 MASK = 2**64 - 1

@@ -12,10 +12,10 @@ import pytest
 
 import mpi_pi
 from mpi_pi import report, results
-from mpi_pi.job import Job
-from mpi_pi.part import Part, Spent
-from mpi_pi.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.model.job import Job
+from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
+from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.tally import Sums, Tally, centre
 from mpi_pi.version import STREAM_VERSION
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())

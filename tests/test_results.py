@@ -11,7 +11,7 @@ import runs
 from test_report import flame
 
 from mpi_pi import report, results, sealed
-from mpi_pi.result import Result
+from mpi_pi.model.result import Result
 
 
 def again(result: Result) -> Result:

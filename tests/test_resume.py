@@ -19,8 +19,8 @@ from conftest import MPI_PI, MPIRUN, Launch, soak
 from test_report import SCHEMA
 
 from mpi_pi import checkpoint, reference
-from mpi_pi.job import Job
 from mpi_pi.kernels import Kernel
+from mpi_pi.model.job import Job
 
 JOB = Job(200_000, 10_000, 7)
 RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")

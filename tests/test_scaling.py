@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import mpi_pi
 from mpi_pi import placement, scaling
-from mpi_pi.job import Job
 from mpi_pi.launcher import physical_cores
+from mpi_pi.model.job import Job
 from mpi_pi.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())

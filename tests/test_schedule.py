@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.schedule import (
     FIRST_POINTS,
     MOST_POINTS,

@@ -17,7 +17,7 @@ from conftest import SETTINGS, Found, soak, there
 from mpis import Mpi
 
 from mpi_pi import reference
-from mpi_pi.job import Job
+from mpi_pi.model.job import Job
 
 JOB = Job(40_000, 1000, 5)
 RUN = ("run", "-n", str(JOB.trials), "-i", str(JOB.points), "--seed", str(JOB.seed))

@@ -14,7 +14,9 @@ ENDLESS = ("run", "-n", "1e15", "-i", "10k")
 SMALL = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 
 COMMAND = "import sys; from mpi_pi import cli; cli.command()"
-UNVERIFIED = f"from mpi_pi.result import Result; Result.verified = property(lambda self: False); {COMMAND}"
+UNVERIFIED = (
+    f"from mpi_pi.model.result import Result; Result.verified = property(lambda self: False); {COMMAND}"
+)
 SIGNALLED = f"""
 import os, signal, threading
 from mpi_pi import launcher, session

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import goodness, tally
-from mpi_pi.job import BLOCK, Job
-from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.model import goodness, tally
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.tally import Sums, Tally, centre
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.job import BLOCK, Job
+from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.trial_log import TrialLog
 
 

@@ -11,12 +11,13 @@ from scipy import stats
 from test_dispersion import FINEST, chances, exact
 from test_report import flame, reasons_in
 
-from mpi_pi import binomial, reference, report, verdict
-from mpi_pi.dispersion import dispersion
-from mpi_pi.estimate import estimate
-from mpi_pi.job import BLOCK, Job
-from mpi_pi.result import RankRow
-from mpi_pi.tally import Sums, Tally
+from mpi_pi import reference, report
+from mpi_pi.model import binomial, verdict
+from mpi_pi.model.dispersion import dispersion
+from mpi_pi.model.estimate import estimate
+from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.model.result import RankRow
+from mpi_pi.model.tally import Sums, Tally
 
 P = np.pi / 4
 MILLIONTH = 1e-6

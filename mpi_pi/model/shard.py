@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import Any, Self
 
-from mpi_pi.goodness import BINS
-from mpi_pi.job import Job
-from mpi_pi.tally import Sums, Tally, centre
+from mpi_pi.model.goodness import BINS
+from mpi_pi.model.job import Job
+from mpi_pi.model.tally import Sums, Tally, centre
 from mpi_pi.version import STREAM_VERSION
 
 

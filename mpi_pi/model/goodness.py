@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import binomial
-from mpi_pi.binomial import Floats
+from mpi_pi.model import binomial
+from mpi_pi.model.binomial import Floats
 
 BINS = 16
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import binomial
-from mpi_pi.job import Job
-from mpi_pi.part import Part, Spent
-from mpi_pi.tally import Tally
+from mpi_pi.model import binomial
+from mpi_pi.model.job import Job
+from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.tally import Tally
 
 if TYPE_CHECKING:
-    from mpi_pi.estimate import Estimate
+    from mpi_pi.model.estimate import Estimate
 
 
 @dataclass(frozen=True)
@@ -166,19 +166,19 @@ class Result:
     @cached_property
     def estimate(self) -> "Estimate | None":
         """What the points counted say of pi; None if there are none."""
-        from mpi_pi.estimate import estimate  # which a rank that reports nothing does without
+        from mpi_pi.model.estimate import estimate  # which a rank that reports nothing does without
 
         return estimate(self.tally) if self.tally.points else None
 
     @property
     def verified(self) -> bool:
-        """Whether the answer passes the criteria of `mpi_pi.verdict`, and the kernels theirs."""
+        """Whether the answer passes the criteria of `mpi_pi.model.verdict`, and the kernels theirs."""
         return not self.reasons
 
     @property
     def reasons(self) -> list[str]:
         """Why it does not, in words; nothing if it does. The ranks of wrong kernels are known on rank 0."""
-        from mpi_pi import verdict
+        from mpi_pi.model import verdict
 
         found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]
         if not self.kernels_right:

@@ -8,10 +8,10 @@ from it is the matter of `verdict`.
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
-from mpi_pi import binomial, goodness
-from mpi_pi.dispersion import dispersion
-from mpi_pi.goodness import Fit
-from mpi_pi.tally import Tally, centre
+from mpi_pi.model import binomial, goodness
+from mpi_pi.model.dispersion import dispersion
+from mpi_pi.model.goodness import Fit
+from mpi_pi.model.tally import Tally, centre
 
 PI = Decimal(
     "3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170679"

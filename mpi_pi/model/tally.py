@@ -7,8 +7,8 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import goodness
-from mpi_pi.job import Job
+from mpi_pi.model import goodness
+from mpi_pi.model.job import Job
 
 
 class Sums(NamedTuple):

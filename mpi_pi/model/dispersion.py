@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mpi_pi import binomial
-from mpi_pi.binomial import Floats
+from mpi_pi.model import binomial
+from mpi_pi.model.binomial import Floats
 
 FARTHEST = 16.0
 """Standard deviations from the mean beyond which no unit ever is: the chance is below 1e-30."""

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mpi_pi import binomial
-from mpi_pi.binomial import Floats
-from mpi_pi.estimate import Estimate
 from mpi_pi.formatting import chance
+from mpi_pi.model import binomial
+from mpi_pi.model.binomial import Floats
+from mpi_pi.model.estimate import Estimate
 
 if TYPE_CHECKING:
-    from mpi_pi.result import RankRow
+    from mpi_pi.model.result import RankRow
 
 DISTANCE = 2e-7
 DISPERSION = 1e-7

@@ -1,0 +1,1 @@
+"""What is counted, and what came of it: plain values."""
