@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpi_pi.reference import never
+from mpi_pi.kernel.reference import never
 from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:

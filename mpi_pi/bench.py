@@ -17,7 +17,7 @@ from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from mpi_pi.kernels import Kernel
+    from mpi_pi.kernel.loader import Kernel
     from mpi_pi.pulse import Pulse
 
 Show = Callable[[float], object]

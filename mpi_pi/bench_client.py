@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mpi_pi import benchmark, console, job_bench, kernel_bench, kernels
+from mpi_pi import benchmark, console, job_bench, kernel_bench
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.files import CannotWrite
 from mpi_pi.formatting import made_for
+from mpi_pi.kernel import loader
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
 from mpi_pi.statuses import BAD_USAGE, FAILED, SIGNALLED, VERIFIED
@@ -56,7 +57,7 @@ def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
             made = _on_ranks(args, launcher)
         if args.part in ("all", "job"):
             made = _with_jobs(made, args, launcher)
-    except (job_bench.Failed, kernels.Unavailable, ArithmeticError) as error:
+    except (job_bench.Failed, loader.Unavailable, ArithmeticError) as error:
         console.error(str(error))
         return made, True
     return made, False
@@ -64,7 +65,7 @@ def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
 
 def _kernel(args: argparse.Namespace) -> Benchmark:
     """One core needs no ranks, and no MPI. Raises kernels.Unavailable and ArithmeticError."""
-    kernel = kernels.load("auto", Path(args.cache) if args.cache else None, console.note)
+    kernel = loader.load("auto", Path(args.cache) if args.cache else None, console.note)
     if kernel.warning:
         console.warning(kernel.warning)
     with bar(args.progress, 1, desc="kernel", bar_format=PART) as show:

@@ -13,7 +13,7 @@ from mpi_pi.coordinator import SIGN_SECONDS, Action, Alive, Coordinator, Forsake
 from mpi_pi.crew import Crew
 from mpi_pi.files import CannotWrite
 from mpi_pi.hosts import Host, Row, hosts_of
-from mpi_pi.kernels import Kernel, load
+from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.machine import Machine, State
 from mpi_pi.model.job import Job
 from mpi_pi.output import Output

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
 from mpi_pi.schedule import MOST_POINTS, first_chunk

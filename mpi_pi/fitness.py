@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from mpi_pi import versions
 from mpi_pi.hosts import Host
-from mpi_pi.kernels import NOT_EXECUTABLE
+from mpi_pi.kernel.loader import NOT_EXECUTABLE
 from mpi_pi.machine import Machine
 from mpi_pi.software import Software
 from mpi_pi.versions import Rule

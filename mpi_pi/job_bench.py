@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpi_pi import spread
-from mpi_pi.kernels import NO_CACHE
+from mpi_pi.kernel.loader import NO_CACHE
 from mpi_pi.launcher import cores, missing_basics, physical_cores
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.table import table
@@ -42,7 +42,7 @@ CLEANING_SECONDS = 60.0
 LAST_SECONDS = 5.0
 """What a launcher gets to end its ranks, before it is killed."""
 
-"""How `mpi_pi.kernels` begins to say why."""
+"""How `mpi_pi.kernel.loader` begins to say why."""
 
 MEANINGS = {
     "launcher": "from its start until rank 0's process is started",

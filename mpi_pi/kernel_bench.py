@@ -14,7 +14,7 @@ from mpi_pi import spread
 from mpi_pi.table import table
 
 if TYPE_CHECKING:
-    from mpi_pi.kernels import Kernel
+    from mpi_pi.kernel.loader import Kernel
 
 TURNS = 21
 
@@ -63,22 +63,22 @@ def measure(kernel: "Kernel", full: bool, show: Callable[[float], object]) -> di
 
 def candidates(kernel: "Kernel") -> list[Candidate]:
     """Our kernel, and what there is beside it."""
-    from mpi_pi import kernels
+    from mpi_pi.kernel import loader
 
     if kernel.name == "numpy":
         return [ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", SHORT_TRIAL), *_others()]
     return [
         ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", LONG_TRIAL),
         ours(kernel, OURS_SHORT, SHORT_TRIAL),
-        ours(kernels.load("numpy"), f"{OURS}, {SPELLED['numpy']}", SHORT_TRIAL),
+        ours(loader.load("numpy"), f"{OURS}, {SPELLED['numpy']}", SHORT_TRIAL),
         *_others(),
     ]
 
 
 def ours(kernel: "Kernel", name: str, points: int) -> Candidate:
     """One of our kernels, with trials of so many points."""
+    from mpi_pi.kernel.reference import never
     from mpi_pi.model.job import MAX_TRIALS, Job
-    from mpi_pi.reference import never
 
     job = Job(trials=MAX_TRIALS, points=points, seed=1)
 

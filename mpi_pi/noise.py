@@ -19,7 +19,7 @@ from mpi_pi.table import table
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from mpi_pi.kernels import Kernel
+    from mpi_pi.kernel.loader import Kernel
 
 QUANTUM_SECONDS = 1e-3
 QUICK_SECONDS, FULL_SECONDS = 2.0, 10.0
@@ -117,8 +117,8 @@ def _times(kernel: "Kernel", quantum: int, seconds: float, show: Callable[[float
 
 
 def _timed(kernel: "Kernel", units: int) -> float:
+    from mpi_pi.kernel.reference import never
     from mpi_pi.model.job import MAX_TRIALS, Job
-    from mpi_pi.reference import never
 
     job = Job(trials=MAX_TRIALS, points=TRIAL_POINTS, seed=1)
     start = time.perf_counter()

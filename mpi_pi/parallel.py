@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from mpi_pi import launcher, placement, timestamps
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
-from mpi_pi.kernels import Kernel, load, never_told
+from mpi_pi.kernel.loader import Kernel, load, never_told
+from mpi_pi.kernel.reference import never
 from mpi_pi.model import tally
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline
@@ -30,7 +31,6 @@ from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.pulse import Pulse, Silence
-from mpi_pi.reference import never
 from mpi_pi.version import STREAM_VERSION, __version__
 from mpi_pi.waiting import allgather, wait
 

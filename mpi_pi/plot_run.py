@@ -11,7 +11,8 @@ from matplotlib.patches import Circle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from mpi_pi import plot_timeline, reference
+from mpi_pi import plot_timeline
+from mpi_pi.kernel import reference
 from mpi_pi.model.binomial import P, deviation, probability
 from mpi_pi.model.result import Result
 from mpi_pi.panel import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mpi_pi import launcher, pingpong, round_model, scaling, spread
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.parallel import Failure, run, together

@@ -29,7 +29,7 @@ from mpi_pi.waiting import allgather
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from mpi_pi.kernels import Kernel
+    from mpi_pi.kernel.loader import Kernel
     from mpi_pi.model.result import Member, Result
     from mpi_pi.parallel import Round
     from mpi_pi.pulse import Pulse

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.reference import never
+from mpi_pi.kernel.reference import never
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -12,10 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mpi_pi import kernel_bench, kernels, reference
-from mpi_pi.compiled import CompiledKernel
+from mpi_pi import kernel_bench
+from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.kernel_bench import BITS, Candidate, ours
-from mpi_pi.kernels import Kernel
 from mpi_pi.model.job import BLOCK, Job
 
 GO_SECONDS = 0.1
@@ -26,7 +27,7 @@ JOB = Job(trials=1, points=BLOCK, seed=1)
 
 
 def main() -> int:
-    compiled = kernels.load("numba")
+    compiled = loader.load("numba")
     with tempfile.TemporaryDirectory() as folder:
         candidates = [
             ours(compiled, f"mpi_pi for {compiled.target}", BLOCK),
@@ -57,7 +58,7 @@ def by_hand(folder: Path) -> list[Candidate]:
         states = (reference.unit_state(JOB, 0) for _ in range(trials))
         return sum(int(function(state.ctypes.data_as(ctypes.c_void_p), steps)) for state in states)
 
-    hits = kernels.load("numba").count(JOB, range(1), reference.never)[0]
+    hits = loader.load("numba").count(JOB, range(1), reference.never)[0]
     assert count(1) == hits, "the hand-written kernel counts something else"
     return [Candidate("AVX-512 intrinsics in C, by hand", BITS["numba"], BLOCK, count)]
 
@@ -65,7 +66,7 @@ def by_hand(folder: Path) -> list[Candidate]:
 def for_another_cpu(cpu: str, features: str) -> Kernel:
     """Our kernel compiled, in a process of its own, for another CPU than this."""
     program = (
-        "import json, sys; from mpi_pi import kernel; code, name = kernel.object_code();"
+        "import json, sys; from mpi_pi.kernel import count as kernel; code, name = kernel.object_code();"
         "print(json.dumps([code.hex(), name]))"
     )
     environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}

@@ -17,8 +17,8 @@ import mpis
 import pytest
 from mpis import Mpi
 
-from mpi_pi import kernels
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel import loader
+from mpi_pi.kernel.loader import Kernel
 
 BIN = Path(sys.executable).parent
 MPIRUN = os.environ.get("MPI_PI_MPIRUN") or str(BIN / "mpirun" if (BIN / "mpirun").exists() else "mpirun")
@@ -78,7 +78,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def compiled() -> Kernel:
-    return kernels.load("numba")
+    return loader.load("numba")
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mpi_pi import kernels, linker, reference
-from mpi_pi.compiled import CompiledKernel
+from mpi_pi.kernel import elf, loader, reference
+from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import BLOCK, Job
 
 FOUND, HARMLESS, MISSED = "found", "harmless", "missed"
@@ -45,10 +45,10 @@ class Trial:
     """The kernel in memory, and what it counts as long as it is whole."""
 
     def __init__(self) -> None:
-        self.kernel = kernels.load("numba")
+        self.kernel = loader.load("numba")
         assert isinstance(self.kernel.count, CompiledKernel)
         loaded = self.kernel.count._keep
-        assert isinstance(loaded, linker.Loaded)
+        assert isinstance(loaded, elf.Loaded)
         self.memory = loaded.memory
         self.units = units()
         self.hits = [self._hits(*unit) for unit in self.units]
@@ -85,7 +85,7 @@ class Trial:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # the last words of the C library
         signal.setitimer(signal.ITIMER_REAL, ALL_SECONDS)
         signal.setitimer(signal.ITIMER_PROF, KNOWN_SECONDS)
-        place, mask = linker.address(self.memory) + bit // 8, 1 << bit % 8
+        place, mask = elf.address(self.memory) + bit // 8, 1 << bit % 8
         (whole,) = ctypes.string_at(place, 1)
         with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
             os.pwrite(memory.fileno(), bytes([whole ^ mask]), place)

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import pytest
 from conftest import SETTINGS, lack, soak
 
-from mpi_pi import kernels, linker, reference, wheels
-from mpi_pi.entropy import seed_pool
+from mpi_pi import wheels
+from mpi_pi.kernel import elf, loader, reference
+from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job
 
 TESTS = Path(__file__).parent
@@ -51,9 +52,9 @@ def compile_for_a_pi(folder: Path) -> None:
 
     llvm.TargetMachine.emit_object = emit_both
 
-    from mpi_pi import kernel
+    from mpi_pi.kernel import count as kernel_count
 
-    code, name = kernel.object_code()
+    code, name = kernel_count.object_code()
     (folder / "kernel.o").write_bytes(code)
     (folder / "name").write_text(name)
 
@@ -154,7 +155,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
         subprocess.run(command, cwd=for_a_pi, check=True, timeout=60)
 
     some = random.Random(4)
-    work = [(job, units) for job, units, _ in kernels.KNOWN_ANSWERS]
+    work = [(job, units) for job, units, _ in loader.KNOWN_ANSWERS]
     work.append((Job(trials=3, points=2 * BLOCK + 5000, seed=7), range(5, 6)))  # the last block of a trial
     for bits in (1, 32, 33, 64, 300):
         job = Job(trials=1 << 64, points=some.randrange(1, 30_000), seed=some.getrandbits(bits))
@@ -170,7 +171,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     hits = [count for (count,) in struct.iter_unpack("<q", run.stdout)]
-    known = [count for *_, counts in kernels.KNOWN_ANSWERS for count in counts]
+    known = [count for *_, counts in loader.KNOWN_ANSWERS for count in counts]
     assert hits[: len(known)] == known
     assert hits == [count for job, units in work for count in reference.count(job, units).tolist()]
 
@@ -271,7 +272,10 @@ def test_a_pi_compiles_the_same(debian: Path, for_a_pi: Path) -> None:
     """Byte for byte, so that what the other tests look at is what runs there."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("numba starts from Python's bytecode, and Debian's is that of 3.11")
-    program = "from mpi_pi import kernel; open('/tmp/kernel.o', 'wb').write(kernel.object_code()[0])"
+    program = (
+        "from mpi_pi.kernel import count as kernel;"
+        "open('/tmp/kernel.o', 'wb').write(kernel.object_code()[0])"
+    )
     settings = {"QEMU_CPU": CPU, "NUMBA_CPU_NAME": CPU, "NUMBA_CPU_FEATURES": FEATURES}
     inside(debian, "python", "-c", program, timeout=600, **settings)
     assert (debian / "tmp/kernel.o").read_bytes() == (for_a_pi / "kernel.o").read_bytes()
@@ -297,7 +301,7 @@ def test_a_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
     """The code is the same, to the last byte, as if GNU ld had put its sections to the same places."""
     gnu_ld, objcopy = tool("aarch64-linux-gnu-ld"), tool("aarch64-linux-gnu-objcopy")
     code = (for_a_pi / "kernel.o").read_bytes()
-    program, base = linker.Program(code), 0x7F12_3456_7000
+    program, base = elf.Program(code), 0x7F12_3456_7000
     told = subprocess.run(
         [tool("aarch64-linux-gnu-readelf"), "-SW", for_a_pi / "kernel.o"],
         capture_output=True,

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi import benchmark, checkpoint, inputs, kernels, reference, results
+from mpi_pi import benchmark, checkpoint, inputs, results
 from mpi_pi import merge as merging
+from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
 
 BEFORE = Path(__file__).parent / "data" / "before"
@@ -16,7 +17,7 @@ JOB = Job(300, 200_000, 7)
 
 @pytest.fixture(scope="module")
 def hits() -> NDArray[np.int64]:
-    return kernels.load("numpy").count(JOB, range(JOB.units), reference.never)
+    return loader.load("numpy").count(JOB, range(JOB.units), reference.never)
 
 
 def test_results(hits: NDArray[np.int64]) -> None:
@@ -44,14 +45,14 @@ def test_checkpoint() -> None:
     part = checkpoint.load(BEFORE / "checkpoint")
     assert part is not None
     assert part.job == Job(3000, 100_000, 9)
-    counted = kernels.load("numpy").count(part.job, range(part.tally.units), reference.never)
+    counted = loader.load("numpy").count(part.job, range(part.tally.units), reference.never)
     assert part.tally.units == 148
     assert part.tally.hits == counted.sum()
 
 
 def test_partial_results() -> None:
     run = results.read(str(BEFORE / "partial.json"))
-    counted = kernels.load("numpy").count(run.job, range(148), reference.never)
+    counted = loader.load("numpy").count(run.job, range(148), reference.never)
     assert run.part.tally.hits == counted.sum()
     assert run.partial
 

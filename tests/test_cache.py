@@ -16,32 +16,32 @@ from pathlib import Path
 import pytest
 from conftest import Launch, lack, soak
 
-from mpi_pi import cache, compiled
+from mpi_pi.kernel import code_cache, machine_code
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return cache.opened(tmp_path / "cache")
+    return code_cache.opened(tmp_path / "cache")
 
 
 def test_what_is_written_is_read(folder: Path) -> None:
-    assert cache.read(folder, "key") is None
-    cache.write(folder, "key", b"code\n\0")
-    assert cache.read(folder, "key") == b"code\n\0"
-    assert cache.read(folder, "other") is None
+    assert code_cache.read(folder, "key") is None
+    code_cache.write(folder, "key", b"code\n\0")
+    assert code_cache.read(folder, "key") == b"code\n\0"
+    assert code_cache.read(folder, "other") is None
 
 
 def test_damaged_entries_do_not_count(folder: Path) -> None:
-    cache.write(folder, "key", b"machine code")
+    code_cache.write(folder, "key", b"machine code")
     (entry,) = folder.glob("*.kernel")
     whole = entry.read_bytes()
     for damaged in (b"", whole[:-1], whole[:70], whole.replace(b"code", b"c0de")):
         entry.write_bytes(damaged)
-        assert cache.read(folder, "key") is None
+        assert code_cache.read(folder, "key") is None
 
 
 def test_the_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
-    assert cache.opened(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    assert code_cache.opened(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 
@@ -50,46 +50,46 @@ def test_folders_open_to_others_are_refused(tmp_path: Path, mode: int) -> None:
     place = tmp_path / "cache"
     place.mkdir()
     place.chmod(mode)
-    with pytest.raises(cache.Unusable, match="can be written by other users"):
-        cache.opened(place)
+    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+        code_cache.opened(place)
 
 
 def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    with pytest.raises(cache.Unusable, match="can be written by other users"):
-        cache.opened(shared / "cache")
+    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+        code_cache.opened(shared / "cache")
     shared.chmod(0o1777)
-    assert cache.opened(shared / "cache")
+    assert code_cache.opened(shared / "cache")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 def test_things_of_others_are_refused(tmp_path: Path) -> None:
-    place = cache.opened(tmp_path / "cache")
-    cache.write(place, "key", b"code")
+    place = code_cache.opened(tmp_path / "cache")
+    code_cache.write(place, "key", b"code")
     (entry,) = place.glob("*.kernel")
     os.chown(entry, 12345, -1)
-    with pytest.raises(cache.Unusable, match="uid 12345"):
-        cache.read(place, "key")
+    with pytest.raises(code_cache.Unusable, match="uid 12345"):
+        code_cache.read(place, "key")
     os.chown(place, 12345, -1)
-    with pytest.raises(cache.Unusable, match="uid 12345"):
-        cache.opened(place)
+    with pytest.raises(code_cache.Unusable, match="uid 12345"):
+        code_cache.opened(place)
 
 
 def test_entries_that_others_can_write_are_refused(folder: Path) -> None:
-    cache.write(folder, "key", b"code")
+    code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     entry.chmod(0o620)
-    with pytest.raises(cache.Unusable, match="can be written by other users"):
-        cache.read(folder, "key")
+    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+        code_cache.read(folder, "key")
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
-        with pytest.raises(cache.Unusable, match=r"file.*directory"):
-            cache.fetch(folder, "key", lambda: b"")
+        with pytest.raises(code_cache.Unusable, match=r"file.*directory"):
+            code_cache.fetch(folder, "key", lambda: b"")
 
 
 def fetch(folder: Path, log: Path) -> None:
@@ -99,7 +99,7 @@ def fetch(folder: Path, log: Path) -> None:
         time.sleep(0.2)
         return b"code"
 
-    assert cache.fetch(folder, "key", make)[0] == b"code"
+    assert code_cache.fetch(folder, "key", make)[0] == b"code"
 
 
 def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
         process.join(60)
         assert process.exitcode == 0
     assert (tmp_path / "log").read_text() == "made\n"
-    assert cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)
+    assert code_cache.fetch(tmp_path / "cache", "key", lambda: b"") == (b"code", True)
 
 
 def bind(place: Path) -> None:
@@ -134,30 +134,30 @@ IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
 def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: str) -> None:
     (folder / "mine").write_text("not to be touched")
     IN_PLACE_OF_THE_LOCK[what](folder / "lock")
-    with pytest.raises(cache.Busy, match=r"lock .*remove it"):
-        cache.fetch(folder, "key", lambda: b"code")
+    with pytest.raises(code_cache.Busy, match=r"lock .*remove it"):
+        code_cache.fetch(folder, "key", lambda: b"code")
     assert (folder / "mine").read_text() == "not to be touched"
     assert not (folder / "nowhere").exists()
     # What was made is there for the next one, who needs no lock any more.
-    assert cache.fetch(folder, "key", lambda: b"") == (b"code", True)
+    assert code_cache.fetch(folder, "key", lambda: b"") == (b"code", True)
 
 
 def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(code_cache, "TELL_SECONDS", 0.05)
     told: list[str] = []
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(cache.Busy, match=r"another process has had .*lock"):
-            cache.fetch(folder, "key", lambda: b"code", told.append, patience_seconds=0.3)
+        with pytest.raises(code_cache.Busy, match=r"another process has had .*lock"):
+            code_cache.fetch(folder, "key", lambda: b"code", told.append, patience_seconds=0.3)
     assert told == [f"waiting for another process that compiles the kernel; it has {folder / 'lock'}"]
-    assert cache.fetch(folder, "key", lambda: b"") == (b"code", True)
+    assert code_cache.fetch(folder, "key", lambda: b"") == (b"code", True)
 
 
 STOPPED = """
 import sys
-from mpi_pi import cache, cli
+from mpi_pi.kernel import code_cache as cache; from mpi_pi import cli
 cache.fetch.__defaults__ = (*cache.fetch.__defaults__[:-1], 0.5)
 cache.TELL_SECONDS = 0.1
 sys.exit(cli.main(sys.argv[1:]))
@@ -170,7 +170,7 @@ sys.exit(cli.main(sys.argv[1:]))
 )
 def test_no_command_waits_for_a_stopped_compiler(launch: Launch, tmp_path: Path, command: list[str]) -> None:
     """It has the lock, as one has that was stopped by SIGSTOP, and never gives it back."""
-    folder = cache.opened(tmp_path / "cache")
+    folder = code_cache.opened(tmp_path / "cache")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = launch(0, sys.executable, "-c", STOPPED, *command, "--cache", str(folder), timeout=120)
@@ -182,20 +182,20 @@ def test_no_command_waits_for_a_stopped_compiler(launch: Launch, tmp_path: Path,
 
 @pytest.mark.parametrize("what", ["a pipe", "a folder", "a link", "a dangling link"])
 def test_whatever_is_in_place_of_an_entry_does_not_count(folder: Path, what: str) -> None:
-    cache.write(folder, "key", b"code")
+    code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     entry.rename(folder / "mine")
     IN_PLACE_OF_THE_LOCK[what](entry)
-    assert cache.read(folder, "key") is None
+    assert code_cache.read(folder, "key") is None
 
 
 def test_what_lies_where_an_entry_is_written_first_is_not_written_to(folder: Path) -> None:
-    cache.write(folder, "key", b"code")
+    code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     (folder / "mine").write_text("not to be touched")
     entry.with_suffix(f".{os.getpid()}.part").symlink_to(folder / "mine")
-    cache.write(folder, "key", b"other code")
-    assert cache.read(folder, "key") == b"other code"
+    code_cache.write(folder, "key", b"other code")
+    assert code_cache.read(folder, "key") == b"other code"
     assert (folder / "mine").read_text() == "not to be touched"
 
 
@@ -211,8 +211,8 @@ def test_a_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> N
     link = shared / "mpi-pi-0"
     link.symlink_to(theirs)
     os.chown(link, 12345, -1, follow_symlinks=False)
-    with pytest.raises(cache.Unusable, match=r"symbolic link of another user \(uid 12345\)"):
-        cache.fetch(link / below, "key", lambda: b"code")
+    with pytest.raises(code_cache.Unusable, match=r"symbolic link of another user \(uid 12345\)"):
+        code_cache.fetch(link / below, "key", lambda: b"code")
     assert (theirs / "lock").read_text() == "not to be emptied"
     assert [file.name for file in theirs.iterdir()] == ["lock"]
 
@@ -221,16 +221,16 @@ def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "absolute").symlink_to(tmp_path / "far")
     (tmp_path / "relative").symlink_to("absolute/../far")
-    cache.fetch(tmp_path / "relative" / "cache", "key", lambda: b"code")
-    assert cache.read(tmp_path / "far" / "cache", "key") == b"code"
+    code_cache.fetch(tmp_path / "relative" / "cache", "key", lambda: b"code")
+    assert code_cache.read(tmp_path / "far" / "cache", "key") == b"code"
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(cache.Unusable, match="symbolic links"):
-        cache.opened(tmp_path / "loop")
+    with pytest.raises(code_cache.Unusable, match="symbolic links"):
+        code_cache.opened(tmp_path / "loop")
 
 
 IN_A_CONTAINER = """
 import os, pathlib, sys
-from mpi_pi import cache
+from mpi_pi.kernel import code_cache as cache
 folder = pathlib.Path(sys.argv[1])
 assert pathlib.Path("/").stat().st_uid not in (0, os.geteuid())
 cache.fetch(folder / "cache", "key", lambda: b"code")
@@ -250,7 +250,7 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
     open_to_all = Path(tempfile.mkdtemp(prefix="mpi-pi-", dir="/var/tmp"))
     try:
         open_to_all.chmod(0o755)
-        shutil.copytree(Path(cache.__file__).parent, open_to_all / "mpi_pi")
+        shutil.copytree(Path(code_cache.__file__).parent, open_to_all / "mpi_pi")
         home = open_to_all / "home"
         home.mkdir()
         os.chown(home, user, user)
@@ -280,9 +280,9 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
 
 
 def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "_unknown_owner", os.geteuid)
-    with pytest.raises(cache.Unusable, match="nobody that its user namespace knows"):
-        cache.opened(tmp_path / "cache")
+    monkeypatch.setattr(code_cache, "_unknown_owner", os.geteuid)
+    with pytest.raises(code_cache.Unusable, match="nobody that its user namespace knows"):
+        code_cache.opened(tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -301,8 +301,8 @@ def test_the_unknown_owner_is_one_whom_the_namespace_does_not_map(
     (tmp_path / "sys/kernel/overflowuid").write_text("65534\n")
     (tmp_path / "self").mkdir()
     (tmp_path / "self/uid_map").write_text(spans + "\n")
-    assert cache._unknown_owner(tmp_path) == unknown
-    assert cache._unknown_owner(tmp_path / "none") is None
+    assert code_cache._unknown_owner(tmp_path) == unknown
+    assert code_cache._unknown_owner(tmp_path / "none") is None
 
 
 def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:
@@ -314,7 +314,7 @@ def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:
         file.write_text(one * 128)
         return file
 
-    lines = compiled._cpu_lines(cpus("800.000"))
-    assert lines == compiled._cpu_lines(cpus("3100.123"))
+    lines = machine_code._cpu_lines(cpus("800.000"))
+    assert lines == machine_code._cpu_lines(cpus("3100.123"))
     assert lines == [f"flags : {'feature ' * 200}", "model name : A CPU"]
-    assert compiled._cpu_lines(tmp_path / "none") == []
+    assert machine_code._cpu_lines(tmp_path / "none") == []

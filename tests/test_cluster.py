@@ -18,8 +18,9 @@ from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN, lack
 from mpis import Mpi
 
-from mpi_pi import package, reference
-from mpi_pi.kernels import load
+from mpi_pi import package
+from mpi_pi.kernel import reference
+from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 
 ROOT = Path(__file__).parent.parent

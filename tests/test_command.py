@@ -20,7 +20,7 @@ from conftest import MPI_PI, MPIRUN, Launch, soak
 from terminal import on_a_terminal
 
 import mpi_pi
-from mpi_pi import reference
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 
 SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
@@ -433,7 +433,7 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 # A program that is the command, but for something that goes wrong on rank 1.
 SABOTAGE = """
 import os, signal, sys, time
-from mpi_pi import cli, kernels, launcher
+from mpi_pi.kernel import loader as kernels; from mpi_pi import cli, launcher
 me = launcher.rank()
 def fail(*_):
     {deed}

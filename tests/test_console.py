@@ -18,7 +18,8 @@ from test_check import SCHEMA as CHECK_SCHEMA
 from test_report import SCHEMA
 
 from mpi_pi import benchmark as document_of
-from mpi_pi import checkpoint, reference, report
+from mpi_pi import checkpoint, report
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 
 JOB = Job(300, 10_001, 6)
@@ -262,7 +263,7 @@ def test_complaints_that_nobody_hears_change_no_status(launch: Launch, where: st
 
 NOISY = f"""{sys.executable} -c '
 import os, sys, warnings
-from mpi_pi import cli, kernels
+from mpi_pi.kernel import loader as kernels; from mpi_pi import cli
 load = kernels.load
 def noisy(*wanted):
     os.write(2, b"a word of a library\\n")

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi import crew, reference
+from mpi_pi import crew
 from mpi_pi.crew import Crew
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel import reference
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.reference import never
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
-from mpi_pi.reference import never
 
 JOB = Job(trials=700, points=10_001, seed=5)
 UNITS = range(13, 690)

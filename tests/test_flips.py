@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from conftest import Launch, lack, soak
 
-from mpi_pi import reference
-from mpi_pi.compiled import CompiledKernel
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel import reference
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.machine_code import CompiledKernel
 
 FLIPS = Path(__file__).with_name("flips.py")
 

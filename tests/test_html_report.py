@@ -19,8 +19,9 @@ from conftest import lack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import html_report, kernels, plot, reference, report, table
+from mpi_pi import html_report, plot, report, table
 from mpi_pi.inputs import Item, Trials
+from mpi_pi.kernel import loader, reference
 from mpi_pi.model.result import Result
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
@@ -84,7 +85,7 @@ def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
 
 
 def with_log(result: Result) -> list[Item]:
-    hits = kernels.load().count(result.job, range(result.job.units), reference.never)
+    hits = loader.load().count(result.job, range(result.job.units), reference.never)
     return [Item("result.json", result), Item("trials.csv", Trials(result.job.points, np.asarray(hits)))]
 
 

@@ -15,7 +15,8 @@ from benchmarks import benchmark
 from conftest import MPIRUN, SETTINGS
 
 import mpi_pi
-from mpi_pi import job_bench, kernels, launcher, reference
+from mpi_pi import job_bench, launcher
+from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 
@@ -188,9 +189,9 @@ def test_a_launcher_that_fails_is_named(
 def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The warning is the real one; what a real job prints besides is in the other tests."""
     monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
-    monkeypatch.setattr(kernels, "_compile", lambda: b"")
+    monkeypatch.setattr(loader, "_compile", lambda: b"")
     tmp_path.chmod(0o777)
-    _, _, warning = kernels._machine_code(tmp_path, "key")
+    _, _, warning = loader._machine_code(tmp_path, "key")
     job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
     with pytest.raises(job_bench.Failed) as failed:
         job_bench.measure(["sh", "-c", job, warning], False, print, works=[TINY])

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpi_pi import compiled as compiled_module
-from mpi_pi import known_answers, reference, streams, vector
-from mpi_pi.entropy import seed_pool
-from mpi_pi.kernels import Kernel
+from mpi_pi.kernel import known_answers, reference, seed_sequence, simd
+from mpi_pi.kernel import machine_code as compiled_module
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.machine import machine
 from mpi_pi.model.job import BLOCK, Job
 
@@ -26,7 +26,7 @@ trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 
 @numba.njit
 def compiled_state(words, constant, trial, block):  # type: ignore[no-untyped-def]
     state = np.empty(128, np.uint64)
-    streams.unit_state(words, constant, trial, block, np.empty(4, np.uint32), state)
+    seed_sequence.unit_state(words, constant, trial, block, np.empty(4, np.uint32), state)
     return state
 
 
@@ -74,7 +74,7 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
     x = np.arange(-(2**15), 2**15, dtype=np.int64)
     radius_squared = 2**30
     looked_at = 0
-    for bound, side in ((vector.CERTAIN - 1, -1), (radius_squared + vector.DOUBT + 1, 1)):
+    for bound, side in ((simd.CERTAIN - 1, -1), (radius_squared + simd.DOUBT + 1, 1)):
         # The y of the cells just on the certain side of the bound, above and below the centre.
         room = bound - x * x
         y = np.floor(np.sqrt(np.maximum(room, 0))).astype(np.int64)
@@ -82,7 +82,7 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
             for near in range(-2, 3):
                 cells = sign * y + near
                 s = x * x + cells * cells
-                certain = (s < vector.CERTAIN) if side < 0 else (s > radius_squared + vector.DOUBT)
+                certain = (s < simd.CERTAIN) if side < 0 else (s > radius_squared + simd.DOUBT)
                 certain &= (room >= 0) & (cells >= -(2**15)) & (cells < 2**15)
                 looked_at += int(certain.sum())
                 corners = [
@@ -97,9 +97,9 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
 
 def test_the_far_corner_of_the_square_is_a_miss() -> None:
     """s = 2^31 there, the one cell that does not fit signed 32 bits."""
-    d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(vector.CERTAIN)
+    d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(simd.CERTAIN)
     assert d[0] >> 31 == 0
-    assert d[0] > 2 * vector.DOUBT
+    assert d[0] > 2 * simd.DOUBT
 
 
 def test_known_answers_are_the_references() -> None:
@@ -128,7 +128,7 @@ def test_some_hundred_known_points_are_in_doubt() -> None:
     for state in known_answers.edge_states(len(known_answers.HITS_FROM_STATES)):
         high = reference.high_bits(state)
         s = (high.view("<i2").reshape(-1, 2).astype(np.int64) ** 2).sum(axis=1)
-        in_doubt.append(abs(s - 2**30) <= vector.DOUBT)
+        in_doubt.append(abs(s - 2**30) <= simd.DOUBT)
         hits.append(reference.inside(high, reference.low_bits(state)))
     for kind in (np.concatenate(hits), ~np.concatenate(hits)):
         assert (np.concatenate(in_doubt) & kind).sum() > 80
@@ -162,7 +162,7 @@ def first_lane_states(words, constant, units):  # type: ignore[no-untyped-def]
     states = np.empty((units, 4), np.uint64)
     state, pool = np.empty(128, np.uint64), np.empty(4, np.uint32)
     for unit in range(units):
-        streams.unit_state(words, np.uint32(constant), np.uint64(unit), np.uint64(0), pool, state)
+        seed_sequence.unit_state(words, np.uint32(constant), np.uint64(unit), np.uint64(0), pool, state)
         for i in range(4):
             states[unit, i] = state[32 * i]
     return states
@@ -178,8 +178,8 @@ def test_hits_are_the_same_compiled_for_another_cpu(
     launch: Launch, compiled: Kernel, cpu: str, features: str | None
 ) -> None:
     program = (
-        "import json, sys; from mpi_pi import kernels; from mpi_pi.model.job import Job;"
-        "from mpi_pi.reference import never; k = kernels.load('numba');"
+        "import json, sys; from mpi_pi.kernel import loader as kernels; from mpi_pi.model.job import Job;"
+        "from mpi_pi.kernel.reference import never; k = kernels.load('numba');"
         "print(json.dumps([k.target, k.count(Job(50, 100_001, 3), range(50), never).tolist()]))"
     )
     settings_ = {"NUMBA_CPU_NAME": cpu} if cpu else {}
@@ -192,9 +192,9 @@ def test_hits_are_the_same_compiled_for_another_cpu(
 
 
 def test_registers_follow_the_cpu() -> None:
-    assert vector.register_shape("+avx2,+avx512bw") == (8, 2)
-    assert vector.register_shape("+sse4.2,+avx2") == (4, 2)
-    assert vector.register_shape("+neon") == (2, 4)
+    assert simd.register_shape("+avx2,+avx512bw") == (8, 2)
+    assert simd.register_shape("+sse4.2,+avx2") == (4, 2)
+    assert simd.register_shape("+neon") == (2, 4)
 
 
 @pytest.mark.parametrize(
@@ -207,12 +207,14 @@ def test_registers_follow_the_cpu() -> None:
     ],
 )
 def test_signs_are_collected_where_one_instruction_does_it(features: str, expected: bool) -> None:
-    assert vector.collects_signs(features) is expected
+    assert simd.collects_signs(features) is expected
 
 
 def test_without_the_compiler_the_numpy_kernel_counts(launch: Launch) -> None:
     """NUMBA_DISABLE_JIT would make numba's arithmetic wrong without a word."""
-    program = "from mpi_pi import kernels; k = kernels.load('auto'); print(k.name, k.warning)"
+    program = (
+        "from mpi_pi.kernel import loader as kernels; k = kernels.load('auto'); print(k.name, k.warning)"
+    )
     run = launch(0, sys.executable, "-c", program, NUMBA_DISABLE_JIT="1")
     assert run.stdout.startswith("numpy NUMBA_DISABLE_JIT is set")
     refused = launch(0, sys.executable, "-c", program.replace("auto", "numba"), NUMBA_DISABLE_JIT="1")

@@ -12,11 +12,12 @@ from benchmarks import benchmark
 from conftest import Launch
 from scipy import stats
 
-from mpi_pi import kernel_bench, kernels, rivals, spread, vector
+from mpi_pi import kernel_bench, rivals, spread
+from mpi_pi.kernel import loader, simd
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.reference import never
 from mpi_pi.kernel_bench import Candidate
-from mpi_pi.kernels import Kernel
 from mpi_pi.model.job import Job
-from mpi_pi.reference import never
 
 SCHEMA = json.loads((Path(kernel_bench.__file__).parent / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/kernel", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
@@ -32,7 +33,7 @@ def shown() -> list[float]:
 
 @pytest.fixture(scope="module")
 def section(shown: list[float]) -> dict[str, Any]:
-    return kernel_bench.compare(kernel_bench.candidates(kernels.load("numba")), 2e-3, 3, shown.append)
+    return kernel_bench.compare(kernel_bench.candidates(loader.load("numba")), 2e-3, 3, shown.append)
 
 
 def test_a_measurement_is_what_the_schema_says(section: dict[str, Any], shown: list[float]) -> None:
@@ -120,7 +121,7 @@ def test_standard_errors_are_those_of_the_binomial_distribution(hits: int, point
 
 
 def test_the_bits_of_our_points(compiled: Kernel) -> None:
-    assert math.pi * 2 * vector.DOUBT / 2**32 == kernel_bench.DEFERRED
+    assert math.pi * 2 * simd.DOUBT / 2**32 == kernel_bench.DEFERRED
     candidate = kernel_bench.ours(compiled, "", 10_000)
     assert 32 < candidate.bits_per_point < 32.01
     assert candidate.count(5) == compiled.count(Job(5, 10_000, 1), range(5), never).sum()
@@ -128,7 +129,7 @@ def test_the_bits_of_our_points(compiled: Kernel) -> None:
 
 def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rivals, "numba_is_there", lambda: False)
-    found = kernel_bench.candidates(kernels.load("numpy"))
+    found = kernel_bench.candidates(loader.load("numpy"))
     assert [candidate.name for candidate in found] == ["mpi_pi, NumPy", *OTHERS]
     assert found[0].bits_per_point == 64
 

@@ -6,15 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import kernel, kernels, linker
-from mpi_pi.compiled import CompiledKernel
-from mpi_pi.kernels import KNOWN_ANSWERS
+from mpi_pi.kernel import count as kernel_count
+from mpi_pi.kernel import elf, loader
+from mpi_pi.kernel.loader import KNOWN_ANSWERS
+from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import Job
 
 
 @functools.cache
 def object_code() -> tuple[bytes, str]:
-    return kernel.object_code()
+    return kernel_count.object_code()
 
 
 def known_answers(count: CompiledKernel) -> bool:
@@ -24,10 +25,10 @@ def known_answers(count: CompiledKernel) -> bool:
 def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = CompiledKernel(*object_code())
 
-    def refused(program: linker.Program) -> linker.Loaded:
+    def refused(program: elf.Program) -> elf.Loaded:
         raise OSError(13, "no memory may be executed")
 
-    monkeypatch.setattr(linker, "Loaded", refused)
+    monkeypatch.setattr(elf, "Loaded", refused)
     theirs = CompiledKernel(*object_code())
     assert known_answers(ours)
     assert known_answers(theirs)
@@ -37,11 +38,11 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
 
 def test_it_needs_no_llvm() -> None:
     """Or the fallback would hide that ours does not work."""
-    assert isinstance(CompiledKernel(*object_code())._keep, linker.Loaded)
+    assert isinstance(CompiledKernel(*object_code())._keep, elf.Loaded)
 
 
 def test_code_is_never_writable_and_executable_at_once() -> None:
-    loaded = linker.Loaded(linker.Program(object_code()[0]))
+    loaded = elf.Loaded(elf.Program(object_code()[0]))
     address = next(iter(loaded.addresses.values()))
     with open("/proc/self/maps") as maps:  # noqa: PTH123
         for line in maps:
@@ -57,22 +58,22 @@ def test_half_an_object_file_is_refused(size: int) -> None:
     code = object_code()[0]
     if size >= len(code):
         return
-    with pytest.raises(linker.Unlinkable):
-        linker.Program(code[:size])
+    with pytest.raises(elf.Unlinkable):
+        elf.Program(code[:size])
 
 
 @given(st.binary(max_size=200))
 def test_what_is_none_is_refused(content: bytes) -> None:
-    with pytest.raises(linker.Unlinkable):
-        linker.Program(content)
+    with pytest.raises(elf.Unlinkable):
+        elf.Program(content)
 
 
 def test_a_relocation_of_another_kind_is_refused() -> None:
     """As of the machine code of a CPU that we do not know."""
     code = bytearray(object_code()[0])
     code[18:20] = (243).to_bytes(2, "little")  # RISC-V
-    with pytest.raises(linker.Unlinkable, match=r"relocation .* for machine 243"):
-        linker.Program(bytes(code)).at(1 << 20)
+    with pytest.raises(elf.Unlinkable, match=r"relocation .* for machine 243"):
+        elf.Program(bytes(code)).at(1 << 20)
 
 
 def test_the_cache_knows_the_versions() -> None:
@@ -80,15 +81,15 @@ def test_the_cache_knows_the_versions() -> None:
     import llvmlite
     import numba
 
-    numba_version, llvm_version = kernels._versions()
+    numba_version, llvm_version = loader._versions()
     assert numba.__version__.encode() in numba_version
     assert llvmlite.__version__.encode() in llvm_version
 
 
 def test_a_relocation_beyond_the_end_is_refused() -> None:
     code = bytearray(object_code()[0])
-    program = linker.Program(bytes(code))
+    program = elf.Program(bytes(code))
     relocations = next(section for section in program._sections if section.type == 4)
     code[relocations.offset : relocations.offset + 8] = (1 << 40).to_bytes(8, "little")
-    with pytest.raises(linker.Unlinkable, match="damaged"):
-        linker.Program(bytes(code)).at(1 << 20)
+    with pytest.raises(elf.Unlinkable, match="damaged"):
+        elf.Program(bytes(code)).at(1 << 20)

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from mutation import damaged, forged
 from test_report import SCHEMA
 
-from mpi_pi import html_report, merge, reference, report, results
+from mpi_pi import html_report, merge, report, results
 from mpi_pi.inputs import Item
+from mpi_pi.kernel import reference
 from mpi_pi.merge import Refused
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline

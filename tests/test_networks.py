@@ -20,8 +20,8 @@ from conftest import Found, lack, there
 from mpis import MORE_SLOTS_THAN_CORES, Mpi, first_lines
 from numpy.typing import NDArray
 
-from mpi_pi import reference
-from mpi_pi.kernels import load
+from mpi_pi.kernel import reference
+from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"

@@ -13,7 +13,8 @@ import runs
 from conftest import MPI_PI, SETTINGS, Launch
 from mpis import Mpi
 
-from mpi_pi import launcher, parallel, reference, report
+from mpi_pi import launcher, parallel, report
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_report import flame
 
-from mpi_pi import reference
+from mpi_pi.kernel import reference
 from mpi_pi.model import tally
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Part

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline, reference
+from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline
 from mpi_pi.inputs import Item, Trials
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Result, Timeline
 from mpi_pi.model.shard import Part

@@ -13,8 +13,8 @@ import pytest
 from conftest import MPIRUN
 
 from mpi_pi import checkpoint
-from mpi_pi.kernels import Kernel
-from mpi_pi.reference import never
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.kernel.reference import never
 
 RANKS = 3
 IMPATIENT = (

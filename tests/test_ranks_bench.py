@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import mpi_pi
 from mpi_pi import Failure, Job, launcher, ranks_bench, round_model, run, runtime, scaling
-from mpi_pi.kernels import Kernel, load
+from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.pulse import Pulse
 from mpi_pi.ranks_bench import round_section, scaling_section
 from mpi_pi.runtime import may_use_threads

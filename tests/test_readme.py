@@ -13,7 +13,7 @@ import test_cluster
 import test_deploy
 from conftest import BIN, MPI_PI, MPIRUN, Launch, lack
 
-from mpi_pi import reference
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 
 ROOT = Path(__file__).parent.parent

@@ -11,7 +11,7 @@ from conftest import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpi_pi import reference
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 
 WORD = st.integers(0, 2**64 - 1)

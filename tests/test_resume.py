@@ -18,8 +18,9 @@ import pytest
 from conftest import MPI_PI, MPIRUN, Launch, soak
 from test_report import SCHEMA
 
-from mpi_pi import checkpoint, reference
-from mpi_pi.kernels import Kernel
+from mpi_pi import checkpoint
+from mpi_pi.kernel import reference
+from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 
 JOB = Job(200_000, 10_000, 7)

@@ -16,7 +16,7 @@ import pytest
 from conftest import SETTINGS, Found, soak, there
 from mpis import Mpi
 
-from mpi_pi import reference
+from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 
 JOB = Job(40_000, 1000, 5)

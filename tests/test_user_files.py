@@ -194,10 +194,14 @@ def test_settings_of_open_mpi_in_another_encoding(launch: Launch, tmp_path: Path
 
 
 def test_cpuinfo_in_another_encoding(tmp_path: Path) -> None:
-    from mpi_pi import compiled, launcher, machine
+    from mpi_pi import launcher, machine
+    from mpi_pi.kernel import machine_code
 
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_bytes(b"model name\t: A CPU\xae\nflags\t: avx2\n")
     assert launcher.cpu_model(tmp_path) == "A CPU\ufffd"
     assert machine.machine(tmp_path).flags == ("avx2",)
-    assert compiled._cpu_lines(tmp_path / "proc/cpuinfo") == ["flags\t: avx2", "model name\t: A CPU\ufffd"]
+    assert machine_code._cpu_lines(tmp_path / "proc/cpuinfo") == [
+        "flags\t: avx2",
+        "model name\t: A CPU\ufffd",
+    ]

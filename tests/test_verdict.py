@@ -11,7 +11,8 @@ from scipy import stats
 from test_dispersion import FINEST, chances, exact
 from test_report import flame, reasons_in
 
-from mpi_pi import reference, report
+from mpi_pi import report
+from mpi_pi.kernel import reference
 from mpi_pi.model import binomial, verdict
 from mpi_pi.model.dispersion import dispersion
 from mpi_pi.model.estimate import estimate

@@ -8,9 +8,9 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
+from mpi_pi.kernel.seed_sequence import unit_state
+from mpi_pi.kernel.simd import LANES, count_steps, high_bits, hit, low_bits
 from mpi_pi.model.job import BLOCK
-from mpi_pi.streams import unit_state
-from mpi_pi.vector import LANES, count_steps, high_bits, hit, low_bits
 
 i64, u64 = np.int64, np.uint64
 POINTS_PER_STEP = 2 * LANES

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import cache, imports, known_answers, reference
+from mpi_pi import imports
 from mpi_pi.formatting import made_for
+from mpi_pi.kernel import code_cache, known_answers, reference
 from mpi_pi.model.job import Job
 
 NO_CACHE = "compile cache not used: "
@@ -105,7 +106,7 @@ def load(
         obstacle = "NUMBA_DISABLE_JIT is set"
     else:
         try:
-            return _load_numba(cache_folder or cache.default_folder(), tell)
+            return _load_numba(cache_folder or code_cache.default_folder(), tell)
         except _NotExecutable:
             obstacle = f"{NOT_EXECUTABLE} (SELinux, systemd's MemoryDenyWriteExecute or seccomp)"
         except ImportError as error:
@@ -117,12 +118,14 @@ def load(
 
 def _load_numba(folder: Path, tell: Callable[[str], object]) -> Kernel:
     start = time.perf_counter()
-    from mpi_pi import compiled  # which the NumPy kernel does without
+    from mpi_pi.kernel import machine_code as kernel_machine_code  # which the NumPy kernel does without
 
-    machine_code, source, warning = _machine_code(folder, f"{_sources()}\n{compiled.target()}", tell)
+    machine_code, source, warning = _machine_code(
+        folder, f"{_sources()}\n{kernel_machine_code.target()}", tell
+    )
     name, cpu, code = machine_code.split(b"\0", 2)
     try:
-        count = compiled.CompiledKernel(code, name.decode())
+        count = kernel_machine_code.CompiledKernel(code, name.decode())
     except OSError as error:
         raise _NotExecutable from error
     return Kernel(
@@ -142,29 +145,29 @@ def _machine_code(
     """Name and code of the function; "cache" or "compiled"; and why the cache was not used, if so."""
     made = functools.cache(_compile)
     try:
-        machine_code, found = cache.fetch(folder, key, made, tell)
-    except cache.Unusable as error:
+        machine_code, found = code_cache.fetch(folder, key, made, tell)
+    except code_cache.Unusable as error:
         return made(), "compiled", f"{NO_CACHE}{error}"
     return machine_code, "cache" if found else "compiled", ""
 
 
 def _compile() -> bytes:
     try:
-        from mpi_pi import kernel  # and with it numba, which takes a third of a second
+        from mpi_pi.kernel import count as kernel_count  # and with it numba, which takes a third of a second
     except PermissionError as error:  # numba has LLVM try it
         raise _NotExecutable from error
     except Exception as error:  # whatever a package raises that is broken
         raise imports.Broken(imports.explained(error)) from error
 
-    code, name = kernel.object_code()
-    return b"\0".join([name.encode(), kernel.cpu_name().encode(), code])
+    code, name = kernel_count.object_code()
+    return b"\0".join([name.encode(), kernel_count.cpu_name().encode(), code])
 
 
 def _sources() -> str:
     """A fingerprint of what the machine code is made from, and of the versions of what makes it."""
     here = Path(__file__).parent
-    names = ("job.py", "entropy.py", "streams.py", "vector.py", "kernel.py", "kernels.py")
-    return hashlib.sha256(b"".join([(here / name).read_bytes() for name in names] + _versions())).hexdigest()
+    files = [*sorted(here.glob("*.py")), here.parent / "model" / "job.py"]
+    return hashlib.sha256(b"".join([file.read_bytes() for file in files] + _versions())).hexdigest()
 
 
 def _versions() -> list[bytes]:

@@ -9,8 +9,8 @@ apart from the code under test; a test holds them to the reference.
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.kernel.reference import LANES, POINTS_PER_STEP, rotate_left
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.reference import LANES, POINTS_PER_STEP, rotate_left
 
 
 def _unit(number: int) -> range:

@@ -7,7 +7,7 @@ same algorithm (see `entropy`): it mixes in the spawn key and writes the state. 
 import numba
 import numpy as np
 
-from mpi_pi.entropy import MIX_L, MIX_R, MULT_A, POOL_SIZE
+from mpi_pi.kernel.seed_pool import MIX_L, MIX_R, MULT_A, POOL_SIZE
 
 STATE_WORDS = 256
 """uint32 words in the state of a unit: 32 lanes of 4 uint64."""

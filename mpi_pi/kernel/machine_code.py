@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import linker
-from mpi_pi.entropy import POOL_SIZE, SeedPool, seed_pool
+from mpi_pi.kernel import elf
+from mpi_pi.kernel.reference import LANES, never
+from mpi_pi.kernel.seed_pool import POOL_SIZE, SeedPool, seed_pool
 from mpi_pi.model.job import Job
-from mpi_pi.reference import LANES, never
 
 PIECE = 1 << 24
 """Points counted by one call at most, whole steps: 4 ms with AVX-512, some 40 on a Raspberry Pi."""
@@ -135,8 +135,8 @@ class CompiledKernel:
 def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:
     """What keeps the code of an object file in memory, and what tells where a function is in it."""
     try:
-        loaded = linker.Loaded(linker.Program(code))
-    except (linker.Unlinkable, OSError):
+        loaded = elf.Loaded(elf.Program(code))
+    except (elf.Unlinkable, OSError):
         return _loaded_by_llvm(code)
     return loaded, loaded.addresses.get
 
