@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from mpi_pi import launcher
+from mpi_pi.system import launcher
 
 PATIENCE_SECONDS = {None: 600, False: 20}
 """How long to wait for an answer through a launcher of whose input nothing is known, and through one that is

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import benchmark, console, kernel_bench, launcher, noise, parallel, ranks_bench
+from mpi_pi import benchmark, console, kernel_bench, noise, parallel, ranks_bench
 from mpi_pi.files import CannotWrite
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
 from mpi_pi.pulse import Silence
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.system import launcher
 
 if TYPE_CHECKING:
     from mpi4py import MPI

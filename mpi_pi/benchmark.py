@@ -11,8 +11,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mpi_pi import launcher, package, schema, sealed, spread
+from mpi_pi import schema, sealed, spread
 from mpi_pi.formatting import number_of
+from mpi_pi.system import launcher, package
 from mpi_pi.version import __version__
 
 KIND, SCHEMA = "benchmark", 1
@@ -26,8 +27,8 @@ def new(
     full: bool, kernel: str, mpi_library: str = "", hosts: Collection[str] = ("",), ranks: int = 1
 ) -> Benchmark:
     """A benchmark of this machine, in which nothing has been measured yet."""
-    from mpi_pi.machine import clock_hz
-    from mpi_pi.software import software
+    from mpi_pi.system.machine import clock_hz
+    from mpi_pi.system.software import software
 
     return {
         "schema": SCHEMA,

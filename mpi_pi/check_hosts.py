@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import addresses, on_host, remote, versions
+from mpi_pi import addresses, on_host, remote
 from mpi_pi.hostfile import Host
 from mpi_pi.remote import Fleet, Problem, Session
+from mpi_pi.system import versions
 from mpi_pi.table import table
 
 HOST_SECONDS = 15

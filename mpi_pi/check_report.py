@@ -12,7 +12,7 @@ from mpi_pi import sealed
 from mpi_pi.fitness import Finding, fit
 from mpi_pi.formatting import number_of
 from mpi_pi.hosts import Host, Row
-from mpi_pi.software import Software
+from mpi_pi.system.software import Software
 from mpi_pi.table import table
 from mpi_pi.version import __version__
 

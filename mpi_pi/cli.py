@@ -20,9 +20,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, hydra, imports, launcher, srun, time_limit
+from mpi_pi import arguments, console, hydra, srun, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
+from mpi_pi.system import imports, launcher
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Any, TextIO
 
-from mpi_pi import launcher
 from mpi_pi.narrow import fitted
+from mpi_pi.system import launcher
 
 
 def prepare() -> None:

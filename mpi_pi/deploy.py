@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import addresses, package, versions, wheels
+from mpi_pi import addresses, wheels
 from mpi_pi.hostfile import Host
 from mpi_pi.on_host import INSTALL_SECONDS, VERIFY_SECONDS, occupied
 from mpi_pi.remote import Fleet, Problem, Session
+from mpi_pi.system import package, versions
 from mpi_pi.table import table
 
 ANSWER_SECONDS = 30

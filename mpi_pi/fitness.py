@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
-from mpi_pi import versions
 from mpi_pi.hosts import Host
 from mpi_pi.kernel.loader import NOT_EXECUTABLE
-from mpi_pi.machine import Machine
-from mpi_pi.software import Software
-from mpi_pi.versions import Rule
+from mpi_pi.system import versions
+from mpi_pi.system.machine import Machine
+from mpi_pi.system.software import Software
+from mpi_pi.system.versions import Rule
 
 SLOW = 0.7
 """Below this share of the rate of its twins, or of a core that should be its own, something is wrong."""

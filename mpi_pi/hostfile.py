@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from mpi_pi.reading import user_file
+from mpi_pi.system.read_file import user_file
 
 MOST_BYTES = 10_000_000
 """More than any hostfile has. A device has no end."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mpi_pi import machine
-from mpi_pi.machine import Machine, State
 from mpi_pi.pingpong import Link
-from mpi_pi.software import Software
+from mpi_pi.system import machine
+from mpi_pi.system.machine import Machine, State
+from mpi_pi.system.software import Software
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import select
 import time
 from collections.abc import Callable
 
-from mpi_pi import launcher
+from mpi_pi.system import launcher
 
 _STEP_SECONDS = 0.001
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from mpi_pi import spread
 from mpi_pi.kernel.loader import NO_CACHE
-from mpi_pi.launcher import cores, missing_basics, physical_cores
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
+from mpi_pi.system.launcher import cores, missing_basics, physical_cores
 from mpi_pi.table import table
 
 SEED = 2017

@@ -119,7 +119,7 @@ def compare(
     these: Sequence[Candidate], seconds: float, turns: int, show: Callable[[float], object]
 ) -> dict[str, Any]:
     """The section for any candidates, the first of which is compared with all; a go takes about `seconds`."""
-    from mpi_pi.machine import clock_hz
+    from mpi_pi.system.machine import clock_hz
 
     trials = []
     for number, candidate in enumerate(these):

@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mpi_pi import launcher
 from mpi_pi.files import beside
-from mpi_pi.reading import user_file
+from mpi_pi.system import launcher
+from mpi_pi.system.read_file import user_file
 
 BEAT_SECONDS = 5.0
 MOST_BYTES = 1 << 16

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import launcher
 from mpi_pi.formatting import number_of
-from mpi_pi.reading import system_text
+from mpi_pi.system import launcher
+from mpi_pi.system.read_file import system_text
 from mpi_pi.table import table
 
 if TYPE_CHECKING:

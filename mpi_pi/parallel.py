@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import launcher, placement, timestamps
+from mpi_pi import timestamps
 from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.kernel.loader import Kernel, load, never_told
@@ -31,6 +31,7 @@ from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.pulse import Pulse, Silence
+from mpi_pi.system import affinity, launcher
 from mpi_pi.version import STREAM_VERSION, __version__
 from mpi_pi.waiting import allgather, wait
 
@@ -175,7 +176,7 @@ def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]
 def _member(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> Member:
     """Who this rank is; all ranks together."""
     workers = _on_host(comm, (launcher.cores(), threads))
-    words = placement.in_words(workers, launcher.online_cores())
+    words = affinity.in_words(workers, launcher.online_cores())
     return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads, words)
 
 

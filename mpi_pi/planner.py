@@ -12,12 +12,12 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import launcher
 from mpi_pi.model import tally
 from mpi_pi.model.result import RankRow, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
 from mpi_pi.schedule import Schedule, cuts
+from mpi_pi.system import launcher
 
 
 class Report(IntEnum):

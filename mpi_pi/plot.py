@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpi_pi import imports
 from mpi_pi.inputs import Item, Trials
 from mpi_pi.model.result import Result
+from mpi_pi.system import imports
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, FigureBase

@@ -5,7 +5,8 @@ import os
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from mpi_pi import console, imports
+from mpi_pi import console
+from mpi_pi.system import imports
 
 PART = "{desc:>8} {percentage:3.0f}%|{bar}| {elapsed}"
 """How a bar looks that goes from 0 to 1, for the part of a whole that is called `desc`."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpi_pi import launcher, time_limit
+from mpi_pi import time_limit
+from mpi_pi.system import launcher
 from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:

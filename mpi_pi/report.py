@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mpi_pi import sealed, steps
+from mpi_pi import sealed
 from mpi_pi.formatting import chance, made_for, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import LEAST_EXPECTED
 from mpi_pi.model.result import Member, RankRow, Result, Shard
 from mpi_pi.model.shard import Part, as_fields, rows
+from mpi_pi.system import phases
 from mpi_pi.table import table
 from mpi_pi.version import STREAM_VERSION, __version__
 
@@ -207,9 +208,9 @@ def _steps(result: Result) -> Iterator[str]:
         lines.append(f"Launcher = {before}")
     elif len(result.ranks) > 1:
         lines.append(f"Launcher = {UNKNOWN} (it is no parent process of rank 0; not in Total)")
-    for name, what in steps.OWN.items():
+    for name, what in phases.OWN.items():
         lines.append(f"Rank 0, {name} = {result.steps[name]:.4f} s{f' ({what})' if what else ''}")
-    lines.append(f"Rank 0, sum = {steps.sum_of_own(result.steps):.4f} s ({_is_total(result)})")
+    lines.append(f"Rank 0, sum = {phases.sum_of_own(result.steps):.4f} s ({_is_total(result)})")
     lines.append(f"Rank 0, saving = {result.steps['saving']:.4f} s (checkpoint and files; not in Total)")
     yield "\n".join(lines)
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import report, schema, sealed, steps
+from mpi_pi import report, schema, sealed
 from mpi_pi.model.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, amount, from_fields, spent_from_fields
 from mpi_pi.model.verdict import suspects
+from mpi_pi.system import phases
 
 
 def read(name: str) -> Result:
@@ -63,7 +64,7 @@ def _result(document: Mapping[str, Any]) -> Result:
 
 
 def _steps(told: Mapping[str, Any]) -> dict[str, float]:
-    if told and not set(steps.OWN) <= told.keys():
+    if told and not set(phases.OWN) <= told.keys():
         raise ValueError("not all steps of rank 0 are there")
     return {name: amount(float, seconds) for name, seconds in told.items()}
 

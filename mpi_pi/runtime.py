@@ -15,8 +15,9 @@ from typing import NoReturn
 
 import mpi4py
 
-from mpi_pi import hydra, launcher, timestamps
+from mpi_pi import hydra, timestamps
 from mpi_pi.pulse import Pulse
+from mpi_pi.system import launcher
 from mpi_pi.time_limit import limited
 from mpi_pi.waiting import wait
 

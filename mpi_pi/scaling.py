@@ -20,10 +20,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from mpi_pi import placement, spread
+from mpi_pi import spread
 from mpi_pi.formatting import number_of
 from mpi_pi.model.job import Job
 from mpi_pi.spread import Spread, as_fields, from_fields, in_words
+from mpi_pi.system import affinity
 from mpi_pi.table import table
 
 MOST_WIDTH = 0.1
@@ -53,7 +54,7 @@ def ranks_with_cores(hosts: Sequence[str], cores: Sequence[frozenset[int]]) -> l
     kept: list[int] = []
     for host in dict.fromkeys(hosts):
         on_host = [rank for rank, name in enumerate(hosts) if name == host]
-        if placement.crowded([(cores[rank], 1) for rank in on_host]):
+        if affinity.crowded([(cores[rank], 1) for rank in on_host]):
             on_host = _not_crowded(on_host, cores)
         kept += on_host
     return sorted(kept)
@@ -62,7 +63,7 @@ def ranks_with_cores(hosts: Sequence[str], cores: Sequence[frozenset[int]]) -> l
 def _not_crowded(ranks: Sequence[int], cores: Sequence[frozenset[int]]) -> list[int]:
     kept: list[int] = []
     for rank in ranks:
-        if not placement.crowded([(cores[other], 1) for other in (*kept, rank)]):
+        if not affinity.crowded([(cores[other], 1) for other in (*kept, rank)]):
             kept.append(rank)
     return kept
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from mpi_pi import reading
 from mpi_pi.formatting import printable
+from mpi_pi.system import read_file
 
 
 class Unreadable(Exception):
@@ -66,7 +66,7 @@ def kind(content: bytes) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        content = reading.user_file(path)
+        content = read_file.user_file(path)
     except FileNotFoundError:
         raise
     except OSError as error:

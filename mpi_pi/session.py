@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpi_pi import arguments, console, launcher, parallel, report, slurm, steps, timestamps
+from mpi_pi import arguments, console, parallel, report, timestamps
 from mpi_pi.asking import ask
 from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
@@ -23,6 +23,7 @@ from mpi_pi.progress import bar
 from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.system import launcher, phases, slurm
 from mpi_pi.trial_log import TrialLog
 from mpi_pi.waiting import allgather
 
@@ -234,7 +235,7 @@ class Session:
         meant = args.threads or args.shard or args.progress == "off" or "SLURM_JOB_ID" in os.environ
         if meant or launcher.started() or left < LONG_JOB_POINTS:
             return
-        from mpi_pi import machine  # which most runs do not need
+        from mpi_pi.system import machine  # which most runs do not need
 
         quota = machine.machine().cpu_quota
         cores = min(len(launcher.physical_cores(launcher.cores())), int(quota[1]) if quota else 1 << 20)
@@ -327,7 +328,7 @@ class Session:
         return console.said(text, through_mpirun, verbatim=self.args.json == "-") and written
 
     def _steps(self, result: "Result") -> dict[str, float]:
-        return steps.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
+        return phases.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
 
     def _write(self, result: "Result", as_json: str) -> bool:
         """Write the files; whether that was possible."""

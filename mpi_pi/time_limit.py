@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mpi_pi import launcher
+from mpi_pi.system import launcher
 
 PATIENCE_SECONDS = 60.0
 """After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still

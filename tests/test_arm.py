@@ -273,8 +273,7 @@ def test_a_pi_compiles_the_same(debian: Path, for_a_pi: Path) -> None:
     if sys.version_info[:2] != (3, 11):
         pytest.skip("numba starts from Python's bytecode, and Debian's is that of 3.11")
     program = (
-        "from mpi_pi.kernel import count as kernel;"
-        "open('/tmp/kernel.o', 'wb').write(kernel.object_code()[0])"
+        "from mpi_pi.kernel import count as kernel;open('/tmp/kernel.o', 'wb').write(kernel.object_code()[0])"
     )
     settings = {"QEMU_CPU": CPU, "NUMBA_CPU_NAME": CPU, "NUMBA_CPU_FEATURES": FEATURES}
     inside(debian, "python", "-c", program, timeout=600, **settings)

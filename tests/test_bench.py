@@ -15,12 +15,12 @@ from benchmarks import benchmark
 from cluster import until
 from conftest import MPI_PI, MPIRUN, Launch, lack
 
-import mpi_pi
 from mpi_pi import benchmark as document_of
-from mpi_pi import package, report
+from mpi_pi import report
 from mpi_pi.benchmark import Benchmark
+from mpi_pi.system import package
 
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
 
 
 def written(name: str, made: Benchmark) -> str:

@@ -17,6 +17,7 @@ import pytest
 from conftest import Launch, lack, soak
 
 from mpi_pi.kernel import code_cache, machine_code
+from mpi_pi.system import package
 
 
 @pytest.fixture
@@ -250,7 +251,7 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
     open_to_all = Path(tempfile.mkdtemp(prefix="mpi-pi-", dir="/var/tmp"))
     try:
         open_to_all.chmod(0o755)
-        shutil.copytree(Path(code_cache.__file__).parent, open_to_all / "mpi_pi")
+        shutil.copytree(package.FOLDER, open_to_all / "mpi_pi")
         home = open_to_all / "home"
         home.mkdir()
         os.chown(home, user, user)

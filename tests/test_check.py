@@ -23,9 +23,10 @@ from conftest import MPI_PI, MPIRUN, SETTINGS, Launch, lack
 
 import mpi_pi
 from mpi_pi.arguments import UsageError, parse
+from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 
-PACKAGE = Path(mpi_pi.__file__).parent
+PACKAGE = package.FOLDER
 SCHEMA = json.loads((PACKAGE / "check.schema.json").read_text())
 CHECK = (MPI_PI, "check")
 CPUS = psutil.cpu_count() or 1
@@ -98,7 +99,9 @@ def test_ranks_on_one_core(launch: Launch) -> None:
 # The command, but for something that is not well with rank 1.
 SICK = """
 import sys, time
-from mpi_pi.kernel import loader as kernels; from mpi_pi import cli, coordinator, launcher, pingpong
+from mpi_pi.kernel import loader as kernels
+from mpi_pi.system import launcher
+from mpi_pi import cli, coordinator, pingpong
 coordinator.SILENCE_SECONDS, coordinator.SIGN_SECONDS = 3.0, 0.5
 load, real = kernels.load, time.time
 class Clock:

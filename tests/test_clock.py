@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from mpi_pi import clock
+from mpi_pi.system import clock
 
 
 @pytest.mark.parametrize("turns", [1, 2, 1000])

@@ -18,10 +18,10 @@ from cluster import Cluster, until
 from conftest import BIN, MPI_PI, MPIRUN, lack
 from mpis import Mpi
 
-from mpi_pi import package
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
+from mpi_pi.system import package
 
 ROOT = Path(__file__).parent.parent
 
@@ -236,7 +236,9 @@ def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
 
 def test_what_slurm_says(cluster: Cluster, tmp_path: Path) -> None:
     """The real squeue, and the real variables of a job array with steps."""
-    program = "from mpi_pi import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
+    program = (
+        "from mpi_pi.system import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
+    )
     job = cluster.submit(
         *["--array=10-30:10", "--time=5", "--cpus-per-task=2", f"--output={tmp_path}/%a"],
         f"--wrap={shlex.quote(sys.executable)} -c '{program}'",

@@ -19,11 +19,11 @@ import pytest
 from conftest import MPI_PI, MPIRUN, Launch, soak
 from terminal import on_a_terminal
 
-import mpi_pi
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from mpi_pi.system import package
 
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "report.schema.json").read_text())
 RUN = (MPI_PI, "run")
 SMALL = (*RUN, "-n", "300", "-i", "10001", "--seed", "12345678901234567890123")
 ENDLESS = (*RUN, "-n", "1e15", "-i", "1e9")
@@ -433,7 +433,7 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 # A program that is the command, but for something that goes wrong on rank 1.
 SABOTAGE = """
 import os, signal, sys, time
-from mpi_pi.kernel import loader as kernels; from mpi_pi import cli, launcher
+from mpi_pi.kernel import loader as kernels; from mpi_pi.system import launcher; from mpi_pi import cli
 me = launcher.rank()
 def fail(*_):
     {deed}

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from mutation import forged, twisted
 from test_report import flame
 
-import mpi_pi
 from mpi_pi import benchmark, cli, compare, html_report, plot, report, results, schema, sealed
 from mpi_pi.inputs import Item
 from mpi_pi.model.result import Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Spent
 from mpi_pi.model.tally import Tally
+from mpi_pi.system import package
 
-HERE = Path(mpi_pi.__file__).parent
+HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
     "bench": benchmark.as_json(BENCHMARK).encode(),

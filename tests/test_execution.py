@@ -76,7 +76,9 @@ def test_check_names_it_as_a_fault(restricted: Restricted, compiled: Kernel) -> 
 def test_llvms_own_linker_and_chain_are_not_tried(restricted: Restricted, compiled: Kernel) -> None:
     """They would crash."""
     program = (
-        "from mpi_pi.kernel import machine_code as compiled; from mpi_pi import clock, rivals\n"
+        "from mpi_pi.kernel import machine_code as compiled\n"
+        "from mpi_pi.system import clock\n"
+        "from mpi_pi import rivals\n"
         "assert clock.compiled_chain() is None and not rivals.numba_is_there()\n"
         "try: compiled.CompiledKernel(b'of an unknown kind', 'count')\n"
         "except OSError as error: print('refused:', error)"

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mpi_pi import hydra, launcher
+from mpi_pi import hydra
+from mpi_pi.system import launcher
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ import runs
 from conftest import MPI_PI, Launch, lack
 from mpis import Mpi
 
-from mpi_pi import imports, report
+from mpi_pi import report
+from mpi_pi.system import imports
 
 RUN = ("run", "-n", "10", "-i", "1000", "--seed", "1")
 PACKAGES = Path(sysconfig.get_path("purelib"))

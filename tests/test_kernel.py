@@ -16,8 +16,8 @@ from mpi_pi.kernel import known_answers, reference, seed_sequence, simd
 from mpi_pi.kernel import machine_code as compiled_module
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.seed_pool import seed_pool
-from mpi_pi.machine import machine
 from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.system.machine import machine
 
 seeds = st.integers(0, 2**32) | st.integers(0, 2**64) | st.integers(0, 2**300)
 trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 2, 2**32 + 2)

@@ -3,7 +3,6 @@
 import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,8 +17,9 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
 from mpi_pi.kernel_bench import Candidate
 from mpi_pi.model.job import Job
+from mpi_pi.system import package
 
-SCHEMA = json.loads((Path(kernel_bench.__file__).parent / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/kernel", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
 
 NUMBA = ["numba + Generator(PCG64)", "numba + np.random"]

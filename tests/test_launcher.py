@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mpi_pi import launcher, libmpi
+from mpi_pi import libmpi
+from mpi_pi.system import launcher
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_seconds_since_the_process_started() -> None:
     """Against the clock of the parent, which saw it start."""
     program = (
         "import time; time.sleep(0.5);"
-        "from mpi_pi.launcher import seconds_since_process_start as f; print(f(), time.time())"
+        "from mpi_pi.system.launcher import seconds_since_process_start as f; print(f(), time.time())"
     )
     before = time.time()
     out = subprocess.run(

@@ -7,8 +7,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mpi_pi import clock
-from mpi_pi.machine import State, clock_hz, machine, state, throttled_now, throttled_since_boot, told_clock_hz
+from mpi_pi.system import clock
+from mpi_pi.system.machine import (
+    State,
+    clock_hz,
+    machine,
+    state,
+    throttled_now,
+    throttled_since_boot,
+    told_clock_hz,
+)
 
 CPUS = "sys/devices/system/cpu"
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"

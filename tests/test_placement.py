@@ -7,7 +7,7 @@ from conftest import MPI_PI, Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.placement import crowded, in_words
+from mpi_pi.system.affinity import crowded, in_words
 
 ALL = frozenset(range(4))
 

@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,18 +11,18 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-import mpi_pi
-from mpi_pi import Failure, Job, launcher, ranks_bench, round_model, run, runtime, scaling
+from mpi_pi import Failure, Job, ranks_bench, round_model, run, runtime, scaling
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.pulse import Pulse
 from mpi_pi.ranks_bench import round_section, scaling_section
 from mpi_pi.runtime import may_use_threads
 from mpi_pi.scaling import doubling
+from mpi_pi.system import launcher, package
 
 pytestmark = pytest.mark.mpi
 
 COMM = MPI.COMM_WORLD
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
 TURNS = 2
 
 

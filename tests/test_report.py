@@ -4,7 +4,6 @@ import itertools
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import numpy as np
@@ -16,9 +15,10 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "report.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "report.schema.json").read_text())
 
 WORDS = "2 threads on 2 cores, not bound"
 

@@ -4,7 +4,6 @@ import json
 import math
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-import mpi_pi
 from mpi_pi import round_model, spread
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.spread import as_fields
+from mpi_pi.system import package
 
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:

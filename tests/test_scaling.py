@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import mpi_pi
-from mpi_pi import placement, scaling
-from mpi_pi.launcher import physical_cores
+from mpi_pi import scaling
 from mpi_pi.model.job import Job
 from mpi_pi.scaling import Row, doubling, job_of, ladder, ranks_with_cores
+from mpi_pi.system import affinity, package
+from mpi_pi.system.launcher import physical_cores
 
-SCHEMA = json.loads((Path(mpi_pi.__file__).parent / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
 JOB = Job(1000, 100_000, 1)
 LADDERS = ((1, 2, 4, 8, 11), (1, 2), (64, 128, 256, 300))
 
@@ -154,9 +154,9 @@ def test_ranks_have_a_core_each_and_nobody_is_left_out_without_need(
     assert kept[0] == 0
     for host in set(hosts):
         on_host = [(cores[rank], 1) for rank in kept if hosts[rank] == host]
-        assert not placement.crowded(on_host)
+        assert not affinity.crowded(on_host)
         left_out = [rank for rank in range(len(hosts)) if hosts[rank] == host and rank not in kept]
-        assert all(placement.crowded([*on_host, (cores[rank], 1)]) for rank in left_out)
+        assert all(affinity.crowded([*on_host, (cores[rank], 1)]) for rank in left_out)
 
 
 def test_hardware_threads_are_not_cores(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LEFT_TO_END_SECONDS = 10.0
 
 STOP = """
 import functools, os, signal, sys
-from mpi_pi import cli, launcher, pulse, time_limit
+from mpi_pi.system import launcher; from mpi_pi import cli, pulse, time_limit
 if {patience}:
     pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
 
@@ -185,7 +185,7 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
 
 HELD = """
 import contextlib, os, signal
-from mpi_pi import cli, launcher
+from mpi_pi.system import launcher; from mpi_pi import cli
 defaults = launcher.embedded_defaults
 @contextlib.contextmanager
 def signalled():

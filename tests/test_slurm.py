@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import slurm
+from mpi_pi.system import slurm
 
 
 def array(text: str) -> list[dict[str, str]]:

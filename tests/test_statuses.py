@@ -19,7 +19,7 @@ UNVERIFIED = (
 )
 SIGNALLED = f"""
 import os, signal, threading
-from mpi_pi import launcher, session
+from mpi_pi.system import launcher; from mpi_pi import session
 count = session.Session._count
 def signalled(*args):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.{{signal}})).start()

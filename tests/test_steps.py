@@ -9,7 +9,7 @@ from conftest import MPI_PI, Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import steps
+from mpi_pi.system import phases
 
 POINTS = ("process", "program", "imported", "mpi", "met", "start", "end", "summed")
 spans = st.floats(0, 1e4)
@@ -24,9 +24,9 @@ def test_steps_add_up_to_all_of_the_time(
     at = dict(zip(POINTS, times, strict=True))
     for point in ("end", "start")[:missing]:
         del at[point]
-    own = steps.own(at, kernel, count)
-    assert list(own) == list(steps.OWN)
-    assert steps.sum_of_own(own) == pytest.approx(at["summed"] - at["process"], abs=1e-6)
+    own = phases.own(at, kernel, count)
+    assert list(own) == list(phases.OWN)
+    assert phases.sum_of_own(own) == pytest.approx(at["summed"] - at["process"], abs=1e-6)
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
@@ -36,7 +36,7 @@ def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
     document = json.loads(launch(ranks, *command, "--json", "-").stdout)
     passed = time.monotonic() - begun
     told, total = document["steps"], document["spent"]["real_seconds"]
-    assert steps.sum_of_own(told) == pytest.approx(total, abs=1e-6)
+    assert phases.sum_of_own(told) == pytest.approx(total, abs=1e-6)
     assert ("launcher" in told) == (ranks > 0)
     tick = 0.01
     assert sum(told.values()) <= passed + tick
@@ -44,11 +44,11 @@ def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
 
     text = launch(ranks, *command).stdout.replace("\r", "")
     rows = dict(re.findall(r"^Rank 0, (.+?) = (\d+\.\d{4}) s", text, re.MULTILINE))
-    assert list(rows) == [*steps.OWN, "sum", "saving"]
+    assert list(rows) == [*phases.OWN, "sum", "saving"]
     (total,) = re.findall(r"^Total = (\d+\.\d{4}) s", text, re.MULTILINE)
     rounding = 0.5e-4
-    assert sum(float(rows[name]) for name in steps.OWN) == pytest.approx(
-        float(rows["sum"]), abs=(len(steps.OWN) + 1) * rounding
+    assert sum(float(rows[name]) for name in phases.OWN) == pytest.approx(
+        float(rows["sum"]), abs=(len(phases.OWN) + 1) * rounding
     )
     assert float(rows["sum"]) == pytest.approx(float(total), abs=2.1 * rounding)
     assert len(re.findall(r"^Launcher = \d+\.\d{4} s ", text, re.MULTILINE)) == (ranks > 0)

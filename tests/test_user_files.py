@@ -15,7 +15,8 @@ from conftest import MPI_PI, MPIRUN, Launch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mpi_pi import benchmark, cli, reading, report
+from mpi_pi import benchmark, cli, report
+from mpi_pi.system import read_file
 
 WAYS = (
     "merge {}",
@@ -32,7 +33,7 @@ WAYS = (
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(reading, "WRITER_SECONDS", 0.1)
+    monkeypatch.setattr(read_file, "WRITER_SECONDS", 0.1)
     monkeypatch.setattr("mpi_pi.files.READER_SECONDS", 0.1)
     Path("r.json").write_text(report.as_json(runs.run(2)))
     Path("b.json").write_text(benchmark.as_json(benchmarks.benchmark()))
@@ -100,13 +101,13 @@ def test_a_pipe_that_is_fed_is_a_file() -> None:
 def test_a_pipe_whose_writer_comes_and_goes(tmp_path: Path) -> None:
     os.mkfifo("pipe")
     with subprocess.Popen(["sh", "-c", "sleep 0.05; (printf one; sleep 0.2; printf two) >pipe"]) as writer:
-        assert reading.user_file(Path("pipe"), 6) == b"onetwo"
+        assert read_file.user_file(Path("pipe"), 6) == b"onetwo"
         writer.wait(10)
     with (
         subprocess.Popen(["sh", "-c", "printf onetwo >pipe"]),
-        pytest.raises(reading.CannotRead, match="too large"),
+        pytest.raises(read_file.CannotRead, match="too large"),
     ):
-        reading.user_file(Path("pipe"), 5)
+        read_file.user_file(Path("pipe"), 5)
 
 
 ENCODINGS = ("ascii", "latin-1", "utf-8", "cp1252")
@@ -194,8 +195,8 @@ def test_settings_of_open_mpi_in_another_encoding(launch: Launch, tmp_path: Path
 
 
 def test_cpuinfo_in_another_encoding(tmp_path: Path) -> None:
-    from mpi_pi import launcher, machine
     from mpi_pi.kernel import machine_code
+    from mpi_pi.system import launcher, machine
 
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_bytes(b"model name\t: A CPU\xae\nflags\t: avx2\n")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from test_fitness import SOFTWARE, healthy
 
-from mpi_pi import check_hosts, deploy, versions, wheels
+from mpi_pi import check_hosts, deploy, wheels
 from mpi_pi.fitness import findings, fit
 from mpi_pi.hostfile import Host
 from mpi_pi.hosts import hosts_of
+from mpi_pi.system import versions
 
 OWN: dict[str, Any] = {
     "problem": "",

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import imports
 from mpi_pi.formatting import made_for
 from mpi_pi.kernel import code_cache, known_answers, reference
 from mpi_pi.model.job import Job
+from mpi_pi.system import imports
 
 NO_CACHE = "compile cache not used: "
 """How the warning begins that says why."""

@@ -36,7 +36,7 @@ class Member(NamedTuple):
     """The CPU that the kernel was compiled for; "" if it was not."""
     threads: int
     placement: str
-    """How the ranks of its host sit on the cores, see `mpi_pi.placement`."""
+    """How the ranks of its host sit on the cores, see `mpi_pi.system.affinity`."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Result:
     marks: Mapping[str, float] = field(default_factory=dict)
     """When rank 0 passed which point, see `mpi_pi.timestamps`; nothing if that is not known."""
     steps: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of each step of rank 0 in this run, see `mpi_pi.steps`; nothing if they are not known."""
+    """Seconds of each step of rank 0 in this run, see `mpi_pi.system.phases`; nothing if not known."""
     shards: tuple[Shard, ...] = ()
     """Of a merged result of several shards; `ranks` has theirs, one shard after the other."""
 

@@ -5,7 +5,7 @@ import platform
 import struct
 from dataclasses import dataclass
 
-from mpi_pi.package import fingerprint
+from mpi_pi.system.package import fingerprint
 from mpi_pi.version import STREAM_VERSION, __version__
 
 

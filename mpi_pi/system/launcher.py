@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mpi_pi import libmpi
-from mpi_pi.reading import system_text
+from mpi_pi.system.read_file import system_text
 
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
 _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")

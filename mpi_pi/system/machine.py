@@ -14,8 +14,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi import clock, launcher
-from mpi_pi.reading import system_text
+from mpi_pi.system import clock, launcher
+from mpi_pi.system.read_file import system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
 """What the kernel can be compiled to. Every 64-bit ARM has asimd, which 32-bit ones call neon."""

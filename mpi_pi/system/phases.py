@@ -7,7 +7,8 @@ start of its process until the result is known. The launcher is before that, and
 import time
 from collections.abc import Mapping
 
-from mpi_pi import launcher, timestamps
+from mpi_pi import timestamps
+from mpi_pi.system import launcher
 
 OWN = {
     "Python": "until the program's first line",
