@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from mpi_pi import benchmark, console, kernel_bench, noise, parallel, ranks_bench
 from mpi_pi.files import CannotWrite
+from mpi_pi.mpi.heartbeat import Silence
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
-from mpi_pi.pulse import Silence
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.system import launcher
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernel.loader import Kernel
-    from mpi_pi.pulse import Pulse
+    from mpi_pi.mpi.heartbeat import Pulse
 
 Show = Callable[[float], object]
 

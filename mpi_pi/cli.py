@@ -20,7 +20,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from mpi_pi import arguments, console, hydra, srun, time_limit
+from mpi_pi import arguments, console
+from mpi_pi.mpi import hydra, srun, time_limit
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 from mpi_pi.system import imports, launcher
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.hostfile import Host
-    from mpi_pi.pulse import Pulse
+    from mpi_pi.mpi.heartbeat import Pulse
 
 MOST_NOTES = 3
 """Of a hostfile."""
@@ -58,7 +59,7 @@ def command() -> NoReturn:
     """
     status = main()
     sys.stderr.flush()
-    if runtime := sys.modules.get("mpi_pi.runtime"):
+    if runtime := sys.modules.get("mpi_pi.mpi.runtime"):
         runtime.leave(status)
     os._exit(status)
 
@@ -242,8 +243,9 @@ def _run(args: argparse.Namespace) -> int:
         with signals.all_noted(), warnings.catch_warnings():
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi import parallel, runtime
-            from mpi_pi.pulse import Silence
+            from mpi_pi import parallel
+            from mpi_pi.mpi import runtime
+            from mpi_pi.mpi.heartbeat import Silence
 
             importlib.import_module(f"mpi_pi.{_MODULES[args.command]}")
     except Exception as error:  # whatever a package raises that is broken
@@ -334,7 +336,7 @@ def _complain_of(error: BaseException, whose: str) -> int:
 def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse") -> int:
     """A run or a benchmark, up to the ends that are foreseen; the exit status, on rank 0."""
     from mpi_pi import parallel, session
-    from mpi_pi.pulse import Silence
+    from mpi_pi.mpi.heartbeat import Silence
 
     try:
         if args.command == "bench":

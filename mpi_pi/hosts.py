@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from mpi_pi.pingpong import Link
+from mpi_pi.mpi.pingpong import Link
 from mpi_pi.system import machine
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software

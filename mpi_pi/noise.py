@@ -76,7 +76,7 @@ def measure(
     """
     import numpy as np
 
-    from mpi_pi.waiting import allgather, wait
+    from mpi_pi.mpi.requests import allgather, wait
 
     # The same work for all, and a start together: a rank that waited would leave its core to others.
     quantum = int(allgather(comm, np.array([_quantum(kernel)], np.int64), meanwhile)[0, 0])

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi import timestamps
-from mpi_pi.bell import Bell
 from mpi_pi.crew import Crew
 from mpi_pi.kernel.loader import Kernel, load, never_told
 from mpi_pi.kernel.reference import never
@@ -29,14 +28,15 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
+from mpi_pi.mpi.heartbeat import Pulse, Silence
+from mpi_pi.mpi.requests import allgather, wait
+from mpi_pi.mpi.stop import Bell
 from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
-from mpi_pi.pulse import Pulse, Silence
 from mpi_pi.system import affinity, launcher
 from mpi_pi.version import STREAM_VERSION, __version__
-from mpi_pi.waiting import allgather, wait
 
 timestamps.mark("imported")
-from mpi_pi.runtime import HOST, MPI, STARTUP_SECONDS, may_use_threads  # noqa: E402  # this starts MPI
+from mpi_pi.mpi.runtime import HOST, MPI, STARTUP_SECONDS, may_use_threads  # noqa: E402  # this starts MPI
 
 MOST_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from mpi_pi import pingpong, round_model, scaling, spread
+from mpi_pi import round_model, scaling, spread
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
+from mpi_pi.mpi import pingpong
+from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.runtime import HOST
 from mpi_pi.parallel import Failure, run, together
-from mpi_pi.pulse import Pulse
-from mpi_pi.runtime import HOST
 from mpi_pi.scaling import MOST_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.spread import as_fields
 from mpi_pi.system import launcher

@@ -19,21 +19,21 @@ from mpi_pi.checkpoint import InUse, Keeper, Unusable
 from mpi_pi.files import CannotWrite, NewFile
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Part
+from mpi_pi.mpi.heartbeat import Silence
+from mpi_pi.mpi.requests import allgather
 from mpi_pi.progress import bar
-from mpi_pi.pulse import Silence
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
 from mpi_pi.system import launcher, phases, slurm
 from mpi_pi.trial_log import TrialLog
-from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernel.loader import Kernel
     from mpi_pi.model.result import Member, Result
+    from mpi_pi.mpi.heartbeat import Pulse
     from mpi_pi.parallel import Round
-    from mpi_pi.pulse import Pulse
 
 CHECKPOINT_EVERY_SECONDS = 60.0
 

@@ -101,7 +101,7 @@ SICK = """
 import sys, time
 from mpi_pi.kernel import loader as kernels
 from mpi_pi.system import launcher
-from mpi_pi import cli, coordinator, pingpong
+from mpi_pi.mpi import command_loop as coordinator; from mpi_pi.mpi import pingpong; from mpi_pi import cli
 coordinator.SILENCE_SECONDS, coordinator.SIGN_SECONDS = 3.0, 0.5
 load, real = kernels.load, time.time
 class Clock:
@@ -263,7 +263,7 @@ def test_a_slow_cable_is_said(unwell: Examined) -> None:
 
 # The command, with less patience.
 HASTY = (
-    "import sys; from mpi_pi import cli, coordinator;"
+    "import sys; from mpi_pi.mpi import command_loop as coordinator; from mpi_pi import cli;"
     "coordinator.SILENCE_SECONDS = 5.0; coordinator.FIRST_ORDER_SECONDS = 1.0;"
     "sys.exit(cli.main(sys.argv[1:]))"
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from mpi_pi import hydra
+from mpi_pi.mpi import hydra
 from mpi_pi.system import launcher
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mpi_pi import libmpi
+from mpi_pi.mpi import library
 from mpi_pi.system import launcher
 
 
@@ -151,12 +151,12 @@ def test_where_mpi4py_is_to_look(
     monkeypatch: pytest.MonkeyPatch, prefix: Path, environ: dict[str, str], first: list[str]
 ) -> None:
     monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
-    places = libmpi.places(environ, "debian's")
+    places = library.places(environ, "debian's")
     assert places[: len(first)] == [place.format(prefix=prefix) for place in first]
 
 
 @pytest.mark.parametrize("name", ["MPI4PY_LIBMPI", "MPI4PY_MPIABI"])
 def test_a_library_that_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "mine")
-    with libmpi.search_path() as variables:
+    with library.search_path() as variables:
         assert variables == {}

@@ -94,7 +94,9 @@ def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
     program = folder / "mpi-pi"
     lines = [
         first_lines(mpi.python),
-        "from mpi_pi import cli, pulse, schedule, time_limit",
+        "from mpi_pi.mpi import heartbeat as pulse",
+        "from mpi_pi.mpi import time_limit",
+        "from mpi_pi import cli, schedule",
         *settings,
     ]
     program.write_text("\n".join([*lines, "cli.command()", ""]))

@@ -9,12 +9,13 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, parallel, pulse, run, schedule, time_limit
+from mpi_pi import Failure, Job, Result, Round, parallel, run, schedule
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import BLOCK
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
+from mpi_pi.mpi import heartbeat, time_limit
 from mpi_pi.parallel import cores_for_each_rank
 from mpi_pi.system import launcher
 
@@ -209,9 +210,9 @@ def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.Monk
 
 def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
     def notice() -> None:
-        raise pulse.Silence("host node7 has been silent")
+        raise heartbeat.Silence("host node7 has been silent")
 
-    with pytest.raises(pulse.Silence, match="node7"):
+    with pytest.raises(heartbeat.Silence, match="node7"):
         parallel.together(COMM, notice)
 
 
@@ -275,8 +276,8 @@ def test_a_caller_that_takes_long_is_not_taken_for_silent(
     monkeypatch: pytest.MonkeyPatch, expected: NDArray[np.int64], who: int
 ) -> None:
     """Such as one that writes to a file system that stands still."""
-    monkeypatch.setattr(pulse, "PULSE_SECONDS", 0.2)
-    monkeypatch.setattr(pulse, "STEP_SECONDS", 0.1)
+    monkeypatch.setattr(heartbeat, "PULSE_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "STEP_SECONDS", 0.1)
     monkeypatch.setattr(time_limit, "PATIENCE_SECONDS", 1.5)
 
     def on_round(round_: Round) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import pingpong
+from mpi_pi.mpi import pingpong
 
 seconds = st.floats(1e-7, 10)
 

@@ -11,11 +11,12 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, ranks_bench, round_model, run, runtime, scaling
+from mpi_pi import Failure, Job, ranks_bench, round_model, run, scaling
 from mpi_pi.kernel.loader import Kernel, load
-from mpi_pi.pulse import Pulse
+from mpi_pi.mpi import runtime
+from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.runtime import may_use_threads
 from mpi_pi.ranks_bench import round_section, scaling_section
-from mpi_pi.runtime import may_use_threads
 from mpi_pi.scaling import doubling
 from mpi_pi.system import launcher, package
 

@@ -29,7 +29,10 @@ LEFT_TO_END_SECONDS = 10.0
 
 STOP = """
 import functools, os, signal, sys
-from mpi_pi.system import launcher; from mpi_pi import cli, pulse, time_limit
+from mpi_pi.system import launcher
+from mpi_pi.mpi import heartbeat as pulse
+from mpi_pi.mpi import time_limit
+from mpi_pi import cli
 if {patience}:
     pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
 
@@ -55,7 +58,9 @@ def later(where):
     # MPI starts when these modules are imported: their functions are replaced thereafter.
     parse = cli.Signals.repeat
     def with_mpi(signals):
-        from mpi_pi import parallel, pulse, runtime, session
+        from mpi_pi.mpi import heartbeat as pulse
+        from mpi_pi.mpi import runtime
+        from mpi_pi import parallel, session
         exec(where, globals() | locals())
         parse(signals)
     cli.Signals.repeat = with_mpi
@@ -67,8 +72,8 @@ cli.command()
 
 POINTS = {
     "after the imports": "before(launcher, 'embedded_defaults')",
-    "in MPI_Init": "from mpi_pi import time_limit; after(time_limit.threading.Thread, 'start')",
-    "after MPI_Init": "from mpi_pi import pulse; pulse.Pulse.__init__ = stop",
+    "in MPI_Init": "from mpi_pi.mpi import time_limit; after(time_limit.threading.Thread, 'start')",
+    "after MPI_Init": "from mpi_pi.mpi import heartbeat as pulse; pulse.Pulse.__init__ = stop",
     "after the first sign": "after(pulse.Pulse, '_send')",
     "in the loading of the kernel": "later(\"before(parallel, 'load')\")",
     "in the roll call": "later(\"before(parallel, 'roll_call')\")",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import srun
+from mpi_pi.mpi import srun
 
 LISTED = """\
 MPI plugin types are...

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from mpi_pi import runtime, time_limit
+from mpi_pi.mpi import runtime, time_limit
 
 
 def test_a_rank_that_is_only_just_ending_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
-from mpi_pi import libmpi
+from mpi_pi.mpi import library
 from mpi_pi.system.read_file import system_text
 
 _RANK = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK")
@@ -79,7 +79,7 @@ def embedded_defaults() -> Iterator[None]:
     alone. Afterwards the environment is as it was: an mpirun that this program starts may need the opposite.
     """
     embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
-    with libmpi.search_path() as search_path:
+    with library.search_path() as search_path:
         added = missing_basics() | search_path | (_missing_settings() if embedded else {})
         os.environ.update(added)
         try:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpi_pi import time_limit
+from mpi_pi.mpi import time_limit
+from mpi_pi.mpi.requests import allgather
 from mpi_pi.system import launcher
-from mpi_pi.waiting import allgather
 
 if TYPE_CHECKING:
     from mpi4py import MPI

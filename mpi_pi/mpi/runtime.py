@@ -15,11 +15,12 @@ from typing import NoReturn
 
 import mpi4py
 
-from mpi_pi import hydra, timestamps
-from mpi_pi.pulse import Pulse
+from mpi_pi import timestamps
+from mpi_pi.mpi import hydra
+from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.requests import wait
+from mpi_pi.mpi.time_limit import limited
 from mpi_pi.system import launcher
-from mpi_pi.time_limit import limited
-from mpi_pi.waiting import wait
 
 with launcher.embedded_defaults():
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True

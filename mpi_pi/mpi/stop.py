@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mpi_pi.kernel.reference import never
-from mpi_pi.waiting import allgather
+from mpi_pi.mpi.requests import allgather
 
 if TYPE_CHECKING:
     from mpi4py import MPI

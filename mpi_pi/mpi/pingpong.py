@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.waiting import give_way
+from mpi_pi.mpi.requests import give_way
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from mpi_pi import libmpi
+from mpi_pi.mpi import library as mpi_library
 
 PLUGINS = {"Open MPI": "pmix", "MPICH": "pmi2"}
 """What a library takes, by the beginning of its name. (Slurm's documentation, mpi_guide)"""
@@ -104,7 +104,7 @@ def _without_slurms_own() -> str:
     """The name of the machine's library, if it is an Open MPI that cannot do without a plug-in of srun."""
     import subprocess
 
-    with libmpi.search_path() as search_path:
+    with mpi_library.search_path() as search_path:
         files = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", " ".join(search_path.values()))]
         try:
             asked = subprocess.run(

@@ -1,0 +1,1 @@
+"""MPI itself: the only importer of mpi4py."""
