@@ -12,12 +12,12 @@ from typing import Any, NoReturn
 
 from mpi_pi import benchmark, console, job_bench, kernel_bench
 from mpi_pi.benchmark import Benchmark
-from mpi_pi.files import CannotWrite
 from mpi_pi.formatting import made_for
 from mpi_pi.kernel import loader
 from mpi_pi.output import Output
 from mpi_pi.progress import PART, bar
 from mpi_pi.statuses import BAD_USAGE, FAILED, SIGNALLED, VERIFIED
+from mpi_pi.storage.atomic_file import CannotWrite
 
 MOST_SECONDS = 3600.0
 """For all parts that need ranks, however slow the machine is."""

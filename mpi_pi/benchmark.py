@@ -11,8 +11,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mpi_pi import schema, sealed, spread
+from mpi_pi import spread
 from mpi_pi.formatting import number_of
+from mpi_pi.storage import json_document, schema
 from mpi_pi.system import launcher, package
 from mpi_pi.version import __version__
 
@@ -54,18 +55,18 @@ def new(
 
 def read(name: str) -> Benchmark:
     """Return the benchmark in a file of `mpi-pi bench --json`. Raises sealed.Unreadable."""
-    return of_content(sealed.content(name))
+    return of_content(json_document.content(name))
 
 
 def of_content(content: bytes) -> Benchmark:
     """Return the benchmark that was in a file. Raises sealed.Unreadable if it could not have been written."""
-    document = sealed.document(content, KIND, number=SCHEMA)
+    document = json_document.document(content, KIND, number=SCHEMA)
     try:
         schema.check(document, "bench")
         _check_spreads(document)
         _check_rows(document)
     except schema.Mismatch as error:
-        raise sealed.Unreadable(str(error).lstrip(".")) from error
+        raise json_document.Unreadable(str(error).lstrip(".")) from error
     return document
 
 
@@ -95,7 +96,7 @@ def _check_rows(document: Benchmark) -> None:
 
 def as_json(benchmark: Benchmark) -> str:
     """The document as text."""
-    return sealed.dumps(benchmark)
+    return json_document.dumps(benchmark)
 
 
 def text(benchmark: Mapping[str, Any]) -> str:

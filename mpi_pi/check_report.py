@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from mpi_pi import sealed
 from mpi_pi.fitness import Finding, fit
 from mpi_pi.formatting import number_of
 from mpi_pi.hosts import Host, Row
+from mpi_pi.storage import json_document
 from mpi_pi.system.software import Software
 from mpi_pi.table import table
 from mpi_pi.version import __version__
@@ -145,7 +145,7 @@ def _kinds(rows: Iterable[Row], version: Callable[[Software], str]) -> str:
 
 def as_json(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     """The report for scripts: one JSON object."""
-    return sealed.dumps(
+    return json_document.dumps(
         {
             "schema": SCHEMA,
             "program": "mpi-pi",

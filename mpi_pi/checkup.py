@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from mpi_pi import check_report, console, fitness, parallel
 from mpi_pi.crew import Crew
-from mpi_pi.files import CannotWrite
 from mpi_pi.hosts import Host, Row, hosts_of
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
@@ -18,6 +17,7 @@ from mpi_pi.mpi import pingpong, runtime
 from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive, Coordinator, Forsaken, serve
 from mpi_pi.output import Output
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.storage.atomic_file import CannotWrite
 from mpi_pi.system import launcher, machine
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software, software

@@ -113,10 +113,11 @@ _FILES = ("json", "trial_log", "checkpoint", "output")
 
 def _merge(args: argparse.Namespace) -> int:
     """`mpi-pi merge`."""
-    from mpi_pi import merge, report
-    from mpi_pi.files import CannotWrite
+    from mpi_pi import report
     from mpi_pi.model.shard import Part
     from mpi_pi.output import Output
+    from mpi_pi.storage import merge
+    from mpi_pi.storage.atomic_file import CannotWrite
 
     try:
         with Output(args.json) as output:
@@ -174,13 +175,14 @@ def _bench(args: argparse.Namespace) -> int:
         from mpi_pi import bench_client
 
         return bench_client.bench(args)
-    from mpi_pi import benchmark, compare, formatting, sealed
+    from mpi_pi import benchmark, compare, formatting
+    from mpi_pi.storage import json_document
 
     documents = []
     for name in (args.old, args.new):
         try:
             documents.append(benchmark.read(name))
-        except sealed.Unreadable as error:
+        except json_document.Unreadable as error:
             console.error(f"{formatting.printable(name)}: {error}")
     if len(documents) < 2:
         return BAD_USAGE
@@ -195,7 +197,7 @@ def _bench(args: argparse.Namespace) -> int:
 def _picture(args: argparse.Namespace) -> int:
     """`mpi-pi plot` and `mpi-pi report`."""
     from mpi_pi import html_report, inputs, plot
-    from mpi_pi.files import CannotWrite, NewFile
+    from mpi_pi.storage.atomic_file import CannotWrite, NewFile
 
     try:
         items = inputs.read(args.files)

@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import benchmark, report, results, sealed
+from mpi_pi import benchmark, report
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.formatting import printable
 from mpi_pi.model.result import Result
-from mpi_pi.trial_log import HEADER
+from mpi_pi.storage import json_document, result_file
+from mpi_pi.storage.trial_log import HEADER
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read(names: Sequence[str]) -> list[Item]:
     for name in names:
         try:
             items.append(Item(printable(name), _content(name)))
-        except sealed.Unreadable as error:
+        except json_document.Unreadable as error:
             problems.append(f"{printable(name)}: {error}")
     if problems:
         raise Refused("\n".join(problems))
@@ -50,15 +51,15 @@ def read(names: Sequence[str]) -> list[Item]:
 
 
 def _content(name: str) -> Result | Benchmark | Trials:
-    content = sealed.content(name)
+    content = json_document.content(name)
     if content.startswith(HEADER.encode()):
         return _trials(content)
-    kind = sealed.kind(content)
+    kind = json_document.kind(content)
     if kind == benchmark.KIND:
         return benchmark.of_content(content)
     if kind == report.KIND:
-        return results.of_content(content)
-    raise sealed.Unreadable(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
+        return result_file.of_content(content)
+    raise json_document.Unreadable(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
 
 
 def _trials(content: bytes) -> Trials:
@@ -66,12 +67,12 @@ def _trials(content: bytes) -> Trials:
     try:
         rows = np.array([[int(value) for value in row] for row in list(csv.reader(lines))[1:]], np.int64)
     except (ValueError, OverflowError, csv.Error) as error:
-        raise sealed.Unreadable(f"damaged trial log: {error}") from error
+        raise json_document.Unreadable(f"damaged trial log: {error}") from error
     if rows.ndim != 2 or rows.shape[1] != 3:
-        raise sealed.Unreadable("a trial log without trials")
+        raise json_document.Unreadable("a trial log without trials")
     trials, points, hits = rows.T
     if (trials != np.arange(len(trials))).any() or (points != points[0]).any():
-        raise sealed.Unreadable("damaged trial log: trials are missing")
+        raise json_document.Unreadable("damaged trial log: trials are missing")
     if points[0] < 1 or (hits < 0).any() or (hits > points).any():
-        raise sealed.Unreadable("damaged trial log: no such hits are possible")
+        raise json_document.Unreadable("damaged trial log: no such hits are possible")
     return Trials(int(points[0]), hits)

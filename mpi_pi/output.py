@@ -3,7 +3,7 @@
 from typing import Self
 
 from mpi_pi import console
-from mpi_pi.files import CannotWrite, NewFile
+from mpi_pi.storage.atomic_file import CannotWrite, NewFile
 
 
 class Output:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mpi_pi import sealed
 from mpi_pi.formatting import chance, made_for, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import LEAST_EXPECTED
 from mpi_pi.model.result import Member, RankRow, Result, Shard
 from mpi_pi.model.shard import Part, as_fields, rows
+from mpi_pi.storage import json_document
 from mpi_pi.system import phases
 from mpi_pi.table import table
 from mpi_pi.version import STREAM_VERSION, __version__
@@ -321,7 +321,7 @@ def _share(points: int, of: int) -> str:
 
 def as_json(result: Result) -> str:
     """The report for scripts: one JSON object."""
-    return sealed.dumps(_document(result))
+    return json_document.dumps(_document(result))
 
 
 def _document(result: Result) -> dict[str, Any]:

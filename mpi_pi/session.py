@@ -15,8 +15,6 @@ import numpy as np
 
 from mpi_pi import arguments, console, parallel, report, timestamps
 from mpi_pi.asking import ask
-from mpi_pi.checkpoint import InUse, Keeper, Unusable
-from mpi_pi.files import CannotWrite, NewFile
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Part
 from mpi_pi.mpi.heartbeat import Silence
@@ -24,8 +22,10 @@ from mpi_pi.mpi.requests import allgather
 from mpi_pi.progress import bar
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.storage.atomic_file import CannotWrite, NewFile
+from mpi_pi.storage.checkpoint import InUse, Keeper, Unusable
+from mpi_pi.storage.trial_log import TrialLog
 from mpi_pi.system import launcher, phases, slurm
-from mpi_pi.trial_log import TrialLog
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, repeat, takewhile
 from typing import Any
 
-from mpi_pi import sealed, spread
+from mpi_pi import spread
 from mpi_pi.spread import Spread, as_fields
+from mpi_pi.storage import json_document
 from mpi_pi.version import __version__
 
 TURNS = 7
@@ -93,7 +94,7 @@ def benchmark(ranks: int = 4, hosts: int = 1, slower: float = 1.0) -> dict[str, 
         "scaling": _scaling(ranks, hosts, slower),
         "round": _round(ranks, hosts, slower),
     }
-    sealed_document: dict[str, Any] = json.loads(sealed.dumps(document))
+    sealed_document: dict[str, Any] = json.loads(json_document.dumps(document))
     return sealed_document
 
 

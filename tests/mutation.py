@@ -7,7 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mpi_pi import sealed, spread
+from mpi_pi import spread
+from mpi_pi.storage import json_document
 
 
 @st.composite
@@ -65,7 +66,7 @@ def forged(draw: st.DrawFn, content: bytes) -> bytes:
             else:
                 del place[key]
             break
-    return sealed.dumps(changed).encode()
+    return json_document.dumps(changed).encode()
 
 
 numbers = st.sampled_from([0, 1, -1.0, 1e-12, 1e18, -1e18, 0.5, 3]) | st.floats(-1e18, 1e18)
@@ -97,7 +98,7 @@ def twisted(draw: st.DrawFn, content: bytes) -> bytes:
         else:
             above[key] = draw(counts if isinstance(place, int) else numbers | st.none())
     _mend_spreads(document)
-    return sealed.dumps(document).encode()
+    return json_document.dumps(document).encode()
 
 
 def _mend_spreads(value: Any) -> None:

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi import benchmark, checkpoint, inputs, results
-from mpi_pi import merge as merging
+from mpi_pi import benchmark, inputs
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
+from mpi_pi.storage import checkpoint, result_file
+from mpi_pi.storage import merge as merging
 
 BEFORE = Path(__file__).parent / "data" / "before"
 JOB = Job(300, 200_000, 7)
@@ -21,7 +22,7 @@ def hits() -> NDArray[np.int64]:
 
 
 def test_results(hits: NDArray[np.int64]) -> None:
-    run = results.read(str(BEFORE / "run.json"))
+    run = result_file.read(str(BEFORE / "run.json"))
     assert run.job == JOB
     assert run.tally.hits == hits.sum()
     assert sum(row.hits for row in run.ranks) == hits.sum()
@@ -51,7 +52,7 @@ def test_checkpoint() -> None:
 
 
 def test_partial_results() -> None:
-    run = results.read(str(BEFORE / "partial.json"))
+    run = result_file.read(str(BEFORE / "partial.json"))
     counted = loader.load("numpy").count(run.job, range(148), reference.never)
     assert run.part.tally.hits == counted.sum()
     assert run.partial

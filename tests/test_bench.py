@@ -20,7 +20,7 @@ from mpi_pi import report
 from mpi_pi.benchmark import Benchmark
 from mpi_pi.system import package
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 
 
 def written(name: str, made: Benchmark) -> str:

@@ -27,7 +27,7 @@ from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 
 PACKAGE = package.FOLDER
-SCHEMA = json.loads((PACKAGE / "check.schema.json").read_text())
+SCHEMA = json.loads((PACKAGE / "storage" / "check.schema.json").read_text())
 CHECK = (MPI_PI, "check")
 CPUS = psutil.cpu_count() or 1
 

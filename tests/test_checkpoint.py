@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutation import damaged, forged
 
-from mpi_pi import lock, report, sealed
-from mpi_pi.checkpoint import Keeper, Unusable, dumps, load
+from mpi_pi import report
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
+from mpi_pi.storage import json_document, lock_file
+from mpi_pi.storage.checkpoint import Keeper, Unusable, dumps, load
 
 JOB = Job(1000, 1000, 2**90)
 
@@ -62,7 +63,7 @@ in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixt
 @given(content=damaged(CONTENT) | st.binary(max_size=200))
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
-    with contextlib.suppress(sealed.Unreadable):
+    with contextlib.suppress(json_document.Unreadable):
         assert load(tmp_path / "c") == part(300)
 
 
@@ -70,7 +71,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
 @given(content=forged(CONTENT))
 def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
-    with contextlib.suppress(sealed.Unreadable):
+    with contextlib.suppress(json_document.Unreadable):
         loaded = load(tmp_path / "c")
         assert loaded is not None
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
@@ -78,11 +79,11 @@ def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: 
         assert dumps(replace(loaded, spent=loaded.spent + loaded.spent))
 
 
-NO_KIND = sealed.dumps(
+NO_KIND = json_document.dumps(
     {name: value for name, value in json.loads(CONTENT).items() if name not in ("checksum", "kind")}
 )
 FUTURE = json.dumps(json.loads(CONTENT) | {"format": 2, "version": "9.0"})
-OTHER_STREAM = sealed.dumps(
+OTHER_STREAM = json_document.dumps(
     {name: value for name, value in json.loads(CONTENT).items() if name != "checksum"} | {"stream_version": 7}
 )
 
@@ -195,7 +196,7 @@ def test_a_place_where_nothing_can_be_saved_any_more(
         pytest.fail("it could not have a lock")
     assert (tmp_path / "c").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    monkeypatch.setattr(lock.Lock, "_write", lambda lock: None)
+    monkeypatch.setattr(lock_file.Lock, "_write", lambda lock: None)
     with keeper(tmp_path / "c", restart=restart) as kept:
         with pytest.raises(Unusable, match="No space left on device"):
             kept.begin(part(0))

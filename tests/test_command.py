@@ -23,7 +23,7 @@ from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
 
-SCHEMA = json.loads((package.FOLDER / "report.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "report.schema.json").read_text())
 RUN = (MPI_PI, "run")
 SMALL = (*RUN, "-n", "300", "-i", "10001", "--seed", "12345678901234567890123")
 ENDLESS = (*RUN, "-n", "1e15", "-i", "1e9")

@@ -18,9 +18,10 @@ from test_check import SCHEMA as CHECK_SCHEMA
 from test_report import SCHEMA
 
 from mpi_pi import benchmark as document_of
-from mpi_pi import checkpoint, report
+from mpi_pi import report
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from mpi_pi.storage import checkpoint
 
 JOB = Job(300, 10_001, 6)
 RUN = f"{MPI_PI} run -n 300 -i 10001 --seed 6"

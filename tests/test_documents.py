@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from mutation import forged, twisted
 from test_report import flame
 
-from mpi_pi import benchmark, cli, compare, html_report, plot, report, results, schema, sealed
+from mpi_pi import benchmark, cli, compare, html_report, plot, report
 from mpi_pi.inputs import Item
 from mpi_pi.model.result import Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Spent
 from mpi_pi.model.tally import Tally
+from mpi_pi.storage import json_document, result_file, schema
 from mpi_pi.system import package
 
 HERE = package.FOLDER
@@ -42,7 +43,7 @@ def validator(kind: str) -> Any:
     )
     extend: Callable[..., Any] = jsonschema.validators.extend
     one = extend(jsonschema.Draft202012Validator, type_checker=types)
-    return one(json.loads((HERE / f"{kind}.schema.json").read_text()))
+    return one(json.loads((HERE / "storage" / f"{kind}.schema.json").read_text()))
 
 
 VALIDATORS = {kind: validator(kind) for kind in DOCUMENTS}
@@ -84,14 +85,14 @@ def test_the_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
         return set(rule).union(*map(rules, inner))
 
     for name in ("bench", "check", "report"):
-        assert rules(json.loads((HERE / f"{name}.schema.json").read_text())) <= checked | told
+        assert rules(json.loads((HERE / "storage" / f"{name}.schema.json").read_text())) <= checked | told
 
 
 def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     """Read a document and make all of it that there is; whether it was refused in more than a line."""
     try:
-        read: Any = benchmark.of_content(content) if kind == "bench" else results.of_content(content)
-    except sealed.Unreadable as unreadable:
+        read: Any = benchmark.of_content(content) if kind == "bench" else result_file.of_content(content)
+    except json_document.Unreadable as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
         assert benchmark.text(read)
@@ -126,7 +127,7 @@ def test_what_is_read_can_be_drawn_many_times(case: tuple[str, bytes]) -> None:
 
 
 def resealed(document: dict[str, Any]) -> str:
-    return sealed.dumps({name: value for name, value in document.items() if name != "checksum"})
+    return json_document.dumps({name: value for name, value in document.items() if name != "checksum"})
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,7 @@ def test_a_wrong_benchmark_is_a_line(
 def test_a_median_is_that_of_its_samples() -> None:
     document = json.loads(DOCUMENTS["bench"])
     document["jobs"][1]["seconds"]["median"] *= 0.5
-    with pytest.raises(sealed.Unreadable, match=r"jobs\[1\].seconds: is not the median"):
+    with pytest.raises(json_document.Unreadable, match=r"jobs\[1\].seconds: is not the median"):
         benchmark.of_content(resealed(document).encode())
 
 
@@ -167,8 +168,8 @@ def test_a_median_is_that_of_its_samples() -> None:
 )
 def test_what_is_no_json_or_not_only_one_is_refused(text: str) -> None:
     content = text.replace("{", '{"program": "mpi-pi", "kind": "result", "schema": 4, ', 1)
-    with pytest.raises(sealed.Unreadable, match=r"damaged|not written by"):
-        results.of_content(content.encode())
+    with pytest.raises(json_document.Unreadable, match=r"damaged|not written by"):
+        result_file.of_content(content.encode())
 
 
 def resumed(result: Result) -> Result:
@@ -236,7 +237,7 @@ KINDS: dict[str, Callable[[], Result]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_result_is_read(kind: str) -> None:
     result = KINDS[kind]()
-    read = results.of_content(report.as_json(result).encode())
+    read = result_file.of_content(report.as_json(result).encode())
     assert report.text(read, per_rank=True) == report.text(result, per_rank=True)
 
 
@@ -297,15 +298,15 @@ def test_what_a_result_says_twice_has_to_agree(
 ) -> None:
     document = json.loads(report.as_json(runs.run(3)))
     edit(document)
-    with pytest.raises(sealed.Unreadable, match=f"^{complaint}$"):
-        results.of_content(resealed(document).encode())
+    with pytest.raises(json_document.Unreadable, match=f"^{complaint}$"):
+        result_file.of_content(resealed(document).encode())
 
 
 def test_two_rows_of_one_size_are_refused() -> None:
     document = json.loads(report.as_json(runs.run(3)))
     document["tally"] *= 2
-    with pytest.raises(sealed.Unreadable, match="two rows in the tally"):
-        results.of_content(resealed(document).encode())
+    with pytest.raises(json_document.Unreadable, match="two rows in the tally"):
+        result_file.of_content(resealed(document).encode())
 
 
 def test_rows_of_a_kernel_have_as_many_samples() -> None:
@@ -313,5 +314,5 @@ def test_rows_of_a_kernel_have_as_many_samples() -> None:
     row = document["kernel"]["rows"][1]["points_per_second"]
     row["samples"] = [row["median"]] * 2
     row["low"] = row["high"] = row["median"]
-    with pytest.raises(sealed.Unreadable, match="not as many samples"):
+    with pytest.raises(json_document.Unreadable, match="not as many samples"):
         benchmark.of_content(resealed(document).encode())

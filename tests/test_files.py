@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.files import CannotWrite, NewFile, beside
+from mpi_pi.storage.atomic_file import CannotWrite, NewFile, beside
 
 
 def names(folder: Path) -> list[str]:
@@ -144,7 +144,7 @@ def test_names_beside_long_ones_differ_and_fit(tmp_path: Path) -> None:
 def test_standard_output_is_not_begun_anew(tmp_path: Path, name: str) -> None:
     """Of what else is written to it, before and after, nothing is lost."""
     program = (
-        "import sys; from mpi_pi.files import NewFile; print('before', flush=True);"
+        "import sys; from mpi_pi.storage.atomic_file import NewFile; print('before', flush=True);"
         "file = NewFile('--json', sys.argv[1]); file.write('new\\n'); file.commit(); print('after')"
     )
     (tmp_path / "out").write_text("old\n")

@@ -17,11 +17,12 @@ from test_fitness import CASES, healthy, without
 from test_report import flame
 
 from mpi_pi import benchmark as benchmarks
-from mpi_pi import check_hosts, check_report, compare, deploy, hostfile, merge, report
+from mpi_pi import check_hosts, check_report, compare, deploy, hostfile, report
 from mpi_pi.fitness import findings
 from mpi_pi.hosts import hosts_of
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Part
+from mpi_pi.storage import merge
 from mpi_pi.wheels import Target
 
 TEXTS = Path(__file__).parent / "data" / "text"

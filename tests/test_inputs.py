@@ -7,9 +7,10 @@ import pytest
 import runs
 from test_report import flame
 
-from mpi_pi import benchmark, inputs, report, sealed
+from mpi_pi import benchmark, inputs, report
 from mpi_pi.inputs import Trials
 from mpi_pi.model.result import Result
+from mpi_pi.storage import json_document
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +51,7 @@ def test_damaged_trial_logs(lines: str, complaint: str) -> None:
 def test_all_that_are_nothing_are_named() -> None:
     Path("text").write_text("pi = 3.14")
     Path("folder").mkdir()
-    Path("check").write_text(sealed.dumps({"program": "mpi-pi", "kind": "check"}))
+    Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))
     old = json.loads(report.as_json(runs.run(1))) | {"schema": 3}
     Path("old").write_text(json.dumps(old))
     with pytest.raises(inputs.Refused) as refused:

@@ -20,7 +20,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.system import launcher, package
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 TINY = job_bench.Work(
     "Tiny", Published("By hand", 3, 1000, 60.0, "1949", "a table", "a book"), turns=2, cold_turns=1
 )

@@ -19,7 +19,7 @@ from mpi_pi.kernel_bench import Candidate
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/kernel", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
 
 NUMBA = ["numba + Generator(PCG64)", "numba + np.random"]

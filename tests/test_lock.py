@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi import lock
-from mpi_pi.lock import Held, Lock
+from mpi_pi.storage import lock_file
+from mpi_pi.storage.lock_file import Held, Lock
 
 OWNER = """
 import sys, time
 from pathlib import Path
-from mpi_pi import lock
+from mpi_pi.storage import lock_file as lock
 lock.BEAT_SECONDS = 0.1
 if sys.argv[2] == "elsewhere":
     lock._machine = lambda: "another machine"
@@ -32,8 +32,8 @@ held.release()
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten times as long as the owners' beat here, where it is four times in earnest."""
-    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(lock, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(lock_file, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(lock_file, "BEAT_SECONDS", 0.1)
 
 
 def owner(path: Path, where: str) -> "subprocess.Popen[str]":

@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 from mutation import damaged, forged
 from test_report import SCHEMA
 
-from mpi_pi import html_report, merge, report, results
+from mpi_pi import html_report, report
 from mpi_pi.inputs import Item
 from mpi_pi.kernel import reference
-from mpi_pi.merge import Refused
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
+from mpi_pi.storage import merge, result_file
+from mpi_pi.storage.merge import Refused
 
 JOB = Job(50, 1000, 3)
 
@@ -214,7 +215,7 @@ def test_merged_report_tells_nothing_that_was_not_measured(launch: Launch, tmp_p
     # What is read back, and merged once more, says the same.
     again = launch(0, MPI_PI, "merge", whole)
     assert again.stdout == merged.stdout
-    page = html_report.page([Item("whole", results.read(whole))])
+    page = html_report.page([Item("whole", result_file.read(whole))])
     assert "in each of 3 shards on 1 host" in page
 
 

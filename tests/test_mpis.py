@@ -25,10 +25,10 @@ from terminal import on_a_terminal
 from test_command import DEEDS, PLACES, SABOTAGE, leftovers
 from test_report import SCHEMA
 
-from mpi_pi import checkpoint
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
+from mpi_pi.storage import checkpoint
 
 JOB = Job(300, 10_001, 5)
 RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")

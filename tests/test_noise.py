@@ -18,7 +18,7 @@ from mpi_pi import noise
 from mpi_pi.noise import Scatter
 from mpi_pi.system import package
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/noise", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
 
 STAT = """\

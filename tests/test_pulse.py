@@ -12,9 +12,9 @@ import psutil
 import pytest
 from conftest import MPIRUN
 
-from mpi_pi import checkpoint
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
+from mpi_pi.storage import checkpoint
 
 RANKS = 3
 IMPATIENT = (

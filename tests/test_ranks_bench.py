@@ -23,7 +23,7 @@ from mpi_pi.system import launcher, package
 pytestmark = pytest.mark.mpi
 
 COMM = MPI.COMM_WORLD
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 TURNS = 2
 
 

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import mpi_pi
-from mpi_pi import report, results
+from mpi_pi import report
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.storage import result_file
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 
-SCHEMA = json.loads((package.FOLDER / "report.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "report.schema.json").read_text())
 
 WORDS = "2 threads on 2 cores, not bound"
 
@@ -187,7 +188,7 @@ def test_what_will_be_counted_again_is_said() -> None:
     document = json.loads(report.as_json(result))
     assert document["tally"] == [{"unit_points": 10**5, **counted._asdict(), "bins": []}]
     assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict(), "bins": []}]
-    assert report.text(results.of_document(document)) == text
+    assert report.text(result_file.of_document(document)) == text
     assert "Beyond" not in report.text(replace(result, part=replace(result.part, tally=result.tally)))
     wrong = report.text(replace(result, kernels_right=False))
     assert "which that run counts again: a kernel got known answers wrong\n" in wrong

@@ -10,12 +10,13 @@ import pytest
 import runs
 from test_report import flame
 
-from mpi_pi import report, results, sealed
+from mpi_pi import report
 from mpi_pi.model.result import Result
+from mpi_pi.storage import json_document, result_file
 
 
 def again(result: Result) -> Result:
-    return results.of_document(json.loads(report.as_json(result)))
+    return result_file.of_document(json.loads(report.as_json(result)))
 
 
 def comparable(result: Result) -> tuple[object, ...]:
@@ -46,20 +47,20 @@ def test_all_of_a_result_comes_back(result: Result) -> None:
 )
 def test_what_could_not_have_been_written_is_refused(change: dict[str, Any], complaint: str) -> None:
     document = json.loads(report.as_json(runs.run(2)))
-    with pytest.raises(sealed.Unreadable) as refused:
-        results.of_document(document | change)
+    with pytest.raises(json_document.Unreadable) as refused:
+        result_file.of_document(document | change)
     assert str(refused.value) == complaint
 
 
 def test_a_row_of_the_timeline_has_a_value_for_each_rank() -> None:
     document = json.loads(report.as_json(runs.run(3)))
     document["rounds"][1]["units"].pop()
-    with pytest.raises(sealed.Unreadable, match="units has not a value for each rank"):
-        results.of_document(document)
+    with pytest.raises(json_document.Unreadable, match="units has not a value for each rank"):
+        result_file.of_document(document)
 
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text(report.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
-    with pytest.raises(sealed.Unreadable, match="damaged: its checksum is wrong"):
-        results.read(str(file))
+    with pytest.raises(json_document.Unreadable, match="damaged: its checksum is wrong"):
+        result_file.read(str(file))

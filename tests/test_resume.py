@@ -18,10 +18,10 @@ import pytest
 from conftest import MPI_PI, MPIRUN, Launch, soak
 from test_report import SCHEMA
 
-from mpi_pi import checkpoint
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
+from mpi_pi.storage import checkpoint
 
 JOB = Job(200_000, 10_000, 7)
 RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")

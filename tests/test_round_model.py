@@ -18,7 +18,7 @@ from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.spread import as_fields
 from mpi_pi.system import package
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:

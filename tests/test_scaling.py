@@ -16,7 +16,7 @@ from mpi_pi.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.system import affinity, package
 from mpi_pi.system.launcher import physical_cores
 
-SCHEMA = json.loads((package.FOLDER / "bench.schema.json").read_text())
+SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 JOB = Job(1000, 100_000, 1)
 LADDERS = ((1, 2, 4, 8, 11), (1, 2), (64, 128, 256, 300))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.trial_log import TrialLog
+from mpi_pi.storage.trial_log import TrialLog
 
 
 @given(st.integers(1, 10), st.sampled_from([1, BLOCK, BLOCK + 1, 3 * BLOCK]), st.data())

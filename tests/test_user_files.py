@@ -34,7 +34,7 @@ WAYS = (
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(read_file, "WRITER_SECONDS", 0.1)
-    monkeypatch.setattr("mpi_pi.files.READER_SECONDS", 0.1)
+    monkeypatch.setattr("mpi_pi.storage.atomic_file.READER_SECONDS", 0.1)
     Path("r.json").write_text(report.as_json(runs.run(2)))
     Path("b.json").write_text(benchmark.as_json(benchmarks.benchmark()))
 

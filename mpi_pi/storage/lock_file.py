@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mpi_pi.files import beside
+from mpi_pi.storage.atomic_file import beside
 from mpi_pi.system import launcher
 from mpi_pi.system.read_file import user_file
 

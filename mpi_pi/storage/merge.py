@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mpi_pi import results, sealed
 from mpi_pi.formatting import printable
 from mpi_pi.model.result import Result, Shard, Timeline
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
 from mpi_pi.model.verdict import suspects
+from mpi_pi.storage import json_document, result_file
 
 MOST_NAMED = 10
 """Shards that a message names one by one."""
@@ -28,7 +28,7 @@ def merge(names: Sequence[str]) -> Result:
     for name in names:
         try:
             results.append(read(name))
-        except sealed.Unreadable as error:
+        except json_document.Unreadable as error:
             problems.append(f"{printable(name)}: {error}")
     if not problems:
         problems = _misfits([result.part for result in results], list(map(printable, names)))
@@ -39,9 +39,9 @@ def merge(names: Sequence[str]) -> Result:
 
 def read(name: str) -> Result:
     """The result of a shard that is finished. Raises sealed.Unreadable."""
-    result = results.read(name)
+    result = result_file.read(name)
     if result.partial:
-        raise sealed.Unreadable("not finished: that run was stopped before its end")
+        raise json_document.Unreadable("not finished: that run was stopped before its end")
     return result
 
 

@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import report, schema, sealed
+from mpi_pi import report
 from mpi_pi.model.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, amount, from_fields, spent_from_fields
 from mpi_pi.model.verdict import suspects
+from mpi_pi.storage import json_document, schema
 from mpi_pi.system import phases
 
 
 def read(name: str) -> Result:
     """Return the result in a file. Raises sealed.Unreadable."""
-    return of_content(sealed.content(name))
+    return of_content(json_document.content(name))
 
 
 def of_content(content: bytes) -> Result:
     """Return the result that was in a file. Raises sealed.Unreadable."""
-    return of_document(sealed.document(content, report.KIND, number=report.SCHEMA))
+    return of_document(json_document.document(content, report.KIND, number=report.SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
@@ -32,7 +33,7 @@ def of_document(document: Mapping[str, Any]) -> Result:
         result = _result(document)
         _cross_check(document, result)
     except (ValueError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
-        raise sealed.Unreadable(str(error)) from error
+        raise json_document.Unreadable(str(error)) from error
     return result
 
 

@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from mpi_pi import sealed
-from mpi_pi.files import CannotWrite, NewFile, beside, is_special
-from mpi_pi.lock import Held, Lock
 from mpi_pi.model.shard import Part, as_fields, from_fields
+from mpi_pi.storage import json_document
+from mpi_pi.storage.atomic_file import CannotWrite, NewFile, beside, is_special
+from mpi_pi.storage.lock_file import Held, Lock
 from mpi_pi.version import __version__
 
 KIND, FORMAT = "checkpoint", 1
@@ -33,17 +33,17 @@ class InUse(Unusable):
 def load(path: Path) -> Part | None:
     """The part in a checkpoint; None if there is no such file. Raises sealed.Unreadable."""
     try:
-        return from_fields(sealed.read(path, KIND, "format", FORMAT))
+        return from_fields(json_document.read(path, KIND, "format", FORMAT))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise sealed.Unreadable(str(error)) from error
+        raise json_document.Unreadable(str(error)) from error
 
 
 def dumps(part: Part) -> str:
     """A part as the text of a checkpoint."""
     about = {"program": "mpi-pi", "kind": KIND, "format": FORMAT, "version": __version__}
-    return sealed.dumps(about | as_fields(part))
+    return json_document.dumps(about | as_fields(part))
 
 
 class Keeper:
@@ -151,7 +151,7 @@ class Keeper:
     def _load(self) -> Part | None:
         try:
             return None if self._restart else load(self._path)
-        except sealed.Unreadable as error:
+        except json_document.Unreadable as error:
             raise self._unusable(f"{error} (--restart begins anew and keeps the file beside)") from error
 
     def _free_name(self) -> Path:
