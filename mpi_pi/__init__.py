@@ -119,17 +119,17 @@ if TYPE_CHECKING:
     from mpi_pi.model.job import Job
     from mpi_pi.model.result import Result
     from mpi_pi.model.shard import Part
-    from mpi_pi.parallel import Failure, Round, run
+    from mpi_pi.parallel.run import Failure, Round, run
 
 __all__ = ["Failure", "Job", "Part", "Result", "Round", "run"]
 
 _HOMES = {
-    "Failure": "parallel",
-    "Job": "job",
-    "Part": "part",
-    "Result": "result",
-    "Round": "parallel",
-    "run": "parallel",
+    "Failure": "parallel.run",
+    "Job": "model.job",
+    "Part": "model.shard",
+    "Result": "model.result",
+    "Round": "parallel.run",
+    "run": "parallel.run",
 }
 
 

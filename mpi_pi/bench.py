@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import benchmark, console, kernel_bench, noise, parallel, ranks_bench
+from mpi_pi import benchmark, console, kernel_bench, noise, ranks_bench
 from mpi_pi.mpi.heartbeat import Silence
 from mpi_pi.output import Output
+from mpi_pi.parallel import run as parallel
 from mpi_pi.progress import PART, bar
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.storage.atomic_file import CannotWrite

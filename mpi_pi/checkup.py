@@ -8,14 +8,15 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi import check_report, console, fitness, parallel
-from mpi_pi.crew import Crew
+from mpi_pi import check_report, console, fitness
 from mpi_pi.hosts import Host, Row, hosts_of
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
 from mpi_pi.mpi import pingpong, runtime
 from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive, Coordinator, Forsaken, serve
 from mpi_pi.output import Output
+from mpi_pi.parallel import run as parallel
+from mpi_pi.parallel.threads import Crew
 from mpi_pi.statuses import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.storage.atomic_file import CannotWrite
 from mpi_pi.system import launcher, machine

@@ -245,9 +245,9 @@ def _run(args: argparse.Namespace) -> int:
         with signals.all_noted(), warnings.catch_warnings():
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi import parallel
             from mpi_pi.mpi import runtime
             from mpi_pi.mpi.heartbeat import Silence
+            from mpi_pi.parallel import run as parallel
 
             importlib.import_module(f"mpi_pi.{_MODULES[args.command]}")
     except Exception as error:  # whatever a package raises that is broken
@@ -337,8 +337,9 @@ def _complain_of(error: BaseException, whose: str) -> int:
 
 def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse") -> int:
     """A run or a benchmark, up to the ends that are foreseen; the exit status, on rank 0."""
-    from mpi_pi import parallel, session
+    from mpi_pi import session
     from mpi_pi.mpi.heartbeat import Silence
+    from mpi_pi.parallel import run as parallel
 
     try:
         if args.command == "bench":

@@ -17,7 +17,7 @@ from mpi_pi.model.result import Result
 from mpi_pi.mpi import pingpong
 from mpi_pi.mpi.heartbeat import Pulse
 from mpi_pi.mpi.runtime import HOST
-from mpi_pi.parallel import Failure, run, together
+from mpi_pi.parallel.run import Failure, run, together
 from mpi_pi.scaling import MOST_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.spread import as_fields
 from mpi_pi.system import launcher

@@ -44,7 +44,7 @@ def _planner(ranks: int, turns: int) -> spread.Spread:
 
     from mpi_pi.model.job import Job
     from mpi_pi.model.shard import Part
-    from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+    from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
 
     job = Job(trials=10**12, points=10**6, seed=1)
     planner = Planner(Part(job), [1] * ranks, None)
@@ -117,7 +117,7 @@ class Model:
 
     def efficiency(self, ranks: int) -> float:
         """The share of the time that is spent counting, in rounds as long as the schedule makes them."""
-        from mpi_pi.schedule import ROUND_NANOSECONDS, WAIT_FACTOR
+        from mpi_pi.parallel.load_balancer import ROUND_NANOSECONDS, WAIT_FACTOR
 
         cost = self.round_seconds(ranks)
         # The schedule goes by the least wait, that of rank 0: reports come in, and books are kept.

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mpi_pi import arguments, console, parallel, report, timestamps
+from mpi_pi import arguments, console, report, timestamps
 from mpi_pi.asking import ask
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Part
 from mpi_pi.mpi.heartbeat import Silence
 from mpi_pi.mpi.requests import allgather
+from mpi_pi.parallel import run as parallel
 from mpi_pi.progress import bar
 from mpi_pi.signals import Signals
 from mpi_pi.statuses import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mpi_pi.kernel.loader import Kernel
     from mpi_pi.model.result import Member, Result
     from mpi_pi.mpi.heartbeat import Pulse
-    from mpi_pi.parallel import Round
+    from mpi_pi.parallel.run import Round
 
 CHECKPOINT_EVERY_SECONDS = 60.0
 

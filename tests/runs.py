@@ -9,7 +9,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
-from mpi_pi.schedule import deal
+from mpi_pi.parallel.load_balancer import deal
 
 
 def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = False, seed: int = 5) -> Result:

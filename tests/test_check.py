@@ -157,7 +157,7 @@ def test_a_run_does_without_all_this(launch: Launch) -> None:
         "print(*sys.modules)"
     )
     modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
-    assert "mpi_pi.parallel" in modules
+    assert "mpi_pi.parallel.run" in modules
     own = ("checkup", "check_report", "coordinator", "fitness", "hosts", "machine", "pingpong", "software")
     assert not modules & {f"mpi_pi.{name}" for name in own}
 

@@ -445,9 +445,9 @@ DEEDS = {"raise": "raise RuntimeError('the dog ate it')", "die": "os.kill(os.get
 PLACES = {
     "kernel": "kernels.KNOWN_ANSWERS = ()\n"
     "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
-    "    from mpi_pi import parallel; parallel.load = kernels.load",
+    "    from mpi_pi.parallel import run as parallel; parallel.load = kernels.load",
     "before the first collective": "from mpi_pi import session; session.Session.__init__ = fail",
-    "in the loop": "from mpi_pi import parallel; parallel._Run._report = fail",
+    "in the loop": "from mpi_pi.parallel import run as parallel; parallel._Run._report = fail",
 }
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi import crew
-from mpi_pi.crew import Crew
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
+from mpi_pi.parallel import threads as parallel_threads
+from mpi_pi.parallel.threads import Crew
 
 JOB = Job(trials=700, points=10_001, seed=5)
 UNITS = range(13, 690)
@@ -26,7 +26,7 @@ def expected() -> NDArray[np.int64]:
 
 @pytest.fixture
 def many_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "CHUNK_SECONDS", 1e-5)
+    monkeypatch.setattr(parallel_threads, "CHUNK_SECONDS", 1e-5)
 
 
 @pytest.mark.usefixtures("many_chunks")

@@ -13,9 +13,10 @@ import runs
 from conftest import MPI_PI, SETTINGS, Launch
 from mpis import Mpi
 
-from mpi_pi import parallel, report
+from mpi_pi import report
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from mpi_pi.parallel import run as parallel
 from mpi_pi.system import launcher
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")

@@ -9,14 +9,16 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, parallel, run, schedule
+from mpi_pi import Failure, Job, Result, Round, run
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import BLOCK
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
 from mpi_pi.mpi import heartbeat, time_limit
-from mpi_pi.parallel import cores_for_each_rank
+from mpi_pi.parallel import load_balancer
+from mpi_pi.parallel import run as parallel
+from mpi_pi.parallel.run import cores_for_each_rank
 from mpi_pi.system import launcher
 
 pytestmark = pytest.mark.mpi
@@ -28,10 +30,10 @@ JOB = Job(trials=600, points=10_001, seed=2**90)
 @pytest.fixture
 def many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds so short that a small job has many of them, dealt unevenly as the ranks happen to be fast."""
-    monkeypatch.setattr(schedule, "FIRST_POINTS", 50_000)
-    monkeypatch.setattr(schedule, "ROUND_NANOSECONDS", 50_000)
-    monkeypatch.setattr(schedule, "WAIT_FACTOR", 0)
-    monkeypatch.setattr(schedule, "TELLING_NANOSECONDS", 1)
+    monkeypatch.setattr(load_balancer, "FIRST_POINTS", 50_000)
+    monkeypatch.setattr(load_balancer, "ROUND_NANOSECONDS", 50_000)
+    monkeypatch.setattr(load_balancer, "WAIT_FACTOR", 0)
+    monkeypatch.setattr(load_balancer, "TELLING_NANOSECONDS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +130,8 @@ def test_uneven_units_of_long_trials() -> None:
 @pytest.mark.parametrize("who", [0, -1])
 def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: int) -> None:
     """In the midst of a round, which here would last for hours."""
-    monkeypatch.setattr(schedule, "FIRST_POINTS", 1 << 45)
-    monkeypatch.setattr(schedule, "MOST_POINTS", 1 << 45)
+    monkeypatch.setattr(load_balancer, "FIRST_POINTS", 1 << 45)
+    monkeypatch.setattr(load_balancer, "MOST_POINTS", 1 << 45)
     job = Job(trials=2**64, points=10**9, seed=1)
     start = time.monotonic()
     result = run(job, COMM, stop=lambda: COMM.rank == who % COMM.size and time.monotonic() > start + 0.3)

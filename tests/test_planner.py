@@ -12,7 +12,7 @@ from mpi_pi.model import tally
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
-from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
 
 JOB = Job(trials=300, points=50, seed=9)
 HITS = reference.count(JOB, range(JOB.units))
@@ -39,9 +39,9 @@ def shares_in(orders: NDArray[np.int64], first: int) -> list[range]:
 
 @pytest.fixture(autouse=True)
 def _short_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mpi_pi.schedule.FIRST_POINTS", 200)
-    monkeypatch.setattr("mpi_pi.schedule.ROUND_NANOSECONDS", 1000)
-    monkeypatch.setattr("mpi_pi.schedule.TELLING_NANOSECONDS", 1)
+    monkeypatch.setattr("mpi_pi.parallel.load_balancer.FIRST_POINTS", 200)
+    monkeypatch.setattr("mpi_pi.parallel.load_balancer.ROUND_NANOSECONDS", 1000)
+    monkeypatch.setattr("mpi_pi.parallel.load_balancer.TELLING_NANOSECONDS", 1)
 
 
 speeds = st.lists(st.integers(1, 1000), min_size=1, max_size=5)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mpi_pi import round_model, spread
-from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
 from mpi_pi.spread import as_fields
 from mpi_pi.system import package
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.schedule import (
+from mpi_pi.parallel.load_balancer import (
     FIRST_POINTS,
     MOST_POINTS,
     MOST_UNITS,

@@ -60,7 +60,7 @@ def later(where):
     def with_mpi(signals):
         from mpi_pi.mpi import heartbeat as pulse
         from mpi_pi.mpi import runtime
-        from mpi_pi import parallel, session
+        from mpi_pi.parallel import run as parallel; from mpi_pi import session
         exec(where, globals() | locals())
         parse(signals)
     cli.Signals.repeat = with_mpi

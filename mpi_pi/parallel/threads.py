@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
-from mpi_pi.schedule import MOST_POINTS, first_chunk
+from mpi_pi.parallel.load_balancer import MOST_POINTS, first_chunk
 
 CHUNK_SECONDS = 0.02
 """How often a thread looks up from counting: mpirun gives an interrupted rank 0.2 s for its last word."""

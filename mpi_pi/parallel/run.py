@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi import timestamps
-from mpi_pi.crew import Crew
 from mpi_pi.kernel.loader import Kernel, load, never_told
 from mpi_pi.kernel.reference import never
 from mpi_pi.model import tally
@@ -31,7 +30,8 @@ from mpi_pi.model.tally import Tally
 from mpi_pi.mpi.heartbeat import Pulse, Silence
 from mpi_pi.mpi.requests import allgather, wait
 from mpi_pi.mpi.stop import Bell
-from mpi_pi.planner import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.threads import Crew
 from mpi_pi.system import affinity, launcher
 from mpi_pi.version import STREAM_VERSION, __version__
 

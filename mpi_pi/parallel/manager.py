@@ -16,7 +16,7 @@ from mpi_pi.model import tally
 from mpi_pi.model.result import RankRow, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
-from mpi_pi.schedule import Schedule, cuts
+from mpi_pi.parallel.load_balancer import Schedule, cuts
 from mpi_pi.system import launcher
 
 

@@ -1,0 +1,1 @@
+"""One job on many ranks: share, count, reduce."""
