@@ -7,7 +7,7 @@ if not sys.flags.safe_path and sys.path[0] == os.getcwd():  # noqa: PTH109  # pa
     # A file of the user's, such as random.py, would be taken for Python's own.
     del sys.path[0]
 
-from mpi_pi.cli import command
+from mpi_pi.cli.main import command
 
 if __name__ == "__main__":
     command()

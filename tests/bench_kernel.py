@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mpi_pi import kernel_bench
+from mpi_pi.bench import kernel as kernel_bench
+from mpi_pi.bench.kernel import BITS, Candidate, ours
 from mpi_pi.kernel import loader, reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
-from mpi_pi.kernel_bench import BITS, Candidate, ours
 from mpi_pi.model.job import BLOCK, Job
 
 GO_SECONDS = 0.1

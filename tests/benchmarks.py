@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, repeat, takewhile
 from typing import Any
 
-from mpi_pi import spread
-from mpi_pi.spread import Spread, as_fields
+from mpi_pi.bench import median
+from mpi_pi.bench.median import Spread, as_fields
 from mpi_pi.storage import json_document
 from mpi_pi.version import __version__
 
@@ -105,7 +105,7 @@ def _host(index: int, hosts: int) -> str:
 def _times(name: str, seconds: float) -> Spread:
     """So many seconds in each turn, and a bit; the same bits for the same name."""
     bits = random.Random(name)
-    return spread.of(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
+    return median.of(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
 
 
 def _ladder(most: int) -> list[int]:
@@ -145,12 +145,12 @@ def _kernel(slower: float) -> dict[str, Any]:
     own = next(iter(seconds.values())).samples
     rows = []
     for name, (_, bits) in KERNELS.items():
-        rates = spread.of(1 / s for s in seconds[name].samples)
+        rates = median.of(1 / s for s in seconds[name].samples)
         rows.append(
             {
                 "name": name,
                 "points_per_second": as_fields(rates),
-                "times_as_fast": as_fields(spread.ratio(seconds[name].samples, own)),
+                "times_as_fast": as_fields(median.ratio(seconds[name].samples, own)),
                 "bits_per_point": bits,
                 "cycles_per_point": 3e9 / rates.median,
             }
@@ -172,7 +172,7 @@ def _jobs(ranks: int, slower: float) -> Iterator[dict[str, Any]]:
                 "ranks": ranks,
                 "command": f"mpirun -n {ranks} mpi-pi run -n {trials} -i {points}",
                 "cold": cold,
-                "seconds": as_fields(spread.of(map(sum, turns))),
+                "seconds": as_fields(median.of(map(sum, turns))),
                 "steps": [{"name": step, "seconds": as_fields(seconds)} for step, seconds in steps.items()],
                 "published": PUBLISHED[name],
             }
@@ -195,16 +195,16 @@ def _scaling(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
             "serial_fraction": None
             if len(sizes) == 1
             else as_fields(
-                spread.of(SERIAL_FRACTION * (1 + 0.1 * random.Random(turn).random()) for turn in range(TURNS))
+                median.of(SERIAL_FRACTION * (1 + 0.1 * random.Random(turn).random()) for turn in range(TURNS))
             ),
             "rows": [
                 {
                     "ranks": n,
                     "hosts": on,
                     "seconds": as_fields(seconds),
-                    "speed_up": as_fields(spread.ratio(strong[0].samples, seconds.samples)),
+                    "speed_up": as_fields(median.ratio(strong[0].samples, seconds.samples)),
                     "efficiency": as_fields(
-                        spread.of(
+                        median.of(
                             a / b / more for a, b in zip(strong[0].samples, seconds.samples, strict=True)
                         )
                     ),
@@ -221,9 +221,9 @@ def _scaling(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
                     "hosts": on,
                     "seconds": as_fields(seconds),
                     "speed_up": as_fields(
-                        spread.of(more * a / b for a, b in zip(weak[0].samples, seconds.samples, strict=True))
+                        median.of(more * a / b for a, b in zip(weak[0].samples, seconds.samples, strict=True))
                     ),
-                    "efficiency": as_fields(spread.ratio(weak[0].samples, seconds.samples)),
+                    "efficiency": as_fields(median.ratio(weak[0].samples, seconds.samples)),
                 }
                 for (n, on), more, seconds in zip(sizes, times_as_many, weak, strict=True)
             ],
@@ -238,7 +238,7 @@ def _by_turn(sizes: list[tuple[int, int]], name: str, seconds: Callable[[float],
 
 def _karp_flatt(first: Spread, seconds: Spread, more: float) -> Spread:
     speed_ups = (a / b for a, b in zip(first.samples, seconds.samples, strict=True))
-    return spread.of((1 / s - 1 / more) / (1 - 1 / more) for s in speed_ups)
+    return median.of((1 / s - 1 / more) / (1 - 1 / more) for s in speed_ups)
 
 
 def _round(ranks: int, hosts: int, slower: float) -> dict[str, Any]:

@@ -82,10 +82,12 @@ def compiled() -> Kernel:
 
 
 @pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
+def environment(compiled: Kernel) -> Iterator[dict[str, str]]:
     """The user's environment, with what Open MPI needs to start more ranks than cores, as root too.
 
-    And with a folder of its own for temporary files: mpirun cannot start where another one of the same
+    The kernel is in the cache by now: a rank that waits for another one to compile it says so.
+
+    There is a folder of its own for temporary files: mpirun cannot start where another one of the same
     process number, killed in an earlier test, has left its session.
     """
     with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:

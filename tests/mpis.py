@@ -107,6 +107,6 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(prefix)}))
     present = sysconfig.get_path("purelib")
     (packages / "present.pth").write_text(f"import site; site.addsitedir({present!r})\n")
-    script.write_text(f"{first_lines(python)}from mpi_pi.cli import command\ncommand()\n")
+    script.write_text(f"{first_lines(python)}from mpi_pi.cli.main import command\ncommand()\n")
     script.chmod(0o755)
     return prefix

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 from conftest import SETTINGS, lack, soak
 
-from mpi_pi import wheels
+from mpi_pi.cluster import wheels
 from mpi_pi.kernel import elf, loader, reference
 from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi import benchmark, inputs
+from mpi_pi.bench import document as bench_document
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
+from mpi_pi.report import sources
 from mpi_pi.storage import checkpoint, result_file
 from mpi_pi.storage import merge as merging
 
@@ -37,8 +38,8 @@ def test_shards(hits: NDArray[np.int64]) -> None:
 
 
 def test_trial_log(hits: NDArray[np.int64]) -> None:
-    (log,) = inputs.read([str(BEFORE / "trials.csv")])
-    assert isinstance(log.content, inputs.Trials)
+    (log,) = sources.read([str(BEFORE / "trials.csv")])
+    assert isinstance(log.content, sources.Trials)
     assert log.content.hits.tolist() == hits.tolist()
 
 
@@ -59,5 +60,5 @@ def test_partial_results() -> None:
 
 
 def test_benchmark() -> None:
-    document = benchmark.read(str(BEFORE / "bench.json"))
+    document = bench_document.read(str(BEFORE / "bench.json"))
     assert document["noise"]["rows"]

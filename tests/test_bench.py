@@ -15,9 +15,9 @@ from benchmarks import benchmark
 from cluster import until
 from conftest import MPI_PI, MPIRUN, Launch, lack
 
-from mpi_pi import benchmark as document_of
-from mpi_pi import report
-from mpi_pi.benchmark import Benchmark
+from mpi_pi.bench import document as document_of
+from mpi_pi.bench.document import Benchmark
+from mpi_pi.report import run as run_report
 from mpi_pi.system import package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
@@ -95,7 +95,7 @@ def test_a_launcher_is_for_whoever_is_no_rank(launch: Launch) -> None:
 ONE_CORE = """
 import sys
 sys.modules["mpi4py"] = None
-from mpi_pi import cli, kernel_bench
+from mpi_pi.bench import kernel as kernel_bench; from mpi_pi.cli import main as cli
 kernel_bench.QUICK_SECONDS = 0.005
 sys.exit(cli.main(["bench", "kernel", "--json", "kernel.json"]))
 """
@@ -129,7 +129,7 @@ def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
 A_JOB_FAILS = """
 import sys
 from benchmarks import benchmark
-from mpi_pi import bench_client, cli
+from mpi_pi.cli import bench_launcher as bench_client; from mpi_pi.cli import main as cli
 bench_client._on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
 sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
 """
@@ -160,7 +160,7 @@ def test_comparison(launch: Launch) -> None:
     for first, second, status in ((old, new, 1), (new, old, 0), (old, old, 0)):
         run = launch(0, MPI_PI, "bench", "compare", first, second)
         assert (run.returncode, run.stderr) == (status, "")
-    Path("result").write_text(report.as_json(runs.run(2)))
+    Path("result").write_text(run_report.as_json(runs.run(2)))
     Path("damaged").write_text(Path("old").read_text().replace('"median": ', '"median": 1', 1))
     run = launch(0, MPI_PI, "bench", "compare", "result", "damaged")
     assert run.returncode == 2

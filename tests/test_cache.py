@@ -158,7 +158,7 @@ def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
 
 STOPPED = """
 import sys
-from mpi_pi.kernel import code_cache as cache; from mpi_pi import cli
+from mpi_pi.kernel import code_cache as cache; from mpi_pi.cli import main as cli
 cache.fetch.__defaults__ = (*cache.fetch.__defaults__[:-1], 0.5)
 cache.TELL_SECONDS = 0.1
 sys.exit(cli.main(sys.argv[1:]))

@@ -22,7 +22,7 @@ from cluster import Cluster, until
 from conftest import MPI_PI, MPIRUN, SETTINGS, Launch, lack
 
 import mpi_pi
-from mpi_pi.arguments import UsageError, parse
+from mpi_pi.cli.parser import UsageError, parse
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 
@@ -101,7 +101,9 @@ SICK = """
 import sys, time
 from mpi_pi.kernel import loader as kernels
 from mpi_pi.system import launcher
-from mpi_pi.mpi import command_loop as coordinator; from mpi_pi.mpi import pingpong; from mpi_pi import cli
+from mpi_pi.mpi import command_loop as coordinator
+from mpi_pi.mpi import pingpong
+from mpi_pi.cli import main as cli
 coordinator.SILENCE_SECONDS, coordinator.SIGN_SECONDS = 3.0, 0.5
 load, real = kernels.load, time.time
 class Clock:
@@ -153,7 +155,8 @@ def test_what_is_no_use_here_is_refused() -> None:
 
 def test_a_run_does_without_all_this(launch: Launch) -> None:
     program = (
-        "import sys; from mpi_pi.cli import main; main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
+        "import sys; from mpi_pi.cli.main import main;"
+        "main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
         "print(*sys.modules)"
     )
     modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
@@ -263,7 +266,7 @@ def test_a_slow_cable_is_said(unwell: Examined) -> None:
 
 # The command, with less patience.
 HASTY = (
-    "import sys; from mpi_pi.mpi import command_loop as coordinator; from mpi_pi import cli;"
+    "import sys; from mpi_pi.mpi import command_loop as coordinator; from mpi_pi.cli import main as cli;"
     "coordinator.SILENCE_SECONDS = 5.0; coordinator.FIRST_ORDER_SECONDS = 1.0;"
     "sys.exit(cli.main(sys.argv[1:]))"
 )

@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mutation import damaged, forged
 
-from mpi_pi import report
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
+from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
 from mpi_pi.storage.checkpoint import Keeper, Unusable, dumps, load
 
@@ -75,7 +75,7 @@ def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: 
         loaded = load(tmp_path / "c")
         assert loaded is not None
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
-        assert report.head(loaded, [], "An MPI")
+        assert run_report.head(loaded, [], "An MPI")
         assert dumps(replace(loaded, spent=loaded.spent + loaded.spent))
 
 

@@ -360,8 +360,9 @@ def test_help_appears_once(launch: Launch, words: list[str]) -> None:
 
 def test_help_and_errors_need_neither_mpi_nor_numpy(launch: Launch) -> None:
     program = (
-        "import sys; from mpi_pi.cli import main; main({argv}); heavy = {{'numpy', 'numba', 'mpi4py', 'tqdm',"
-        "'llvmlite', 'matplotlib'}}; print(sorted(heavy & set(sys.modules)))"
+        "import sys; from mpi_pi.cli.main import main; main({argv});"
+        "heavy = {{'numpy', 'numba', 'mpi4py', 'tqdm', 'llvmlite', 'matplotlib'}}; "
+        "print(sorted(heavy & set(sys.modules)))"
     )
     for argv in (["run", "--help"], ["--version"], ["run", "-n", "x"]):
         assert launch(0, sys.executable, "-c", program.format(argv=argv)).stdout.endswith("[]\n")
@@ -369,7 +370,9 @@ def test_help_and_errors_need_neither_mpi_nor_numpy(launch: Launch) -> None:
 
 def test_a_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
     launch(0, *SMALL)  # so that the kernel is in the cache
-    program = f"import sys; from mpi_pi.cli import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
+    program = (
+        f"import sys; from mpi_pi.cli.main import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
+    )
     modules = set(re.findall(r"'(\w+)'", launch(0, sys.executable, "-c", program).stdout.splitlines()[-1]))
     assert "numpy" in modules
     assert not modules & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
@@ -433,7 +436,9 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 # A program that is the command, but for something that goes wrong on rank 1.
 SABOTAGE = """
 import os, signal, sys, time
-from mpi_pi.kernel import loader as kernels; from mpi_pi.system import launcher; from mpi_pi import cli
+from mpi_pi.kernel import loader as kernels
+from mpi_pi.system import launcher
+from mpi_pi.cli import main as cli
 me = launcher.rank()
 def fail(*_):
     {deed}
@@ -446,7 +451,7 @@ PLACES = {
     "kernel": "kernels.KNOWN_ANSWERS = ()\n"
     "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
     "    from mpi_pi.parallel import run as parallel; parallel.load = kernels.load",
-    "before the first collective": "from mpi_pi import session; session.Session.__init__ = fail",
+    "before the first collective": "from mpi_pi.cli import run as session; session.Session.__init__ = fail",
     "in the loop": "from mpi_pi.parallel import run as parallel; parallel._Run._report = fail",
 }
 
@@ -468,7 +473,7 @@ def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed
 def test_an_answer_that_is_not_verified(launch: Launch) -> None:
     """With criteria that no answer meets."""
     program = (
-        "import sys; from mpi_pi.model import verdict; from mpi_pi import cli;"
+        "import sys; from mpi_pi.model import verdict; from mpi_pi.cli import main as cli;"
         " verdict.DISTANCE = 2.0; sys.exit(cli.main(sys.argv[1:]))"
     )
     for ranks in (0, 2):

@@ -12,7 +12,8 @@ from benchmarks import benchmark
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import compare, scaling, spread
+from mpi_pi.bench import comparison, scaling
+from mpi_pi.bench import median as bench_median
 from mpi_pi.model.job import Job
 
 Document = dict[str, Any]
@@ -42,7 +43,7 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
         row["slowdown"] = noise * rng.uniform(0.7, 1.3)
     for row in document["kernel"]["rows"]:
         seconds = times_of(1 / row["points_per_second"]["median"])
-        row["points_per_second"] = spread.as_fields(spread.of(1 / s for s in seconds))
+        row["points_per_second"] = bench_median.as_fields(bench_median.of(1 / s for s in seconds))
     scaling = document["scaling"]
     for row in [
         *document["jobs"],
@@ -50,24 +51,24 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
         *scaling["weak"]["rows"],
         *document["round"]["rows"],
     ]:
-        row["seconds"] = spread.as_fields(spread.of(times_of(row["seconds"]["median"])))
+        row["seconds"] = bench_median.as_fields(bench_median.of(times_of(row["seconds"]["median"])))
     return document
 
 
 def words(old: Document, new: Document) -> Counter[str]:
-    return Counter(change.word for change in compare.changes(old, new).values())
+    return Counter(change.word for change in comparison.changes(old, new).values())
 
 
 def rounds_of(seconds: list[float], noise: float = 0.01) -> Document:
     """A benchmark with a single number in it."""
     document = copy.deepcopy(SINGLE)
     document["noise"]["rows"][0]["slowdown"] = noise
-    document["round"]["rows"][0]["seconds"] = spread.as_fields(spread.of(seconds))
+    document["round"]["rows"][0]["seconds"] = bench_median.as_fields(bench_median.of(seconds))
     return document
 
 
 def word(old: Document, new: Document) -> str:
-    [change] = compare.changes(old, new).values()
+    [change] = comparison.changes(old, new).values()
     return change.word
 
 
@@ -108,8 +109,8 @@ def test_what_is_slower_one_way_is_faster_the_other(was: list[float], is_: list[
     old, new = rounds_of(was, noise), rounds_of(is_)
     there, back = word(old, new), word(new, old)
     assert (there, back) in {("slower", "faster"), ("faster", "slower"), (there, there)}
-    assert compare.compare(old, new)[1] == (there == "slower")
-    assert compare.compare(new, old)[1] == (there == "faster")
+    assert comparison.compare(old, new)[1] == (there == "slower")
+    assert comparison.compare(new, old)[1] == (there == "faster")
 
 
 @given(times, st.floats(1, 100), st.floats(1, 100), st.floats(0, 0.5))
@@ -132,7 +133,7 @@ def test_many_times_as_long_is_always_slower(was: list[float], slower: float) ->
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
 def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
-    drift = (1 + compare.LEAST_DRIFT) * (1 + noise) ** 2
+    drift = (1 + comparison.LEAST_DRIFT) * (1 + noise) ** 2
     old, less, more = (rounds_of([seconds] * 5, noise) for seconds in (1.0, drift - 0.001, drift + 0.001))
     assert (word(old, less) == "slower", word(old, more)) == (False, "slower")
     assert (word(less, old) == "faster", word(more, old)) == (False, "faster")
@@ -141,22 +142,22 @@ def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
 def test_the_least_change_to_be_seen_is_told() -> None:
     """By what is found: a bit less is not, a bit more is."""
     old = rounds_of([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], 0.05)
-    [line] = (row for row in compare.compare(old, old)[0].splitlines() if row.startswith("Least change"))
+    [line] = (row for row in comparison.compare(old, old)[0].splitlines() if row.startswith("Least change"))
     least = float(line.removeprefix("Least change to be seen = ").removesuffix(" times"))
     for factor, slower in ((0.99, False), (1.01, True)):
         new = rounds_of([s * least * factor for s in old["round"]["rows"][0]["seconds"]["samples"]], 0.05)
         assert (word(old, new) == "slower") == slower
     # It is the drift, and half of the samples' width for each.
-    drift = (1 + compare.LEAST_DRIFT) * 1.05**2
+    drift = (1 + comparison.LEAST_DRIFT) * 1.05**2
     assert drift < least < drift * 1.06
-    nobody_knows = compare.compare(old, rounds_of([0.0]))[0]
+    nobody_knows = comparison.compare(old, rounds_of([0.0]))[0]
     assert "Least change" not in nobody_knows
 
 
 def test_the_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
     document = benchmark(ranks=8, hosts=2)
     document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
-    text, _ = compare.compare(document, document)
+    text, _ = comparison.compare(document, document)
     assert re.search(r"^Least change to be seen = 1\.0\d … 4\.\d+ times$", text, re.MULTILINE)
 
 
@@ -180,7 +181,7 @@ def test_a_single_measurement_says_little() -> None:
 
 @pytest.mark.parametrize("seconds", [[0.0] * 5, [-1e-6, 0.0, 1e-6, 2e-6, 3e-6]])
 def test_a_time_that_may_be_nothing_is_lost_in_noise(seconds: list[float]) -> None:
-    text, slower = compare.compare(rounds_of([1e-4] * 5), rounds_of(seconds))
+    text, slower = comparison.compare(rounds_of([1e-4] * 5), rounds_of(seconds))
     assert not slower
     assert "?" in text
     assert text.splitlines()[-6].endswith("lost in noise")
@@ -191,14 +192,14 @@ def test_noise_that_was_not_measured_is_assumed() -> None:
     assert word(quiet, unknown) == "slower"
     unknown["noise"] = None
     assert word(quiet, unknown) == "lost in noise"
-    assert "Noise = 0.4% (old), not measured, 10% assumed (new)" in compare.compare(quiet, unknown)[0]
+    assert "Noise = 0.4% (old), not measured, 10% assumed (new)" in comparison.compare(quiet, unknown)[0]
 
 
 def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
     old, new = benchmark(ranks=8, hosts=2), benchmark(ranks=8, hosts=2, slower=1.3)
     for document in (old, new):
         document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
-    found = compare.changes(old, new)
+    found = comparison.changes(old, new)
     lost = {thing.what for thing, change in found.items() if change.word == "lost in noise"}
     jobs = {
         f"job {name}, 4 ranks on 2 hosts, {how}" for name in ("Flame", "OctaPi") for how in ("cold", "warm")
@@ -209,7 +210,7 @@ def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
 
 
 def test_a_benchmark_is_the_same_as_itself() -> None:
-    text, slower = compare.compare(MADE_UP, MADE_UP)
+    text, slower = comparison.compare(MADE_UP, MADE_UP)
     assert not slower
     assert "Same = 20 of 20" in text
     assert text.count("(old)") == 1  # the noise
@@ -217,7 +218,7 @@ def test_a_benchmark_is_the_same_as_itself() -> None:
 
 @pytest.mark.parametrize(("ranks", "hosts"), [(4, 1), (4000, 1000)])
 def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
-    text, slower = compare.compare(benchmark(ranks, hosts), benchmark(ranks, hosts, slower=1.3))
+    text, slower = comparison.compare(benchmark(ranks, hosts), benchmark(ranks, hosts, slower=1.3))
     assert slower
     assert max(map(len, text.splitlines())) <= 110
     [row] = [line.split() for line in text.splitlines() if line.startswith("kernel numba + np")]
@@ -229,7 +230,7 @@ def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
 def test_only_what_both_have_is_compared() -> None:
     old, new = benchmark(ranks=4), benchmark(ranks=2)
     new["kernel"] = None
-    text, _ = compare.compare(old, new)
+    text, _ = comparison.compare(old, new)
     rows = [
         line for line in text.splitlines() if line.startswith(("kernel", "job", "strong", "weak", "round"))
     ]
@@ -247,7 +248,7 @@ def test_other_machines_and_versions_are_told_of() -> None:
     other["machine"] |= {"cpu": "Another CPU", "kernel": "numpy"}
     other["software"] |= {"mpi": "MPICH 5.0", "numba": None}
     other["version"], other["full"] = "9.9", False
-    text, _ = compare.compare(MADE_UP, other)
+    text, _ = comparison.compare(MADE_UP, other)
     assert "CPU = Imaginary CPU @ 3.00GHz (old), Another CPU (new)" in text
     assert f"Kernel = {MADE_UP['machine']['kernel']} (old), numpy (new)" in text
     assert "Software mpi = Open MPI v5.0.11 (old), MPICH 5.0 (new)" in text
@@ -259,8 +260,8 @@ def test_other_machines_and_versions_are_told_of() -> None:
 def test_another_job_is_not_compared() -> None:
     other = copy.deepcopy(MADE_UP)
     other["jobs"][0]["job"]["trials"] += 1
-    found = compare.changes(MADE_UP, other)
-    assert len(found) == len(compare.changes(MADE_UP, MADE_UP)) - 1
+    found = comparison.changes(MADE_UP, other)
+    assert len(found) == len(comparison.changes(MADE_UP, MADE_UP)) - 1
     assert "job Flame, 4 ranks, cold" not in {thing.what for thing in found}
 
 
@@ -302,5 +303,5 @@ def test_a_slower_machine_is_found_though_its_jobs_were_made_smaller() -> None:
 def test_nothing_in_common_is_an_error() -> None:
     parts = ("kernel", "jobs", "scaling", "round")
     old, new = MADE_UP | dict.fromkeys(parts[:3]), MADE_UP | dict.fromkeys(parts)
-    with pytest.raises(compare.Incomparable, match="the old benchmark has round, the new one nothing"):
-        compare.compare(old, new)
+    with pytest.raises(comparison.Incomparable, match="the old benchmark has round, the new one nothing"):
+        comparison.compare(old, new)

@@ -17,10 +17,10 @@ from conftest import MPI_PI, MPIRUN, Launch, lack
 from test_check import SCHEMA as CHECK_SCHEMA
 from test_report import SCHEMA
 
-from mpi_pi import benchmark as document_of
-from mpi_pi import report
+from mpi_pi.bench import document as document_of
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from mpi_pi.report import run as run_report
 from mpi_pi.storage import checkpoint
 
 JOB = Job(300, 10_001, 6)
@@ -109,14 +109,15 @@ def test_checkpoint_is_saved_before_anything_is_printed(launch: Launch, hits: in
 
 
 ONE_CORE = (
-    f"{sys.executable} -c 'import sys; from mpi_pi import cli, kernel_bench;"
+    f"{sys.executable} -c 'import sys; from mpi_pi.bench import kernel as kernel_bench;"
+    "from mpi_pi.cli import main as cli;"
     """kernel_bench.QUICK_SECONDS = 0.005; sys.exit(cli.main(["bench", "kernel", "--json", "o.json"]))'"""
 )
 
 
 @pytest.mark.parametrize("where", [*PROBLEMS, NOBODY_READS])
 def test_other_commands_write_their_files_before_they_print(launch: Launch, where: str) -> None:
-    Path("1.json").write_text(report.as_json(runs.run(2)))
+    Path("1.json").write_text(run_report.as_json(runs.run(2)))
     schemas = {f"{MPI_PI} merge 1.json --json o.json": SCHEMA}
     if where == ">/dev/full":
         schemas[f"{MPI_PI} check --json o.json"] = CHECK_SCHEMA
@@ -147,7 +148,7 @@ def test_what_could_not_be_printed_is_one_line(launch: Launch, where: str) -> No
 
 
 def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
-    Path("1.json").write_text(report.as_json(runs.run(2)))
+    Path("1.json").write_text(run_report.as_json(runs.run(2)))
     for command, file in (("plot", "o.png"), ("report", "o.html")):
         run = shell(launch, f"{MPI_PI} {command} 1.json -o {file} >&-")
         assert (run.returncode, run.stderr) == (0, "")
@@ -264,7 +265,7 @@ def test_complaints_that_nobody_hears_change_no_status(launch: Launch, where: st
 
 NOISY = f"""{sys.executable} -c '
 import os, sys, warnings
-from mpi_pi.kernel import loader as kernels; from mpi_pi import cli
+from mpi_pi.kernel import loader as kernels; from mpi_pi.cli import main as cli
 load = kernels.load
 def noisy(*wanted):
     os.write(2, b"a word of a library\\n")

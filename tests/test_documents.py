@@ -17,19 +17,24 @@ from hypothesis import strategies as st
 from mutation import forged, twisted
 from test_report import flame
 
-from mpi_pi import benchmark, cli, compare, html_report, plot, report
-from mpi_pi.inputs import Item
+from mpi_pi.bench import comparison
+from mpi_pi.bench import document as bench_document
+from mpi_pi.cli import main as cli
 from mpi_pi.model.result import Result, Timeline, TimelineRow
 from mpi_pi.model.shard import Spent
 from mpi_pi.model.tally import Tally
+from mpi_pi.report import html as html_report
+from mpi_pi.report import run as run_report
+from mpi_pi.report.plots import figure as plot
+from mpi_pi.report.sources import Item
 from mpi_pi.storage import json_document, result_file, schema
 from mpi_pi.system import package
 
 HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
-    "bench": benchmark.as_json(BENCHMARK).encode(),
-    "report": report.as_json(runs.run(2, stopped=True)).encode(),
+    "bench": bench_document.as_json(BENCHMARK).encode(),
+    "report": run_report.as_json(runs.run(2, stopped=True)).encode(),
 }
 
 
@@ -91,16 +96,16 @@ def test_the_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
 def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     """Read a document and make all of it that there is; whether it was refused in more than a line."""
     try:
-        read: Any = benchmark.of_content(content) if kind == "bench" else result_file.of_content(content)
+        read: Any = bench_document.of_content(content) if kind == "bench" else result_file.of_content(content)
     except json_document.Unreadable as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
-        assert benchmark.text(read)
+        assert bench_document.text(read)
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
-            with contextlib.suppress(compare.Incomparable):
-                compare.compare(*pair)
+            with contextlib.suppress(comparison.Incomparable):
+                comparison.compare(*pair)
     else:
-        assert report.text(read, per_rank=True)
+        assert run_report.text(read, per_rank=True)
     if pictures:
         assert html_report.page([Item("a", read)])
         with contextlib.suppress(plot.NothingToDraw):
@@ -160,7 +165,7 @@ def test_a_median_is_that_of_its_samples() -> None:
     document = json.loads(DOCUMENTS["bench"])
     document["jobs"][1]["seconds"]["median"] *= 0.5
     with pytest.raises(json_document.Unreadable, match=r"jobs\[1\].seconds: is not the median"):
-        benchmark.of_content(resealed(document).encode())
+        bench_document.of_content(resealed(document).encode())
 
 
 @pytest.mark.parametrize(
@@ -237,8 +242,8 @@ KINDS: dict[str, Callable[[], Result]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_result_is_read(kind: str) -> None:
     result = KINDS[kind]()
-    read = result_file.of_content(report.as_json(result).encode())
-    assert report.text(read, per_rank=True) == report.text(result, per_rank=True)
+    read = result_file.of_content(run_report.as_json(result).encode())
+    assert run_report.text(read, per_rank=True) == run_report.text(result, per_rank=True)
 
 
 def more_hits(document: dict[str, Any]) -> None:
@@ -296,14 +301,14 @@ def quicker_round(document: dict[str, Any]) -> None:
 def test_what_a_result_says_twice_has_to_agree(
     edit: Callable[[dict[str, Any]], None], complaint: str
 ) -> None:
-    document = json.loads(report.as_json(runs.run(3)))
+    document = json.loads(run_report.as_json(runs.run(3)))
     edit(document)
     with pytest.raises(json_document.Unreadable, match=f"^{complaint}$"):
         result_file.of_content(resealed(document).encode())
 
 
 def test_two_rows_of_one_size_are_refused() -> None:
-    document = json.loads(report.as_json(runs.run(3)))
+    document = json.loads(run_report.as_json(runs.run(3)))
     document["tally"] *= 2
     with pytest.raises(json_document.Unreadable, match="two rows in the tally"):
         result_file.of_content(resealed(document).encode())
@@ -315,4 +320,4 @@ def test_rows_of_a_kernel_have_as_many_samples() -> None:
     row["samples"] = [row["median"]] * 2
     row["low"] = row["high"] = row["median"]
     with pytest.raises(json_document.Unreadable, match="not as many samples"):
-        benchmark.of_content(resealed(document).encode())
+        bench_document.of_content(resealed(document).encode())

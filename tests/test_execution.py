@@ -78,7 +78,7 @@ def test_llvms_own_linker_and_chain_are_not_tried(restricted: Restricted, compil
     program = (
         "from mpi_pi.kernel import machine_code as compiled\n"
         "from mpi_pi.system import clock\n"
-        "from mpi_pi import rivals\n"
+        "from mpi_pi.bench import baselines as rivals\n"
         "assert clock.compiled_chain() is None and not rivals.numba_is_there()\n"
         "try: compiled.CompiledKernel(b'of an unknown kind', 'count')\n"
         "except OSError as error: print('refused:', error)"

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mpi_pi import check_report
-from mpi_pi.fitness import CHECKS, findings, fit
-from mpi_pi.hosts import Row, hosts_of
+from mpi_pi.check.hosts import Row, hosts_of
+from mpi_pi.check.rules import CHECKS, findings, fit
 from mpi_pi.mpi.pingpong import Link
+from mpi_pi.report import check as check_report
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software
 

@@ -16,14 +16,17 @@ from benchmarks import benchmark
 from test_fitness import CASES, healthy, without
 from test_report import flame
 
-from mpi_pi import benchmark as benchmarks
-from mpi_pi import check_hosts, check_report, compare, deploy, hostfile, report
-from mpi_pi.fitness import findings
-from mpi_pi.hosts import hosts_of
+from mpi_pi.bench import comparison
+from mpi_pi.bench import document as benchmarks
+from mpi_pi.check.hosts import hosts_of
+from mpi_pi.check.rules import findings
+from mpi_pi.cluster import deploy, hostfile, preflight
+from mpi_pi.cluster.wheels import Target
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Part
+from mpi_pi.report import check as check_report
+from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge
-from mpi_pi.wheels import Target
 
 TEXTS = Path(__file__).parent / "data" / "text"
 BEFORE = Path(__file__).parent / "data" / "before"
@@ -31,8 +34,8 @@ BEFORE = Path(__file__).parent / "data" / "before"
 
 def of_run(result: Result, per_rank: bool = True) -> str:
     members = [row.member for row in result.ranks]
-    head = report.head(Part(result.job), members, result.mpi_library, result.shards)
-    return head + report.text(result, per_rank)
+    head = run_report.head(Part(result.job), members, result.mpi_library, result.shards)
+    return head + run_report.text(result, per_rank)
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
@@ -63,10 +66,10 @@ def of_deploy() -> str:
 
 def of_check_hosts() -> str:
     own = {"version": "0.1.0", "python": "3.11.2", "launcher": "Open MPI 5.0.11"}
-    client = check_hosts.Examined(hostfile.Host("client"), here=True, facts=own)
+    client = preflight.Examined(hostfile.Host("client"), here=True, facts=own)
     everyone = [client]
     for number in range(1, 6):
-        one = check_hosts.Examined(hostfile.Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
+        one = preflight.Examined(hostfile.Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
         one.ports = [1024, 1025]
         everyone.append(one)
     everyone[1].here = True
@@ -75,8 +78,8 @@ def of_check_hosts() -> str:
     everyone[3].blocked = {1024: ["node1: timed out", "node5: timed out"], 1025: ["client: refused"]}
     everyone[3].remarks = ["Python 3.13 here, and 3.11 there: no obstacle"]
     for one in everyone:
-        one.problems += check_hosts._blocked(one)
-    return check_hosts._report(everyone, "192.168.1.0/24", own["launcher"])
+        one.problems += preflight._blocked(one)
+    return preflight._report(everyone, "192.168.1.0/24", own["launcher"])
 
 
 GOLDEN: dict[str, Callable[[], str]] = {
@@ -93,9 +96,9 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "check_findings": of_findings,
     "bench_host": lambda: benchmarks.text(benchmark()),
     "bench_hosts": lambda: benchmarks.text(benchmark(16, 4)),
-    "compare_same": lambda: compare.compare(benchmark(), benchmark())[0],
-    "compare_slower": lambda: compare.compare(benchmark(), benchmark(slower=1.3))[0],
-    "compare_faster": lambda: compare.compare(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
+    "compare_same": lambda: comparison.compare(benchmark(), benchmark())[0],
+    "compare_slower": lambda: comparison.compare(benchmark(), benchmark(slower=1.3))[0],
+    "compare_faster": lambda: comparison.compare(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
     "deploy": of_deploy,
     "check_hosts": of_check_hosts,
 }

@@ -12,8 +12,8 @@ import pytest
 from conftest import MPI_PI, soak
 from mpis import Mpi
 
-from mpi_pi import hostfile
-from mpi_pi.hostfile import Unusable
+from mpi_pi.cluster import hostfile
+from mpi_pi.cluster.hostfile import Unusable
 
 FILES = [
     *("localhost", "localhost slots=2", "localhost:2", "127.0.0.1:2", "localhost slots = 2 # a comment"),

@@ -19,10 +19,13 @@ from conftest import lack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import html_report, plot, report, table
-from mpi_pi.inputs import Item, Trials
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.result import Result
+from mpi_pi.report import html as html_report
+from mpi_pi.report import run as run_report
+from mpi_pi.report import table
+from mpi_pi.report.plots import figure as plot
+from mpi_pi.report.sources import Item, Trials
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
 
@@ -150,7 +153,7 @@ def test_a_browser_shows_a_run_and_a_benchmark(small: str, tmp_path: Path) -> No
     assert facts["blank"] == facts["silent"] == 0
     assert facts["scripts"] == 1  # the probe
     assert set(facts["fetched"]) <= {"data:image/"}
-    for line in report.text(result).splitlines():
+    for line in run_report.text(result).splitlines():
         for part in re.split(r" = |\t| {2,}", line):
             assert part.strip() in facts["text"]
     [hosts] = [rows for rows in facts["tables"] if rows[0][0] == "host" and "share" in rows[0]]

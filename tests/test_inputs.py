@@ -7,9 +7,11 @@ import pytest
 import runs
 from test_report import flame
 
-from mpi_pi import benchmark, inputs, report
-from mpi_pi.inputs import Trials
+from mpi_pi.bench import document as bench_document
 from mpi_pi.model.result import Result
+from mpi_pi.report import run as run_report
+from mpi_pi.report import sources
+from mpi_pi.report.sources import Trials
 from mpi_pi.storage import json_document
 
 
@@ -19,10 +21,10 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_kind_is_recognised() -> None:
-    Path("a").write_text(report.as_json(flame()))
+    Path("a").write_text(run_report.as_json(flame()))
     Path("b").write_text("trial,points,hits\n0,10,7\n1,10,8\n")
-    Path("c").write_text(benchmark.as_json(benchmark.new(False, "numpy")))
-    result, trials, bench = (item.content for item in inputs.read(["a", "b", "c"]))
+    Path("c").write_text(bench_document.as_json(bench_document.new(False, "numpy")))
+    result, trials, bench = (item.content for item in sources.read(["a", "b", "c"]))
     assert isinstance(result, Result)
     assert result.tally == flame().tally
     assert isinstance(trials, Trials)
@@ -43,8 +45,8 @@ def test_each_kind_is_recognised() -> None:
 )
 def test_damaged_trial_logs(lines: str, complaint: str) -> None:
     Path("log.csv").write_text("trial,points,hits\n" + lines)
-    with pytest.raises(inputs.Refused) as refused:
-        inputs.read(["log.csv"])
+    with pytest.raises(sources.Refused) as refused:
+        sources.read(["log.csv"])
     assert str(refused.value) == f"log.csv: {complaint}"
 
 
@@ -52,10 +54,10 @@ def test_all_that_are_nothing_are_named() -> None:
     Path("text").write_text("pi = 3.14")
     Path("folder").mkdir()
     Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))
-    old = json.loads(report.as_json(runs.run(1))) | {"schema": 3}
+    old = json.loads(run_report.as_json(runs.run(1))) | {"schema": 3}
     Path("old").write_text(json.dumps(old))
-    with pytest.raises(inputs.Refused) as refused:
-        inputs.read(["none", "text", "folder", "check", "old"])
+    with pytest.raises(sources.Refused) as refused:
+        sources.read(["none", "text", "folder", "check", "old"])
     assert str(refused.value).splitlines() == [
         "none: No such file or directory",
         "text: not written by mpi-pi",

@@ -14,10 +14,10 @@ import pytest
 from benchmarks import benchmark
 from conftest import MPIRUN, SETTINGS
 
-from mpi_pi import job_bench
+from mpi_pi.bench import jobs as job_bench
+from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
-from mpi_pi.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.system import launcher, package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())

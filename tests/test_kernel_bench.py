@@ -11,11 +11,12 @@ from benchmarks import benchmark
 from conftest import Launch
 from scipy import stats
 
-from mpi_pi import kernel_bench, rivals, spread
+from mpi_pi.bench import baselines, median
+from mpi_pi.bench import kernel as kernel_bench
+from mpi_pi.bench.kernel import Candidate
 from mpi_pi.kernel import loader, simd
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
-from mpi_pi.kernel_bench import Candidate
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
 
@@ -67,8 +68,8 @@ def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
 def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
     row = {
         "name": "Python, as in the OctaPi lesson",
-        "points_per_second": spread.as_fields(spread.of([1.42857e9, 4.2e10 / 7])),
-        "times_as_fast": spread.as_fields(spread.of([33.333, 66.666])),
+        "points_per_second": median.as_fields(median.of([1.42857e9, 4.2e10 / 7])),
+        "times_as_fast": median.as_fields(median.of([33.333, 66.666])),
         "bits_per_point": 106,
         "cycles_per_point": 1012.3,
     }
@@ -82,7 +83,7 @@ def test_the_text_of_another_measurement() -> None:
     made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.OURS_SHORT]
     for row in made_up["rows"]:
         row["cycles_per_point"] = None
-        row["points_per_second"] = spread.as_fields(spread.of([1e8, 1e9]))
+        row["points_per_second"] = median.as_fields(median.of([1e8, 1e9]))
     text = kernel_bench.text(made_up)
     assert text.startswith("Rate of a core = lost in noise (100 … 1000) million points/s\n")
     assert "Cycles per point" not in text
@@ -128,7 +129,7 @@ def test_the_bits_of_our_points(compiled: Kernel) -> None:
 
 
 def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rivals, "numba_is_there", lambda: False)
+    monkeypatch.setattr(baselines, "numba_is_there", lambda: False)
     found = kernel_bench.candidates(loader.load("numpy"))
     assert [candidate.name for candidate in found] == ["mpi_pi, NumPy", *OTHERS]
     assert found[0].bits_per_point == 64
@@ -137,7 +138,7 @@ def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch
 def test_texts_need_nothing_heavy(launch: Launch) -> None:
     """They are used by what only reads benchmarks, too."""
     program = (
-        "import sys; from mpi_pi import kernel_bench, noise;"
+        "import sys; from mpi_pi.bench import kernel as kernel_bench; from mpi_pi.bench import noise;"
         "print({'numpy', 'numba', 'llvmlite', 'mpi4py'} & set(sys.modules))"
     )
     assert launch(0, sys.executable, "-c", program).stdout == "set()\n"

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from mutation import damaged, forged
 from test_report import SCHEMA
 
-from mpi_pi import html_report, report
-from mpi_pi.inputs import Item
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Member, RankRow, Result, Timeline
 from mpi_pi.model.shard import Part, Spent
 from mpi_pi.model.tally import Tally
+from mpi_pi.report import html as html_report
+from mpi_pi.report import run as run_report
+from mpi_pi.report.sources import Item
 from mpi_pi.storage import merge, result_file
 from mpi_pi.storage.merge import Refused
 
@@ -45,7 +46,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def write(name: str, result: Result) -> str:
-    Path(name).write_text(report.as_json(result))
+    Path(name).write_text(run_report.as_json(result))
     return name
 
 
@@ -72,7 +73,7 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     assert whole.spent.user_seconds == 4 * of
     assert (whole.spent.real_seconds, whole.spent.round_seconds) == (of, 0.5)
     assert [(row.rank, row.member.host) for row in whole.ranks] == [(k, f"node{k + 1}") for k in range(of)]
-    jsonschema.validate(json.loads(report.as_json(whole)), SCHEMA)
+    jsonschema.validate(json.loads(run_report.as_json(whole)), SCHEMA)
     assert merge.merge([write("whole.json", whole)]).tally == whole.tally
 
 
@@ -135,8 +136,8 @@ def complaints_about(names: list[str]) -> list[str]:
     return str(raised.value).splitlines()
 
 
-CONTENT = report.as_json(result(2, 2)).encode()
-OTHER = report.as_json(result(1, 2))
+CONTENT = run_report.as_json(result(2, 2)).encode()
+OTHER = run_report.as_json(result(1, 2))
 HITS = int(reference.count(JOB, range(JOB.units)).sum())
 
 
@@ -149,9 +150,11 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
         whole = merge.merge(["a.json", "b.json"])
     except Refused:
         return
-    assert report.head(Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards)
-    assert report.text(whole, per_rank=True)
-    assert json.loads(report.as_json(whole))
+    assert run_report.head(
+        Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards
+    )
+    assert run_report.text(whole, per_rank=True)
+    assert json.loads(run_report.as_json(whole))
     if sealed_as_it_was(content):
         assert whole.tally.hits == HITS
 
@@ -226,15 +229,15 @@ def test_shards_of_different_sizes() -> None:
     more = replace(two, ranks=(*two.ranks, idle))
     write("2.json", more)
     whole = merge.merge(names)
-    head = report.head(whole.part, [row.member for row in whole.ranks], "MPI", whole.shards)
+    head = run_report.head(whole.part, [row.member for row in whole.ranks], "MPI", whole.shards)
     assert "\nRanks = 1 to 2 in each of 3 shards on 3 hosts\n" in head
-    lines = report.text(whole, per_rank=True).splitlines()
+    lines = run_report.text(whole, per_rank=True).splitlines()
     rows = [line.split()[:2] for line in lines if re.match(r" *\d/3 +\d ", line)]
     assert rows == [["1/3", "0"], ["2/3", "0"], ["2/3", "1"], ["3/3", "0"]]
 
 
 def test_a_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(report.as_json(result(1, 1)))
+    (tmp_path / "a.json").write_text(run_report.as_json(result(1, 1)))
     run = launch(0, MPI_PI, "merge", str(tmp_path / "a.json"), MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 0
     assert f"pi = 4*({HITS}/50000) = " in run.stdout

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from terminal import on_a_terminal
 from test_report import flame
 
-from mpi_pi import benchmark as document_of
-from mpi_pi import compare, report
-from mpi_pi.narrow import fitted
-from mpi_pi.table import table
+from mpi_pi.bench import comparison
+from mpi_pi.bench import document as document_of
+from mpi_pi.report import run as run_report
+from mpi_pi.report.narrow import fitted
+from mpi_pi.report.table import table
 
 COLUMNS = 40
 COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench")
@@ -54,9 +55,9 @@ def test_examples_stay_lines_of_their_own(launch: Launch) -> None:
 def test_reports_lose_nothing(columns: int) -> None:
     document = benchmark()
     for text in (
-        report.text(flame(ranks=4, hosts=2), per_rank=True),
+        run_report.text(flame(ranks=4, hosts=2), per_rank=True),
         document_of.text(document),
-        compare.compare(document, benchmark(slower=1.5))[0],
+        comparison.compare(document, benchmark(slower=1.5))[0],
     ):
         folded = fitted(text, columns)
         assert set(words(text)) <= set(words(folded))
@@ -96,7 +97,7 @@ def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None
 
 
 def test_json_is_not_folded(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "1.json").write_text(report.as_json(runs.run(2)))
+    (tmp_path / "1.json").write_text(run_report.as_json(runs.run(2)))
     shown = on_narrow_terminal([MPI_PI, "merge", str(tmp_path / "1.json"), "--json", "-"], environment)
     assert json.loads(shown)["shard"] == {"index": 1, "of": 1}
     piped = subprocess.run(

@@ -96,7 +96,7 @@ def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
         first_lines(mpi.python),
         "from mpi_pi.mpi import heartbeat as pulse",
         "from mpi_pi.mpi import time_limit",
-        "from mpi_pi.parallel import load_balancer as schedule; from mpi_pi import cli",
+        "from mpi_pi.parallel import load_balancer as schedule; from mpi_pi.cli import main as cli",
         *settings,
     ]
     program.write_text("\n".join([*lines, "cli.command()", ""]))

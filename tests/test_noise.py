@@ -14,8 +14,8 @@ from conftest import Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import noise
-from mpi_pi.noise import Scatter
+from mpi_pi.bench import noise
+from mpi_pi.bench.noise import Scatter
 from mpi_pi.system import package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
@@ -96,7 +96,7 @@ def test_the_share_of_stolen_time() -> None:
 ON_RANKS = """
 import json, socket
 from mpi4py import MPI
-from mpi_pi.kernel import loader as kernels; from mpi_pi import noise
+from mpi_pi.kernel import loader as kernels; from mpi_pi.bench import noise
 comm = MPI.COMM_WORLD
 socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
 noise.QUICK_SECONDS = 0.05

@@ -13,10 +13,10 @@ import runs
 from conftest import MPI_PI, SETTINGS, Launch
 from mpis import Mpi
 
-from mpi_pi import report
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.parallel import run as parallel
+from mpi_pi.report import run as run_report
 from mpi_pi.system import launcher
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
@@ -42,7 +42,7 @@ for name in ("open", "stat", "listdir", "scandir"):
     setattr(os, name, without_proc(getattr(os, name)))
 io.open = builtins.open = without_proc(builtins.open)
 sys.argv[0] = "mpi-pi"
-from mpi_pi.cli import main
+from mpi_pi.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 """The program where these calls and files are not, as on macOS."""
@@ -120,7 +120,7 @@ def test_pictures_depend_on_no_settings_of_users(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("r.json").write_text(report.as_json(runs.run(2)))
+    Path("r.json").write_text(run_report.as_json(runs.run(2)))
     plain = launch(0, MPI_PI, "plot", "r.json", "-o", "plain.png")
     assert (plain.returncode, plain.stderr) == (0, "")
     # Broken in its bytes, its names and its values; and with a style that would show.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import BIN
 
-from mpi_pi import packing, wheels
+from mpi_pi.cluster import packing, wheels
 from mpi_pi.system import package
 
 

@@ -26,14 +26,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
 
-from mpi_pi import panel, plot, plot_bench, plot_run, plot_timeline
-from mpi_pi.inputs import Item, Trials
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Result, Timeline
 from mpi_pi.model.shard import Part
 from mpi_pi.model.tally import Tally
-from mpi_pi.panel import Panel
+from mpi_pi.report.plots import bench as plot_bench
+from mpi_pi.report.plots import figure as plot
+from mpi_pi.report.plots import run as plot_run
+from mpi_pi.report.plots import style
+from mpi_pi.report.plots import timeline as plot_timeline
+from mpi_pi.report.plots.style import Panel
+from mpi_pi.report.sources import Item, Trials
 
 run = cache(runs.run)
 benchmark = cache(benchmarks.benchmark)
@@ -385,7 +389,7 @@ def drawn_texts(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
         texts.append(text)
         draw(text, renderer)
 
-    with monkeypatch.context() as patch, panel.style():
+    with monkeypatch.context() as patch, style.style():
         patch.setattr(Text, "draw", note)
         figure.draw_without_rendering()
     return [text for text in texts if text.get_visible() and text.get_text().strip()]
@@ -431,9 +435,9 @@ def test_no_text_lies_upon_another_or_leaves_the_picture(name: str, monkeypatch:
 
 
 def test_numbers_on_an_axis_keep_their_distance() -> None:
-    assert panel.spaced([1, 2, 4, 8, 10], 8) == [1, 2, 4, 10]
-    assert panel.spaced([1], 8) == [1]
-    assert panel.spaced([2**power for power in range(21)], 8) == [4, 32, 256, 2048, 2**14, 2**17, 2**20]
+    assert style.spaced([1, 2, 4, 8, 10], 8) == [1, 2, 4, 10]
+    assert style.spaced([1], 8) == [1]
+    assert style.spaced([2**power for power in range(21)], 8) == [4, 32, 256, 2048, 2**14, 2**17, 2**20]
 
 
 def lightness(color: str) -> float:
@@ -446,7 +450,7 @@ def lightness(color: str) -> float:
 @pytest.mark.parametrize(
     "colors",
     [
-        (panel.INK, panel.DARK, panel.MIDDLE, panel.LIGHT),
+        (style.INK, style.DARK, style.MIDDLE, style.LIGHT),
         (plot_timeline.LOST, plot_timeline.COUNTING, plot_timeline.WAITING),
     ],
 )
@@ -490,7 +494,7 @@ def test_what_matplotlib_was_told_elsewhere_changes_nothing() -> None:
 def test_without_matplotlib_it_is_said_how_to_get_it() -> None:
     program = """
 import sys
-from mpi_pi import inputs, plot
+from mpi_pi.report import sources as inputs; from mpi_pi.report.plots import figure as plot
 assert "matplotlib" not in sys.modules
 sys.modules["matplotlib"] = None
 try:

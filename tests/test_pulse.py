@@ -19,7 +19,8 @@ from mpi_pi.storage import checkpoint
 RANKS = 3
 IMPATIENT = (
     "import sys\n"
-    "from mpi_pi.mpi import heartbeat as pulse; from mpi_pi.mpi import time_limit; from mpi_pi import cli\n"
+    "from mpi_pi.mpi import heartbeat as pulse, time_limit\n"
+    "from mpi_pi.cli import main as cli\n"
     "pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.2, 0.1, 4.0\n"
     "sys.exit(cli.main())"
 )

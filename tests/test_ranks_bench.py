@@ -11,13 +11,14 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, ranks_bench, round_model, run, scaling
+from mpi_pi import Failure, Job, run
+from mpi_pi.bench import rank_sweep, round_model, scaling
+from mpi_pi.bench.rank_sweep import round_section, scaling_section
+from mpi_pi.bench.scaling import doubling
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import Pulse
 from mpi_pi.mpi.runtime import may_use_threads
-from mpi_pi.ranks_bench import round_section, scaling_section
-from mpi_pi.scaling import doubling
 from mpi_pi.system import launcher, package
 
 pytestmark = pytest.mark.mpi
@@ -29,23 +30,23 @@ TURNS = 2
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    effort = ranks_bench.Effort(TURNS, 0.01, 0.005, 10.0, 0.01, 0.01)
-    monkeypatch.setattr(ranks_bench, "QUICK", effort)
-    monkeypatch.setattr(ranks_bench, "TELLING_SECONDS", 1e-3)
-    monkeypatch.setattr(ranks_bench, "LEAST_ROUNDS", 3)
+    effort = rank_sweep.Effort(TURNS, 0.01, 0.005, 10.0, 0.01, 0.01)
+    monkeypatch.setattr(rank_sweep, "QUICK", effort)
+    monkeypatch.setattr(rank_sweep, "TELLING_SECONDS", 1e-3)
+    monkeypatch.setattr(rank_sweep, "LEAST_ROUNDS", 3)
     monkeypatch.setattr(round_model, "MEASURED", (10, 100, 1000))
 
 
 @pytest.fixture
 def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranks_bench, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
+    monkeypatch.setattr(rank_sweep, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
 
 
 @contextlib.contextmanager
-def measuring(oversubscribe: bool) -> Iterator[ranks_bench.Everyone]:
+def measuring(oversubscribe: bool) -> Iterator[rank_sweep.Everyone]:
     alive = Pulse(COMM, runtime.HOST, may_use_threads())
     try:
-        with ranks_bench.measuring(COMM, alive, oversubscribe) as everyone:
+        with rank_sweep.measuring(COMM, alive, oversubscribe) as everyone:
             yield everyone
     finally:
         alive.close()

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from mpi_pi import rivals
+from mpi_pi.bench import baselines
 
 POINTS = 100_000
 CHANCE = 1e-9
@@ -20,7 +20,7 @@ CHANCE = 1e-9
 
 @pytest.fixture(scope="module")
 def np_random() -> Callable[[int], int]:
-    return rivals.numba_np_random()
+    return baselines.numba_np_random()
 
 
 def hits_of(points: NDArray[np.float64]) -> int:
@@ -38,21 +38,21 @@ def test_plain_python_counts_as_numpy_does_with_its_stream() -> None:
     seeded = random.Random(7).getstate()[1]
     state = {"key": np.array(seeded[:-1], np.uint32), "pos": seeded[-1]}
     stream.set_state({"bit_generator": "MT19937", "state": state})
-    hits = rivals.plain_python(POINTS, 7)
+    hits = baselines.plain_python(POINTS, 7)
     assert hits == hits_of(stream.random_sample((POINTS, 2)))
     assert as_pi_lets_expect(hits)
 
 
 def test_numpy_rand_counts_all_of_its_points() -> None:
     np.random.seed(7)  # noqa: NPY002  # the generator that it uses
-    hits = rivals.numpy_rand(POINTS)
+    hits = baselines.numpy_rand(POINTS)
     x, y = np.random.RandomState(7).random_sample((2, POINTS))
     assert hits == hits_of(np.stack([x, y], axis=1))
     assert as_pi_lets_expect(hits)
 
 
 def test_numba_with_a_generator_counts_as_numpy_does_with_its_stream() -> None:
-    hits = rivals.numba_generator(np.random.default_rng(7))(POINTS)
+    hits = baselines.numba_generator(np.random.default_rng(7))(POINTS)
     assert hits == hits_of(np.random.default_rng(7).random((POINTS, 2)))
     assert as_pi_lets_expect(hits)
 
@@ -64,8 +64,8 @@ def test_numba_with_np_random_counts_as_pi_lets_expect(np_random: Callable[[int]
 
 
 def test_numba_is_missed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert rivals.numba_is_there()
+    assert baselines.numba_is_there()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert not rivals.numba_is_there()
+    assert not baselines.numba_is_there()
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert not rivals.numba_is_there()
+    assert not baselines.numba_is_there()

@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpi_pi import round_model, spread
+from mpi_pi.bench import median, round_model
+from mpi_pi.bench.median import as_fields
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
-from mpi_pi.spread import as_fields
 from mpi_pi.system import package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:
-    return {"ranks": ranks, **others, "seconds": as_fields(spread.of([seconds]))}
+    return {"ranks": ranks, **others, "seconds": as_fields(median.of([seconds]))}
 
 
 def section(
@@ -134,7 +134,8 @@ def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatc
 
 def test_text_needs_nothing_heavy() -> None:
     code = (
-        "import sys, mpi_pi.round_model, mpi_pi.scaling; print({'numpy', 'numba', 'mpi4py'} & {*sys.modules})"
+        "import sys, mpi_pi.bench.round_model, mpi_pi.bench.scaling;"
+        "print({'numpy', 'numba', 'mpi4py'} & {*sys.modules})"
     )
     got = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

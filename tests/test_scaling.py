@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi import scaling
+from mpi_pi.bench import scaling
+from mpi_pi.bench.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.model.job import Job
-from mpi_pi.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.system import affinity, package
 from mpi_pi.system.launcher import physical_cores
 

@@ -32,7 +32,7 @@ import functools, os, signal, sys
 from mpi_pi.system import launcher
 from mpi_pi.mpi import heartbeat as pulse
 from mpi_pi.mpi import time_limit
-from mpi_pi import cli
+from mpi_pi.cli import main as cli
 if {patience}:
     pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
 
@@ -60,7 +60,7 @@ def later(where):
     def with_mpi(signals):
         from mpi_pi.mpi import heartbeat as pulse
         from mpi_pi.mpi import runtime
-        from mpi_pi.parallel import run as parallel; from mpi_pi import session
+        from mpi_pi.parallel import run as parallel; from mpi_pi.cli import run as session
         exec(where, globals() | locals())
         parse(signals)
     cli.Signals.repeat = with_mpi
@@ -190,7 +190,7 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
 
 HELD = """
 import contextlib, os, signal
-from mpi_pi.system import launcher; from mpi_pi import cli
+from mpi_pi.system import launcher; from mpi_pi.cli import main as cli
 defaults = launcher.embedded_defaults
 @contextlib.contextmanager
 def signalled():

@@ -13,13 +13,13 @@ from mpis import NAMES, Mpi
 ENDLESS = ("run", "-n", "1e15", "-i", "10k")
 SMALL = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 
-COMMAND = "import sys; from mpi_pi import cli; cli.command()"
+COMMAND = "import sys; from mpi_pi.cli import main as cli; cli.command()"
 UNVERIFIED = (
     f"from mpi_pi.model.result import Result; Result.verified = property(lambda self: False); {COMMAND}"
 )
 SIGNALLED = f"""
 import os, signal, threading
-from mpi_pi.system import launcher; from mpi_pi import session
+from mpi_pi.system import launcher; from mpi_pi.cli import run as session
 count = session.Session._count
 def signalled(*args):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.{{signal}})).start()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from test_fitness import SOFTWARE, healthy
 
-from mpi_pi import check_hosts, deploy, wheels
-from mpi_pi.fitness import findings, fit
-from mpi_pi.hostfile import Host
-from mpi_pi.hosts import hosts_of
+from mpi_pi.check.hosts import hosts_of
+from mpi_pi.check.rules import findings, fit
+from mpi_pi.cluster import deploy, preflight, wheels
+from mpi_pi.cluster.hostfile import Host
 from mpi_pi.system import versions
 
 OWN: dict[str, Any] = {
@@ -45,7 +45,7 @@ def test_check_hosts_and_check_agree(
     what: str, told: dict[str, str], software: dict[str, Any], matters: bool
 ) -> None:
     """What the one takes for an obstacle is a fault to the other, and nothing else is."""
-    obstacles = list(check_hosts.differences(OWN | told, OWN, "make deploy"))
+    obstacles = list(preflight.differences(OWN | told, OWN, "make deploy"))
     remarks = list(versions.harmless(OWN | told, OWN))
     rows = [
         replace(row, software=replace(SOFTWARE, **software)) if row.host == "node4" else row

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi import report
 from mpi_pi.model.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
 from mpi_pi.model.shard import Part, amount, from_fields, spent_from_fields
 from mpi_pi.model.verdict import suspects
+from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, schema
 from mpi_pi.system import phases
 
@@ -23,7 +23,7 @@ def read(name: str) -> Result:
 
 def of_content(content: bytes) -> Result:
     """Return the result that was in a file. Raises sealed.Unreadable."""
-    return of_document(json_document.document(content, report.KIND, number=report.SCHEMA))
+    return of_document(json_document.document(content, run_report.KIND, number=run_report.SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
@@ -106,7 +106,7 @@ def _cross_check(document: Mapping[str, Any], result: Result) -> None:
 
 def _check_estimate(document: Mapping[str, Any], result: Result) -> None:
     """Raise ValueError unless the estimate is that of the tally, up to the last digits of its floats."""
-    told, of_tally = document["estimate"], report.estimate_fields(result.estimate)
+    told, of_tally = document["estimate"], run_report.estimate_fields(result.estimate)
     if (told or {}).keys() != (of_tally or {}).keys():
         raise ValueError("estimate: is not that of the tally")
     for name, value in (of_tally or {}).items():

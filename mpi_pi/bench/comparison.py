@@ -1,0 +1,318 @@
+"""What became faster or slower from one benchmark to another, beyond the noise of both.
+
+Of everything that both have measured, the new time over the old one lies in an interval: from the fastest
+that the new time may be over the slowest that the old one may be, to the slowest over the fastest. How far a
+time may be off is told by its samples; that two runs find a shared machine in different moods, by the noise
+that both have measured. What has its whole interval above 1 is slower.
+"""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mpi_pi.bench import median
+from mpi_pi.formatting import number_of
+from mpi_pi.bench.median import MOST_RATIO, Spread, from_fields
+from mpi_pi.report.table import table
+
+LEAST_DRIFT = 0.05
+"""From one run to the next even quiet machines differ by this: clock, heat, where memory came to lie."""
+
+UNKNOWN_NOISE = 0.10
+"""Of a machine whose noise was not measured."""
+
+SAME = 1.25
+"""An interval around 1 that reaches no further, up or down, says that nothing much has changed."""
+
+WORDS = ("slower", "faster", "same", "lost in noise")
+
+
+class Incomparable(ValueError):
+    """Two benchmarks of which nothing can be compared."""
+
+
+class Thing(NamedTuple):
+    """What was measured: the same in two benchmarks if it can be compared."""
+
+    what: str
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How long it took, or how fast it was."""
+
+    taken: Spread
+    """Seconds, or points per second."""
+    unit: str
+    hosts: int
+    steps: Mapping[str, float] = field(default_factory=dict)
+    """The seconds that its steps took, if it has any."""
+    points: int = 1
+    """Of a job that the benchmark has made to measure, for so many seconds."""
+    proportional: float = 1.0
+    """The least share of its time that grows with them."""
+
+    @property
+    def reach(self) -> tuple[float, float] | None:
+        """The logarithms of the shortest and longest time that it may take; None if that may be 0."""
+        ends = _ends(self.taken)
+        if ends[0] <= 0:
+            return None
+        low, high = map(math.log, ends)
+        return (-high, -low) if self.unit == "points/s" else (low, high)
+
+
+@dataclass(frozen=True)
+class Change:
+    """From old to new: how many times as long it takes."""
+
+    old: Measured
+    new: Measured
+    low: float
+    high: float
+    """Of the logarithm, so that there and back are the same but for the sign; not finite if nobody knows."""
+
+    @property
+    def word(self) -> str:
+        """One of `WORDS`."""
+        if self.low > 0:
+            return "slower"
+        if self.high < 0:
+            return "faster"
+        return "same" if max(-self.low, self.high) <= math.log(SAME) else "lost in noise"
+
+    @property
+    def least(self) -> float:
+        """From how many times as long on it would have been called slower; not finite if nobody knows."""
+        return self._ratio / math.exp(self.low) if math.isfinite(self.low) else math.inf
+
+    @property
+    def _ratio(self) -> float:
+        """Of the medians."""
+        ratio = self.new.taken.median / self.old.taken.median
+        return 1 / ratio if self.old.unit == "points/s" else ratio
+
+    @property
+    def times_as_long(self) -> str:
+        """The ratio of the medians, with the interval that decides."""
+        if math.isinf(self.high):
+            return "?"
+        return f"{self._ratio:.3f} ({math.exp(self.low):.2f} … {math.exp(self.high):.2f})"
+
+
+def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
+    """What to say of two benchmarks (see bench.schema.json), and whether anything became slower.
+
+    Raises Incomparable if they have measured nothing that is the same.
+    """
+    found = changes(old, new)
+    rows = [
+        {
+            "what": thing.what,
+            "unit": change.old.unit,
+            "old": _number(change.old),
+            "new": _number(change.new),
+            "times as long": change.times_as_long,
+            "": change.word,
+        }
+        for thing, change in found.items()
+    ]
+    parts = [
+        "\n".join([*_about(old, new), *_least(found.values())]),
+        table(rows, numbers=("old", "new")),
+        "\n".join(_summary(old, new, found)),
+    ]
+    return "\n\n".join(parts) + "\n", any(change.word == "slower" for change in found.values())
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Thing, Change]:
+    """Of all that both have measured. Raises Incomparable if that is nothing."""
+    before, after = dict(_measured(old)), dict(_measured(new))
+    found = {
+        thing: _change(before[thing], after[thing], _drift(old, new, before[thing].hosts))
+        for thing in before
+        if thing in after
+    }
+    if not found:
+        raise Incomparable(
+            f"nothing to compare: the old benchmark has {_contents(old)}, the new one {_contents(new)},"
+            " and no row of one is the same job on as many ranks and hosts as one of the other"
+        )
+    return found
+
+
+def _change(old: Measured, new: Measured, drift: float) -> Change:
+    was, is_ = old.reach, new.reach
+    if was is None or is_ is None:
+        return Change(old, new, -math.inf, math.inf)
+    shorter, longer = _doubts(old, new)
+    return Change(old, new, (is_[0] - was[1]) - drift - shorter, (is_[1] - was[0]) + drift + longer)
+
+
+def _doubts(old: Measured, new: Measured) -> tuple[float, float]:
+    """By how much it may really take shorter or longer than rates show, as they are of jobs of two sizes.
+
+    What does not grow with a job is a smaller share of a larger one, which therefore has the higher rate.
+    """
+    larger = max(old.points, new.points) / min(old.points, new.points)
+    proportional = min(old.proportional, new.proportional)
+    doubt = math.log((1 - proportional) * larger + proportional)
+    return (0.0, doubt) if new.points > old.points else (doubt, 0.0)
+
+
+def _ends(taken: Spread) -> tuple[float, float]:
+    """Between which the median of another run like this one is to be expected, on the same calm machine.
+
+    That is at least where the middle half of the samples lies: those of one run are more alike than runs
+    are. The range of a few samples is too narrow; by Student's t that of three ought to be three times as
+    wide. And one or two do not tell how far they spread.
+    """
+    number = len(taken.samples)
+    low, high = taken.low, taken.high
+    if number > 1:
+        quarter, _, three_quarters = statistics.quantiles(taken.samples, method="inclusive")
+        low, high = min(low, quarter), max(high, three_quarters)
+    if number >= 5 or low <= 0:
+        return low, high
+    wider = high / low if number >= 3 else MOST_RATIO
+    return low / wider, high * wider
+
+
+def _drift(old: Mapping[str, Any], new: Mapping[str, Any], hosts: int) -> float:
+    """By how much the machine itself may differ between two runs: the logarithm of a factor."""
+    return math.log1p(LEAST_DRIFT) + sum(math.log1p(_noise(document, hosts)) for document in (old, new))
+
+
+def _noise(document: Mapping[str, Any], hosts: int) -> float:
+    """Of the noisiest host, or for what ran on one host, of the first."""
+    noise = document["noise"]
+    if noise is None:
+        return UNKNOWN_NOISE
+    here = document["machine"]["host"]
+    of_first = [row["slowdown"] for row in noise["rows"] if row["host"] == here]
+    return max(0.0, *(of_first if hosts == 1 and of_first else [float(noise["slowdown"])]))
+
+
+def _measured(document: Mapping[str, Any]) -> Iterator[tuple[Thing, Measured]]:
+    """All that can be compared."""
+    for row in (document["kernel"] or {"rows": ()})["rows"]:
+        yield Thing(f"kernel {row['name']}"), Measured(from_fields(row["points_per_second"]), "points/s", 1)
+    hosts = document["machine"]["hosts"]
+    for row in document["jobs"] or ():
+        what = f"job {row['name']}, {_on(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
+        steps = {step["name"]: step["seconds"]["median"] for step in row["steps"]}
+        yield Thing(what, _job(row)), Measured(from_fields(row["seconds"]), "s", hosts, steps)
+    for kind in ("strong", "weak") if document["scaling"] else ():
+        part = document["scaling"][kind]
+        for row in part["rows"]:
+            points = part["job"]["trials"] * part["job"]["points_per_trial"]
+            points *= row["ranks"] if kind == "weak" else 1
+            yield Thing(f"{kind} scaling, {_on(row)}"), _scaled(row, points)
+    for row in (document["round"] or {"rows": ()})["rows"]:
+        yield Thing(f"round, {_on(row)}"), Measured(from_fields(row["seconds"]), "s", row["hosts"])
+
+
+def _scaled(row: Mapping[str, Any], points: int) -> Measured:
+    """A row of scaling. What it has lost since the first row may all be lost to costs of any job alike."""
+    seconds = from_fields(row["seconds"]).samples
+    rate = median.of(points / max(each, 1e-9) for each in seconds)
+    proportional = min(max(row["efficiency"]["low"], 0.0), 1.0)
+    return Measured(rate, "points/s", row["hosts"], points=points, proportional=proportional)
+
+
+def _job(row: Mapping[str, Any]) -> str:
+    return f"{row['job']['trials']} x {row['job']['points_per_trial']}"
+
+
+def _on(row: Mapping[str, Any]) -> str:
+    ranks = number_of(row["ranks"], "rank")
+    return f"{ranks} on {number_of(row['hosts'], 'host')}" if row["hosts"] > 1 else ranks
+
+
+def _number(measured: Measured) -> str:
+    return f"{measured.taken.median:{'.3e' if measured.unit == 'points/s' else '.4g'}}"
+
+
+def _about(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Which two are compared, and in what they differ besides."""
+    yield f"Old = {_origin(old)}"
+    yield f"New = {_origin(new)}"
+    before, after = _conditions(old), _conditions(new)
+    for name in before | after:
+        was, is_ = before.get(name), after.get(name)
+        if was != is_:
+            yield f"{name} = {_or_none(was)} (old), {_or_none(is_)} (new)"
+    yield f"Noise = {_noise_in_words(old)} (old), {_noise_in_words(new)} (new)"
+
+
+def _least(changes: Iterable[Change]) -> Iterator[str]:
+    """How small a change could have been and yet be found: in one thing or another."""
+    finite = [f"{least:.3g}" for least in sorted(change.least for change in changes) if math.isfinite(least)]
+    if finite:
+        yield f"Least change to be seen = {' … '.join(dict.fromkeys((finite[0], finite[-1])))} times"
+
+
+def _origin(document: Mapping[str, Any]) -> str:
+    machine = document["machine"]
+    where = f"{number_of(machine['ranks'], 'rank')} on {number_of(machine['hosts'], 'host')}"
+    return f"{document['date']}, mpi-pi {document['version']} on {machine['host']}, {where}"
+
+
+def _conditions(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What may be the reason for a change, by names for people."""
+    machine = document["machine"]
+    return {
+        "Version": document["version"],
+        "Commit": document["commit"],
+        "Host": machine["host"],
+        "CPU": machine["cpu"],
+        "Cores": machine["cores"],
+        "Kernel": machine["kernel"],
+        "Platform": machine["platform"],
+        "Hosts": machine["hosts"],
+        "Ranks": machine["ranks"],
+        "Mode": "full" if document["full"] else "quick",
+        **{f"Software {name}": version for name, version in document["software"].items()},
+    }
+
+
+def _or_none(value: object) -> object:
+    return "none" if value is None else value
+
+
+def _noise_in_words(document: Mapping[str, Any]) -> str:
+    if document["noise"] is None:
+        return f"not measured, {UNKNOWN_NOISE:.0%} assumed"
+    return f"{document['noise']['slowdown']:.1%}"
+
+
+def _summary(
+    old: Mapping[str, Any], new: Mapping[str, Any], changes: Mapping[Thing, Change]
+) -> Iterator[str]:
+    """How much of what; and of jobs that became slower, which of their steps to look at."""
+    counts = Counter(change.word for change in changes.values())
+    for word in WORDS:
+        yield f"{word.capitalize()} = {counts[word]} of {len(changes)}"
+    left_out = [len(dict(_measured(one)).keys() - changes.keys()) for one in (old, new)]
+    if any(left_out):
+        yield f"In one of them alone = {left_out[0]} (old), {left_out[1]} (new)"
+    for thing, change in changes.items():
+        if change.word == "slower" and (step := _most_slowed(change)):
+            was, is_ = change.old.steps[step], change.new.steps[step]
+            yield f"Most of {thing.what} = {step}, {was:.4g} s (old), {is_:.4g} s (new)"
+
+
+def _most_slowed(change: Change) -> str | None:
+    """The step that takes the most seconds more than before."""
+    both = change.old.steps.keys() & change.new.steps.keys()
+    return max(sorted(both), key=lambda step: change.new.steps[step] - change.old.steps[step], default=None)
+
+
+def _contents(document: Mapping[str, Any]) -> str:
+    """The sections that there are."""
+    there = [name for name in ("kernel", "jobs", "scaling", "round") if document[name]]
+    return ", ".join(there) or "nothing"

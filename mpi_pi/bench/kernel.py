@@ -1,0 +1,254 @@
+"""Our kernel beside what people write, on one core.
+
+All candidates take turns, so that what else the machine does meets them alike, and are compared turn by turn.
+Every answer is judged against pi: none is quick because it is wrong.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpi_pi.bench import median
+from mpi_pi.report.table import table
+
+if TYPE_CHECKING:
+    from mpi_pi.kernel.loader import Kernel
+
+TURNS = 21
+
+QUICK_SECONDS, FULL_SECONDS = 0.07, 0.3
+"""Of one go of a candidate."""
+
+MOST_STANDARD_ERRORS = 6.0
+"""Beyond which an answer is wrong: of a thousand million right ones, two are."""
+
+LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
+"""Points: so many that seeding does not count, and as many as the OctaPi job has."""
+
+DEFERRED = math.pi * 2 * 92684 / 2**32
+"""The share of points that lie in the ring of doubt, see `vector`."""
+
+BITS = {"numba": 32 + 32 * DEFERRED, "numpy": 64}
+"""For a point of ours: two coordinates of 16 bits each, and of 32 where those leave a doubt. The NumPy kernel
+always draws all of them."""
+BITS_OF_DOUBLES = 2 * 53
+"""The coordinates of others are doubles, multiples of 2^-53 from 0 to 1."""
+
+OURS = "mpi_pi"
+SPELLED = {"numba": "numba", "numpy": "NumPy"}
+OURS_SHORT = f"{OURS}, trials of {SHORT_TRIAL:,} points"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to count."""
+
+    name: str
+    bits_per_point: float
+    """Random bits that are drawn for its coordinates."""
+    points: int
+    """In a trial."""
+    count: Callable[[int], int]
+    """The hits of so many trials."""
+    at_once: int = 1
+    """How many trials it takes to be quick."""
+
+
+def measure(kernel: "Kernel", full: bool, show: Callable[[float], object]) -> dict[str, Any]:
+    """The section `kernel` of a benchmark. Raises ArithmeticError if a candidate counts wrong."""
+    return compare(candidates(kernel), FULL_SECONDS if full else QUICK_SECONDS, TURNS, show)
+
+
+def candidates(kernel: "Kernel") -> list[Candidate]:
+    """Our kernel, and what there is beside it."""
+    from mpi_pi.kernel import loader
+
+    if kernel.name == "numpy":
+        return [ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", SHORT_TRIAL), *_others()]
+    return [
+        ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", LONG_TRIAL),
+        ours(kernel, OURS_SHORT, SHORT_TRIAL),
+        ours(loader.load("numpy"), f"{OURS}, {SPELLED['numpy']}", SHORT_TRIAL),
+        *_others(),
+    ]
+
+
+def ours(kernel: "Kernel", name: str, points: int) -> Candidate:
+    """One of our kernels, with trials of so many points."""
+    from mpi_pi.kernel.reference import never
+    from mpi_pi.model.job import MAX_TRIALS, Job
+
+    job = Job(trials=MAX_TRIALS, points=points, seed=1)
+
+    def count(trials: int) -> int:
+        return int(kernel.count(job, range(trials), never).sum())
+
+    return Candidate(name, BITS[kernel.name], points, count, kernel.units_at_once)
+
+
+def _others() -> list[Candidate]:
+    """What people write; without numba what it would have compiled is left out."""
+    import numpy as np
+
+    from mpi_pi.bench import baselines
+
+    def repeated(count: Callable[[int], int], points: int) -> Callable[[int], int]:
+        return lambda trials: sum(count(points) for _ in range(trials))
+
+    ways: list[tuple[str, int, Callable[[int], int]]] = []
+    if baselines.numba_is_there():
+        generator = baselines.numba_generator(np.random.default_rng(1))
+        ways += [
+            ("numba + Generator(PCG64)", 100_000, repeated(generator, 100_000)),
+            ("numba + np.random", 100_000, repeated(baselines.numba_np_random(), 100_000)),
+        ]
+    ways += [
+        ("NumPy, as in Flame's example", 100_000, repeated(baselines.numpy_rand, 100_000)),
+        (
+            "Python, as in the OctaPi lesson",
+            10_000,
+            lambda trials: sum(baselines.plain_python(10_000, seed) for seed in range(trials)),
+        ),
+    ]
+    return [Candidate(name, BITS_OF_DOUBLES, points, count) for name, points, count in ways]
+
+
+def compare(
+    these: Sequence[Candidate], seconds: float, turns: int, show: Callable[[float], object]
+) -> dict[str, Any]:
+    """The section for any candidates, the first of which is compared with all; a go takes about `seconds`."""
+    from mpi_pi.system.machine import clock_hz
+
+    trials = []
+    for number, candidate in enumerate(these):
+        trials.append(_trials_that_take(candidate, seconds))
+        show((number + 1) / len(these) / (turns + 1))
+    rates: list[list[float]] = [[] for _ in these]
+    rates_at_work: list[list[float]] = [[] for _ in these]
+    clocks = []
+    for turn in range(turns):
+        clocks.append(clock_hz())
+        for candidate, number, own, at_work in zip(these, trials, rates, rates_at_work, strict=True):
+            seconds, core_seconds = _timed(candidate, number)
+            own.append(number * candidate.points / seconds)
+            at_work.append(number * candidate.points / core_seconds)
+        show((turn + 2) / (turns + 1))
+    return {
+        "rows": [
+            {
+                "name": candidate.name,
+                "points_per_second": median.as_fields(median.of(own)),
+                "times_as_fast": median.as_fields(median.ratio(rates[0], own)),
+                "bits_per_point": candidate.bits_per_point,
+                "cycles_per_point": _cycles(clocks, at_work),
+            }
+            for candidate, own, at_work in zip(these, rates, rates_at_work, strict=True)
+        ]
+    }
+
+
+def _trials_that_take(candidate: Candidate, seconds: float) -> int:
+    """How many do; by trying, which also warms up and compiles."""
+    trials = candidate.at_once
+    candidate.count(trials)
+    while (taken := _timed(candidate, trials)[0]) < seconds / 4:
+        trials *= 2
+    return candidate.at_once * max(1, round(trials / candidate.at_once * seconds / taken))
+
+
+def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
+    """Seconds for so many trials, of wall time and of the core's.
+
+    Raises ArithmeticError if their hits are not those of a circle.
+    """
+    start, core_start = time.perf_counter(), time.thread_time()
+    hits = candidate.count(trials)
+    seconds, core_seconds = time.perf_counter() - start, time.thread_time() - core_start
+    off = standard_errors(hits, trials * candidate.points)
+    if abs(off) > MOST_STANDARD_ERRORS:
+        raise ArithmeticError(f"{candidate.name}: {hits} hits are {off:+.1f} standard errors off")
+    return seconds, core_seconds
+
+
+def standard_errors(hits: int, points: int) -> float:
+    """How far the hits are from what pi lets expect, by the binomial distribution."""
+    from mpi_pi.model import binomial
+
+    return float(binomial.standard_errors(points, hits))
+
+
+def _cycles(clocks: Sequence[float | None], rates_at_work: Sequence[float]) -> float | None:
+    """Cycles per point of the fastest turn, the least disturbed by what shares the core or its caches."""
+    known = [clock for clock in clocks if clock is not None]
+    return max(known) / max(rates_at_work) if known else None
+
+
+def text(section: Mapping[str, Any]) -> str:
+    """The section for people."""
+    return "\n\n".join(["\n".join(_lines(section["rows"])), table(map(_line, section["rows"]), COLUMNS[1:])])
+
+
+def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the numbers mean."""
+    own = rows[0]
+    rate = median.from_fields(own["points_per_second"])
+    lines = [
+        f"Rate of a core = {_in_words(rate, 1e-6)} million points/s",
+        f"Randomness = {_gigabits(own):.3g} Gbit/s, {own['bits_per_point']:.3g} bits for a point",
+    ]
+    if own["cycles_per_point"] is not None:
+        lines.append(f"Cycles per point = {_digits(own['cycles_per_point'])}")
+    by_name = {row["name"]: row for row in rows}
+    if OURS_SHORT in by_name:
+        seeding = _seeding(own, by_name[OURS_SHORT])
+        lines.append(f"Seeding = {median.in_words(seeding, '.2f', 1e6)} µs for each trial")
+    others = [row for row in rows if not row["name"].startswith(OURS)]
+    if others:
+        best = max(others, key=lambda row: float(row["points_per_second"]["median"]))
+        times = _in_words(median.from_fields(best["times_as_fast"]))
+        lines.append(f"Next = {best['name']}; how many times as fast {OURS} is: {times}")
+    return lines
+
+
+def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> median.Spread:
+    """Seconds that a short trial takes longer than as many points of a long one, turn by turn."""
+    rates = [median.from_fields(row["points_per_second"]).samples for row in (long, short)]
+    return median.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
+
+
+COLUMNS = ("one core", "million points/s", f"{OURS} is … times as fast", "Gbit/s", "cycles")
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    rate = median.from_fields(row["points_per_second"])
+    times = median.from_fields(row["times_as_fast"])
+    cycles = row["cycles_per_point"]
+    first = set(times.samples) == {1.0}
+    cells = (
+        row["name"],
+        _in_words(rate, 1e-6),
+        "" if first else _in_words(times),
+        f"{_gigabits(row):.3g}",
+        "-" if cycles is None else _digits(cycles),
+    )
+    return dict(zip(COLUMNS, cells, strict=True))
+
+
+def _gigabits(row: Mapping[str, Any]) -> float:
+    """Of randomness in a second."""
+    return float(row["points_per_second"]["median"]) * float(row["bits_per_point"]) / 1e9
+
+
+def _in_words(numbers: median.Spread, scale: float = 1.0) -> str:
+    return median.in_words(numbers, _form(numbers.high * scale), scale)
+
+
+def _digits(number: float) -> str:
+    return f"{number:{_form(number)}}"
+
+
+def _form(largest: float) -> str:
+    """Three digits, and all that stand before the point."""
+    return ".0f" if largest >= 1000 else ".3g"

@@ -1,0 +1,220 @@
+"""How well a job scales: from the times of more and more ranks to speed-up, efficiency and serial fraction.
+
+Strong scaling gives the same job to more and more ranks. With p times as many of them as in the first row,
+Amdahl's law says that it takes `T(p) = T(1) (f + (1 - f) / p)`, where f is the serial fraction: the part of
+the first row's time that more ranks do not shorten (Amdahl, "Validity of the single processor approach to
+achieving large scale computing capabilities", AFIPS 1967). Two ways to find f from times:
+
+Solved for f, one row gives it by itself: `f = (1 / S - 1 / p) / (1 - 1 / p)` of a speed-up S. Where that
+grows from row to row it is no serial part but a cost that grows with the ranks (Karp and Flatt, "Measuring
+parallel processor performance", Communications of the ACM 33, 1990).
+
+A straight line through all of them, `T = a + b / p`, has f = a / (a + b).
+
+Weak scaling gives every rank as much to do as before: with p times as many of them, what they get done in a
+time is p times the efficiency (Gustafson, "Reevaluating Amdahl's law", Communications of the ACM 31, 1988).
+"""
+
+import itertools
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from mpi_pi.bench import median
+from mpi_pi.formatting import number_of
+from mpi_pi.model.job import Job
+from mpi_pi.bench.median import Spread, as_fields, from_fields, in_words
+from mpi_pi.system import affinity
+from mpi_pi.report.table import table
+
+MOST_WIDTH = 0.1
+"""Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
+
+SEED = 1
+
+MOST_POINTS_PER_TRIAL = 100_000
+LEAST_POINTS_PER_TRIAL = 1000
+TRIALS_PER_RANK = 256
+"""At least, unless they get too small, so that all ranks can be dealt the same."""
+
+LOST = "lost in noise"
+NUMBERS = ("ranks", "hosts")
+
+
+class Row(NamedTuple):
+    """What so many ranks on so many hosts took, by turn. Rows took turns."""
+
+    ranks: int
+    hosts: int
+    seconds: tuple[float, ...]
+
+
+def ranks_with_cores(hosts: Sequence[str], cores: Sequence[frozenset[int]]) -> list[int]:
+    """Of the ranks with these hosts and physical cores, those with one each; others would have to share."""
+    kept: list[int] = []
+    for host in dict.fromkeys(hosts):
+        on_host = [rank for rank, name in enumerate(hosts) if name == host]
+        if affinity.crowded([(cores[rank], 1) for rank in on_host]):
+            on_host = _not_crowded(on_host, cores)
+        kept += on_host
+    return sorted(kept)
+
+
+def _not_crowded(ranks: Sequence[int], cores: Sequence[frozenset[int]]) -> list[int]:
+    kept: list[int] = []
+    for rank in ranks:
+        if not affinity.crowded([(cores[other], 1) for other in (*kept, rank)]):
+            kept.append(rank)
+    return kept
+
+
+def doubling(most: int) -> list[int]:
+    """1, 2, 4 … and the most.
+
+    >>> doubling(11)
+    [1, 2, 4, 8, 11]
+    """
+    return [*itertools.takewhile(lambda number: number < most, (1 << power for power in range(64))), most]
+
+
+def ladder(hosts: Sequence[str], ranks: Sequence[int]) -> list[list[int]]:
+    """The ranks of each row: of these all on the first 1, 2, 4 … hosts, or on one host the first 1, 2, 4 …"""
+    names = list(dict.fromkeys(hosts[rank] for rank in ranks))
+    if len(names) == 1:
+        return [list(ranks[:number]) for number in doubling(len(ranks))]
+    return [[rank for rank in ranks if hosts[rank] in names[:number]] for number in doubling(len(names))]
+
+
+def job_of(points: float, ranks: int) -> Job:
+    """A job of about so many points, in trials of which many come to each rank."""
+    each = MOST_POINTS_PER_TRIAL
+    while each > LEAST_POINTS_PER_TRIAL and points < TRIALS_PER_RANK * ranks * each:
+        each //= 10
+    return Job(max(round(points / each), ranks), each, SEED)
+
+
+def strong(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
+    """The member `strong` of a benchmark's `scaling`: the same job in each row, with more and more ranks."""
+    first = rows[0]
+    return {
+        "job": _job(job),
+        "serial_fraction": as_fields(_fitted(rows)) if len(rows) > 1 else None,
+        "rows": [_strong(row, first) for row in rows],
+    }
+
+
+def weak(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
+    """The member `weak` of a benchmark's `scaling`: a job for each rank, with more and more ranks."""
+    first = rows[0]
+    return {"job": _job(job), "rows": [_weak(row, first) for row in rows]}
+
+
+def karp_flatt(speed_up: float, times_as_many: float) -> float:
+    """The serial fraction that a speed-up shows by itself; for more than 1 times as many ranks."""
+    return (1 / speed_up - 1 / times_as_many) / (1 - 1 / times_as_many)
+
+
+def serial_fraction(times_as_many: Sequence[float], seconds: Sequence[float]) -> float:
+    """Of Amdahl's law, by least squares: from two rows or more, each with more ranks than the one before."""
+    b, a = statistics.linear_regression([1 / more for more in times_as_many], seconds)
+    return a / (a + b)
+
+
+def _fitted(rows: Sequence[Row]) -> Spread:
+    """The serial fraction of each turn."""
+    times_as_many = [row.ranks / rows[0].ranks for row in rows]
+    turns = zip(*(row.seconds for row in rows), strict=True)
+    return median.of(serial_fraction(times_as_many, turn) for turn in turns)
+
+
+def _strong(row: Row, first: Row) -> dict[str, Any]:
+    more = row.ranks / first.ranks
+    speed_up = median.ratio(first.seconds, row.seconds)
+    return _measured(row, speed_up, [each / more for each in speed_up.samples]) | {
+        "karp_flatt": as_fields(median.of(karp_flatt(each, more) for each in speed_up.samples))
+        if more > 1
+        else None
+    }
+
+
+def _weak(row: Row, first: Row) -> dict[str, Any]:
+    efficiency = median.ratio(first.seconds, row.seconds).samples
+    return _measured(row, median.of(each * row.ranks / first.ranks for each in efficiency), efficiency)
+
+
+def _measured(row: Row, speed_up: Spread, efficiency: Iterable[float]) -> dict[str, Any]:
+    return {
+        "ranks": row.ranks,
+        "hosts": row.hosts,
+        "seconds": as_fields(median.of(row.seconds)),
+        "speed_up": as_fields(speed_up),
+        "efficiency": as_fields(median.of(efficiency)),
+    }
+
+
+def _job(job: Job) -> dict[str, int]:
+    return {"trials": job.trials, "points_per_trial": job.points}
+
+
+def text(section: Mapping[str, Any]) -> str:
+    """A benchmark's `scaling` for people: a table of strong scaling, the serial fraction, one of weak."""
+    return "\n\n".join(
+        [
+            "\n".join(_head(section)),
+            table(map(_strong_line, section["strong"]["rows"]), NUMBERS),
+            "\n".join(_between(section)),
+            table(map(_line, section["weak"]["rows"]), NUMBERS),
+        ]
+    )
+
+
+def _head(section: Mapping[str, Any]) -> list[str]:
+    idle, turns = section["idle_ranks"], len(section["strong"]["rows"][0]["seconds"]["samples"])
+    job = _points(section["strong"]["job"])
+    return [
+        *([f"Idle = {number_of(idle, 'rank')}: a core for each of the others"] if idle else []),
+        f"Strong scaling = {job}, by {section['by']}, {number_of(turns, 'turn')}",
+        f"Same hits = {'yes' if section['same_hits'] else 'NO'}, in all rows and turns",
+    ]
+
+
+def _between(section: Mapping[str, Any]) -> list[str]:
+    fraction = section["strong"]["serial_fraction"]
+    fitted = f"{_fraction(from_fields(fraction), interval=True)}, by Amdahl's law" if fraction else "unknown"
+    return [
+        f"Serial fraction = {fitted}",
+        f"Weak scaling = {_points(section['weak']['job'])} for each rank",
+    ]
+
+
+def _points(job: Mapping[str, int]) -> str:
+    return f"{job['trials']} × {job['points_per_trial']} points"
+
+
+def _line(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "ranks": str(row["ranks"]),
+        "hosts": str(row["hosts"]),
+        "time/s": in_words(from_fields(row["seconds"])),
+        "speed-up": _above_zero(from_fields(row["speed_up"])),
+        "efficiency/%": _above_zero(from_fields(row["efficiency"]), 100),
+    }
+
+
+def _strong_line(row: Mapping[str, Any]) -> dict[str, str]:
+    fraction = row["karp_flatt"]
+    return _line(row) | {"Karp–Flatt": _fraction(from_fields(fraction)) if fraction else "-"}
+
+
+def _above_zero(number: Spread, scale: float = 1.0) -> str:
+    """A number with its interval. What is lost in noise is as short as can be, for the table's sake."""
+    form = ".3g" if number.median * scale < 100 else ".0f"
+    return LOST if number.drowned else in_words(number, form, scale)
+
+
+def _fraction(fraction: Spread, interval: bool = False) -> str:
+    """A serial fraction, which may be as little as zero."""
+    ends = f"({fraction.low:.4f} … {fraction.high:.4f})"
+    if fraction.high - fraction.low > MOST_WIDTH:
+        return f"{LOST} {ends}" if interval else LOST
+    return f"{fraction.median:.4f} {ends}"

@@ -1,0 +1,71 @@
+"""Where names lead to."""
+
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+
+from mpi_pi.cluster.hostfile import Host
+
+LIMIT_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Way:
+    """How ssh gets to a host, by the user's settings."""
+
+    name: str
+    port: int
+    direct: bool
+    """Not by way of another host."""
+
+
+def way(host: Host) -> Way:
+    """What ssh makes of a host, whose name may be an alias in ~/.ssh/config."""
+    port = ["-p", str(host.port)] if host.port else []
+    told = _output("ssh", "-G", *port, "--", host.destination)
+    settings = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+    return Way(
+        name=settings.get("hostname", host.name),
+        port=int(settings.get("port", host.port or 22)),
+        direct=all(settings.get(name, "none") == "none" for name in ("proxycommand", "proxyjump")),
+    )
+
+
+def resolve(name: str) -> list[str]:
+    """The addresses of a name, those of IPv4 first, which is what MPI uses; none if it is not known."""
+    # Not by Python's own function, which may wait for ever for a name server.
+    found = [line.split()[0] for line in _output("getent", "ahosts", name).splitlines() if line]
+    return sorted(dict.fromkeys(found), key=lambda address: ":" in address)
+
+
+def is_own(address: str) -> bool:
+    """Whether it is an address of this machine."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address.partition("%")[0], 0))
+        except OSError:
+            return False
+    return True
+
+
+def is_here(host: Host) -> bool:
+    """Whether a host is this machine, for which nobody needs ssh."""
+    return any(map(is_own, resolve(host.name)[:1]))
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT_SECONDS,
+            check=False,
+            env=os.environ | {"LC_ALL": "C"},
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

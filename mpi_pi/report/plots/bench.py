@@ -1,0 +1,243 @@
+"""Pictures of a benchmark: kernels, whole jobs, scaling, and what a round costs."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import FigureBase
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter
+from numpy.typing import NDArray
+
+from mpi_pi.bench import median, published
+from mpi_pi.bench.median import Spread
+from mpi_pi.formatting import number_of
+from mpi_pi.report.plots.style import (
+    DARK,
+    INK,
+    LIGHT,
+    MIDDLE,
+    Look,
+    Panel,
+    label_decades,
+    legend,
+    number_ticks,
+    power_of_ten,
+)
+
+Section = Mapping[str, Any]
+
+PUBLISHED = (published.FLAME_PYTHON, published.FLAME_RUST, published.OCTAPI)
+
+NOISY = "lost in noise"
+
+STEP_LOOKS: list[Look] = [
+    *({"facecolor": color} for color in (DARK, LIGHT, MIDDLE, "#ffffff", "#6d6d6d")),
+    {"facecolor": LIGHT, "hatch": "////"},
+    {"facecolor": MIDDLE, "hatch": "xxxx"},
+    {"facecolor": "#ffffff", "hatch": "...."},
+    {"facecolor": INK},
+    {"facecolor": "#b9b9b9", "hatch": "\\\\\\\\"},
+]
+"""Of the steps of a job: neighbours differ much in lightness."""
+
+
+def panels(benchmark: Mapping[str, Any]) -> Iterator[Panel]:
+    """What there is to be seen of the parts that were measured."""
+    if kernel := benchmark["kernel"]:
+        height = 1.3 + 0.36 * (len(kernel["rows"]) + len(PUBLISHED))
+        yield Panel("Kernels on one core", lambda figure: kernels(figure, kernel), True, height)
+    if jobs := benchmark["jobs"]:
+        height = 2.1 + 0.55 * len(jobs)
+        yield Panel(
+            "Where the time of a whole job goes", lambda figure: whole_jobs(figure, jobs), True, height
+        )
+    if scaling := benchmark["scaling"]:
+        yield Panel("Speed-up", lambda figure: speed_up(figure, scaling))
+        yield Panel("Efficiency", lambda figure: efficiency(figure, scaling))
+    if round_ := benchmark["round"]:
+        yield Panel(
+            "What a round costs besides counting", lambda figure: cost_of_a_round(figure, round_), True
+        )
+
+
+def medians(spreads: Sequence[Spread]) -> NDArray[np.float64]:
+    """Of each."""
+    return np.array([of.median for of in spreads])
+
+
+def reaches(spreads: Sequence[Spread]) -> NDArray[np.float64]:
+    """How far the intervals reach below and above the medians, as matplotlib wants it: (2, number)."""
+    return np.array([[of.median - of.low for of in spreads], [of.high - of.median for of in spreads]])
+
+
+# Kernels
+
+
+def kernels(figure: FigureBase, section: Section) -> None:
+    """Points per second of ways to count on one core, and of whole jobs that were published."""
+    axes = figure.subplots()
+    rates = [median.from_fields(row["points_per_second"]) for row in section["rows"]]
+    names = [row["name"] for row in section["rows"]] + [f"{run.name}\n{run.machine}" for run in PUBLISHED]
+    places = np.arange(len(names))
+    own, theirs = places[: len(rates)], places[len(rates) :]
+    axes.barh(
+        own,
+        medians(rates),
+        0.7,
+        xerr=reaches(rates),
+        color=DARK,
+        ecolor=INK,
+        capsize=3,
+        label="one core, measured",
+    )
+    published_rates = [run.points_per_second for run in PUBLISHED]
+    look: Look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
+    axes.barh(theirs, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
+    ends = [rate.high for rate in rates] + published_rates
+    words = [in_words(rate) for rate in rates + [median.of([rate]) for rate in published_rates]]
+    for place, end in enumerate(ends):
+        axes.annotate(words[place], (end, place), (6, 0), textcoords="offset points", va="center")
+    least = math.floor(math.log10(min(published_rates + [rate.low for rate in rates])))
+    axes.set(xscale="log", xlim=(10.0**least / 2, 1.2 * max(ends)), xlabel="points per second")
+    label_decades(axes.xaxis)
+    axes.set_yticks(places, names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    legend(figure, axes)
+
+
+def in_words(rate: Spread) -> str:
+    """A rate, and its interval if it has one, with their power of ten: 4.02 (3.98 … 4.05)·10⁹."""
+    exponent = math.floor(math.log10(rate.median))
+    scale = 10.0**-exponent
+    one = rate.low == rate.high
+    number = f"{rate.median * scale:.2f}" if one else median.in_words(rate, ".2f", scale)
+    return f"{number}·{power_of_ten(exponent)}"
+
+
+# Whole jobs
+
+
+def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
+    """From mpirun to prompt, step by step; cold ones, which take much longer, on a scale of their own."""
+    kinds = {
+        "warm, the kernel is in the cache": [job for job in jobs if not job["cold"]],
+        "cold, it has to be compiled": [job for job in jobs if job["cold"]],
+    }
+    kinds = {kind: jobs for kind, jobs in kinds.items() if jobs}
+    steps = list(dict.fromkeys(step["name"] for job in jobs for step in job["steps"]))
+    looks = {step: STEP_LOOKS[place % len(STEP_LOOKS)] for place, step in enumerate(steps)}
+    ratios = [len(of_kind) for of_kind in kinds.values()]
+    all_axes = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=ratios)[:, 0]
+    for axes, (kind, of_kind) in zip(all_axes, kinds.items(), strict=True):
+        stacks(axes, of_kind, looks)
+        axes.set_xlabel(f"seconds, {kind}")
+    patches = [Patch(edgecolor=INK, linewidth=0.5, label=step, **look) for step, look in looks.items()]
+    whole = Line2D([], [], color=INK, marker="d", markersize=4, label="whole job")
+    figure.legend(handles=[*patches, whole], loc="outside lower center", ncols=4)
+
+
+def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
+    """A row for each job: the medians of its steps one after the other, and the whole with its interval."""
+    for place, job in enumerate(jobs):
+        seconds = [median.from_fields(step["seconds"]).median for step in job["steps"]]
+        lefts = np.cumsum([0, *seconds[:-1]])
+        for step, left, width in zip(job["steps"], lefts, seconds, strict=True):
+            axes.barh(place, width, 0.55, left, edgecolor=INK, linewidth=0.5, **looks[step["name"]])
+        whole = median.from_fields(job["seconds"])
+        axes.errorbar(whole.median, place, xerr=reaches([whole]), fmt="d", color=INK, capsize=4, markersize=4)
+        words = median.in_words(whole) + " s"
+        if job["published"]:
+            words += f"\n{job['published']['name']}: {job['published']['seconds']:.6g} s"
+        end = max(whole.high, sum(seconds))
+        axes.annotate(words, (end, place), (8, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(jobs)), [f"{job['name']}\n{number_of(job['ranks'], 'rank')}" for job in jobs])
+    axes.set_ylim(len(jobs) - 0.5, -0.5)
+    axes.set_xlim(0, 1.02 * max(median.from_fields(job["seconds"]).high for job in jobs))
+
+
+# Scaling
+
+
+def over(axes: Axes, section: Section, name: str) -> None:
+    """A quantity of the strong and of the weak rows over what becomes more."""
+    looks: dict[str, Look] = {  # the bars of one are to be seen beneath those of the other
+        "strong": {"fmt": "o-", "color": DARK, "label": "same job (strong)", "elinewidth": 3, "capsize": 6},
+        "weak": {"fmt": "s--", "color": MIDDLE, "label": "growing job (weak)", "elinewidth": 1, "capsize": 3},
+    }
+    for kind, look in looks.items():
+        measured(axes, section[kind]["rows"], section["by"], name, look)
+    number_ticks(axes, [row[section["by"]] for row in section["strong"]["rows"]])
+    axes.grid(visible=True)
+    axes.set_xlabel(section["by"])
+
+
+def measured(axes: Axes, rows: Sequence[Section], number: str, name: str, look: Look) -> None:
+    """Medians of a quantity with their intervals over a number; hollow where noise has drowned them."""
+    numbers, spreads = [row[number] for row in rows], [median.from_fields(row[name]) for row in rows]
+    axes.errorbar(numbers, medians(spreads), reaches(spreads), markersize=5, **look)
+    noisy = [place for place, of in enumerate(spreads) if of.drowned]
+    if noisy:
+        known = axes.get_legend_handles_labels()[1]
+        hollow: Look = {"marker": look["fmt"][0], "markersize": 5, "color": "white", "linestyle": ""}
+        hollow |= {"markeredgecolor": INK, "label": None if NOISY in known else NOISY, "zorder": 3}
+        axes.plot([numbers[place] for place in noisy], medians(spreads)[noisy], **hollow)
+
+
+def speed_up(figure: FigureBase, section: Section) -> None:
+    """How many times as fast more ranks are."""
+    axes = figure.subplots()
+    rows = section["strong"]["rows"]
+    numbers, ideal = zip(
+        *((row[section["by"]], row["ranks"] / rows[0]["ranks"]) for row in rows), strict=True
+    )
+    axes.plot(numbers, ideal, color=INK, linewidth=1, linestyle=":", label="ideal")
+    over(axes, section, "speed_up")
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.set_ylabel(f"times as fast as {number_of(rows[0]['ranks'], 'rank')}")
+    legend(figure, axes)
+
+
+def efficiency(figure: FigureBase, section: Section) -> None:
+    """How much of each rank's speed is left."""
+    axes = figure.subplots()
+    axes.axhline(1, color=INK, linewidth=1, linestyle=":", label="ideal")
+    over(axes, section, "efficiency")
+    axes.set_ylim(0, max(1.1, 1.05 * axes.dataLim.y1))
+    axes.set_ylabel("efficiency")
+    legend(figure, axes)
+
+
+# Rounds
+
+
+def cost_of_a_round(figure: FigureBase, section: Section) -> None:
+    """Measured for the ranks that there are, and by the model for more than that."""
+    axes = figure.subplots()
+    looks: dict[str, Look] = {
+        "rows": {"fmt": "o-", "color": DARK, "label": "round, measured", "capsize": 3},
+        "planner": {"fmt": "s", "color": MIDDLE, "label": "books of rank 0, measured", "capsize": 3},
+    }
+    for rows, look in looks.items():
+        measured(axes, section[rows], "ranks", "seconds", look)
+    model = section["model"]
+    for name, column, color, width in (
+        ("round, model", "round_seconds", INK, 1.8),
+        ("its network, model", "network_seconds", DARK, 1.0),
+        ("its books, model", "planner_seconds", MIDDLE, 1.0),
+    ):
+        line: Look = {"color": color, "linewidth": width, "linestyle": "--", "label": name}
+        axes.plot([row["ranks"] for row in model], [row[column] for row in model], **line)
+    if section["matters_from_ranks"]:
+        label = "1 % of a second from here on, model"
+        axes.axvline(section["matters_from_ranks"], color=INK, linewidth=0.8, linestyle=":", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="ranks", ylabel="time")
+    label_decades(axes.xaxis)
+    axes.yaxis.set_major_formatter(EngFormatter(unit="s"))
+    axes.minorticks_off()
+    axes.grid(visible=True)
+    legend(figure, axes)

@@ -1,0 +1,152 @@
+"""Pictures of what files hold, all in one figure or one by one. Needs matplotlib, an extra of the package."""
+
+import contextlib
+import importlib.util
+import io
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpi_pi.model.result import Result
+from mpi_pi.report.sources import Item, Trials
+from mpi_pi.system import imports
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, FigureBase
+
+    from mpi_pi.report.plots.style import Panel
+
+FORMATS = ("png", "svg", "pdf")
+
+PAGE_WIDTH, WIDTH_ALONE = 10.0, 8.0
+"""Inches: of two panels side by side, and of one that is a figure of its own."""
+
+
+class Unavailable(Exception):
+    """There is no matplotlib. The message is fit for the user."""
+
+
+class NothingToDraw(Exception):
+    """No item has anything to show. The message is fit for the user."""
+
+
+def panels(items: Sequence[Item]) -> list["Panel"]:
+    """What there is to be drawn of the items, in their order, trial logs last. Raises Unavailable.
+
+    A trial log is drawn with the run that wrote it, if that is among them.
+    """
+    try:
+        with _without_settings_of_users():
+            import matplotlib.figure  # noqa: F401  # whether it is there
+    except Exception as error:  # whatever a package raises that is broken
+        why = imports.explained(error)
+        if importlib.util.find_spec("matplotlib") is None:
+            why = "pictures need matplotlib: pip install matplotlib"
+        raise Unavailable(why) from error
+    from mpi_pi.report.plots import bench as plot_bench
+    from mpi_pi.report.plots import run as plot_run
+    from mpi_pi.report.plots.style import shortened
+
+    logs = [item.content for item in items if isinstance(item.content, Trials)]
+    found: list[tuple[str, Iterator[Panel]]] = []
+    drawn: list[Trials] = []
+    for name, content in sorted(items, key=lambda item: isinstance(item.content, Trials)):
+        if isinstance(content, Result):
+            log = next((log for log in logs if is_log_of(log, content)), None)
+            drawn += [log] if log else []
+            found.append((name, plot_run.panels(content, log.hits if log else None)))
+        elif not isinstance(content, Trials):
+            found.append((name, plot_bench.panels(content)))
+        elif not any(content is log for log in drawn):
+            found.append((name, plot_run.trial_panels(content.points, content.hits)))
+    return [
+        panel._replace(title=f"{panel.title} ({shortened(name, 30)})") if len(found) > 1 else panel
+        for name, of_item in found
+        for panel in of_item
+    ]
+
+
+@contextlib.contextmanager
+def _without_settings_of_users() -> Iterator[None]:
+    """Import matplotlib in here: no backend, and no file of settings, of the user's is looked at.
+
+    A terminal of Jupyter names a backend that only Jupyter has; and a broken file in the folder where the
+    user happens to be would be no reason not to draw.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and of folders that cannot be written
+    backend = os.environ.pop("MPLBACKEND", None)
+    found = importlib.util.find_spec("matplotlib")
+    # The present folder is where matplotlib looks first; and here is the file with its own settings.
+    folder = Path(found.origin).parent / "mpl-data" if found and found.origin else Path()
+    try:
+        with contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext():
+            yield
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+def is_log_of(log: Trials, result: Result) -> bool:
+    """Whether a trial log has the trials of a result, all of them, and its hits."""
+    trials = (log.points, log.points * len(log.hits), sum(log.hits.tolist()))
+    return trials == (result.job.points, result.tally.points, result.tally.hits)
+
+
+def pictures(items: Sequence[Item]) -> Iterator[tuple[str, "Figure"]]:
+    """A title, and a figure with that title some 800 pixels wide, for each panel. Raises Unavailable."""
+    for panel in panels(items):
+        yield panel.title, _laid_out([[panel]], WIDTH_ALONE)
+
+
+def figure(items: Sequence[Item]) -> "Figure":
+    """All panels of all items. Raises Unavailable and NothingToDraw."""
+    rows: list[list[Panel]] = []
+    for panel in panels(items):
+        if rows and len(rows[-1]) == 1 and not (panel.wide or rows[-1][0].wide):
+            rows[-1].append(panel)
+        else:
+            rows.append([panel])
+    if not rows:
+        names = ", ".join(item.name for item in items)
+        raise NothingToDraw(f"{names}: nothing was counted or measured, so there is nothing to be drawn")
+    return _laid_out(rows, PAGE_WIDTH)
+
+
+def _laid_out(rows: Sequence[Sequence["Panel"]], width: float) -> "Figure":
+    """Panels in rows of so many inches; one that has a row for itself is as wide as that."""
+    from matplotlib.figure import Figure
+
+    from mpi_pi.report.plots.style import style
+
+    with style():
+        heights = [max(panel.height for panel in row) for row in rows]
+        figure = Figure((width, sum(heights)), layout="constrained")
+        grid = figure.add_gridspec(len(rows), 2, height_ratios=heights)
+        for place, row in enumerate(rows):
+            columns: tuple[int | slice, ...] = (slice(2),) if len(row) == 1 else (0, 1)
+            for panel, column in zip(row, columns, strict=True):
+                _draw(panel, figure.add_subfigure(grid[place, column]))
+    return figure
+
+
+def _draw(panel: "Panel", figure: "FigureBase") -> None:
+    figure.suptitle(panel.title, fontweight="bold")
+    panel.draw(figure)
+
+
+def written(figure: "Figure", form: str) -> bytes:
+    """A figure as a file of one of FORMATS; the same figure is the same bytes each time."""
+    from mpi_pi.report.plots.style import style
+
+    dates: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    file = io.BytesIO()
+    with style():
+        figure.savefig(file, format=form, metadata=dates[form])
+    return file.getvalue()
+
+
+def drawn(items: Sequence[Item], form: str) -> bytes:
+    """All panels of all items as a file of one of FORMATS. Raises Unavailable and NothingToDraw."""
+    return written(figure(items), form)

@@ -1,0 +1,210 @@
+"""Pictures of a run: its points, its way to pi, and what its trials gave."""
+
+import math
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from mpi_pi.kernel import reference
+from mpi_pi.model.binomial import P, deviation, probability
+from mpi_pi.model.result import Result
+from mpi_pi.report.plots import timeline as plot_timeline
+from mpi_pi.report.plots.style import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend
+
+DARTS = 3000
+"""Points on the dartboard."""
+
+FIRST_POINTS = 1 << 17
+"""Points from whose beginnings convergence is drawn one by one: the reference needs a tenth of a second."""
+
+FIRST_UNITS = 1000
+"""Units that these may come from, at most: each one has to be seeded."""
+
+FEWEST_POINTS = 64
+"""Where the picture of convergence begins, unless fewer were counted: no estimate is worth drawing before."""
+
+FARTHEST = 20
+"""Standard deviations from the mean within which the results of trials are drawn; a right kernel gives 5."""
+
+STEPS = 60
+"""Of a line through many trials."""
+
+
+def panels(result: Result, trial_hits: NDArray[np.int64] | None = None) -> Iterator[Panel]:
+    """What there is to be seen of a run; `trial_hits` has the hits of all its trials, from its trial log."""
+    if units_in_line(result):
+        yield Panel("Dartboard", lambda figure: dartboard(figure, first_points(result, DARTS)))
+    if result.tally.points:
+        yield Panel("Convergence", lambda figure: convergence(figure, course_of_run(result, trial_hits)))
+    if result.timeline.rows:
+        yield plot_timeline.panel(result)
+    if trial_hits is not None:
+        yield histogram_panel(result.job.points, trial_hits)
+
+
+def trial_panels(points: int, trial_hits: NDArray[np.int64]) -> Iterator[Panel]:
+    """What a trial log shows by itself: the hits of each trial, of so many points each."""
+    yield Panel("Convergence", lambda figure: convergence(figure, course_of_trials(points, trial_hits)))
+    yield histogram_panel(points, trial_hits)
+
+
+def histogram_panel(points: int, trial_hits: NDArray[np.int64]) -> Panel:
+    """The results of trials."""
+    return Panel("Trials", lambda figure: histogram(figure, points, trial_hits))
+
+
+# The dartboard
+
+
+def units_in_line(result: Result) -> int:
+    """How many of the first units of its part a run has counted without a gap."""
+    return result.tally.units - sum(int(row.lost_units.sum()) for row in result.timeline.rows)
+
+
+def first_points(result: Result, most: int) -> NDArray[np.int64]:
+    """The coordinates, (points, 2), of the first points that a run has counted, from its seed."""
+    job, start = result.job, result.part.units.start
+    taken = [np.zeros((0, 2), np.int64)]
+    for unit in range(start, start + min(units_in_line(result), FIRST_UNITS)):
+        number = min(job.unit_points(unit), most)
+        taken.append(reference.first_points(job, unit, number))
+        most -= number
+        if not most:
+            break
+    return np.concatenate(taken)
+
+
+def dartboard(figure: FigureBase, points: NDArray[np.int64]) -> None:
+    """Points as they hit and miss the disc."""
+    axes = figure.subplots()
+    hit, radii = reference.in_disc(points), points / 2**31
+    marks: Look = {"s": 4, "linewidths": 0.6}
+    axes.scatter(
+        *radii[hit].T,
+        marker="o",
+        color=DARK,
+        label=f"hits: {hit.sum()} of the first {len(points)}",
+        **marks,
+    )
+    axes.scatter(*radii[~hit].T, marker="x", color=MIDDLE, label=f"misses: {(~hit).sum()}", **marks)
+    axes.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=1.2))
+    axes.set(aspect="equal", xlim=(-1, 1), ylim=(-1, 1), xlabel="x (radii)", ylabel="y (radii)")
+    axes.set_xticks([-1, 0, 1])
+    axes.set_yticks([-1, 0, 1])
+    axes.spines[:].set_visible(True)
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=2)
+
+
+# Convergence
+
+
+class Course(NamedTuple):
+    """How many of the first points of a job were hits: exact integers, ascending."""
+
+    points: list[int]
+    hits: list[int]
+
+
+def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Course:
+    """The first points one by one, then trial by trial if their hits are known, or else round by round."""
+    hits = np.cumsum(reference.in_disc(first_points(result, FIRST_POINTS)))
+    start = min(FEWEST_POINTS, len(hits))
+    prefixes = [start << doubled for doubled in range(32) if 0 < start << doubled <= len(hits)]
+    first = Course(prefixes, [int(hits[prefix - 1]) for prefix in prefixes])
+    rest = course_of_rounds(result) if trial_hits is None else course_of_trials(result.job.points, trial_hits)
+    later = [pair for pair in zip(*rest, strict=True) if pair[0] > max(first.points, default=0)]
+    return Course(first.points + [pair[0] for pair in later], first.hits + [pair[1] for pair in later])
+
+
+def course_of_rounds(result: Result) -> Course:
+    """What had been counted after each round; first, what had been counted before this run."""
+    rows = result.timeline.rows
+    points, hits = [int(row.points.sum()) for row in rows], [row.hits for row in rows]
+    points_before, hits_before = result.tally.points - sum(points), result.tally.hits - sum(hits)
+    totals = zip(accumulate([points_before, *points]), accumulate([hits_before, *hits]), strict=True)
+    after = [pair for pair in totals if pair[0] > 0]
+    return Course([pair[0] for pair in after], [pair[1] for pair in after])
+
+
+def course_of_trials(points: int, trial_hits: NDArray[np.int64]) -> Course:
+    """What had been counted after some of the trials, evenly spaced in logarithms, the last among them."""
+    sums = list(accumulate(trial_hits.tolist()))
+    numbers = np.unique(np.geomspace(1, len(sums), STEPS).round().astype(int)).tolist()
+    return Course([number * points for number in numbers], [sums[number - 1] for number in numbers])
+
+
+def standard_error(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of the estimate of pi from so many points."""
+    return np.asarray(np.sqrt(math.pi * (4 - math.pi) / points))
+
+
+def convergence(figure: FigureBase, course: Course) -> None:
+    """The estimate closing in on pi; and how far off it still is, where the eye can no longer tell."""
+    above, below = figure.subplots(2, 1, sharex=True)
+    points = np.array(course.points, float)
+    estimates = np.array([4 * hits / number for number, hits in zip(course.points, course.hits, strict=True)])
+    along = np.geomspace(points[0], max(points[-1], 2 * points[0]), 200)
+    error = standard_error(along)
+    band = {"color": LIGHT, "label": "2 standard errors about π", "linewidth": 0}
+    line = {"color": DARK, "marker": ".", "markersize": 4, "linewidth": 1, "label": "estimate"}
+    above.fill_between(along, math.pi - 2 * error, math.pi + 2 * error, **band)
+    above.axhline(math.pi, color=INK, linewidth=1, linestyle="--", label="π")
+    above.plot(points, estimates, **line)
+    highest = max(2.5 * error[0], 1.1 * float(abs(estimates - math.pi).max()))
+    above.set(xscale="log", ylim=(math.pi - highest, math.pi + highest), ylabel="estimate of π")
+    off = np.abs(estimates - math.pi)
+    below.plot(points, off, **line)
+    lowest = 0.5 * float(off[off > 0].min(initial=0.2 * error[-1]))
+    below.fill_between(along, lowest, 2 * error, **band)
+    below.set(
+        xscale="log", yscale="log", ylim=(lowest, None), ylabel="distance from π", xlabel="points counted"
+    )
+    below.margins(x=0.02)
+    label_decades(below.xaxis)
+    label_decades(below.yaxis)
+    figure.align_ylabels([above, below])
+    legend(figure, above)
+
+
+# The histogram
+
+
+def bin_edges(points: int, trial_hits: NDArray[np.int64], most: int = 60) -> NDArray[np.int64]:
+    """Limits of the bars of the histogram, in hits: of equal width, by Scott's rule for the normal curve."""
+    low, high = int(trial_hits.min()), int(trial_hits.max())
+    scott = round(3.49 * float(deviation(points)) / len(trial_hits) ** (1 / 3))
+    width = max(1, scott, -(-(high - low + 1) // most))
+    return np.arange(low, high + width + 1, width)
+
+
+def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) -> None:
+    """How often trials gave what, and how often they should."""
+    axes = figure.subplots()
+    centre = round(points * math.pi / 4)
+    near = trial_hits[abs(trial_hits - centre) <= FARTHEST * deviation(points)]
+    edges = bin_edges(points, near if near.size else np.array([centre]))
+    width = int(edges[1] - edges[0])
+    counts, _ = np.histogram(near, edges)
+    far = f", {len(trial_hits) - len(near)} more are too far off" if len(near) < len(trial_hits) else ""
+    scale = 4 / points
+    look: Look = {"color": LIGHT, "edgecolor": DARK, "label": f"trials{far}"}
+    axes.bar((edges[:-1] - 0.5) * scale, counts, width * scale, align="edge", **look)
+    reach = 4 * float(deviation(points))
+    ends = max(centre - reach, 0), min(centre + reach, points)
+    hits = np.unique(np.linspace(*ends, 201).round())
+    expected = len(trial_hits) * width * probability(points, hits - points * P)
+    axes.plot(hits * scale, expected, color=INK, linewidth=1.5, label="binomial")
+    for side, label in ((-2, "2 standard deviations"), (2, None)):
+        limit = (expected + side * np.sqrt(expected)).clip(0)
+        axes.plot(hits * scale, limit, color=INK, linewidth=0.8, linestyle=":", label=label)
+    axes.axvline(math.pi, color=MIDDLE, linewidth=1.2, linestyle="--", label="π")
+    axes.set(xlabel=f"estimate of π from a {points:,}-point trial", ylabel=f"trials (of {len(trial_hits):,})")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    legend(figure, axes, columns=4 if not far else 2)

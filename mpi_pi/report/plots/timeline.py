@@ -1,0 +1,174 @@
+"""The picture of what the ranks of a run, or those of each host, did when: counting or waiting."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Patch
+from matplotlib.ticker import EngFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from mpi_pi.model.result import Result, TimelineRow
+from mpi_pi.report.plots.style import DARK, INK, Panel, shortened
+
+MOST_BARS = 16
+"""Rows that are drawn as bars with names; more become a strip."""
+
+MOST_ROUNDS = 256
+"""Rounds as bars; of more, neighbours are drawn as one."""
+
+COUNTING, LOST, WAITING = "#3f7fb5", INK, "#e6ebf0"
+
+
+def panel(result: Result) -> Panel:
+    """The timeline of a run that has rounds."""
+    rows = rows_of([row.member.host for row in result.ranks])
+    height = 1.5 + 0.25 * min(len(rows.names), MOST_BARS)
+    return Panel("Work over time", lambda figure: timeline(figure, result, rows), wide=True, height=height)
+
+
+class Rows(NamedTuple):
+    """Ranks, or hosts with all of their ranks, as they are drawn: one row each."""
+
+    kind: str
+    names: list[str]
+    of_rank: NDArray[np.intp]
+    """The row of each rank."""
+
+
+def rows_of(hosts: Sequence[str]) -> Rows:
+    """Given the host of each rank: a row for each rank of few or of one host, otherwise for each host."""
+    places = {host: place for place, host in enumerate(dict.fromkeys(hosts))}
+    short = short_names(list(places))
+    of_rank = np.array([places[host] for host in hosts])
+    if len(places) == 1:
+        return Rows("rank", [f"rank {rank}" for rank in range(len(hosts))], np.arange(len(hosts)))
+    if len(hosts) <= MOST_BARS and len(hosts) > len(places):
+        names = [f"{short[place]}, rank {rank}" for rank, place in enumerate(of_rank)]
+        return Rows("rank", names, np.arange(len(hosts)))
+    return Rows("host", short, of_rank)
+
+
+def short_names(hosts: Sequence[str], most: int = 20) -> list[str]:
+    """Names of hosts without domain, and long ones without their middle, if they still differ then."""
+    first = [host.split(".")[0] for host in hosts]
+    names = first if len(set(first)) == len(hosts) else list(hosts)
+    cut = [shortened(name, most) for name in names]
+    return cut if len(set(cut)) == len(hosts) else names
+
+
+def seconds_of(rows: Sequence[TimelineRow], of_rank: NDArray[np.intp]) -> NDArray[np.float64]:
+    """What the ranks of each row did in each round: (rounds, rows, 3) seconds of a mean rank.
+
+    They count what is kept, count what will be counted again, and wait for the next round; in this order.
+    """
+    ranks = np.bincount(of_rank)
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(of_rank, values) / ranks)
+
+    seconds = np.zeros((len(rows), len(ranks), 3))
+    ends = [row.start_seconds for row in rows[1:]] + [rows[-1].end_seconds]
+    for place, (row, end) in enumerate(zip(rows, ends, strict=True)):
+        counting = row.count_nanoseconds / 1e9
+        lost = counting * row.lost_units / np.maximum(row.units, 1)
+        waiting = np.maximum(end - row.start_seconds - counting, 0)
+        seconds[place] = np.stack([mean(counting - lost), mean(lost), mean(waiting)], axis=1)
+    return seconds
+
+
+def fewer(rows: Sequence[TimelineRow], most: int) -> list[TimelineRow]:
+    """The rounds, neighbours taken together until there are no more than so many rows."""
+    rows = list(rows)
+    while len(rows) > most:
+        pairs = [rows[place : place + 2] for place in range(0, len(rows), 2)]
+        rows = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+    return rows
+
+
+def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
+    """What each rank, or the ranks of each host, did when."""
+    rounds = result.timeline.rows
+    if len(rows.names) <= MOST_BARS:
+        axes = figure.subplots()
+        rounds = fewer(rounds, MOST_ROUNDS)
+        bars(axes, rounds, seconds_of(rounds, rows.of_rank))
+        axes.set_yticks(range(len(rows.names)), rows.names)
+        axes.set_ylim(len(rows.names) - 0.4, -0.6)
+    else:
+        axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=(7, 1))
+        strip(axes, rounds, seconds_of(rounds, rows.of_rank))
+        speeds(beside, result, rows)
+        axes.yaxis.set_major_locator(MaxNLocator(10, integer=True, steps=[1, 2, 5, 10]))
+        order = "" if rows.kind == "rank" else ", in the order of the ranks"
+        axes.set_ylabel(f"{rows.kind}{order}")
+    axes.set_xlim(0, rounds[-1].end_seconds)
+    axes.set_xlabel("seconds since the first round began")
+    kept, lost, waiting = seconds_of(rounds, rows.of_rank).sum(axis=(0, 1))
+    spent = [("counting", COUNTING, kept), ("counted again later", LOST, lost), ("waiting", WAITING, waiting)]
+    total = max(kept + lost + waiting, 1e-9)
+    patches = [
+        Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=f"{name} ({100 * seconds / total:.3g} %)")
+        for name, color, seconds in spent
+        if seconds or color != LOST
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=3)
+
+
+def bars(axes: Axes, rounds: Sequence[TimelineRow], seconds: NDArray[np.float64]) -> None:
+    """A row of bars for each row: in each round counting, then waiting."""
+    starts = np.array([row.start_seconds for row in rounds])
+    for place in range(seconds.shape[1]):
+        begins = starts[:, np.newaxis] + np.cumsum(seconds[:, place], axis=1) - seconds[:, place]
+        for what, color in enumerate((COUNTING, LOST, WAITING)):
+            spans = np.stack([begins[:, what], seconds[:, place, what]], axis=1)
+            axes.broken_barh(
+                spans[spans[:, 1] > 0].tolist(), (place - 0.4, 0.8), facecolors=color, linewidth=0
+            )
+
+
+def strip(
+    axes: Axes, rounds: Sequence[TimelineRow], seconds: NDArray[np.float64], columns: int = 800
+) -> None:
+    """A row of pixels for each row, as dark as it is busy."""
+    start, end = rounds[0].start_seconds, rounds[-1].end_seconds
+    shares = shares_over_time(rounds, seconds, np.linspace(start, end, columns + 1))
+    palette = np.array([to_rgb(color) for color in (COUNTING, LOST, WAITING)])
+    rows = seconds.shape[1]
+    axes.imshow(
+        shares @ palette, extent=(start, end, rows - 0.5, -0.5), aspect="auto", interpolation="antialiased"
+    )
+
+
+def speeds(axes: Axes, result: Result, rows: Rows) -> None:
+    """A dot for each row, so that a single slow one of many is seen."""
+    points_per_second = np.bincount(rows.of_rank, [row.points_per_second for row in result.ranks])
+    axes.plot(points_per_second, np.arange(len(rows.names)), ".", color=DARK, markersize=2)
+    axes.set(xlim=(0, 1.1 * max(points_per_second.max(), 1)), xlabel="points/s")
+    axes.xaxis.set_major_locator(MaxNLocator(2))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.tick_params(left=False, labelleft=False)
+
+
+def shares_over_time(
+    rounds: Sequence[TimelineRow], seconds: NDArray[np.float64], edges: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What share of the time between two edges each row spent on what: (rows, edges - 1, 3), adding up to 1.
+
+    Within a round, what a rank does is spread over all of it.
+    """
+    times = [row.start_seconds for row in rounds] + [rounds[-1].end_seconds]
+    done = np.concatenate([np.zeros((1, *seconds.shape[1:])), np.cumsum(seconds, axis=0)])
+    widths = np.diff(edges)
+    busy = np.stack(
+        [
+            np.stack(
+                [np.diff(np.interp(edges, times, of_row[:, what])) / widths for what in range(2)], axis=-1
+            )
+            for of_row in done.transpose(1, 0, 2)
+        ]
+    ).clip(0, 1)
+    return np.concatenate([busy, 1 - busy.sum(axis=-1, keepdims=True).clip(0, 1)], axis=-1)
