@@ -118,17 +118,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mpi_pi.model.job import Job
     from mpi_pi.model.result import Result
-    from mpi_pi.model.shard import Part
-    from mpi_pi.parallel.run import Failure, Round, run
+    from mpi_pi.model.shard import Shard
+    from mpi_pi.parallel.run import CollectiveError, Round, run
 
-__all__ = ["Failure", "Job", "Part", "Result", "Round", "run"]
+__all__ = ["CollectiveError", "Job", "Result", "Round", "Shard", "run"]
 
 _HOMES = {
-    "Failure": "parallel.run",
+    "CollectiveError": "parallel.run",
     "Job": "model.job",
-    "Part": "model.shard",
     "Result": "model.result",
     "Round": "parallel.run",
+    "Shard": "model.shard",
     "run": "parallel.run",
 }
 

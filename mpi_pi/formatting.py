@@ -6,7 +6,7 @@ def number_of(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def made_for(kernel: str, target: str) -> str:
+def kernel_label(kernel: str, target: str) -> str:
     """A kernel, and what it was compiled for, if it was."""
     return f"{kernel} for {target}" if target else kernel
 

@@ -8,7 +8,7 @@ from itertools import accumulate, repeat, takewhile
 from typing import Any
 
 from mpi_pi.bench import median
-from mpi_pi.bench.median import Spread, as_fields
+from mpi_pi.bench.median import MedianCI, as_fields
 from mpi_pi.storage import json_document
 from mpi_pi.version import __version__
 
@@ -102,7 +102,7 @@ def _host(index: int, hosts: int) -> str:
     return f"node{index:0{len(str(hosts - 1))}}"
 
 
-def _times(name: str, seconds: float) -> Spread:
+def _times(name: str, seconds: float) -> MedianCI:
     """So many seconds in each turn, and a bit; the same bits for the same name."""
     bits = random.Random(name)
     return median.of(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
@@ -231,12 +231,12 @@ def _scaling(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
     }
 
 
-def _by_turn(sizes: list[tuple[int, int]], name: str, seconds: Callable[[float], float]) -> list[Spread]:
+def _by_turn(sizes: list[tuple[int, int]], name: str, seconds: Callable[[float], float]) -> list[MedianCI]:
     """The times of each row, by a formula for so many times as many ranks as in the first."""
     return [_times(f"{name} {n}", seconds(n / sizes[0][0])) for n, _ in sizes]
 
 
-def _karp_flatt(first: Spread, seconds: Spread, more: float) -> Spread:
+def _karp_flatt(first: MedianCI, seconds: MedianCI, more: float) -> MedianCI:
     speed_ups = (a / b for a, b in zip(first.samples, seconds.samples, strict=True))
     return median.of((1 / s - 1 / more) / (1 - 1 / more) for s in speed_ups)
 

@@ -48,11 +48,11 @@ class Trial:
         self.kernel = loader.load("numba")
         assert isinstance(self.kernel.count, CompiledKernel)
         loaded = self.kernel.count._keep
-        assert isinstance(loaded, elf.Loaded)
+        assert isinstance(loaded, elf.ExecutableImage)
         self.memory = loaded.memory
         self.units = units()
         self.hits = [self._hits(*unit) for unit in self.units]
-        assert self.kernel.is_right()
+        assert self.kernel.self_test()
 
     def outcomes(self, bits: Iterable[int]) -> Counter[str]:
         """What became of each flip; what was missed also by its bit."""
@@ -89,7 +89,7 @@ class Trial:
         (whole,) = ctypes.string_at(place, 1)
         with Path("/proc/self/mem").open("r+b", buffering=0) as memory:
             os.pwrite(memory.fileno(), bytes([whole ^ mask]), place)
-        if not self.kernel.is_right():
+        if not self.kernel.self_test():
             return 2
         signal.setitimer(signal.ITIMER_PROF, UNITS_SECONDS)
         right = all(self._hits(*unit) == hits for unit, hits in zip(self.units, self.hits, strict=True))

@@ -6,10 +6,10 @@ import numpy as np
 
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
-from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.load_balancer import deal
+from mpi_pi.parallel.load_balancer import partition
 
 
 def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = False, seed: int = 5) -> Result:
@@ -24,7 +24,7 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
     lost = np.zeros(ranks, np.int64)
     for number, (start, stop) in enumerate(itertools.pairwise(cuts)):
         weights = np.ones(ranks, np.int64) if number == 0 else points_per_second.astype(np.int64)
-        shares = deal(job, range(start, stop), weights)
+        shares = partition(job, range(start, stop), weights)
         if stopped and number == rounds - 1:
             shares[0] = shares[0][: len(shares[0]) // 2]
             lost = np.array([0] + [len(share) for share in shares[1:]])
@@ -35,16 +35,16 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
         hits_by_rank += [tally.hits for tally in tallies]
         end = now + float(counting.max()) + 0.002
         timeline.append(
-            TimelineRow(
+            RoundRecord(
                 *(number, number, now, end, sum(tally.hits for tally in tallies), units, units * job.points),
                 *((counting * 1e9).astype(np.int64), lost),
             )
         )
         now = end
     return Result(
-        part=Part(job, tally=done),
+        part=Shard(job, tally=done),
         tally=done,
-        spent=Spent(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
+        spent=Usage(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
         ranks=tuple(
             _row(rank, rank // ranks_per_host, timeline, int(hits_by_rank[rank])) for rank in range(ranks)
         ),
@@ -55,11 +55,11 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
     )
 
 
-def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankRow:
+def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankStats:
     counted = sum(int(row.count_nanoseconds[rank]) for row in timeline.rows) / 1e9
-    return RankRow(
+    return RankStats(
         rank=rank,
-        member=Member(
+        member=RankInfo(
             f"node{host + 1:04}.cluster.example", "A CPU", "numba", "haswell", 1, "1 thread on 2 cores"
         ),
         kernel_source="cache",

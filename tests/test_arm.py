@@ -185,7 +185,7 @@ def arguments(job: Job, units: range) -> bytes:
     )
 
 
-DEBIAN = wheels.Target(python="3.11.2", machine="aarch64", glibc="2.36")
+DEBIAN = wheels.Platform(python="3.11.2", machine="aarch64", glibc="2.36")
 """Debian 12, on which Raspberry Pi OS is built."""
 
 
@@ -300,7 +300,7 @@ def test_a_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
     """The code is the same, to the last byte, as if GNU ld had put its sections to the same places."""
     gnu_ld, objcopy = tool("aarch64-linux-gnu-ld"), tool("aarch64-linux-gnu-objcopy")
     code = (for_a_pi / "kernel.o").read_bytes()
-    program, base = elf.Program(code), 0x7F12_3456_7000
+    program, base = elf.ObjectFile(code), 0x7F12_3456_7000
     told = subprocess.run(
         [tool("aarch64-linux-gnu-readelf"), "-SW", for_a_pi / "kernel.o"],
         capture_output=True,

@@ -51,7 +51,7 @@ def test_folders_open_to_others_are_refused(tmp_path: Path, mode: int) -> None:
     place = tmp_path / "cache"
     place.mkdir()
     place.chmod(mode)
-    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+    with pytest.raises(code_cache.CacheError, match="can be written by other users"):
         code_cache.opened(place)
 
 
@@ -59,7 +59,7 @@ def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_p
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o777)
-    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+    with pytest.raises(code_cache.CacheError, match="can be written by other users"):
         code_cache.opened(shared / "cache")
     shared.chmod(0o1777)
     assert code_cache.opened(shared / "cache")
@@ -71,10 +71,10 @@ def test_things_of_others_are_refused(tmp_path: Path) -> None:
     code_cache.write(place, "key", b"code")
     (entry,) = place.glob("*.kernel")
     os.chown(entry, 12345, -1)
-    with pytest.raises(code_cache.Unusable, match="uid 12345"):
+    with pytest.raises(code_cache.CacheError, match="uid 12345"):
         code_cache.read(place, "key")
     os.chown(place, 12345, -1)
-    with pytest.raises(code_cache.Unusable, match="uid 12345"):
+    with pytest.raises(code_cache.CacheError, match="uid 12345"):
         code_cache.opened(place)
 
 
@@ -82,14 +82,14 @@ def test_entries_that_others_can_write_are_refused(folder: Path) -> None:
     code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     entry.chmod(0o620)
-    with pytest.raises(code_cache.Unusable, match="can be written by other users"):
+    with pytest.raises(code_cache.CacheError, match="can be written by other users"):
         code_cache.read(folder, "key")
 
 
 def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
-        with pytest.raises(code_cache.Unusable, match=r"file.*directory"):
+        with pytest.raises(code_cache.CacheError, match=r"file.*directory"):
             code_cache.fetch(folder, "key", lambda: b"")
 
 
@@ -135,7 +135,7 @@ IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
 def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: str) -> None:
     (folder / "mine").write_text("not to be touched")
     IN_PLACE_OF_THE_LOCK[what](folder / "lock")
-    with pytest.raises(code_cache.Busy, match=r"lock .*remove it"):
+    with pytest.raises(code_cache.CacheBusy, match=r"lock .*remove it"):
         code_cache.fetch(folder, "key", lambda: b"code")
     assert (folder / "mine").read_text() == "not to be touched"
     assert not (folder / "nowhere").exists()
@@ -150,7 +150,7 @@ def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
     told: list[str] = []
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(code_cache.Busy, match=r"another process has had .*lock"):
+        with pytest.raises(code_cache.CacheBusy, match=r"another process has had .*lock"):
             code_cache.fetch(folder, "key", lambda: b"code", told.append, patience_seconds=0.3)
     assert told == [f"waiting for another process that compiles the kernel; it has {folder / 'lock'}"]
     assert code_cache.fetch(folder, "key", lambda: b"") == (b"code", True)
@@ -212,7 +212,7 @@ def test_a_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> N
     link = shared / "mpi-pi-0"
     link.symlink_to(theirs)
     os.chown(link, 12345, -1, follow_symlinks=False)
-    with pytest.raises(code_cache.Unusable, match=r"symbolic link of another user \(uid 12345\)"):
+    with pytest.raises(code_cache.CacheError, match=r"symbolic link of another user \(uid 12345\)"):
         code_cache.fetch(link / below, "key", lambda: b"code")
     assert (theirs / "lock").read_text() == "not to be emptied"
     assert [file.name for file in theirs.iterdir()] == ["lock"]
@@ -225,7 +225,7 @@ def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
     code_cache.fetch(tmp_path / "relative" / "cache", "key", lambda: b"code")
     assert code_cache.read(tmp_path / "far" / "cache", "key") == b"code"
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(code_cache.Unusable, match="symbolic links"):
+    with pytest.raises(code_cache.CacheError, match="symbolic links"):
         code_cache.opened(tmp_path / "loop")
 
 
@@ -239,7 +239,7 @@ assert cache.read(folder / "cache", "key") == b"code"
 for place in ("strangers", "strangers/cache"):
     try:
         cache.opened(folder / place)
-    except cache.Unusable as error:
+    except cache.CacheError as error:
         print(error)
 """
 
@@ -282,7 +282,7 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
 
 def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_cache, "_unknown_owner", os.geteuid)
-    with pytest.raises(code_cache.Unusable, match="nobody that its user namespace knows"):
+    with pytest.raises(code_cache.CacheError, match="nobody that its user namespace knows"):
         code_cache.opened(tmp_path / "cache")
 
 

@@ -25,7 +25,7 @@ from test_deploy import HYDRA, mount
 
 from mpi_pi.cluster import agent as cluster_agent
 from mpi_pi.cluster import hostfile, preflight
-from mpi_pi.cluster.hostfile import Host, Unusable, parse
+from mpi_pi.cluster.hostfile import Host, HostfileError, parse
 from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
 
@@ -99,7 +99,7 @@ def test_what_is_wrong_with_a_hostfile_is_told(tmp_path: Path, content: bytes | 
     file = tmp_path / "hosts"
     if content is not None:
         file.write_bytes(content)
-    with pytest.raises(Unusable, match=f"^{re.escape(f'{str(file)!r}: {problem}')}"):
+    with pytest.raises(HostfileError, match=f"^{re.escape(f'{str(file)!r}: {problem}')}"):
         hostfile.read(str(file), "Open MPI 5.0.11")
 
 

@@ -20,25 +20,25 @@ from hypothesis import strategies as st
 from mutation import damaged, forged
 
 from mpi_pi.model.job import Job
-from mpi_pi.model.shard import Part
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
-from mpi_pi.storage.checkpoint import Keeper, Unusable, dumps, load
+from mpi_pi.storage.checkpoint import CheckpointError, CheckpointFile, dumps, load
 
 JOB = Job(1000, 1000, 2**90)
 
 
-def part(units: int) -> Part:
+def part(units: int) -> Shard:
     """So many units of JOB counted, with hits that are made up."""
-    return Part(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
+    return Shard(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
 
 
 CONTENT = dumps(part(300)).encode()
 
 
-def keeper(path: Path, every: float = 60, restart: bool = False) -> Keeper:
-    return Keeper(str(path), every, restart, lambda message: warnings.append(message))
+def keeper(path: Path, every: float = 60, restart: bool = False) -> CheckpointFile:
+    return CheckpointFile(str(path), every, restart, lambda message: warnings.append(message))
 
 
 warnings: list[str] = []
@@ -51,9 +51,9 @@ def _no_warnings_yet() -> None:
 
 def test_a_checkpoint_is_small_whatever_the_job(tmp_path: Path) -> None:
     huge = Job(2**64, 2**58, 10**300)
-    (tmp_path / "c").write_text(dumps(Part(huge, 2**90, 2**90 + 1)))
+    (tmp_path / "c").write_text(dumps(Shard(huge, 2**90, 2**90 + 1)))
     assert (tmp_path / "c").stat().st_size < 2000
-    assert load(tmp_path / "c") == Part(huge, 2**90, 2**90 + 1)
+    assert load(tmp_path / "c") == Shard(huge, 2**90, 2**90 + 1)
 
 
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
@@ -63,7 +63,7 @@ in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixt
 @given(content=damaged(CONTENT) | st.binary(max_size=200))
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
-    with contextlib.suppress(json_document.Unreadable):
+    with contextlib.suppress(json_document.DocumentError):
         assert load(tmp_path / "c") == part(300)
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
 @given(content=forged(CONTENT))
 def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
-    with contextlib.suppress(json_document.Unreadable):
+    with contextlib.suppress(json_document.DocumentError):
         loaded = load(tmp_path / "c")
         assert loaded is not None
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
@@ -107,7 +107,7 @@ OTHER_STREAM = json_document.dumps(
 def test_what_is_no_checkpoint_of_ours_says_why_and_stays(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "c"
     path.write_bytes(content)
-    with pytest.raises(Unusable, match=why) as raised:
+    with pytest.raises(CheckpointError, match=why) as raised:
         keeper(path)
     assert f"argument --checkpoint: '{path}': " in str(raised.value)
     assert path.read_bytes() == content
@@ -117,16 +117,16 @@ def test_what_is_no_checkpoint_of_ours_says_why_and_stays(tmp_path: Path, conten
 @pytest.mark.parametrize(
     ("wanted", "why"),
     [
-        (Part(Job(1001, 1000, 2**90)), "trials 1000, not 1001"),
-        (Part(Job(1000, 10, 2**90)), "points per trial 1000, not 10"),
-        (Part(Job(1000, 1000, 5)), f"seed {2**90}, not 5"),
-        (Part(JOB, 2, 3), "shard 1/1, not 2/3"),
-        (Part(Job(1, 1000, 5)), f"trials 1000, not 1, seed {2**90}, not 5"),
+        (Shard(Job(1001, 1000, 2**90)), "trials 1000, not 1001"),
+        (Shard(Job(1000, 10, 2**90)), "points per trial 1000, not 10"),
+        (Shard(Job(1000, 1000, 5)), f"seed {2**90}, not 5"),
+        (Shard(JOB, 2, 3), "shard 1/1, not 2/3"),
+        (Shard(Job(1, 1000, 5)), f"trials 1000, not 1, seed {2**90}, not 5"),
     ],
 )
-def test_another_job_is_refused_with_what_differs(tmp_path: Path, wanted: Part, why: str) -> None:
+def test_another_job_is_refused_with_what_differs(tmp_path: Path, wanted: Shard, why: str) -> None:
     (tmp_path / "c").write_bytes(CONTENT)
-    with keeper(tmp_path / "c") as kept, pytest.raises(Unusable, match=why):
+    with keeper(tmp_path / "c") as kept, pytest.raises(CheckpointError, match=why):
         kept.begin(wanted)
     assert (tmp_path / "c").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
@@ -134,7 +134,7 @@ def test_another_job_is_refused_with_what_differs(tmp_path: Path, wanted: Part, 
 
 @pytest.mark.parametrize("place", ["", "no/such/folder/c"])
 def test_a_place_where_nothing_can_be_saved_is_refused(tmp_path: Path, place: str) -> None:
-    with pytest.raises(Unusable, match="argument --checkpoint"), keeper(tmp_path / place) as kept:
+    with pytest.raises(CheckpointError, match="argument --checkpoint"), keeper(tmp_path / place) as kept:
         kept.begin(part(0))
     assert not list(tmp_path.iterdir())
 
@@ -163,7 +163,7 @@ def test_what_is_no_regular_file_is_left_alone(
     (tmp_path / "folder").mkdir()
     os.mkfifo("pipe")
     for name in ("folder", "pipe", "/dev/null", "/dev/stdout", "/proc/self/fd/1"):
-        with pytest.raises(Unusable, match="not a regular file"):
+        with pytest.raises(CheckpointError, match="not a regular file"):
             keeper(Path(name), restart=restart)
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "pipe"}
 
@@ -192,13 +192,16 @@ def test_a_place_where_nothing_can_be_saved_any_more(
 
     (tmp_path / "c").write_bytes(CONTENT)
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Unusable, match="No space left on device"), keeper(tmp_path / "c", restart=restart):
+    with (
+        pytest.raises(CheckpointError, match="No space left on device"),
+        keeper(tmp_path / "c", restart=restart),
+    ):
         pytest.fail("it could not have a lock")
     assert (tmp_path / "c").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     monkeypatch.setattr(lock_file.Lock, "_write", lambda lock: None)
     with keeper(tmp_path / "c", restart=restart) as kept:
-        with pytest.raises(Unusable, match="No space left on device"):
+        with pytest.raises(CheckpointError, match="No space left on device"):
             kept.begin(part(0))
         assert (tmp_path / "c").read_bytes() == CONTENT
         assert {path.name for path in tmp_path.iterdir()} == {"c", "c.lock"}
@@ -245,7 +248,7 @@ def test_only_one_run_at_a_time(tmp_path: Path) -> None:
         one.begin(part(0))
         (tmp_path / "link").symlink_to("c")
         for name in ("c", "link"):
-            with pytest.raises(Unusable, match=f"in use by process {os.getpid()} on host "):
+            with pytest.raises(CheckpointError, match=f"in use by process {os.getpid()} on host "):
                 keeper(tmp_path / name)
         one.update(part(10))
     assert load(tmp_path / "c") == part(10)

@@ -133,7 +133,7 @@ def test_many_times_as_long_is_always_slower(was: list[float], slower: float) ->
 
 @pytest.mark.parametrize("noise", [0.0, 0.05, 0.2])
 def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
-    drift = (1 + comparison.LEAST_DRIFT) * (1 + noise) ** 2
+    drift = (1 + comparison.MIN_DRIFT) * (1 + noise) ** 2
     old, less, more = (rounds_of([seconds] * 5, noise) for seconds in (1.0, drift - 0.001, drift + 0.001))
     assert (word(old, less) == "slower", word(old, more)) == (False, "slower")
     assert (word(less, old) == "faster", word(more, old)) == (False, "faster")
@@ -148,7 +148,7 @@ def test_the_least_change_to_be_seen_is_told() -> None:
         new = rounds_of([s * least * factor for s in old["round"]["rows"][0]["seconds"]["samples"]], 0.05)
         assert (word(old, new) == "slower") == slower
     # It is the drift, and half of the samples' width for each.
-    drift = (1 + comparison.LEAST_DRIFT) * 1.05**2
+    drift = (1 + comparison.MIN_DRIFT) * 1.05**2
     assert drift < least < drift * 1.06
     nobody_knows = comparison.compare(old, rounds_of([0.0]))[0]
     assert "Least change" not in nobody_knows
@@ -303,5 +303,5 @@ def test_a_slower_machine_is_found_though_its_jobs_were_made_smaller() -> None:
 def test_nothing_in_common_is_an_error() -> None:
     parts = ("kernel", "jobs", "scaling", "round")
     old, new = MADE_UP | dict.fromkeys(parts[:3]), MADE_UP | dict.fromkeys(parts)
-    with pytest.raises(comparison.Incomparable, match="the old benchmark has round, the new one nothing"):
+    with pytest.raises(comparison.ComparisonError, match="the old benchmark has round, the new one nothing"):
         comparison.compare(old, new)

@@ -13,7 +13,7 @@ from mpi_pi.kernel.reference import never
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel import threads as parallel_threads
-from mpi_pi.parallel.threads import Crew
+from mpi_pi.parallel.threads import ThreadTeam
 
 JOB = Job(trials=700, points=10_001, seed=5)
 UNITS = range(13, 690)
@@ -40,16 +40,16 @@ def test_hits_are_those_of_the_definition(
         who.add(threading.current_thread())
         return compiled.count(job, units, stop)
 
-    together = Crew(Kernel("made up", count), threads, never)
+    call_on_all = ThreadTeam(Kernel("made up", count), threads, never)
     for _ in range(3):
-        tally, hits = together.count(JOB, UNITS, keep_hits=True)
+        tally, hits = call_on_all.count(JOB, UNITS, keep_hits=True)
         assert (hits == expected).all()
         assert tally == Tally.of(JOB, UNITS, expected)
-    tally, hits = together.count(JOB, UNITS, keep_hits=False)
+    tally, hits = call_on_all.count(JOB, UNITS, keep_hits=False)
     assert tally == Tally.of(JOB, UNITS, expected)
     assert hits.size == 0
-    assert together.count(JOB, range(5, 5), keep_hits=True)[0] == Tally()
-    together.close()
+    assert call_on_all.count(JOB, range(5, 5), keep_hits=True)[0] == Tally()
+    call_on_all.close()
     assert 1 <= len(who) <= threads
     assert not any(thread.name.startswith("count") for thread in threading.enumerate())
 
@@ -68,14 +68,14 @@ def test_what_is_stopped_has_counted_the_first_units(
         left -= 1
         return left < 0
 
-    together = Crew(compiled, threads, stop)
-    tally, hits = together.count(JOB, UNITS, keep_hits=True)
+    call_on_all = ThreadTeam(compiled, threads, stop)
+    tally, hits = call_on_all.count(JOB, UNITS, keep_hits=True)
     assert tally.units == len(hits)
     assert (hits == expected[: len(hits)]).all()
     assert tally == Tally.of(JOB, UNITS[: len(hits)], hits)
     if looks == 0 and threads == 1:
         assert not len(hits)
-    together.close()
+    call_on_all.close()
 
 
 def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
@@ -88,11 +88,11 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
             meeting.wait()
         return compiled.count(job, units, stop)
 
-    together = Crew(Kernel("made up", count), 3, never)
+    call_on_all = ThreadTeam(Kernel("made up", count), 3, never)
     job = Job(3000, 10_001, 1)
-    tally, _ = together.count(job, range(3000), keep_hits=False)
+    tally, _ = call_on_all.count(job, range(3000), keep_hits=False)
     assert tally.hits == compiled.count(job, range(3000), never).sum()
-    together.close()
+    call_on_all.close()
 
 
 @pytest.mark.parametrize("in_main", [True, False])
@@ -107,7 +107,7 @@ def test_an_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> No
             main_is_there.wait(0.01)
         return np.zeros(0, np.int64)
 
-    together = Crew(Kernel("made up", count), 2, never)
+    call_on_all = ThreadTeam(Kernel("made up", count), 2, never)
     with pytest.raises(ZeroDivisionError):
-        together.count(Job(10**6, 10**6, 1), range(10**6), keep_hits=False)
-    together.close()
+        call_on_all.count(Job(10**6, 10**6, 1), range(10**6), keep_hits=False)
+    call_on_all.close()

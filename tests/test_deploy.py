@@ -26,7 +26,7 @@ from test_cluster import hits
 
 from mpi_pi.cluster import agent, wheels
 from mpi_pi.cluster.deploy import require_fit
-from mpi_pi.cluster.ssh import Problem
+from mpi_pi.cluster.ssh import HostError
 from mpi_pi.model.job import Job
 
 ENVIRONMENT = Path(sys.prefix)
@@ -108,18 +108,18 @@ def copied(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def target() -> wheels.Target:
+def target() -> wheels.Platform:
     """All hosts here, by their own Python."""
     program = (
         "import os, platform; print(platform.python_version(), platform.machine(),"
         " os.confstr('CS_GNU_LIBC_VERSION').split()[1])"
     )
     told = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, check=True)
-    return wheels.Target(*told.stdout.split())
+    return wheels.Platform(*told.stdout.split())
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Target) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -> Path:
     """A copy of the project, with the wheels, which could not be collected from within the cluster.
 
     Those of others are kept for the next time.
@@ -269,7 +269,7 @@ def rewrap(project: Path, edited: Path) -> None:
 
 
 def test_of_changed_sources_the_package_alone_is_sent(
-    deployed: Any, cluster: Cluster, project: Path, target: wheels.Target, tmp_path: Path
+    deployed: Any, cluster: Cluster, project: Path, target: wheels.Platform, tmp_path: Path
 ) -> None:
     edited = copied(tmp_path)
     changed = edited / "mpi_pi" / "formatting.py"
@@ -288,7 +288,7 @@ def test_of_changed_sources_the_package_alone_is_sent(
 
 
 def test_packages_that_do_not_go_together_leave_nothing_behind(
-    cluster: Cluster, project: Path, target: wheels.Target, tmp_path: Path
+    cluster: Cluster, project: Path, target: wheels.Platform, tmp_path: Path
 ) -> None:
     """A host looks for itself whether it has got all that is required there."""
     collected = wheels.collect(wheels.project(project), target)
@@ -308,7 +308,7 @@ def test_packages_that_do_not_go_together_leave_nothing_behind(
 
 
 def test_a_client_without_internet_sends_what_it_has(
-    cluster: Cluster, target: wheels.Target, tmp_path: Path
+    cluster: Cluster, target: wheels.Platform, tmp_path: Path
 ) -> None:
     """Neither are the wheels here yet, nor is there a way to them; hosts unlike the client get none."""
     if not target.runs(wheels.here()):
@@ -398,7 +398,7 @@ def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
     record = tmp_path / agent.RECORD
     with record.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(agent.Refused, match="another deployment is at work on"):
+        with pytest.raises(agent.AgentError, match="another deployment is at work on"):
             agent.install(str(tmp_path), "mpi-pi", "digest", anew=True, files=[])
     assert [path.name for path in tmp_path.iterdir()] == [record.name]
 
@@ -408,11 +408,11 @@ def test_what_is_sent_to_hosts_is_understood_by_older_versions_of_python() -> No
     ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 7))
 
 
-def test_wheels_fit_the_c_library_of_the_host(target: wheels.Target) -> None:
+def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
     """The tags are those that PyPA's own library knows of for this machine."""
     known = {tag.platform for tag in packaging.tags.sys_tags()} - {"any"}
     assert set(target.platforms()) == known
-    assert wheels.Target("3.11.2", "aarch64", "2.19").platforms() == [
+    assert wheels.Platform("3.11.2", "aarch64", "2.19").platforms() == [
         "manylinux_2_19_aarch64",
         "manylinux_2_18_aarch64",
         "manylinux_2_17_aarch64",
@@ -422,7 +422,7 @@ def test_wheels_fit_the_c_library_of_the_host(target: wheels.Target) -> None:
 
 
 def test_what_is_required_is_required_by_the_target(
-    project: Path, target: wheels.Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, target: wheels.Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The conditions of a requirement hold there and not here, or the other way round."""
     collected = wheels.collect(wheels.project(project), target)[0].parent
@@ -434,11 +434,13 @@ def test_what_is_required_is_required_by_the_target(
         "tqdm; platform_machine == 'aarch64'",
         "nonesuch; python_version < '3.13'",
     )
-    pi = wheels.Target("3.13.5", "aarch64", "2.41")
+    pi = wheels.Platform("3.13.5", "aarch64", "2.41")
     wheels.download(required, ("tqdm>=4",), pi, tmp_path)
     assert {wheel.name.partition("-")[0] for wheel in tmp_path.glob("*.whl")} == {"pip", "tqdm"}
-    with pytest.raises(wheels.Unavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"):
-        wheels.download(required, (), wheels.Target("3.11.2", "aarch64", "2.36"), tmp_path)
+    with pytest.raises(
+        wheels.WheelsUnavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"
+    ):
+        wheels.download(required, (), wheels.Platform("3.11.2", "aarch64", "2.36"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -456,5 +458,5 @@ def test_a_host_without_wheels_is_told_what_else_there_is(facts: dict[str, Any],
     fit = {"python": "3.11.2", "machine": "aarch64", "bits": 64, "glibc": "2.36"}
     least_python = wheels.project(ROOT).least_python
     require_fit(fit, least_python)
-    with pytest.raises(Problem, match=problem):
+    with pytest.raises(HostError, match=problem):
         require_fit(fit | facts, least_python)

@@ -20,8 +20,8 @@ from test_report import flame
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
-from mpi_pi.model.result import Result, Timeline, TimelineRow
-from mpi_pi.model.shard import Spent
+from mpi_pi.model.result import Result, RoundRecord, Timeline
+from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
@@ -60,7 +60,7 @@ changed = st.sampled_from(sorted(DOCUMENTS)).flatmap(
 def complaint(document: Any, kind: str) -> str:
     try:
         schema.check(document, kind)
-    except schema.Mismatch as mismatch:
+    except schema.SchemaError as mismatch:
         return str(mismatch)
     return ""
 
@@ -97,12 +97,12 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     """Read a document and make all of it that there is; whether it was refused in more than a line."""
     try:
         read: Any = bench_document.of_content(content) if kind == "bench" else result_file.of_content(content)
-    except json_document.Unreadable as unreadable:
+    except json_document.DocumentError as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
         assert bench_document.text(read)
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
-            with contextlib.suppress(comparison.Incomparable):
+            with contextlib.suppress(comparison.ComparisonError):
                 comparison.compare(*pair)
     else:
         assert run_report.text(read, per_rank=True)
@@ -164,7 +164,7 @@ def test_a_wrong_benchmark_is_a_line(
 def test_a_median_is_that_of_its_samples() -> None:
     document = json.loads(DOCUMENTS["bench"])
     document["jobs"][1]["seconds"]["median"] *= 0.5
-    with pytest.raises(json_document.Unreadable, match=r"jobs\[1\].seconds: is not the median"):
+    with pytest.raises(json_document.DocumentError, match=r"jobs\[1\].seconds: is not the median"):
         bench_document.of_content(resealed(document).encode())
 
 
@@ -173,7 +173,7 @@ def test_a_median_is_that_of_its_samples() -> None:
 )
 def test_what_is_no_json_or_not_only_one_is_refused(text: str) -> None:
     content = text.replace("{", '{"program": "mpi-pi", "kind": "result", "schema": 4, ', 1)
-    with pytest.raises(json_document.Unreadable, match=r"damaged|not written by"):
+    with pytest.raises(json_document.DocumentError, match=r"damaged|not written by"):
         result_file.of_content(content.encode())
 
 
@@ -214,14 +214,14 @@ def resumed(result: Result) -> Result:
 def with_fewer_rows(result: Result) -> Result:
     """A result of so many ranks and rounds that neighbouring rounds have become one row."""
     rows = result.timeline.rows
-    pairs: list[TimelineRow] = [a + b for a, b in zip(rows[::2], rows[1::2], strict=True)]
+    pairs: list[RoundRecord] = [a + b for a, b in zip(rows[::2], rows[1::2], strict=True)]
     return replace(result, timeline=Timeline(pairs))
 
 
 def of_nothing() -> Result:
     rows = [replace(row, units=0, points=0, hits=0, count_seconds=0.0) for row in runs.run(2).ranks]
     result = runs.run(2)
-    part = replace(result.part, tally=Tally(), spent=Spent(1))
+    part = replace(result.part, tally=Tally(), spent=Usage(1))
     return replace(
         result, part=part, tally=Tally(), spent=part.spent, rounds=0, ranks=tuple(rows), timeline=Timeline()
     )
@@ -303,14 +303,14 @@ def test_what_a_result_says_twice_has_to_agree(
 ) -> None:
     document = json.loads(run_report.as_json(runs.run(3)))
     edit(document)
-    with pytest.raises(json_document.Unreadable, match=f"^{complaint}$"):
+    with pytest.raises(json_document.DocumentError, match=f"^{complaint}$"):
         result_file.of_content(resealed(document).encode())
 
 
 def test_two_rows_of_one_size_are_refused() -> None:
     document = json.loads(run_report.as_json(runs.run(3)))
     document["tally"] *= 2
-    with pytest.raises(json_document.Unreadable, match="two rows in the tally"):
+    with pytest.raises(json_document.DocumentError, match="two rows in the tally"):
         result_file.of_content(resealed(document).encode())
 
 
@@ -319,5 +319,5 @@ def test_rows_of_a_kernel_have_as_many_samples() -> None:
     row = document["kernel"]["rows"][1]["points_per_second"]
     row["samples"] = [row["median"]] * 2
     row["low"] = row["high"] = row["median"]
-    with pytest.raises(json_document.Unreadable, match="not as many samples"):
+    with pytest.raises(json_document.DocumentError, match="not as many samples"):
         bench_document.of_content(resealed(document).encode())

@@ -21,9 +21,9 @@ from mpi_pi.bench import document as benchmarks
 from mpi_pi.check.hosts import hosts_of
 from mpi_pi.check.rules import findings
 from mpi_pi.cluster import deploy, hostfile, preflight
-from mpi_pi.cluster.wheels import Target
+from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
-from mpi_pi.model.shard import Part
+from mpi_pi.model.shard import Shard
 from mpi_pi.report import check as check_report
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge
@@ -34,7 +34,7 @@ BEFORE = Path(__file__).parent / "data" / "before"
 
 def of_run(result: Result, per_rank: bool = True) -> str:
     members = [row.member for row in result.ranks]
-    head = run_report.head(Part(result.job), members, result.mpi_library, result.shards)
+    head = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
     return head + run_report.text(result, per_rank)
 
 
@@ -52,10 +52,10 @@ def of_findings() -> str:
 
 
 def of_deploy() -> str:
-    target = Target("3.11.2", "aarch64", "2.36")
+    target = Platform("3.11.2", "aarch64", "2.36")
     hosts = [hostfile.Host(f"node{number}") for number in range(1, 6)]
     sites = [
-        deploy.Site(host, "0", target=target, seconds=12.34 + number) for number, host in enumerate(hosts)
+        deploy.Target(host, "0", target=target, seconds=12.34 + number) for number, host in enumerate(hosts)
     ]
     sites[0].done, sites[1].done, sites[2].done = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
     sites[2].target = replace(target, python="3.13.1")

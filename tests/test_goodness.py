@@ -102,7 +102,7 @@ def excess_of_refusals(points: int) -> float:
     """How often as few units as are judged are refused by a limit of 5e-8, as a multiple of that."""
     bins = goodness.probabilities(points)
     bins = bins[bins > 0]
-    units = int(np.ceil(goodness.LEAST_EXPECTED / bins.min()))
+    units = int(np.ceil(goodness.MIN_EXPECTED / bins.min()))
     return exact_chance(bins, units, float(stats.chi2.isf(5e-8, len(bins) - 1))) / 5e-8
 
 

@@ -13,7 +13,7 @@ from conftest import MPI_PI, soak
 from mpis import Mpi
 
 from mpi_pi.cluster import hostfile
-from mpi_pi.cluster.hostfile import Unusable
+from mpi_pi.cluster.hostfile import HostfileError
 
 FILES = [
     *("localhost", "localhost slots=2", "localhost:2", "127.0.0.1:2", "localhost slots = 2 # a comment"),
@@ -101,7 +101,7 @@ def judged(mpi: Mpi, file: Path) -> str:
     """Why a file cannot be used with that MPI; "" if it can."""
     try:
         hostfile.read(str(file), mpi.library.replace(" v", " "))
-    except Unusable as unusable:
+    except HostfileError as unusable:
         return str(unusable)
     return ""
 

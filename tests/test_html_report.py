@@ -188,7 +188,7 @@ def kinds(page: str) -> set[str]:
 
 def test_pictures_that_would_be_large_are_made_of_pixels(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "svg+xml" in kinds(small)
-    monkeypatch.setattr(html_report, "MOST_SVG_BYTES", 0)
+    monkeypatch.setattr(html_report, "MAX_SVG_BYTES", 0)
     assert kinds(html_report.page([Item("trials.csv", with_log(runs.run(2))[1].content)])) == {"png"}
 
 
@@ -287,5 +287,5 @@ def test_tables_are_read_as_they_were_written(
 
 def test_without_matplotlib_it_is_said_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(plot.Unavailable, match="matplotlib"):
+    with pytest.raises(plot.PlottingUnavailable, match="matplotlib"):
         html_report.page([Item("result.json", runs.run(2))])

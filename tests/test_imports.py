@@ -158,7 +158,7 @@ def test_a_file_in_the_present_folder_hides_nothing(
 
 def test_a_missing_package_is_to_be_installed() -> None:
     with pytest.raises(
-        imports.Broken, match=r"^no_such_package cannot be imported: .*: pip install no_such_package$"
+        imports.PackageError, match=r"^no_such_package cannot be imported: .*: pip install no_such_package$"
     ):
         imports.require("no_such_package", "anything")
 

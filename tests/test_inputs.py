@@ -45,7 +45,7 @@ def test_each_kind_is_recognised() -> None:
 )
 def test_damaged_trial_logs(lines: str, complaint: str) -> None:
     Path("log.csv").write_text("trial,points,hits\n" + lines)
-    with pytest.raises(sources.Refused) as refused:
+    with pytest.raises(sources.SourceError) as refused:
         sources.read(["log.csv"])
     assert str(refused.value) == f"log.csv: {complaint}"
 
@@ -56,7 +56,7 @@ def test_all_that_are_nothing_are_named() -> None:
     Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))
     old = json.loads(run_report.as_json(runs.run(1))) | {"schema": 3}
     Path("old").write_text(json.dumps(old))
-    with pytest.raises(sources.Refused) as refused:
+    with pytest.raises(sources.SourceError) as refused:
         sources.read(["none", "text", "folder", "check", "old"])
     assert str(refused.value).splitlines() == [
         "none: No such file or directory",

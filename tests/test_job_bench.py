@@ -116,7 +116,7 @@ def test_turns_have_to_agree(run: job_bench.Run, cold: bool, why: str) -> None:
     if not why:
         job_bench._check(run, TINY, cold, hits=2)
         return
-    with pytest.raises(job_bench.Failed, match=why):
+    with pytest.raises(job_bench.JobFailed, match=why):
         job_bench._check(run, TINY, cold, hits=2)
 
 
@@ -182,7 +182,7 @@ def test_a_launcher_that_fails_is_named(
     command: list[str], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
-    with pytest.raises(job_bench.Failed, match=why):
+    with pytest.raises(job_bench.JobFailed, match=why):
         job_bench.measure(command, False, print, works=[TINY])
 
 
@@ -193,13 +193,13 @@ def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyP
     tmp_path.chmod(0o777)
     _, _, warning = loader._machine_code(tmp_path, "key")
     job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
-    with pytest.raises(job_bench.Failed) as failed:
+    with pytest.raises(job_bench.JobFailed) as failed:
         job_bench.measure(["sh", "-c", job, warning], False, print, works=[TINY])
     assert warning.startswith(f"compile cache not used: {tmp_path} can be written by other users")
     assert str(failed.value) == f"warm jobs need a compile cache, but {warning}"
 
 
-@pytest.mark.parametrize("error", [job_bench.Failed, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [job_bench.JobFailed, KeyboardInterrupt])
 def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
     error: type[BaseException], tmp_path: Path
 ) -> None:
@@ -221,7 +221,7 @@ def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
 def test_a_job_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
     monkeypatch.setattr(job_bench, "LIMIT_SECONDS", 0.1)
-    with pytest.raises(job_bench.Failed, match=r"sh .*: not done after 0.1 s"):
+    with pytest.raises(job_bench.JobFailed, match=r"sh .*: not done after 0.1 s"):
         job_bench.measure(["sh", "-c", "exec sleep 60"], False, print, works=[TINY])
 
 
@@ -235,7 +235,7 @@ def gone(process_id: int) -> bool:
 
 @pytest.mark.parametrize("deaf", ["", 'trap "" TERM; '])
 @pytest.mark.parametrize(
-    ("limit_seconds", "error"), [(0.1, job_bench.Failed), (60.0, KeyboardInterrupt), (60.0, MemoryError)]
+    ("limit_seconds", "error"), [(0.1, job_bench.JobFailed), (60.0, KeyboardInterrupt), (60.0, MemoryError)]
 )
 def test_no_launcher_is_left_behind(
     deaf: str,
@@ -252,7 +252,7 @@ def test_no_launcher_is_left_behind(
     def communicate_once_it_runs(process: "subprocess.Popen[str]", timeout: float) -> tuple[str, str]:
         while process.poll() is None and not (note.exists() and note.read_text().endswith("\n")):
             time.sleep(0.01)
-        if error is not job_bench.Failed:
+        if error is not job_bench.JobFailed:
             raise error
         return communicate(process, timeout=timeout)
 
@@ -266,7 +266,7 @@ def test_no_launcher_is_left_behind(
 def test_the_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture[str]) -> None:
     command = ["sh", "-c", "echo 1; echo no slots >&2; exit $0"]
     assert job_bench.output([*command, "0"], 60, errors=True) == "1\n"
-    with pytest.raises(job_bench.Failed, match=r"^sh: ended with status 3, see above$"):
+    with pytest.raises(job_bench.JobFailed, match=r"^sh: ended with status 3, see above$"):
         job_bench.output([*command, "3"], 60, errors=True)
     assert capfd.readouterr() == ("", "no slots\n" * 2)
     assert job_bench.output([*command, "0"], 60, errors=False) == "1\n"
@@ -278,7 +278,7 @@ def test_the_launcher_is_that_of_the_environment_or_of_the_machine(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
-    with pytest.raises(job_bench.Failed, match="argument --launcher: no mpirun was found"):
+    with pytest.raises(job_bench.JobFailed, match="argument --launcher: no mpirun was found"):
         job_bench.default_launcher()
     for place in (tmp_path / "elsewhere" / "mpirun", tmp_path / "mpirun"):
         place.parent.mkdir(exist_ok=True)

@@ -25,10 +25,10 @@ def known_answers(count: CompiledKernel) -> bool:
 def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = CompiledKernel(*object_code())
 
-    def refused(program: elf.Program) -> elf.Loaded:
+    def refused(program: elf.ObjectFile) -> elf.ExecutableImage:
         raise OSError(13, "no memory may be executed")
 
-    monkeypatch.setattr(elf, "Loaded", refused)
+    monkeypatch.setattr(elf, "ExecutableImage", refused)
     theirs = CompiledKernel(*object_code())
     assert known_answers(ours)
     assert known_answers(theirs)
@@ -38,11 +38,11 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
 
 def test_it_needs_no_llvm() -> None:
     """Or the fallback would hide that ours does not work."""
-    assert isinstance(CompiledKernel(*object_code())._keep, elf.Loaded)
+    assert isinstance(CompiledKernel(*object_code())._keep, elf.ExecutableImage)
 
 
 def test_code_is_never_writable_and_executable_at_once() -> None:
-    loaded = elf.Loaded(elf.Program(object_code()[0]))
+    loaded = elf.ExecutableImage(elf.ObjectFile(object_code()[0]))
     address = next(iter(loaded.addresses.values()))
     with open("/proc/self/maps") as maps:  # noqa: PTH123
         for line in maps:
@@ -58,22 +58,22 @@ def test_half_an_object_file_is_refused(size: int) -> None:
     code = object_code()[0]
     if size >= len(code):
         return
-    with pytest.raises(elf.Unlinkable):
-        elf.Program(code[:size])
+    with pytest.raises(elf.LinkError):
+        elf.ObjectFile(code[:size])
 
 
 @given(st.binary(max_size=200))
 def test_what_is_none_is_refused(content: bytes) -> None:
-    with pytest.raises(elf.Unlinkable):
-        elf.Program(content)
+    with pytest.raises(elf.LinkError):
+        elf.ObjectFile(content)
 
 
 def test_a_relocation_of_another_kind_is_refused() -> None:
     """As of the machine code of a CPU that we do not know."""
     code = bytearray(object_code()[0])
     code[18:20] = (243).to_bytes(2, "little")  # RISC-V
-    with pytest.raises(elf.Unlinkable, match=r"relocation .* for machine 243"):
-        elf.Program(bytes(code)).at(1 << 20)
+    with pytest.raises(elf.LinkError, match=r"relocation .* for machine 243"):
+        elf.ObjectFile(bytes(code)).at(1 << 20)
 
 
 def test_the_cache_knows_the_versions() -> None:
@@ -88,8 +88,8 @@ def test_the_cache_knows_the_versions() -> None:
 
 def test_a_relocation_beyond_the_end_is_refused() -> None:
     code = bytearray(object_code()[0])
-    program = elf.Program(bytes(code))
+    program = elf.ObjectFile(bytes(code))
     relocations = next(section for section in program._sections if section.type == 4)
     code[relocations.offset : relocations.offset + 8] = (1 << 40).to_bytes(8, "little")
-    with pytest.raises(elf.Unlinkable, match="damaged"):
-        elf.Program(bytes(code)).at(1 << 20)
+    with pytest.raises(elf.LinkError, match="damaged"):
+        elf.ObjectFile(bytes(code)).at(1 << 20)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mpi_pi.storage import lock_file
-from mpi_pi.storage.lock_file import Held, Lock
+from mpi_pi.storage.lock_file import Lock, LockHeld
 
 OWNER = """
 import sys, time
@@ -53,7 +53,7 @@ def test_a_living_owner_is_respected(tmp_path: Path, where: str) -> None:
     path = tmp_path / "lock"
     with owner(path, where) as process:
         content = path.read_bytes()
-        with pytest.raises(Held, match=f"process {process.pid} on host {os.uname().nodename}"):
+        with pytest.raises(LockHeld, match=f"process {process.pid} on host {os.uname().nodename}"):
             Lock(path).acquire()
         assert json.loads(path.read_bytes())["owner"] == json.loads(content)["owner"]
         process.communicate(timeout=30)
@@ -72,7 +72,7 @@ def test_a_dead_owner_is_not(tmp_path: Path, where: str, reaped: bool) -> None:
             os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and a zombie still
         mine = Lock(path)
         mine.acquire()
-        with pytest.raises(Held):
+        with pytest.raises(LockHeld):
             Lock(path).acquire()
         mine.release()
     assert not list(tmp_path.iterdir())
@@ -126,13 +126,13 @@ def test_of_many_who_come_at_once_one_has_it(tmp_path: Path) -> None:
         if stale:
             path.write_text("nobody's")
         got: list[Lock] = []
-        refused: list[Held] = []
+        refused: list[LockHeld] = []
 
-        def come(got: list[Lock] = got, refused: list[Held] = refused) -> None:
+        def come(got: list[Lock] = got, refused: list[LockHeld] = refused) -> None:
             mine = Lock(path)
             try:
                 mine.acquire()
-            except Held as held:
+            except LockHeld as held:
                 refused.append(held)
             else:
                 got.append(mine)

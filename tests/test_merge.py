@@ -16,14 +16,14 @@ from test_report import SCHEMA
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.result import Member, RankRow, Result, Timeline
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import merge, result_file
-from mpi_pi.storage.merge import Refused
+from mpi_pi.storage.merge import MergeError
 
 JOB = Job(50, 1000, 3)
 
@@ -32,12 +32,14 @@ def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Resu
     """What a run of a shard leaves, by the definition."""
     units = job.shard(index, of)[:done]
     tally = Tally.of(job, units, reference.count(job, units))
-    spent = Spent(
+    spent = Usage(
         1, 2, real_seconds=index, round_seconds=0.5, core_seconds=3, user_seconds=4, system_seconds=5
     )
-    member = Member(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound")
-    row = RankRow(0, member, "", tally.units, tally.points, tally.hits, True, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8)
-    return Result(Part(job, index, of, tally, spent), tally, spent, (row,), Timeline(), 2, True, "An MPI")
+    member = RankInfo(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound")
+    row = RankStats(
+        0, member, "", tally.units, tally.points, tally.hits, True, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8
+    )
+    return Result(Shard(job, index, of, tally, spent), tally, spent, (row,), Timeline(), 2, True, "An MPI")
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +64,7 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     for index in range(1, of + 1):
         one = result(index, of)
         units = job.shard(index, of)
-        part = Part(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.spent)
+        part = Shard(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.spent)
         tally = part.tally
         row = replace(one.ranks[0], units=tally.units, points=tally.points, hits=tally.hits)
         names.append(write(f"{index}.json", replace(one, part=part, tally=part.tally, ranks=(row,))))
@@ -131,7 +133,7 @@ def test_files_that_are_no_finished_shards_are_all_named() -> None:
 
 
 def complaints_about(names: list[str]) -> list[str]:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(MergeError) as raised:
         merge.merge(names)
     return str(raised.value).splitlines()
 
@@ -148,10 +150,10 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
     Path("b.json").write_text(OTHER)
     try:
         whole = merge.merge(["a.json", "b.json"])
-    except Refused:
+    except MergeError:
         return
     assert run_report.head(
-        Part(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards
+        Shard(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards
     )
     assert run_report.text(whole, per_rank=True)
     assert json.loads(run_report.as_json(whole))

@@ -126,5 +126,5 @@ def test_the_noisiest_hosts_are_listed() -> None:
     names, first, *others, last = listed.splitlines()
     assert names.split()[:3] == ["host", "ranks", "noise"]
     assert first.startswith("node99")
-    assert len(others) == noise.MOST_HOSTS - 1
+    assert len(others) == noise.MAX_HOSTS - 1
     assert last == "(the noisiest of 100 hosts)"

@@ -83,13 +83,13 @@ def test_what_is_not_installed_cannot_be_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "runs"),
     [
-        (wheels.Target("3.11.9", "x86_64", "2.41"), True),
-        (wheels.Target("3.11.2", "x86_64", "2.36"), True),
-        (wheels.Target("3.11.2", "x86_64", "2.31"), False),
-        (wheels.Target("3.12.2", "x86_64", "2.36"), False),
-        (wheels.Target("3.11.2", "aarch64", "2.36"), False),
-        (wheels.Target("3.11.2", "x86_64", ""), False),
+        (wheels.Platform("3.11.9", "x86_64", "2.41"), True),
+        (wheels.Platform("3.11.2", "x86_64", "2.36"), True),
+        (wheels.Platform("3.11.2", "x86_64", "2.31"), False),
+        (wheels.Platform("3.12.2", "x86_64", "2.36"), False),
+        (wheels.Platform("3.11.2", "aarch64", "2.36"), False),
+        (wheels.Platform("3.11.2", "x86_64", ""), False),
     ],
 )
-def test_which_hosts_are_alike(other: wheels.Target, runs: bool) -> None:
-    assert other.runs(wheels.Target("3.11.4", "x86_64", "2.36")) == runs
+def test_which_hosts_are_alike(other: wheels.Platform, runs: bool) -> None:
+    assert other.runs(wheels.Platform("3.11.4", "x86_64", "2.36")) == runs

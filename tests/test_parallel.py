@@ -9,11 +9,11 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, Result, Round, run
+from mpi_pi import CollectiveError, Job, Result, Round, run
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import BLOCK
-from mpi_pi.model.shard import Part
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.mpi import heartbeat, time_limit
 from mpi_pi.parallel import load_balancer
@@ -131,7 +131,7 @@ def test_uneven_units_of_long_trials() -> None:
 def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: int) -> None:
     """In the midst of a round, which here would last for hours."""
     monkeypatch.setattr(load_balancer, "FIRST_POINTS", 1 << 45)
-    monkeypatch.setattr(load_balancer, "MOST_POINTS", 1 << 45)
+    monkeypatch.setattr(load_balancer, "MAX_POINTS", 1 << 45)
     job = Job(trials=2**64, points=10**9, seed=1)
     start = time.monotonic()
     result = run(job, COMM, stop=lambda: COMM.rank == who % COMM.size and time.monotonic() > start + 0.3)
@@ -147,7 +147,7 @@ def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: in
 @pytest.mark.parametrize("threads", [1, 3])
 def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected: NDArray[np.int64]) -> None:
     """Each run is stopped somewhere, on some rank, and the next goes on from where it had got to."""
-    part, runs = Part(JOB), 0
+    part, runs = Shard(JOB), 0
     chance = np.random.default_rng(runs)
     while not part.finished:
         looks, who = COMM.bcast((int(chance.integers(1, 40)), int(chance.integers(COMM.size))))
@@ -185,7 +185,7 @@ def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
 
 @pytest.mark.usefixtures("many_rounds")
 def test_shards_add_up_to_the_job(expected: NDArray[np.int64]) -> None:
-    shards = [run(Part(JOB, index, 4), COMM) for index in range(1, 5)]
+    shards = [run(Shard(JOB, index, 4), COMM) for index in range(1, 5)]
     assert sum((shard.tally for shard in shards), Tally()) == Tally.of(JOB, range(JOB.units), expected)
     assert not any(shard.partial for shard in shards)
 
@@ -212,14 +212,14 @@ def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.Monk
 
 def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
     def notice() -> None:
-        raise heartbeat.Silence("host node7 has been silent")
+        raise heartbeat.HeartbeatTimeout("host node7 has been silent")
 
-    with pytest.raises(heartbeat.Silence, match="node7"):
-        parallel.together(COMM, notice)
+    with pytest.raises(heartbeat.HeartbeatTimeout, match="node7"):
+        parallel.call_on_all(COMM, notice)
 
 
 def test_what_the_roll_call_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    members = parallel.roll_call(COMM, load("numba"), 1)
+    members = parallel.gather_rank_info(COMM, load("numba"), 1)
     monkeypatch.setattr(launcher, "cpu_model", lambda: pytest.fail("asked again"))
     result = run(JOB, COMM, member=members[0])
     assert [row.member for row in result.ranks] == members
@@ -230,7 +230,9 @@ def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
     def spoil(job: Job, units: range) -> None:
         raise ZeroDivisionError("by a pie")
 
-    with pytest.raises(Failure, match=rf"rank {COMM.size - 1} on host .+: ZeroDivisionError: by a pie"):
+    with pytest.raises(
+        CollectiveError, match=rf"rank {COMM.size - 1} on host .+: ZeroDivisionError: by a pie"
+    ):
         run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
 
 
@@ -239,7 +241,7 @@ def test_an_error_on_one_rank_is_raised_on_all() -> None:
         if job is JOB and units.stop > 100:
             raise RuntimeError("the dog ate it")
 
-    with pytest.raises(Failure, match=rf"rank {COMM.size - 1} on host .+: the dog ate it"):
+    with pytest.raises(CollectiveError, match=rf"rank {COMM.size - 1} on host .+: the dog ate it"):
         run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
     assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
 
@@ -257,7 +259,9 @@ def test_an_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error
         with pytest.raises(type(error)):
             run(JOB, COMM, on_round=on_round)
     else:
-        with pytest.raises(Failure, match=rf"rank {who % COMM.size} on host \S+: {type(error).__name__}"):
+        with pytest.raises(
+            CollectiveError, match=rf"rank {who % COMM.size} on host \S+: {type(error).__name__}"
+        ):
             run(JOB, COMM, on_round=on_round)
     assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
 
@@ -267,7 +271,7 @@ def test_an_error_of_the_caller_is_raised_on_all() -> None:
         if COMM.rank == 0 and round_.units.stop == JOB.units:
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(Failure, match=r"rank 0 on host .+No space left"):
+    with pytest.raises(CollectiveError, match=r"rank 0 on host .+No space left"):
         run(JOB, COMM, on_round=on_round)
 
 
@@ -297,7 +301,7 @@ def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
         counted += job is JOB
         return reference.count(job, units) + 1
 
-    with pytest.raises(Failure, match=r"rank 0 on host .+: kernel numpy fails the known-answer test"):
+    with pytest.raises(CollectiveError, match=r"rank 0 on host .+: kernel numpy fails the known-answer test"):
         run(JOB, COMM, kernel=Spoiled(0, spoil).kernel())
     assert counted == 0
 
@@ -348,7 +352,7 @@ def test_a_rank_that_loses_hits_is_named_on_all() -> None:
 def test_ranks_with_different_jobs_are_all_named() -> None:
     odd = COMM.rank == COMM.size - 1
     job = Job(11 if odd else 10, 1000, 1)
-    with pytest.raises(Failure) as raised:
+    with pytest.raises(CollectiveError) as raised:
         run(job, COMM)
     lines = str(raised.value).splitlines()
     # Of two ranks neither is the odd one out, and one of them is named.

@@ -8,17 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.shard import Part, Spent, as_fields, from_fields
+from mpi_pi.model.shard import Shard, Usage, as_fields, from_fields
 from mpi_pi.model.tally import Sums, Tally, centre
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 jobs = st.builds(Job, trials=st.integers(1, 12), points=sizes, seed=st.integers(0, 2**200))
 amounts = st.floats(0, 1e9)
-spents = st.builds(Spent, st.integers(0, 99), st.integers(0, 10**6), *[amounts] * 5)
+spents = st.builds(Usage, st.integers(0, 99), st.integers(0, 10**6), *[amounts] * 5)
 
 
 @st.composite
-def parts(draw: st.DrawFn) -> Part:
+def parts(draw: st.DrawFn) -> Shard:
     """A shard of a job, some of whose first units have any hits that are possible."""
     job = draw(jobs)
     of = draw(st.integers(1, job.units))
@@ -26,7 +26,7 @@ def parts(draw: st.DrawFn) -> Part:
     units = job.shard(index, of)
     done = range(units.start, draw(st.integers(units.start, units.stop)))
     hits = [draw(st.integers(0, job.unit_points(unit))) for unit in done]
-    return Part(job, index, of, Tally.of(job, done, np.array(hits, np.int64)), draw(spents))
+    return Shard(job, index, of, Tally.of(job, done, np.array(hits, np.int64)), draw(spents))
 
 
 @given(jobs, st.data())
@@ -46,12 +46,12 @@ def test_there_is_no_such_shard(index: int, of: int, why: str) -> None:
 
 
 @given(parts())
-def test_a_part_is_read_as_it_was_written(part: Part) -> None:
+def test_a_part_is_read_as_it_was_written(part: Shard) -> None:
     assert from_fields(json.loads(json.dumps(as_fields(part)))) == part
 
 
 @given(parts())
-def test_what_is_left_follows_on_what_is_done(part: Part) -> None:
+def test_what_is_left_follows_on_what_is_done(part: Shard) -> None:
     assert part.tally.units + len(part.left) == len(part.units)
     assert part.tally.points + part.job.points_in(part.left) == part.points
     assert part.finished == (part.tally.points == part.points)
@@ -77,7 +77,7 @@ UNIT = Sums(1, 785, 0)
 )
 @pytest.mark.parametrize("in_line", [True, False])
 def test_a_tally_that_cannot_be(tally: Tally, why: str, in_line: bool) -> None:
-    fields = as_fields(Part(Job(10, 1000, 0), tally=tally))
+    fields = as_fields(Shard(Job(10, 1000, 0), tally=tally))
     with pytest.raises(ValueError, match=why):
         from_fields(fields, in_line)
 
@@ -86,7 +86,7 @@ def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short
     """Of a job whose trials have two blocks, the first and the third unit."""
     job = Job(2, BLOCK + 1000, 0)
     hits = centre(BLOCK)
-    fields = as_fields(Part(job, tally=Tally({BLOCK: Sums(2, 2 * hits, 0)})))
+    fields = as_fields(Shard(job, tally=Tally({BLOCK: Sums(2, 2 * hits, 0)})))
     assert from_fields(fields, in_line=False).tally.units == 2
     with pytest.raises(ValueError, match="not the first ones"):
         from_fields(fields)
@@ -94,19 +94,19 @@ def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short
 
 def test_a_tally_without_bins_is_read() -> None:
     """Programs before schema 5 wrote none."""
-    fields = as_fields(Part(Job(10, 1000, 0), tally=Tally({1000: UNIT})))
+    fields = as_fields(Shard(Job(10, 1000, 0), tally=Tally({1000: UNIT})))
     del fields["tally"][0]["bins"]
     assert from_fields(fields).tally.by_size[1000] == UNIT
 
 
 def test_another_stream_version_is_refused() -> None:
-    fields = as_fields(Part(Job(10, 1000, 0))) | {"stream_version": 99}
+    fields = as_fields(Shard(Job(10, 1000, 0))) | {"stream_version": 99}
     with pytest.raises(ValueError, match="has stream version 99, not 1"):
         from_fields(fields)
 
 
 @given(spents, spents)
-def test_what_was_spent_adds_up(a: Spent, b: Spent) -> None:
+def test_what_was_spent_adds_up(a: Usage, b: Usage) -> None:
     assert (a + b).runs == a.runs + b.runs
     assert (a + b).real_seconds == a.real_seconds + b.real_seconds
-    assert a + Spent() == a
+    assert a + Usage() == a

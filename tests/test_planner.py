@@ -10,9 +10,9 @@ from test_report import flame
 from mpi_pi.kernel import reference
 from mpi_pi.model import tally
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.shard import Part
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
 
 JOB = Job(trials=300, points=50, seed=9)
 HITS = reference.count(JOB, range(JOB.units))
@@ -27,14 +27,16 @@ def reports_of(shares: list[range], nanoseconds: list[int]) -> NDArray[np.int64]
     reports = np.zeros((len(shares), REPORT_COLUMNS), np.int64)
     for report, share, count_nanoseconds in zip(reports, shares, nanoseconds, strict=True):
         counted = Tally.of(JOB, share, HITS[share.start : share.stop])
-        report[Report.POINTS], report[Report.UNITS] = counted.points, counted.units
-        report[Report.COUNT_NS] = count_nanoseconds
-        report[Report.TALLY :] = tally.pack(JOB, counted)
+        report[WorkResult.POINTS], report[WorkResult.UNITS] = counted.points, counted.units
+        report[WorkResult.COUNT_NS] = count_nanoseconds
+        report[WorkResult.TALLY :] = tally.pack(JOB, counted)
     return reports
 
 
 def shares_in(orders: NDArray[np.int64], first: int) -> list[range]:
-    return [range(first + order[Order.START], first + order[Order.STOP]) for order in orders.tolist()]
+    return [
+        range(first + order[Assignment.START], first + order[Assignment.STOP]) for order in orders.tolist()
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -49,17 +51,17 @@ speeds = st.lists(st.integers(1, 1000), min_size=1, max_size=5)
 
 @given(speeds)
 def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
-    planner = Planner(Part(JOB), [1] * len(nanoseconds_per_unit), None)
+    planner = Manager(Shard(JOB), [1] * len(nanoseconds_per_unit), None)
     orders, first = planner.begin(), 0
-    while orders[0, Order.UNITS]:
+    while orders[0, Assignment.UNITS]:
         shares = shares_in(orders, first)
         # They tile the round, and everybody is told the same of it.
-        units = int(orders[0, Order.UNITS])
+        units = int(orders[0, Assignment.UNITS])
         assert [unit for share in shares for unit in share] == list(range(first, first + units))
-        assert (orders[:, Order.UNITS] == units).all()
+        assert (orders[:, Assignment.UNITS] == units).all()
         times = [len(share) * each for share, each in zip(shares, nanoseconds_per_unit, strict=True)]
         orders, first = planner.next(reports_of(shares, times)), first + units
-        assert (orders[:, Order.DONE] == units).all()
+        assert (orders[:, Assignment.DONE] == units).all()
         assert planner.part.tally == planner.counted == first_units(first)
     assert first == JOB.units
     assert planner.part.finished
@@ -70,14 +72,14 @@ def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
 def test_a_run_that_is_stopped_keeps_what_follows_on_without_a_gap(
     speeds: list[int], data: st.DataObject
 ) -> None:
-    planner = Planner(Part(JOB), [1] * len(speeds), None)
+    planner = Manager(Shard(JOB), [1] * len(speeds), None)
     shares = shares_in(planner.begin(), 0)
     done = [range(share.start, share.start + data.draw(st.integers(0, len(share)))) for share in shares]
     reports = reports_of(done, speeds)
-    reports[0, Report.STOPPED] = True
+    reports[0, WorkResult.STOPPED] = True
     orders = planner.next(reports)
-    assert (orders[:, Order.STOPPED] == 1).all()
-    assert not orders[:, Order.UNITS].any()
+    assert (orders[:, Assignment.STOPPED] == 1).all()
+    assert not orders[:, Assignment.UNITS].any()
     counted = sorted(unit for share in done for unit in share)
     in_line = next((k for k, unit in enumerate(counted) if unit != k), len(counted))
     assert planner.part.tally == first_units(in_line)
@@ -85,27 +87,27 @@ def test_a_run_that_is_stopped_keeps_what_follows_on_without_a_gap(
 
 
 def test_units_that_are_missing_without_a_stop_end_the_run() -> None:
-    planner = Planner(Part(JOB), [1, 1], None)
+    planner = Manager(Shard(JOB), [1, 1], None)
     shares = shares_in(planner.begin(), 0)
     orders = planner.next(reports_of([shares[0], shares[1][:-1]], [10, 10]))
     assert orders[0].tolist() == [0, 0, len(shares[0]) + len(shares[1]) - 1, 0, 0, 0]
 
 
 def test_a_rank_that_has_failed_is_told_to_all() -> None:
-    planner = Planner(Part(JOB), [1, 1], None)
+    planner = Manager(Shard(JOB), [1, 1], None)
     reports = reports_of(shares_in(planner.begin(), 0), [10, 10])
-    reports[1, Report.FAILED] = True
+    reports[1, WorkResult.FAILED] = True
     orders = planner.next(reports)
-    assert orders[:, Order.FAILED].all()
+    assert orders[:, Assignment.FAILED].all()
     assert planner.part.tally == planner.counted == Tally()
 
 
 def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
     """Each of four ranks has used a hundred years: together more nanoseconds than 64 bits hold."""
-    planner = Planner(Part(JOB), [64] * 4, None)
+    planner = Manager(Shard(JOB), [64] * 4, None)
     century = 100 * 365 * 86400 * 10**9
     reports = reports_of(shares_in(planner.begin(), 0), [century] * 4)
-    reports[:, [Report.USER_NS, Report.SYSTEM_NS]] = century
+    reports[:, [WorkResult.USER_NS, WorkResult.SYSTEM_NS]] = century
     planner.next(reports)
     spent = planner.part.spent
     assert spent.user_seconds == spent.system_seconds == pytest.approx(4 * century / 1e9)
@@ -113,35 +115,35 @@ def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
 
 
 def test_sums_of_squares_of_many_ranks_are_no_overflow() -> None:
-    planner = Planner(Part(JOB), [1] * 4, None)
+    planner = Manager(Shard(JOB), [1] * 4, None)
     reports = reports_of(shares_in(planner.begin(), 0), [10] * 4)
-    reports[:, Report.TALLY + 2] = [2**62, 2**62 + 1, 2**63 - 1, 2]
+    reports[:, WorkResult.TALLY + 2] = [2**62, 2**62 + 1, 2**63 - 1, 2]
     planner.next(reports)
     assert planner.counted.by_size[JOB.points].squares == 2**64 + 2
 
 
 def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
-    planner = Planner(Part(JOB), [1, 1], None)
+    planner = Manager(Shard(JOB), [1, 1], None)
     reports = reports_of(shares_in(planner.begin(), 0), [10, 10])
-    reports[1, Report.WRONG] = True
+    reports[1, WorkResult.WRONG] = True
     planner.next(reports)
     assert not planner.kernels_right
     assert planner.part.tally == Tally()
-    assert planner.counted.units == reports[:, Report.UNITS].sum()
+    assert planner.counted.units == reports[:, WorkResult.UNITS].sum()
 
 
 def test_the_hits_of_each_rank_and_whose_kernel_is_wrong_are_known() -> None:
-    planner = Planner(Part(JOB), [1, 1], None)
+    planner = Manager(Shard(JOB), [1, 1], None)
     orders, first, expected = planner.begin(), 0, [0, 0]
-    while orders[0, Order.UNITS]:
+    while orders[0, Assignment.UNITS]:
         shares = shares_in(orders, first)
         expected = [
             hits + int(HITS[share.start : share.stop].sum())
             for hits, share in zip(expected, shares, strict=True)
         ]
         reports = reports_of(shares, [10, 20])
-        reports[1, Report.WRONG] = first == 0
-        orders, first = planner.next(reports), first + int(orders[0, Order.UNITS])
+        reports[1, WorkResult.WRONG] = first == 0
+        orders, first = planner.next(reports), first + int(orders[0, Assignment.UNITS])
     rows = planner.rows(flame(ranks=2).ranks)
     assert [row.hits for row in rows] == expected
     assert [row.kernel_right for row in rows] == [True, False]

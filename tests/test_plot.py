@@ -29,7 +29,7 @@ from scipy import stats
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import Result, Timeline
-from mpi_pi.model.shard import Part
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.report.plots import bench as plot_bench
 from mpi_pi.report.plots import figure as plot
@@ -166,7 +166,7 @@ def test_the_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(
     counted = np.array([row.count_nanoseconds for row in result.timeline.rows]) / 1e9
     last = result.timeline.rows[-1]
     lost = counted[-1] * last.lost_units / last.units
-    if hosts * ranks_per_host <= plot_timeline.MOST_BARS:
+    if hosts * ranks_per_host <= plot_timeline.MAX_BARS:
         assert names == [f"node{rank // 4 + 1:04}, rank {rank}" for rank in range(8)]
         kept, lost = counted.sum(axis=0) - lost, lost
     else:
@@ -266,7 +266,7 @@ def test_a_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
 
 
 def test_a_run_that_counted_nothing_has_no_picture() -> None:
-    nothing = replace(run(2), part=Part(run(2).job), tally=Tally(), timeline=Timeline())
+    nothing = replace(run(2), part=Shard(run(2).job), tally=Tally(), timeline=Timeline())
     with pytest.raises(plot.NothingToDraw, match=r"empty\.json"):
         plot.drawn([Item("empty.json", nothing)], "png")
 
@@ -499,7 +499,7 @@ assert "matplotlib" not in sys.modules
 sys.modules["matplotlib"] = None
 try:
     plot.drawn([], "png")
-except plot.Unavailable as error:
+except plot.PlottingUnavailable as error:
     print(error)
 """
     ended = subprocess.run(

@@ -11,13 +11,13 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import Failure, Job, run
+from mpi_pi import CollectiveError, Job, run
 from mpi_pi.bench import rank_sweep, round_model, scaling
 from mpi_pi.bench.rank_sweep import round_section, scaling_section
 from mpi_pi.bench.scaling import doubling
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
-from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import may_use_threads
 from mpi_pi.system import launcher, package
 
@@ -33,7 +33,7 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     effort = rank_sweep.Effort(TURNS, 0.01, 0.005, 10.0, 0.01, 0.01)
     monkeypatch.setattr(rank_sweep, "QUICK", effort)
     monkeypatch.setattr(rank_sweep, "TELLING_SECONDS", 1e-3)
-    monkeypatch.setattr(rank_sweep, "LEAST_ROUNDS", 3)
+    monkeypatch.setattr(rank_sweep, "MIN_ROUNDS", 3)
     monkeypatch.setattr(round_model, "MEASURED", (10, 100, 1000))
 
 
@@ -44,7 +44,7 @@ def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def measuring(oversubscribe: bool) -> Iterator[rank_sweep.Everyone]:
-    alive = Pulse(COMM, runtime.HOST, may_use_threads())
+    alive = Heartbeat(COMM, runtime.HOST, may_use_threads())
     try:
         with rank_sweep.measuring(COMM, alive, oversubscribe) as everyone:
             yield everyone
@@ -124,7 +124,7 @@ def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPat
         return right.count(job, units, stop)
 
     with (
-        pytest.raises(Failure, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"),
+        pytest.raises(CollectiveError, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"),
         measuring(oversubscribe=True) as everyone,
     ):
         scaling_section(everyone, Kernel("numba", count), False, lambda done: None)

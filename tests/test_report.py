@@ -11,8 +11,8 @@ import pytest
 
 import mpi_pi
 from mpi_pi.model.job import Job
-from mpi_pi.model.result import Member, RankRow, Result, Timeline, TimelineRow
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Sums, Tally, centre
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import result_file
@@ -27,9 +27,9 @@ WORDS = "2 threads on 2 cores, not bound"
 def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
     """The Flame job with the published hits."""
     rows = tuple(
-        RankRow(
+        RankStats(
             rank=rank,
-            member=Member(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
+            member=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
@@ -48,10 +48,10 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
     timeline = Timeline()
     each = np.full(ranks, 1000 // ranks)
     count_nanoseconds = np.array([round(row.count_seconds * 1e9) for row in rows])
-    timeline.append(TimelineRow(0, 0, 0.0, 0.02, hits, each, each * 10**5, count_nanoseconds, 0 * each))
+    timeline.append(RoundRecord(0, 0, 0.0, 0.02, hits, each, each * 10**5, count_nanoseconds, 0 * each))
     off = hits - 1000 * centre(10**5)
     tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
-    spent = Spent(
+    spent = Usage(
         runs=1,
         rounds=1,
         real_seconds=11.485,
@@ -61,7 +61,7 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
         system_seconds=0.25 * ranks,
     )
     return Result(
-        part=Part(Job(1000, 10**5, 2**70), tally=tally, spent=spent),
+        part=Shard(Job(1000, 10**5, 2**70), tally=tally, spent=spent),
         tally=tally,
         spent=spent,
         ranks=rows,
@@ -82,7 +82,7 @@ def test_the_published_lines() -> None:
 
 def test_every_line_says_what_it_is() -> None:
     result = flame()
-    text = run_report.head(Part(result.job), [row.member for row in result.ranks], result.mpi_library)
+    text = run_report.head(Shard(result.job), [row.member for row in result.ranks], result.mpi_library)
     text += run_report.text(result)
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
     assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
@@ -120,7 +120,7 @@ def test_ranks_have_a_row_each_when_asked() -> None:
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
     result = flame(ranks=10_000, hosts=2500)
-    text = run_report.head(Part(result.job), [row.member for row in result.ranks], "MPI") + run_report.text(
+    text = run_report.head(Shard(result.job), [row.member for row in result.ranks], "MPI") + run_report.text(
         result
     )
     assert len(text.splitlines()) <= 60
@@ -259,7 +259,7 @@ def test_the_timeline_stays_small_and_loses_nothing() -> None:
     timeline = Timeline()
     one = np.ones(1000, np.int64)
     for number in range(5000):
-        timeline.append(TimelineRow(number, number, number, number + 0.5, 7, one, 2 * one, 3 * one, one))
+        timeline.append(RoundRecord(number, number, number, number + 0.5, 7, one, 2 * one, 3 * one, one))
     assert len(timeline.rows) * 1000 <= Timeline.CELLS + 1000
     assert sum(int(row.units.sum()) for row in timeline.rows) == 5000 * 1000
     edges = [(row.first_round, row.last_round) for row in timeline.rows]

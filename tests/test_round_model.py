@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mpi_pi.bench import median, round_model
 from mpi_pi.bench.median import as_fields
-from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
 from mpi_pi.system import package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
@@ -44,7 +44,7 @@ def assert_valid(section: dict[str, Any]) -> None:
 
 def test_messages_are_as_long_as_in_the_model() -> None:
     assert REPORT_COLUMNS * np.dtype(np.int64).itemsize == round_model.REPORT_BYTES
-    assert len(Order) * np.dtype(np.int64).itemsize == round_model.ORDER_BYTES
+    assert len(Assignment) * np.dtype(np.int64).itemsize == round_model.ORDER_BYTES
 
 
 def test_a_round_is_the_sum_of_its_parts() -> None:
@@ -79,7 +79,7 @@ def test_more_ranks_cost_more_and_rounds_grow_so_that_most_of_the_time_is_spent_
         assert each["efficiency"] >= 1 / (1 + each["round_seconds"]) - 1e-9
         assert each["efficiency"] < 1
         # It matters from the first power of two on where it costs ten milliseconds.
-        matters_from = made["matters_from_ranks"] or 2 * round_model.MOST_RANKS
+        matters_from = made["matters_from_ranks"] or 2 * round_model.MAX_RANKS
         if each["ranks"] >= matters_from:
             assert each["round_seconds"] > 0.01
         elif each["ranks"] <= matters_from // 2:
@@ -113,16 +113,16 @@ def test_with_one_rank_there_is_nothing_to_model() -> None:
 
 def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[tuple[int, int]] = []
-    book = Planner.next
+    book = Manager.next
 
-    def watched(planner: Planner, reports: NDArray[np.int64]) -> NDArray[np.int64]:
+    def watched(planner: Manager, reports: NDArray[np.int64]) -> NDArray[np.int64]:
         orders = book(planner, reports)
-        assert (orders[:, Order.DONE] == reports[:, Report.UNITS].sum()).all()
-        assert (orders[:, Order.STOP] > orders[:, Order.START]).all()  # there is work for all
+        assert (orders[:, Assignment.DONE] == reports[:, WorkResult.UNITS].sum()).all()
+        assert (orders[:, Assignment.STOP] > orders[:, Assignment.START]).all()  # there is work for all
         rounds.append((len(reports), planner.counted.points))
         return orders
 
-    monkeypatch.setattr(Planner, "next", watched)
+    monkeypatch.setattr(Manager, "next", watched)
     monkeypatch.setattr(round_model, "MEASURED", (3, 200))
     shown: list[float] = []
     made = round_model.measure(False, shown.append)

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.parallel.load_balancer import (
     FIRST_POINTS,
-    MOST_POINTS,
-    MOST_UNITS,
+    MAX_POINTS,
+    MAX_UNITS,
     ROUND_NANOSECONDS,
-    Schedule,
-    deal,
+    LoadBalancer,
     first_chunk,
+    partition,
 )
 
 jobs = st.builds(
@@ -29,7 +29,7 @@ def test_shares_tile_the_units(job: Job, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, job.units))
     units = range(start, data.draw(st.integers(start, job.units)))
     weights = data.draw(st.lists(st.integers(1, 10**12), min_size=1, max_size=20))
-    parts = deal(job, units, weights)
+    parts = partition(job, units, weights)
     assert len(parts) == len(weights)
     assert [unit for part in parts for unit in part] == list(units)
 
@@ -37,7 +37,7 @@ def test_shares_tile_the_units(job: Job, data: st.DataObject) -> None:
 @given(jobs, st.lists(st.integers(1, 10**6), min_size=1, max_size=8))
 def test_shares_follow_the_weights_to_a_unit(job: Job, weights: list[int]) -> None:
     units = range(job.units)
-    for weight, part in zip(weights, deal(job, units, weights), strict=True):
+    for weight, part in zip(weights, partition(job, units, weights), strict=True):
         ideal = job.total_points * weight / sum(weights)
         assert abs(job.points_in(part) - ideal) <= job.unit_points(0) + 1
 
@@ -47,7 +47,7 @@ def test_shares_are_cut_at_the_nearest_unit(job: Job, weights: list[int], data: 
     start = data.draw(st.integers(0, job.units - 1))
     units = range(start, data.draw(st.integers(start, job.units)))
     first, points, total = job.points_before(start), job.points_in(units), sum(weights)
-    for rank, share in enumerate(deal(job, units, weights)):
+    for rank, share in enumerate(partition(job, units, weights)):
         assert share.start == job.nearest_unit(first + points * sum(weights[:rank]) // total)
 
 
@@ -55,7 +55,7 @@ def test_shares_are_cut_at_the_nearest_unit(job: Job, weights: list[int], data: 
 def test_shares_of_the_largest_rounds_are_exact(points: int) -> None:
     """Where products take more than 64 bits, and a float cannot tell neighbouring units apart."""
     units, weights = range(2**57 // points), [2**36 + rank for rank in range(1000)]
-    shares = deal(Job(2**64, points, 0), units, weights)
+    shares = partition(Job(2**64, points, 0), units, weights)
     assert shares[-1].stop == units.stop
     for rank in (1, 333, 999):
         position = 2**57 * sum(weights[:rank]) // sum(weights)
@@ -63,16 +63,16 @@ def test_shares_of_the_largest_rounds_are_exact(points: int) -> None:
 
 
 def test_even_shares() -> None:
-    assert deal(Job(10, 1000, 0), range(10), [1, 1]) == [range(5), range(5, 10)]
+    assert partition(Job(10, 1000, 0), range(10), [1, 1]) == [range(5), range(5, 10)]
 
 
 @given(jobs, st.integers(1, 10**9))
 def test_chunks_begin_where_the_units_do(job: Job, points: int) -> None:
     piece = first_chunk(job, range(job.units), points)
     assert piece.start == 0
-    assert 0 < len(piece) <= min(MOST_UNITS, job.units)
+    assert 0 < len(piece) <= min(MAX_UNITS, job.units)
     assert len(piece) == 1 or job.points_in(piece) <= points + job.unit_points(0)
-    if 2 * points < job.total_points and len(piece) < MOST_UNITS:
+    if 2 * points < job.total_points and len(piece) < MAX_UNITS:
         assert job.points_in(piece) >= points - job.unit_points(0)
 
 
@@ -80,7 +80,7 @@ def play(
     job: Job, rates: list[float], change: dict[int, list[float]] | None = None
 ) -> list[dict[str, float]]:
     """Work a job off with ranks of these rates (points per second); what each round was like."""
-    schedule = Schedule(job, range(job.units), [1] * len(rates))
+    schedule = LoadBalancer(job, range(job.units), [1] * len(rates))
     history: list[dict[str, float]] = []
     next_unit = 0
     while True:
@@ -90,10 +90,10 @@ def play(
             break
         assert units.start == next_unit
         next_unit = units.stop
-        points = np.array([job.points_in(share) for share in deal(job, units, weights)])
+        points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         seconds = points / np.array(rates)
         schedule.learn(points, (seconds * 1e9).astype(np.int64), np.full(len(rates), 10**5))
-        assert points.max() <= 3 * MOST_POINTS // 2
+        assert points.max() <= 3 * MAX_POINTS // 2
         longest = seconds.max()
         history.append({"seconds": longest, "waited": 1 - seconds.mean() / longest})
     assert next_unit == job.units
@@ -103,25 +103,25 @@ def play(
 def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> None:
     """Counts that are always too short to tell a rate make the first rounds larger and larger."""
     threads = [256, *[1] * 99]
-    schedule = Schedule(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
+    schedule = LoadBalancer(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
     for _ in range(20):
         units, weights = schedule.next_round()
-        points = np.array([BLOCK * len(share) for share in deal(schedule._job, units, weights)])
-        assert points.max() <= MOST_POINTS + BLOCK
+        points = np.array([BLOCK * len(share) for share in partition(schedule._job, units, weights)])
+        assert points.max() <= MAX_POINTS + BLOCK
         schedule.learn(points, np.ones(100, np.int64), np.zeros(100, np.int64))
-    assert points.max() >= MOST_POINTS - BLOCK
+    assert points.max() >= MAX_POINTS - BLOCK
 
 
 def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
-    schedule = Schedule(job, range(job.units), [1] * 4)
+    schedule = LoadBalancer(job, range(job.units), [1] * 4)
     counted = np.zeros(4, np.int64)
     while True:
         units, weights = schedule.next_round()
         if not units:
             break
-        points = np.array([job.points_in(share) for share in deal(job, units, weights)])
+        points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         counted += points
         # Each count takes a microsecond of its own, as it does for an empty share too.
         schedule.learn(points, (points / 4e9 * 1e9).astype(np.int64) + 1000, np.full(4, 10**5))
@@ -130,11 +130,11 @@ def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
 
 def test_a_rank_that_was_held_up_once_comes_back() -> None:
     job = Job(trials=20_000, points=BLOCK, seed=0)
-    schedule = Schedule(job, range(job.units), [1] * 4)
+    schedule = LoadBalancer(job, range(job.units), [1] * 4)
     shares = []
     for number in range(40):
         units, weights = schedule.next_round()
-        points = np.array([job.points_in(share) for share in deal(job, units, weights)])
+        points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         nanoseconds = (points / 4e9 * 1e9).astype(np.int64) + 1000
         if number == 8:
             nanoseconds[2] = 300 * 10**9
@@ -166,7 +166,7 @@ def test_a_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
 
 def test_a_slow_network_makes_rounds_longer() -> None:
     job = Job(10**6, 10**5, 0)
-    schedule = Schedule(job, range(job.units), [1])
+    schedule = LoadBalancer(job, range(job.units), [1])
     points = np.array([10**9])
     for _ in range(5):
         units, _weights = schedule.next_round()
@@ -176,7 +176,7 @@ def test_a_slow_network_makes_rounds_longer() -> None:
 
 
 def test_units_are_bounded_when_their_hits_are_collected() -> None:
-    schedule = Schedule(Job(10**9, 1, 0), range(10**9), [1, 1], most_units=1000)
+    schedule = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1, 1], most_units=1000)
     for _ in range(5):
         units, _weights = schedule.next_round()
         assert len(units) <= 1000
@@ -184,7 +184,7 @@ def test_units_are_bounded_when_their_hits_are_collected() -> None:
 
 
 def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None:
-    schedule = Schedule(Job(10**9, 1, 0), range(10**9), [1] * 4, most_units=1000)
+    schedule = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1] * 4, most_units=1000)
     for _ in range(5):
         units, weights = schedule.next_round()
         assert len(units) == 1000
@@ -194,20 +194,20 @@ def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None
 
 def test_beyond_machine_integers() -> None:
     job = Job(10**15, 10**9, 0)
-    schedule = Schedule(job, range(job.units), [1] * 3)
+    schedule = LoadBalancer(job, range(job.units), [1] * 3)
     units, weights = schedule.next_round()
     schedule.learn(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
     units, weights = schedule.next_round()
-    parts = deal(job, units, weights)
+    parts = partition(job, units, weights)
     assert sum(map(len, parts)) == len(units) < 1000
     far = range(job.units - 100, job.units)
-    assert sum(map(len, deal(job, far, [1, 2, 3]))) == 100
+    assert sum(map(len, partition(job, far, [1, 2, 3]))) == 100
 
 
 def test_threads_count_in_the_first_round() -> None:
     """Until the rates are known, shares and the length of the round go by the numbers of threads."""
     job = Job(10**9, 1000, 0)
-    schedule = Schedule(job, range(job.units), [1, 64])
+    schedule = LoadBalancer(job, range(job.units), [1, 64])
     units, weights = schedule.next_round()
     assert job.points_in(units) == pytest.approx(65 * FIRST_POINTS, rel=1e-3)
     assert weights.tolist() == [1, 64]
@@ -215,7 +215,7 @@ def test_threads_count_in_the_first_round() -> None:
 
 def test_rounds_too_short_to_tell_grow() -> None:
     job = Job(10**15, 1000, 0)
-    schedule = Schedule(job, range(job.units), [1, 1])
+    schedule = LoadBalancer(job, range(job.units), [1, 1])
     sizes = []
     for _ in range(4):
         units, _weights = schedule.next_round()

@@ -73,10 +73,10 @@ cli.command()
 POINTS = {
     "after the imports": "before(launcher, 'embedded_defaults')",
     "in MPI_Init": "from mpi_pi.mpi import time_limit; after(time_limit.threading.Thread, 'start')",
-    "after MPI_Init": "from mpi_pi.mpi import heartbeat as pulse; pulse.Pulse.__init__ = stop",
-    "after the first sign": "after(pulse.Pulse, '_send')",
+    "after MPI_Init": "from mpi_pi.mpi import heartbeat as pulse; pulse.Heartbeat.__init__ = stop",
+    "after the first sign": "after(pulse.Heartbeat, '_send')",
     "in the loading of the kernel": "later(\"before(parallel, 'load')\")",
-    "in the roll call": "later(\"before(parallel, 'roll_call')\")",
+    "in the roll call": "later(\"before(parallel, 'gather_rank_info')\")",
     "in the preflight": "later(\"before(parallel, 'preflight')\")",
     "before the first round": "later(\"before(parallel._Run, 'result')\")",
     "in a round": "later(\"before(parallel._Run, '_gather')\")",
@@ -85,7 +85,7 @@ POINTS = {
     "before the report": "later(\"before(session.Session, '_signal_number')\")",
     "after the command": "later(\"after(session.Session, 'run')\")",
     "before the end of MPI": "later(\"before(runtime, 'finish')\")",
-    "in MPI_Finalize": "later(\"after(pulse.Pulse, 'close')\")",
+    "in MPI_Finalize": "later(\"after(pulse.Heartbeat, 'close')\")",
 }
 COUNTED = list(POINTS)[list(POINTS).index("in the last reduce") :]
 """From where on all points are counted."""

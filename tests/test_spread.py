@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import median as bench_median
-from mpi_pi.bench.median import Spread
+from mpi_pi.bench.median import MedianCI
 
 numbers = st.floats(-1e12, 1e12)
 samples = st.lists(numbers, min_size=1, max_size=50)
@@ -103,7 +103,7 @@ def test_other_json_is_an_error(fields: dict[str, object]) -> None:
     [(1, 1, False), (1, 1.5, False), (1, 1.51, True), (0, 1, True), (-1, 1, True), (1e-9, 1.4e-9, False)],
 )
 def test_what_is_drowned_in_noise_gives_no_number(low: float, high: float, drowned: bool) -> None:
-    one = Spread((low + high) / 2, low, high, (low, high))
+    one = MedianCI((low + high) / 2, low, high, (low, high))
     assert one.drowned == drowned
     assert bench_median.in_words(one).startswith("lost in noise (") == drowned
 

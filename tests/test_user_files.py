@@ -107,7 +107,7 @@ def test_a_pipe_whose_writer_comes_and_goes(tmp_path: Path) -> None:
         writer.wait(10)
     with (
         subprocess.Popen(["sh", "-c", "printf onetwo >pipe"]),
-        pytest.raises(read_file.CannotRead, match="too large"),
+        pytest.raises(read_file.ReadError, match="too large"),
     ):
         read_file.user_file(Path("pipe"), 5)
 

@@ -16,7 +16,7 @@ from mpi_pi.model import binomial, verdict
 from mpi_pi.model.dispersion import dispersion
 from mpi_pi.model.estimate import estimate
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.result import RankRow
+from mpi_pi.model.result import RankStats
 from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.report import run as run_report
 
@@ -232,12 +232,12 @@ def test_the_16_bit_seeds_of_the_lesson_are_found_at_a_million_trials(seed: int)
     assert not reasons(np.random.default_rng(seed).binomial(10_000, P, 1_000_000), 10_000)
 
 
-def row(rank: int, host: int, points: int, hits: int) -> RankRow:
+def row(rank: int, host: int, points: int, hits: int) -> RankStats:
     member = LIKE.member._replace(host=f"node{host}")
     return replace(LIKE, rank=rank, member=member, points=points, hits=hits)
 
 
-def rows_of(ranks: int, per_host: int, points: int, seed: int = 1) -> list[RankRow]:
+def rows_of(ranks: int, per_host: int, points: int, seed: int = 1) -> list[RankStats]:
     """Ranks with so many points in all, whose hits are right."""
     each = points // ranks
     hits = np.random.default_rng(seed).binomial(each, P, ranks).tolist()

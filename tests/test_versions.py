@@ -68,11 +68,11 @@ def test_patches_of_python_are_the_same() -> None:
 
 
 def test_deploy_says_the_same() -> None:
-    ours, other = (deploy.Site(Host(name), "") for name in ("node1", "node2"))
+    ours, other = (deploy.Target(Host(name), "") for name in ("node1", "node2"))
     own = ".".join(map(str, sys.version_info[:3]))
     ours.target, other.target = (
-        wheels.Target(own, "x86_64", "2.36"),
-        wheels.Target("3.99.1", "x86_64", "2.36"),
+        wheels.Platform(own, "x86_64", "2.36"),
+        wheels.Platform("3.99.1", "x86_64", "2.36"),
     )
     ours.done = other.done = "installed"
     report = deploy._report([ours, other])

@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from mpi_pi.bench import median
 from mpi_pi.formatting import number_of
-from mpi_pi.bench.median import MOST_RATIO, Spread, from_fields
+from mpi_pi.bench.median import MAX_RATIO, MedianCI, from_fields
 from mpi_pi.report.table import table
 
-LEAST_DRIFT = 0.05
+MIN_DRIFT = 0.05
 """From one run to the next even quiet machines differ by this: clock, heat, where memory came to lie."""
 
 UNKNOWN_NOISE = 0.10
@@ -30,11 +30,11 @@ SAME = 1.25
 WORDS = ("slower", "faster", "same", "lost in noise")
 
 
-class Incomparable(ValueError):
+class ComparisonError(ValueError):
     """Two benchmarks of which nothing can be compared."""
 
 
-class Thing(NamedTuple):
+class Metric(NamedTuple):
     """What was measured: the same in two benchmarks if it can be compared."""
 
     what: str
@@ -45,7 +45,7 @@ class Thing(NamedTuple):
 class Measured:
     """How long it took, or how fast it was."""
 
-    taken: Spread
+    taken: MedianCI
     """Seconds, or points per second."""
     unit: str
     hosts: int
@@ -107,7 +107,7 @@ class Change:
 def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
     """What to say of two benchmarks (see bench.schema.json), and whether anything became slower.
 
-    Raises Incomparable if they have measured nothing that is the same.
+    Raises ComparisonError if they have measured nothing that is the same.
     """
     found = changes(old, new)
     rows = [
@@ -129,8 +129,8 @@ def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
     return "\n\n".join(parts) + "\n", any(change.word == "slower" for change in found.values())
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Thing, Change]:
-    """Of all that both have measured. Raises Incomparable if that is nothing."""
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Metric, Change]:
+    """Of all that both have measured. Raises ComparisonError if that is nothing."""
     before, after = dict(_measured(old)), dict(_measured(new))
     found = {
         thing: _change(before[thing], after[thing], _drift(old, new, before[thing].hosts))
@@ -138,7 +138,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Thing, Chang
         if thing in after
     }
     if not found:
-        raise Incomparable(
+        raise ComparisonError(
             f"nothing to compare: the old benchmark has {_contents(old)}, the new one {_contents(new)},"
             " and no row of one is the same job on as many ranks and hosts as one of the other"
         )
@@ -164,7 +164,7 @@ def _doubts(old: Measured, new: Measured) -> tuple[float, float]:
     return (0.0, doubt) if new.points > old.points else (doubt, 0.0)
 
 
-def _ends(taken: Spread) -> tuple[float, float]:
+def _ends(taken: MedianCI) -> tuple[float, float]:
     """Between which the median of another run like this one is to be expected, on the same calm machine.
 
     That is at least where the middle half of the samples lies: those of one run are more alike than runs
@@ -178,13 +178,13 @@ def _ends(taken: Spread) -> tuple[float, float]:
         low, high = min(low, quarter), max(high, three_quarters)
     if number >= 5 or low <= 0:
         return low, high
-    wider = high / low if number >= 3 else MOST_RATIO
+    wider = high / low if number >= 3 else MAX_RATIO
     return low / wider, high * wider
 
 
 def _drift(old: Mapping[str, Any], new: Mapping[str, Any], hosts: int) -> float:
     """By how much the machine itself may differ between two runs: the logarithm of a factor."""
-    return math.log1p(LEAST_DRIFT) + sum(math.log1p(_noise(document, hosts)) for document in (old, new))
+    return math.log1p(MIN_DRIFT) + sum(math.log1p(_noise(document, hosts)) for document in (old, new))
 
 
 def _noise(document: Mapping[str, Any], hosts: int) -> float:
@@ -197,23 +197,23 @@ def _noise(document: Mapping[str, Any], hosts: int) -> float:
     return max(0.0, *(of_first if hosts == 1 and of_first else [float(noise["slowdown"])]))
 
 
-def _measured(document: Mapping[str, Any]) -> Iterator[tuple[Thing, Measured]]:
+def _measured(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Measured]]:
     """All that can be compared."""
     for row in (document["kernel"] or {"rows": ()})["rows"]:
-        yield Thing(f"kernel {row['name']}"), Measured(from_fields(row["points_per_second"]), "points/s", 1)
+        yield Metric(f"kernel {row['name']}"), Measured(from_fields(row["points_per_second"]), "points/s", 1)
     hosts = document["machine"]["hosts"]
     for row in document["jobs"] or ():
         what = f"job {row['name']}, {_on(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
         steps = {step["name"]: step["seconds"]["median"] for step in row["steps"]}
-        yield Thing(what, _job(row)), Measured(from_fields(row["seconds"]), "s", hosts, steps)
+        yield Metric(what, _job(row)), Measured(from_fields(row["seconds"]), "s", hosts, steps)
     for kind in ("strong", "weak") if document["scaling"] else ():
         part = document["scaling"][kind]
         for row in part["rows"]:
             points = part["job"]["trials"] * part["job"]["points_per_trial"]
             points *= row["ranks"] if kind == "weak" else 1
-            yield Thing(f"{kind} scaling, {_on(row)}"), _scaled(row, points)
+            yield Metric(f"{kind} scaling, {_on(row)}"), _scaled(row, points)
     for row in (document["round"] or {"rows": ()})["rows"]:
-        yield Thing(f"round, {_on(row)}"), Measured(from_fields(row["seconds"]), "s", row["hosts"])
+        yield Metric(f"round, {_on(row)}"), Measured(from_fields(row["seconds"]), "s", row["hosts"])
 
 
 def _scaled(row: Mapping[str, Any], points: int) -> Measured:
@@ -291,7 +291,7 @@ def _noise_in_words(document: Mapping[str, Any]) -> str:
 
 
 def _summary(
-    old: Mapping[str, Any], new: Mapping[str, Any], changes: Mapping[Thing, Change]
+    old: Mapping[str, Any], new: Mapping[str, Any], changes: Mapping[Metric, Change]
 ) -> Iterator[str]:
     """How much of what; and of jobs that became slower, which of their steps to look at."""
     counts = Counter(change.word for change in changes.values())

@@ -54,19 +54,19 @@ def new(
 
 
 def read(name: str) -> Benchmark:
-    """Return the benchmark in a file of `mpi-pi bench --json`. Raises sealed.Unreadable."""
+    """Return the benchmark in a file of `mpi-pi bench --json`. Raises sealed.DocumentError."""
     return of_content(json_document.content(name))
 
 
 def of_content(content: bytes) -> Benchmark:
-    """Return the benchmark that was in a file. Raises sealed.Unreadable if it could not have been written."""
+    """Return the benchmark that was in a file. Raises sealed.DocumentError if it could not have been written."""
     document = json_document.document(content, KIND, number=SCHEMA)
     try:
         schema.check(document, "bench")
         _check_spreads(document)
         _check_rows(document)
-    except schema.Mismatch as error:
-        raise json_document.Unreadable(str(error).lstrip(".")) from error
+    except schema.SchemaError as error:
+        raise json_document.DocumentError(str(error).lstrip(".")) from error
     return document
 
 
@@ -74,7 +74,7 @@ def _check_spreads(value: Any, place: str = "") -> None:
     """Raise Mismatch unless every median and interval is that of its samples."""
     if isinstance(value, dict) and "samples" in value:
         if median.from_fields(value) != median.of(value["samples"]):
-            raise schema.Mismatch(f"{place}: is not the median and interval of its samples")
+            raise schema.SchemaError(f"{place}: is not the median and interval of its samples")
         return
     members = (
         value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -87,11 +87,11 @@ def _check_rows(document: Benchmark) -> None:
     """Raise Mismatch unless rows that took turns have equally many, and ranks become more from row to row."""
     kernel, scaling = document["kernel"], document["scaling"]
     if kernel and len({len(row["points_per_second"]["samples"]) for row in kernel["rows"]}) > 1:
-        raise schema.Mismatch("kernel.rows: have not as many samples as each other")
+        raise schema.SchemaError("kernel.rows: have not as many samples as each other")
     for kind in ("strong", "weak") if scaling else ():
         numbers = [row[scaling["by"]] for row in scaling[kind]["rows"]]
         if any(more <= fewer for fewer, more in itertools.pairwise(numbers)):
-            raise schema.Mismatch(f"scaling.{kind}.rows: the {scaling['by']} do not become more")
+            raise schema.SchemaError(f"scaling.{kind}.rows: the {scaling['by']} do not become more")
 
 
 def as_json(benchmark: Benchmark) -> str:

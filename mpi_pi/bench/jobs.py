@@ -33,7 +33,7 @@ WORTH_SECONDS = LIMIT_SECONDS / 4
 BUDGET_SECONDS = {False: 15.0, True: 60.0}
 """For all warm turns, in quick and in full mode."""
 
-LEAST_TURNS = 3
+MIN_TURNS = 3
 """However long they take."""
 
 CLEANING_SECONDS = 60.0
@@ -59,7 +59,7 @@ MEANINGS = {
 }
 
 
-class Failed(RuntimeError):
+class JobFailed(RuntimeError):
     """A job that could not be measured; says which command, and why."""
 
 
@@ -124,11 +124,11 @@ FULL = (
 
 
 def default_launcher() -> list[str]:
-    """The mpirun of this environment, or else of the machine, with a rank for each core. Raises Failed."""
+    """The mpirun of this environment, or else of the machine, with a rank for each core. Raises JobFailed."""
     own = Path(sys.executable).parent / "mpirun"
     mpirun = str(own) if own.exists() else shutil.which("mpirun")
     if mpirun is None:
-        raise Failed("argument --launcher: no mpirun was found: name one, or 'srun --mpi=pmix -n 64'")
+        raise JobFailed("argument --launcher: no mpirun was found: name one, or 'srun --mpi=pmix -n 64'")
     # Open MPI refuses to start more ranks than there are cores, however many threads those run.
     return [mpirun, "-n", str(len(physical_cores(cores())))]
 
@@ -143,7 +143,7 @@ def measure(
     """The section `jobs`: each job warm, and cold where it is to be, in turns.
 
     Warm jobs find the machine code in the compile cache, the user's or `cache`; cold ones have to compile. Of
-    the files of Python and the MPI nothing is done to have them forgotten. Raises Failed.
+    the files of Python and the MPI nothing is done to have them forgotten. Raises JobFailed.
     """
     works = works or (FULL if full else QUICK)
     warm = ["--cache", cache] if cache else []
@@ -177,7 +177,7 @@ def planned(works: Sequence[Work], first: Run, budget_seconds: float) -> dict[tu
         affordable = int(budget_seconds / (len(worth) - done) / expected[work])
         if work.cold_turns and first.document["ranks"][0]["kernel_source"]:  # NumPy's has nothing to compile
             turns[work, True] = work.cold_turns
-        turns[work, False] = min(max(affordable, LEAST_TURNS), work.turns)
+        turns[work, False] = min(max(affordable, MIN_TURNS), work.turns)
         budget_seconds -= turns[work, False] * expected[work]
     return turns
 
@@ -220,7 +220,7 @@ def output(command: Sequence[str], limit_seconds: float, errors: bool) -> str:
 
     With `errors` its standard error is the user's; without, the last word of it is told if it fails. It is
     ended if it takes longer than the limit, or if anything is raised here meanwhile, such as by Ctrl-C.
-    Raises Failed if it cannot be started, does not end, or not well.
+    Raises JobFailed if it cannot be started, does not end, or not well.
     """
     return _outputs(command, limit_seconds, errors)[0]
 
@@ -261,12 +261,12 @@ def _empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
         try:
             yield ["--cache", folder]
         finally:  # every host has made its own
-            with contextlib.suppress(Failed):
+            with contextlib.suppress(JobFailed):
                 output([*launcher, "rm", "-rf", folder], CLEANING_SECONDS, errors=False)
 
 
 def _run(command: Sequence[str]) -> Run:
-    """Run a job as a user would, and see that it has come to a good end. Raises Failed."""
+    """Run a job as a user would, and see that it has come to a good end. Raises JobFailed."""
     interpreter_seconds = _interpreter_seconds()
     begun = time.clock_gettime(time.CLOCK_MONOTONIC)
     printed, errors = _outputs(command, LIMIT_SECONDS, errors=False)
@@ -275,12 +275,12 @@ def _run(command: Sequence[str]) -> Run:
         document = json.loads(printed)
         verified = document["verified"] and not document["partial"]
     except (ValueError, KeyError, TypeError) as error:
-        raise Failed(f"{shlex.join(command)}: its output is not that of one mpi-pi run") from error
+        raise JobFailed(f"{shlex.join(command)}: its output is not that of one mpi-pi run") from error
     if not verified:
-        raise Failed(f"{shlex.join(command)}: its answer is not verified")
+        raise JobFailed(f"{shlex.join(command)}: its answer is not verified")
     for line in errors.splitlines():
         if NO_CACHE in line:
-            raise Failed(f"warm jobs need a compile cache, but {line[line.index(NO_CACHE) :]}")
+            raise JobFailed(f"warm jobs need a compile cache, but {line[line.index(NO_CACHE) :]}")
     return Run(begun, ended, interpreter_seconds, document)
 
 
@@ -297,19 +297,19 @@ def _outputs(command: Sequence[str], limit_seconds: float, errors: bool) -> tupl
             env=os.environ | missing_basics(),
         )
     except OSError as error:
-        raise Failed(f"argument --launcher: {command[0]!r}: {error.strerror}") from error
+        raise JobFailed(f"argument --launcher: {command[0]!r}: {error.strerror}") from error
     # Where the user sees what happens, the first word will do.
     name = command[0] if errors else shlex.join(command)
     with process:
         try:
             printed, complaints = process.communicate(timeout=limit_seconds)
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"{name}: not done after {limit_seconds:g} s") from error
+            raise JobFailed(f"{name}: not done after {limit_seconds:g} s") from error
         finally:
             _end(process)
     if process.returncode:
         why = ", see above" if errors else f": {_last_word(complaints)}"
-        raise Failed(f"{name}: ended with status {process.returncode}{why}")
+        raise JobFailed(f"{name}: ended with status {process.returncode}{why}")
     return printed, complaints or ""
 
 
@@ -343,14 +343,14 @@ def _interpreter_seconds() -> float:
 
 
 def _check(run: Run, work: Work, cold: bool, hits: int) -> None:
-    """Raises Failed unless it has counted what other runs of the job have, and compiled only if cold."""
+    """Raises JobFailed unless it has counted what other runs of the job have, and compiled only if cold."""
     if run.hits != hits:
-        raise Failed(f"{work.name}: not the same hits in all turns: {hits}, {run.hits}")
+        raise JobFailed(f"{work.name}: not the same hits in all turns: {hits}, {run.hits}")
     if cold and not run.compiled_on:
-        raise Failed(f"{work.name}: nothing was compiled, although its compile cache was empty")
+        raise JobFailed(f"{work.name}: nothing was compiled, although its compile cache was empty")
     if not cold and run.compiled_on:
         hosts = ", ".join(run.compiled_on)
-        raise Failed(
+        raise JobFailed(
             f"{work.name}: compiled again on {hosts}, although an earlier run had filled the compile cache"
             " (unless the launcher chose other hosts)"
         )

@@ -21,7 +21,7 @@ TURNS = 21
 QUICK_SECONDS, FULL_SECONDS = 0.07, 0.3
 """Of one go of a candidate."""
 
-MOST_STANDARD_ERRORS = 6.0
+MAX_STANDARD_ERRORS = 6.0
 """Beyond which an answer is wrong: of a thousand million right ones, two are."""
 
 LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
@@ -167,7 +167,7 @@ def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
     hits = candidate.count(trials)
     seconds, core_seconds = time.perf_counter() - start, time.thread_time() - core_start
     off = standard_errors(hits, trials * candidate.points)
-    if abs(off) > MOST_STANDARD_ERRORS:
+    if abs(off) > MAX_STANDARD_ERRORS:
         raise ArithmeticError(f"{candidate.name}: {hits} hits are {off:+.1f} standard errors off")
     return seconds, core_seconds
 
@@ -212,7 +212,7 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return lines
 
 
-def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> median.Spread:
+def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> median.MedianCI:
     """Seconds that a short trial takes longer than as many points of a long one, turn by turn."""
     rates = [median.from_fields(row["points_per_second"]).samples for row in (long, short)]
     return median.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
@@ -241,7 +241,7 @@ def _gigabits(row: Mapping[str, Any]) -> float:
     return float(row["points_per_second"]["median"]) * float(row["bits_per_point"]) / 1e9
 
 
-def _in_words(numbers: median.Spread, scale: float = 1.0) -> str:
+def _in_words(numbers: median.MedianCI, scale: float = 1.0) -> str:
     return median.in_words(numbers, _form(numbers.high * scale), scale)
 
 

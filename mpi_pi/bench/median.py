@@ -8,12 +8,12 @@ from typing import Any
 
 CONFIDENCE = 0.95
 
-MOST_RATIO = 1.5
+MAX_RATIO = 1.5
 """Of the ends of an interval that still says something; beyond it noise has drowned the number."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class MedianCI:
     """The median of some measurements, with an interval that the true median lies in."""
 
     median: float
@@ -25,10 +25,10 @@ class Spread:
     @property
     def drowned(self) -> bool:
         """Whether the noise leaves nothing to be said of a quantity above zero."""
-        return self.low <= 0 or self.high > MOST_RATIO * self.low
+        return self.low <= 0 or self.high > MAX_RATIO * self.low
 
 
-def of(samples: Iterable[float]) -> Spread:
+def of(samples: Iterable[float]) -> MedianCI:
     """The median of one sample or more, and the interval between two of them for it.
 
     It holds the true median with a probability of at least `CONFIDENCE`, whatever the distribution: each
@@ -38,26 +38,26 @@ def of(samples: Iterable[float]) -> Spread:
     taken = tuple(float(sample) for sample in samples)
     ordered = sorted(taken)
     off = _left_out(len(ordered))
-    return Spread(statistics.median(ordered), ordered[off], ordered[-1 - off], taken)
+    return MedianCI(statistics.median(ordered), ordered[off], ordered[-1 - off], taken)
 
 
-def ratio(above: Sequence[float], below: Sequence[float]) -> Spread:
+def ratio(above: Sequence[float], below: Sequence[float]) -> MedianCI:
     """Of things that took turns: the quotient of each turn, and its spread."""
     return of(a / b for a, b in zip(above, below, strict=True))
 
 
-def as_fields(spread: Spread) -> dict[str, Any]:
+def as_fields(spread: MedianCI) -> dict[str, Any]:
     """A spread as a JSON object; `from_fields` undoes it."""
     return asdict(spread) | {"samples": list(spread.samples)}
 
 
-def from_fields(fields: Mapping[str, Any]) -> Spread:
+def from_fields(fields: Mapping[str, Any]) -> MedianCI:
     """The spread that a JSON object holds. Raises KeyError, TypeError or ValueError if it does not."""
     median, low, high = (float(fields[name]) for name in ("median", "low", "high"))
-    return Spread(median, low, high, tuple(map(float, fields["samples"])))
+    return MedianCI(median, low, high, tuple(map(float, fields["samples"])))
 
 
-def in_words(spread: Spread, form: str = ".3g", scale: float = 1.0) -> str:
+def in_words(spread: MedianCI, form: str = ".3g", scale: float = 1.0) -> str:
     """`4.1 (3.9 … 4.3)`, each number times `scale`; or that the number is lost in noise, and its interval."""
     interval = f"{spread.low * scale:{form}} … {spread.high * scale:{form}}"
     if spread.drowned:

@@ -27,7 +27,7 @@ QUICK_SECONDS, FULL_SECONDS = 2.0, 10.0
 TRIAL_POINTS = 1000
 """A unit of work: a microsecond or so, so that quanta can be made of them on any machine."""
 
-MOST_HOSTS = 10
+MAX_HOSTS = 10
 """That are listed in the text, the noisiest."""
 
 
@@ -160,7 +160,7 @@ def text(section: Mapping[str, Any]) -> str:
     ]
     if len(rows) == 1:
         return "\n".join(lines)
-    shown = sorted(rows, key=lambda row: -float(row["slowdown"]))[:MOST_HOSTS]
+    shown = sorted(rows, key=lambda row: -float(row["slowdown"]))[:MAX_HOSTS]
     lines[0] += f", on {worst['host']}"
     listed = table(map(_line, shown), _NUMBERS)
     if len(rows) > len(shown):

@@ -17,10 +17,10 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.mpi import pingpong
-from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import HOST
-from mpi_pi.parallel.run import Failure, run, together
-from mpi_pi.bench.scaling import MOST_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
+from mpi_pi.parallel.run import CollectiveError, run, call_on_all
+from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.bench.median import as_fields
 from mpi_pi.system import launcher
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 TELLING_SECONDS = 0.1
 """A job that takes so long tells how fast the ranks are."""
 
-LEAST_TURNS = 3
+MIN_TURNS = 3
 """Whatever the budget."""
 
-LEAST_ROUNDS, MOST_ROUNDS = 20, 500
+MIN_ROUNDS, MAX_ROUNDS = 20, 500
 """Of a point for each rank, in each turn."""
 
-MOST_LINK_SECONDS = 0.3
+MAX_LINK_SECONDS = 0.3
 """Time enough for a link that is not too slow."""
 
 Show = Callable[[float], object]
@@ -65,7 +65,7 @@ FULL = Effort(9, 4.0, 2.0, 110.0, 20.0, 5.0)
 def scaling_section(everyone: "Everyone", kernel: Kernel, full: bool, show: Show) -> dict[str, Any]:
     """The member `scaling` of a benchmark, on rank 0; elsewhere nothing. All ranks together.
 
-    Raises Failure on all ranks, or pulse.Silence.
+    Raises CollectiveError on all ranks, or pulse.HeartbeatTimeout.
     """
     return _scaling(everyone, kernel, FULL if full else QUICK, show)
 
@@ -73,7 +73,7 @@ def scaling_section(everyone: "Everyone", kernel: Kernel, full: bool, show: Show
 def round_section(everyone: "Everyone", kernel: Kernel, full: bool, show: Show) -> dict[str, Any]:
     """The member `round` of a benchmark, on rank 0; elsewhere nothing. All ranks together.
 
-    Raises Failure on all ranks, or pulse.Silence.
+    Raises CollectiveError on all ranks, or pulse.HeartbeatTimeout.
     """
     effort = FULL if full else QUICK
     rows = _rounds(everyone, kernel, effort, lambda done: show(done / 2))
@@ -95,7 +95,7 @@ class _Row(NamedTuple):
 class Everyone:
     """All ranks of `comm`: what they do together, and how those wait that are left out."""
 
-    def __init__(self, comm: "MPI.Intracomm", alive: Pulse, oversubscribe: bool) -> None:
+    def __init__(self, comm: "MPI.Intracomm", alive: Heartbeat, oversubscribe: bool) -> None:
         self.comm, self.alive = comm, alive
         self.hosts: list[str] = comm.allgather(HOST)
         cores = comm.allgather(launcher.physical_cores(launcher.cores()))
@@ -122,7 +122,7 @@ class Everyone:
 
     def on_ranks(self, ranks: Sequence[int], action: Callable[[], T]) -> T | None:
         """What `action` gives on these ranks; nothing on the others, which sleep meanwhile."""
-        return together(self.comm, lambda: action() if self.comm.rank in ranks else None, self.alive.check)
+        return call_on_all(self.comm, lambda: action() if self.comm.rank in ranks else None, self.alive.check)
 
     def agreed(self, value: T) -> T:
         """What rank 0 has, for all."""
@@ -131,7 +131,7 @@ class Everyone:
 
 
 @contextmanager
-def measuring(comm: "MPI.Intracomm", alive: Pulse, oversubscribe: bool) -> Iterator[Everyone]:
+def measuring(comm: "MPI.Intracomm", alive: Heartbeat, oversubscribe: bool) -> Iterator[Everyone]:
     """All ranks of `comm` together, which `alive` watches over.
 
     With `oversubscribe` even more of them measure than there are cores.
@@ -139,7 +139,7 @@ def measuring(comm: "MPI.Intracomm", alive: Pulse, oversubscribe: bool) -> Itera
     everyone = Everyone(comm, alive, oversubscribe)
     try:
         yield everyone
-    except Failure:  # on all ranks alike, so that they can still meet
+    except CollectiveError:  # on all ranks alike, so that they can still meet
         everyone.close()
         raise
     everyone.close()
@@ -149,7 +149,7 @@ def _turns(everyone: Everyone, effort: Effort) -> Iterator[int]:
     """0, 1, 2 … for as many turns as there are, or as the budget lasts for."""
     start = time.perf_counter()
     for done in range(effort.turns):
-        if done >= LEAST_TURNS:
+        if done >= MIN_TURNS:
             needed = (time.perf_counter() - start) * (done + 1) / done
             if everyone.agreed(needed > effort.budget_seconds):
                 break
@@ -206,9 +206,9 @@ def _jobs(everyone: Everyone, kernel: Kernel, effort: Effort) -> tuple[Job, Job]
     return strong, job_of(points_per_second / len(first.ranks) * weak_seconds, 1)
 
 
-def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, alive: Pulse) -> float:
+def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, alive: Heartbeat) -> float:
     """Of all ranks of `comm` together, on a job that takes long enough to tell."""
-    job = Job(comm.size, MOST_POINTS_PER_TRIAL, SEED)
+    job = Job(comm.size, MAX_POINTS_PER_TRIAL, SEED)
     while True:
         seconds = run(job, comm, kernel=kernel, alive=alive).spent.round_seconds  # the same on all ranks
         if seconds > TELLING_SECONDS:
@@ -237,8 +237,8 @@ def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> l
 
     numbers = []
     for row in rows:
-        expected = everyone.agreed(cost(row, LEAST_ROUNDS))
-        numbers.append(min(max(int(seconds_each / max(expected, 1e-9)), LEAST_ROUNDS), MOST_ROUNDS))
+        expected = everyone.agreed(cost(row, MIN_ROUNDS))
+        numbers.append(min(max(int(seconds_each / max(expected, 1e-9)), MIN_ROUNDS), MAX_ROUNDS))
     costs: list[list[float]] = [[] for _ in rows]
     for done in range(effort.turns):
         for row, rounds, seconds in zip(rows, numbers, costs, strict=True):
@@ -250,7 +250,7 @@ def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> l
     ]
 
 
-def _tiny_rounds(comm: "MPI.Intracomm", kernel: Kernel, rounds: int, alive: Pulse) -> Result:
+def _tiny_rounds(comm: "MPI.Intracomm", kernel: Kernel, rounds: int, alive: Heartbeat) -> Result:
     return run(Job(comm.size * rounds, 1, SEED), comm, kernel=kernel, most_units=comm.size, alive=alive)
 
 
@@ -274,7 +274,7 @@ def _slowest_link(everyone: Everyone, effort: Effort) -> dict[str, Any] | None:
     others = [rank for rank in sorted(first_ranks.values()) if rank > 0] or ranks[1:2]
     if not others:
         return None
-    seconds = min(effort.links_seconds / len(others), MOST_LINK_SECONDS)
+    seconds = min(effort.links_seconds / len(others), MAX_LINK_SECONDS)
     links = [(_link(everyone, rank, seconds), hosts[rank]) for rank in others]
     measured = [(link, host) for link, host in links if link]
     if not measured:
@@ -296,7 +296,7 @@ def _link(everyone: Everyone, rank: int, seconds: float) -> pingpong.Link | None
             if comm.rank == 0:
                 return pingpong.measure(comm, rank, seconds)
             pingpong.answer(comm)
-        except pingpong.Silent as silent:
+        except pingpong.PeerTimeout as silent:
             there = f"rank 0 on host {hosts[0]} and rank {rank} on host {hosts[rank]}"
             raise RuntimeError(f"no message has come through between {there}") from silent
         return None

@@ -24,13 +24,13 @@ MODELLED = (10**3, 10**4, 10**5, 10**6)
 
 MATTERS_SECONDS = 0.01
 """What a round may cost before it matters: a hundredth of the second that it lasts."""
-MOST_RANKS = 1 << 20
+MAX_RANKS = 1 << 20
 
 NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency/%")
 
 
 def measure(full: bool, show: Callable[[float], object]) -> list[dict[str, Any]]:
-    """The member `planner` of a benchmark's `round`: seconds of `Planner.next`, with made-up reports."""
+    """The member `planner` of a benchmark's `round`: seconds of `Manager.next`, with made-up reports."""
     rows = []
     for index, ranks in enumerate(MEASURED):
         rows.append({"ranks": ranks, "seconds": as_fields(_planner(ranks, TURNS_FULL if full else TURNS))})
@@ -38,26 +38,26 @@ def measure(full: bool, show: Callable[[float], object]) -> list[dict[str, Any]]
     return rows
 
 
-def _planner(ranks: int, turns: int) -> median.Spread:
+def _planner(ranks: int, turns: int) -> median.MedianCI:
     """The seconds of each of some rounds of so many ranks that count a little faster or slower each time."""
     import numpy as np
 
     from mpi_pi.model.job import Job
-    from mpi_pi.model.shard import Part
-    from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
+    from mpi_pi.model.shard import Shard
+    from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
 
     job = Job(trials=10**12, points=10**6, seed=1)
-    planner = Planner(Part(job), [1] * ranks, None)
+    planner = Manager(Shard(job), [1] * ranks, None)
     orders, seconds = planner.begin(), []
     random = np.random.default_rng(1)
     for _ in range(turns + 1):
-        units = orders[:, Order.STOP] - orders[:, Order.START]
+        units = orders[:, Assignment.STOP] - orders[:, Assignment.START]
         reports = np.zeros((ranks, REPORT_COLUMNS), np.int64)
-        reports[:, Report.UNITS] = reports[:, Report.TALLY] = units
-        reports[:, Report.POINTS] = units * job.points
-        reports[:, Report.COUNT_NS] = reports[:, Report.POINTS] * random.uniform(0.25, 0.26, ranks)
-        reports[:, Report.TALLY + 1] = units * job.points * 355 // 452
-        reports[:, Report.TALLY + 2] = units * job.points // 6
+        reports[:, WorkResult.UNITS] = reports[:, WorkResult.TALLY] = units
+        reports[:, WorkResult.POINTS] = units * job.points
+        reports[:, WorkResult.COUNT_NS] = reports[:, WorkResult.POINTS] * random.uniform(0.25, 0.26, ranks)
+        reports[:, WorkResult.TALLY + 1] = units * job.points * 355 // 452
+        reports[:, WorkResult.TALLY + 2] = units * job.points // 6
         start = time.perf_counter()
         orders = planner.next(reports)
         seconds.append(time.perf_counter() - start)
@@ -70,7 +70,7 @@ def section(
     """The member `round` of a benchmark: its own `rows`, `link` and `planner`, and what follows from them."""
     over_the_link = next((row for row in rows if row["hosts"] > 1), rows[0])
     model = Model(over_the_link, link, planner) if link else None
-    powers = [1 << power for power in range(MOST_RANKS.bit_length())]
+    powers = [1 << power for power in range(MAX_RANKS.bit_length())]
     return {
         "rows": list(rows),
         "link": link and dict(link),
@@ -189,7 +189,7 @@ def _model(section: Mapping[str, Any]) -> list[str]:
     return [
         "model, not measured:",
         table(map(_model_line, section["model"]), NUMBERS),
-        f"Matters from = {matters or f'more than {MOST_RANKS}'} {ranks} and more",
+        f"Matters from = {matters or f'more than {MAX_RANKS}'} {ranks} and more",
         "\n".join(["It assumes that", *(f"- {assumption}" for assumption in section["assumptions"])]),
     ]
 

@@ -23,17 +23,17 @@ from typing import Any, NamedTuple
 from mpi_pi.bench import median
 from mpi_pi.formatting import number_of
 from mpi_pi.model.job import Job
-from mpi_pi.bench.median import Spread, as_fields, from_fields, in_words
+from mpi_pi.bench.median import MedianCI, as_fields, from_fields, in_words
 from mpi_pi.system import affinity
 from mpi_pi.report.table import table
 
-MOST_WIDTH = 0.1
+MAX_WIDTH = 0.1
 """Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
 
 SEED = 1
 
-MOST_POINTS_PER_TRIAL = 100_000
-LEAST_POINTS_PER_TRIAL = 1000
+MAX_POINTS_PER_TRIAL = 100_000
+MIN_POINTS_PER_TRIAL = 1000
 TRIALS_PER_RANK = 256
 """At least, unless they get too small, so that all ranks can be dealt the same."""
 
@@ -87,8 +87,8 @@ def ladder(hosts: Sequence[str], ranks: Sequence[int]) -> list[list[int]]:
 
 def job_of(points: float, ranks: int) -> Job:
     """A job of about so many points, in trials of which many come to each rank."""
-    each = MOST_POINTS_PER_TRIAL
-    while each > LEAST_POINTS_PER_TRIAL and points < TRIALS_PER_RANK * ranks * each:
+    each = MAX_POINTS_PER_TRIAL
+    while each > MIN_POINTS_PER_TRIAL and points < TRIALS_PER_RANK * ranks * each:
         each //= 10
     return Job(max(round(points / each), ranks), each, SEED)
 
@@ -120,7 +120,7 @@ def serial_fraction(times_as_many: Sequence[float], seconds: Sequence[float]) ->
     return a / (a + b)
 
 
-def _fitted(rows: Sequence[Row]) -> Spread:
+def _fitted(rows: Sequence[Row]) -> MedianCI:
     """The serial fraction of each turn."""
     times_as_many = [row.ranks / rows[0].ranks for row in rows]
     turns = zip(*(row.seconds for row in rows), strict=True)
@@ -142,7 +142,7 @@ def _weak(row: Row, first: Row) -> dict[str, Any]:
     return _measured(row, median.of(each * row.ranks / first.ranks for each in efficiency), efficiency)
 
 
-def _measured(row: Row, speed_up: Spread, efficiency: Iterable[float]) -> dict[str, Any]:
+def _measured(row: Row, speed_up: MedianCI, efficiency: Iterable[float]) -> dict[str, Any]:
     return {
         "ranks": row.ranks,
         "hosts": row.hosts,
@@ -206,15 +206,15 @@ def _strong_line(row: Mapping[str, Any]) -> dict[str, str]:
     return _line(row) | {"Karp–Flatt": _fraction(from_fields(fraction)) if fraction else "-"}
 
 
-def _above_zero(number: Spread, scale: float = 1.0) -> str:
+def _above_zero(number: MedianCI, scale: float = 1.0) -> str:
     """A number with its interval. What is lost in noise is as short as can be, for the table's sake."""
     form = ".3g" if number.median * scale < 100 else ".0f"
     return LOST if number.drowned else in_words(number, form, scale)
 
 
-def _fraction(fraction: Spread, interval: bool = False) -> str:
+def _fraction(fraction: MedianCI, interval: bool = False) -> str:
     """A serial fraction, which may be as little as zero."""
     ends = f"({fraction.low:.4f} … {fraction.high:.4f})"
-    if fraction.high - fraction.low > MOST_WIDTH:
+    if fraction.high - fraction.low > MAX_WIDTH:
         return f"{LOST} {ends}" if interval else LOST
     return f"{fraction.median:.4f} {ends}"

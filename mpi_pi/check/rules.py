@@ -24,10 +24,10 @@ LOW_CLOCK = 0.8
 """The same for the clock, which is hardly ever disturbed."""
 FAR = 3
 """A link that is so many times slower than the others is worth a look."""
-LEAST_LATENCY_SECONDS = 1e-4
+MIN_LATENCY_SECONDS = 1e-4
 """What is quicker is no slow link, whatever the others are."""
-MOST_SKEW_SECONDS = 1.0
-MOST_NAMES = 8
+MAX_SKEW_SECONDS = 1.0
+MAX_NAMES = 8
 """Hosts that a sentence names."""
 
 ALLOW_COMPILING = (
@@ -89,8 +89,8 @@ class _Check(NamedTuple):
 
 def _names(remarks: Sequence[_Remark]) -> str:
     names = [f"{remark.host} ({remark.detail})" if remark.detail else remark.host for remark in remarks]
-    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(names[:MOST_NAMES]) + more
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return ", ".join(names[:MAX_NAMES]) + more
 
 
 def _unreachable(hosts: Sequence[Host]) -> Iterator[_Remark]:
@@ -267,7 +267,7 @@ def _with_high_latency(hosts: Sequence[Host]) -> Iterator[_Remark]:
     latencies = {host.name: host.link.latency_seconds for host in hosts[1:] if host.link}
     quickness = {name: 1 / seconds for name, seconds in latencies.items()}
     for name, share in _below_others(quickness, 1 / FAR).items():
-        if latencies[name] > LEAST_LATENCY_SECONDS:
+        if latencies[name] > MIN_LATENCY_SECONDS:
             yield _Remark(name, f"{1 / share:.0f} times")
 
 
@@ -284,7 +284,7 @@ def _without_link(hosts: Sequence[Host]) -> Iterator[_Remark]:
 
 def _with_other_clock(hosts: Sequence[Host]) -> Iterator[_Remark]:
     for host in hosts:
-        if host.link and abs(host.link.skew_seconds) > MOST_SKEW_SECONDS:
+        if host.link and abs(host.link.skew_seconds) > MAX_SKEW_SECONDS:
             yield _Remark(host.name, f"{host.link.skew_seconds:+.1f} s")
 
 

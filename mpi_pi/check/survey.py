@@ -16,11 +16,11 @@ from mpi_pi.cli.output import Output
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
 from mpi_pi.mpi import pingpong, runtime
-from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive, Coordinator, Forsaken, serve
+from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive, CommandLoop, RootTimeout, serve
 from mpi_pi.parallel import run as parallel
-from mpi_pi.parallel.threads import Crew
+from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.report import check as check_report
-from mpi_pi.storage.atomic_file import CannotWrite
+from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import launcher, machine
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software, software
@@ -46,7 +46,7 @@ def check(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
 
     try:
         serve(comm, examination.actions(), complain)
-    except Forsaken as forsaken:
+    except RootTimeout as forsaken:
         complain(f"{forsaken} on host {examination.host_of_rank_0}")
         parallel.abort(comm, FAILED)
     return VERIFIED
@@ -78,7 +78,7 @@ class _Examination:
 
         def attempt() -> tuple[Kernel, bool]:
             kernel = load("auto", self._cache_folder, console.note)
-            return kernel, kernel.is_right()
+            return kernel, kernel.self_test()
 
         with futures.ThreadPoolExecutor(1) as pool:
             loading = pool.submit(attempt)
@@ -111,7 +111,7 @@ class _Examination:
 
     def _points_in(self, kernel: Kernel, seconds: float) -> int:
         deadline = time.perf_counter() + seconds
-        crew = Crew(kernel, 1, lambda: time.perf_counter() > deadline)
+        crew = ThreadTeam(kernel, 1, lambda: time.perf_counter() > deadline)
         # More than can be counted in the time, in units of which even the slowest kernel finishes many.
         job = Job(trials=1 << 40, points=(1 << 16) // kernel.units_at_once, seed=0)
         tally, _ = crew.count(job, range(job.units), keep_hits=False)
@@ -128,7 +128,7 @@ class _Checkup:
         self, args: argparse.Namespace, comm: "MPI.Intracomm", actions: Mapping[str, Action]
     ) -> None:
         self.args, self.comm = args, comm
-        self.coordinator = Coordinator(comm, actions)
+        self.coordinator = CommandLoop(comm, actions)
         self.rows = [Row(rank, f"host of rank {rank}") for rank in range(comm.size)]
 
     def run(self) -> int:
@@ -137,7 +137,7 @@ class _Checkup:
             with Output(self.args.json) as output:
                 self._examine()
                 status = self._report(output)
-        except CannotWrite as error:
+        except OutputError as error:
             self.coordinator.end()
             console.error(str(error))
             return BAD_USAGE
@@ -176,7 +176,7 @@ class _Checkup:
             self.coordinator.order([peer], "link")
             try:
                 link = pingpong.measure(self.comm, peer, seconds)
-            except pingpong.Silent:
+            except pingpong.PeerTimeout:
                 self.coordinator.lost.add(peer)
             else:
                 self.coordinator.hear([peer])

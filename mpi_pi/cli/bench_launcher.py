@@ -18,11 +18,11 @@ from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, SIGNALLED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
-from mpi_pi.formatting import made_for
+from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
-from mpi_pi.storage.atomic_file import CannotWrite
+from mpi_pi.storage.atomic_file import OutputError
 
-MOST_SECONDS = 3600.0
+MAX_SECONDS = 3600.0
 """For all parts that need ranks, however slow the machine is."""
 
 
@@ -41,7 +41,7 @@ def bench(args: argparse.Namespace) -> int:
             made, failed = _measured(args)
             well = output.put(bench_document.text(made), bench_document.as_json(made)) if made else False
             return VERIFIED if well and not failed else FAILED
-    except CannotWrite as error:
+    except OutputError as error:
         console.error(str(error))
         return BAD_USAGE
     except KeyboardInterrupt as interrupt:
@@ -60,14 +60,14 @@ def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
             made = _on_ranks(args, launcher)
         if args.part in ("all", "job"):
             made = _with_jobs(made, args, launcher)
-    except (job_bench.Failed, loader.Unavailable, ArithmeticError) as error:
+    except (job_bench.JobFailed, loader.KernelUnavailable, ArithmeticError) as error:
         console.error(str(error))
         return made, True
     return made, False
 
 
 def _kernel(args: argparse.Namespace) -> Benchmark:
-    """One core needs no ranks, and no MPI. Raises kernels.Unavailable and ArithmeticError."""
+    """One core needs no ranks, and no MPI. Raises kernels.KernelUnavailable and ArithmeticError."""
     kernel = loader.load("auto", Path(args.cache) if args.cache else None, console.note)
     if kernel.warning:
         console.warning(kernel.warning)
@@ -78,30 +78,32 @@ def _kernel(args: argparse.Namespace) -> Benchmark:
 
 
 def _on_ranks(args: argparse.Namespace, launcher: Sequence[str]) -> Benchmark:
-    """What the ranks measure that the launcher starts. Raises job_bench.Failed."""
+    """What the ranks measure that the launcher starts. Raises job_bench.JobFailed."""
     command = [*launcher, sys.executable, "-m", "mpi_pi", "bench", args.part, "--on-ranks", "--json", "-"]
     command += ["--progress", args.progress]
     command += [f"--{option}" for option in ("full", "oversubscribe") if getattr(args, option)]
     command += ["--cache", args.cache] if args.cache else []
-    printed = job_bench.output(command, MOST_SECONDS, errors=True)
+    printed = job_bench.output(command, MAX_SECONDS, errors=True)
     try:
         made: Benchmark = json.loads(printed)
     except ValueError as error:
-        raise job_bench.Failed(f"{shlex.join(launcher)}: what it prints is not that of one mpi-pi") from error
+        raise job_bench.JobFailed(
+            f"{shlex.join(launcher)}: what it prints is not that of one mpi-pi"
+        ) from error
     if not isinstance(made, dict) or made.get("kind") != bench_document.KIND:
-        raise job_bench.Failed(f"{shlex.join(launcher)}: what it prints is no benchmark of mpi-pi")
+        raise job_bench.JobFailed(f"{shlex.join(launcher)}: what it prints is no benchmark of mpi-pi")
     return made
 
 
 def _with_jobs(made: Benchmark | None, args: argparse.Namespace, launcher: Sequence[str]) -> Benchmark:
-    """With the whole jobs; without any other part, those say who took part. Raises job_bench.Failed."""
+    """With the whole jobs; without any other part, those say who took part. Raises job_bench.JobFailed."""
     with bar(args.progress, 1, desc="job", bar_format=PART) as show:
         measured = job_bench.measure(launcher, args.full, show, args.cache)
     if made is None:
         ranks = measured.document["ranks"]
         made = bench_document.new(
             args.full,
-            made_for(ranks[0]["kernel"], ranks[0]["kernel_target"]),
+            kernel_label(ranks[0]["kernel"], ranks[0]["kernel_target"]),
             measured.document["mpi_library"],
             {row["host"] for row in ranks},
             len(ranks),

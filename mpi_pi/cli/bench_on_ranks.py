@@ -14,16 +14,16 @@ from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
-from mpi_pi.mpi.heartbeat import Silence
+from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.parallel import run as parallel
-from mpi_pi.storage.atomic_file import CannotWrite
+from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import launcher
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernel.loader import Kernel
-    from mpi_pi.mpi.heartbeat import Pulse
+    from mpi_pi.mpi.heartbeat import Heartbeat
 
 Show = Callable[[float], object]
 
@@ -31,9 +31,11 @@ PLACES = {"noise": "noise", "kernel": "kernel", "scaling": "scaling", "latency":
 """The parts that are measured on ranks, and where the document has them."""
 
 
-def bench(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> int:
-    """Measure, on all ranks together; the exit status, on rank 0. Raises parallel.Failure."""
-    parallel.agree(comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * args.oversubscribe}")
+def bench(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Heartbeat") -> int:
+    """Measure, on all ranks together; the exit status, on rank 0. Raises parallel.CollectiveError."""
+    parallel.require_identical(
+        comm, f"bench {args.part}{' --full' * args.full}{' --oversubscribe' * args.oversubscribe}"
+    )
     with contextlib.ExitStack() as open_files:
         output, refusal = _prepared(args, open_files) if comm.rank == 0 else (None, "")
         refusal = comm.bcast(refusal)
@@ -42,7 +44,7 @@ def bench(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> in
             return BAD_USAGE
         try:
             made = _measured(args, comm, alive)
-        except Silence as silence:  # on the ranks that have noticed it
+        except HeartbeatTimeout as silence:  # on the ranks that have noticed it
             console.complain(str(silence))
             raise
         if output is None:
@@ -63,14 +65,16 @@ def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tup
         return None, "argument --launcher: has started no ranks that find each other"
     try:
         return open_files.enter_context(Output(args.json)), ""
-    except CannotWrite as error:
+    except OutputError as error:
         return None, str(error)
 
 
-def _measured(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Pulse") -> bench_document.Benchmark:
+def _measured(
+    args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Heartbeat"
+) -> bench_document.Benchmark:
     """All parts that are wanted; the document, on rank 0."""
     kernel = parallel.load_kernel(comm, "auto", Path(args.cache) if args.cache else None, console.note)
-    for text in parallel.distinct(comm, kernel.warning):
+    for text in parallel.unique_by_rank(comm, kernel.warning):
         console.warning(text)
     made: bench_document.Benchmark = {}
     progress = args.progress if comm.rank == 0 else "off"

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.cluster.hostfile import Host
-    from mpi_pi.mpi.heartbeat import Pulse
+    from mpi_pi.mpi.heartbeat import Heartbeat
 
-MOST_NOTES = 3
+MAX_NOTES = 3
 """Of a hostfile."""
 
 
@@ -114,20 +114,20 @@ _FILES = ("json", "trial_log", "checkpoint", "output")
 def _merge(args: argparse.Namespace) -> int:
     """`mpi-pi merge`."""
     from mpi_pi.cli.output import Output
-    from mpi_pi.model.shard import Part
+    from mpi_pi.model.shard import Shard
     from mpi_pi.report import run as run_report
     from mpi_pi.storage import merge
-    from mpi_pi.storage.atomic_file import CannotWrite
+    from mpi_pi.storage.atomic_file import OutputError
 
     try:
         with Output(args.json) as output:
             result = merge.merge(args.files)
             members = [row.member for row in result.ranks]
-            text = run_report.head(Part(result.job), members, result.mpi_library, result.shards)
+            text = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
             text += run_report.text(result, args.per_rank)
             if not output.put(text, run_report.as_json(result)):
                 return FAILED
-    except (CannotWrite, merge.Refused) as error:
+    except (OutputError, merge.MergeError) as error:
         console.error(str(error))
         return BAD_USAGE
     return VERIFIED if result.verified else NOT_VERIFIED
@@ -145,10 +145,10 @@ def _from_client(args: argparse.Namespace) -> int:
             text, ready = deploy.deploy(hosts, console.note)
         else:
             text, ready = preflight.check(hosts, args.hostfile, args.mpirun)
-    except hostfile.Unusable as error:
+    except hostfile.HostfileError as error:
         console.error(f"argument HOSTFILE: {error}")
         return BAD_USAGE
-    except wheels.Unavailable as error:
+    except wheels.WheelsUnavailable as error:
         console.error(str(error))
         return FAILED
     except KeyboardInterrupt:
@@ -158,13 +158,13 @@ def _from_client(args: argparse.Namespace) -> int:
 
 
 def _hosts(path: str, mpirun: str) -> "list[Host]":
-    """The hosts of a hostfile, as mpirun reads it. Raises hostfile.Unusable."""
+    """The hosts of a hostfile, as mpirun reads it. Raises hostfile.HostfileError."""
     from mpi_pi.cluster import agent, hostfile
 
     found = hostfile.read(path, agent.launcher(Path(sys.prefix), mpirun))
-    for note in found.notes[:MOST_NOTES]:
+    for note in found.notes[:MAX_NOTES]:
         console.warning(f"{path!r}: {note}")
-    if more := found.notes[MOST_NOTES:]:
+    if more := found.notes[MAX_NOTES:]:
         console.warning(f"{path!r}: and so {len(more)} times more")
     return found.hosts
 
@@ -184,13 +184,13 @@ def _bench(args: argparse.Namespace) -> int:
     for name in (args.old, args.new):
         try:
             documents.append(bench_document.read(name))
-        except json_document.Unreadable as error:
+        except json_document.DocumentError as error:
             console.error(f"{formatting.printable(name)}: {error}")
     if len(documents) < 2:
         return BAD_USAGE
     try:
         text, slower = comparison.compare(*documents)
-    except comparison.Incomparable as error:
+    except comparison.ComparisonError as error:
         console.error(str(error))
         return BAD_USAGE
     return FAILED if not console.said(text) or slower else VERIFIED
@@ -201,20 +201,20 @@ def _picture(args: argparse.Namespace) -> int:
     from mpi_pi.report import html as html_report
     from mpi_pi.report import sources
     from mpi_pi.report.plots import figure as plot
-    from mpi_pi.storage.atomic_file import CannotWrite, NewFile
+    from mpi_pi.storage.atomic_file import AtomicFile, OutputError
 
     try:
         items = sources.read(args.files)
-        with NewFile("-o/--output", args.output) as file:
+        with AtomicFile("-o/--output", args.output) as file:
             if args.command == "plot":
                 file.write(plot.drawn(items, args.output.rpartition(".")[2].lower()))
             else:
                 file.write(html_report.page(items))
             file.commit()
-    except (sources.Refused, CannotWrite, plot.NothingToDraw) as error:
+    except (sources.SourceError, OutputError, plot.NothingToDraw) as error:
         console.error(str(error))
         return BAD_USAGE
-    except plot.Unavailable as error:
+    except plot.PlottingUnavailable as error:
         console.error(str(error))
         return FAILED
     return VERIFIED
@@ -250,7 +250,7 @@ def _run(args: argparse.Namespace) -> int:
             # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
             from mpi_pi.mpi import runtime
-            from mpi_pi.mpi.heartbeat import Silence
+            from mpi_pi.mpi.heartbeat import HeartbeatTimeout
             from mpi_pi.parallel import run as parallel
 
             importlib.import_module(f"mpi_pi.{_MODULES[args.command]}")
@@ -284,7 +284,7 @@ def _run(args: argparse.Namespace) -> int:
             status = _on_all_ranks(args, comm, signals, alive)
         signals.over()
         runtime.finish(alive)
-    except Silence as silence:  # after the command has ended; on the ranks that have noticed it
+    except HeartbeatTimeout as silence:  # after the command has ended; on the ranks that have noticed it
         give_up(str(silence))
     except BaseException as error:
         # Not foreseen, and known to this rank alone: the others have to be stopped.
@@ -339,10 +339,12 @@ def _complain_of(error: BaseException, whose: str) -> int:
     return FAILED
 
 
-def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse") -> int:
+def _on_all_ranks(
+    args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Heartbeat"
+) -> int:
     """A run or a benchmark, up to the ends that are foreseen; the exit status, on rank 0."""
     from mpi_pi.cli import run as run_command
-    from mpi_pi.mpi.heartbeat import Silence
+    from mpi_pi.mpi.heartbeat import HeartbeatTimeout
     from mpi_pi.parallel import run as parallel
 
     try:
@@ -351,13 +353,13 @@ def _on_all_ranks(args: argparse.Namespace, comm: "MPI.Intracomm", signals: Sign
 
             return bench_on_ranks.bench(args, comm, alive)
         return run_command.Session(args, comm, signals, alive).run()
-    except parallel.Failure as failure:  # raised on all ranks alike
+    except parallel.CollectiveError as failure:  # raised on all ranks alike
         console.error(str(failure))
         return FAILED
     except run_command.Refused as refused:  # likewise
         console.error(str(refused))
         return refused.status
-    except Silence:  # on the ranks that have noticed it, and said so
+    except HeartbeatTimeout:  # on the ranks that have noticed it, and said so
         status = _status_of_silence(args)
         parallel.abort(comm, status)
         return status

@@ -3,18 +3,18 @@
 from typing import Self
 
 from mpi_pi.cli import console
-from mpi_pi.storage.atomic_file import CannotWrite, NewFile
+from mpi_pi.storage.atomic_file import AtomicFile, OutputError
 
 
 class Output:
     """Of a command with the option --json FILE, or -: then standard output has the JSON instead.
 
-    The file is opened at once. Raises CannotWrite.
+    The file is opened at once. Raises OutputError.
     """
 
     def __init__(self, json: str | None) -> None:
         self._json_alone = json == "-"
-        self._file = NewFile("--json", json) if json and not self._json_alone else None
+        self._file = AtomicFile("--json", json) if json and not self._json_alone else None
 
     def put(self, text: str, as_json: str, through_mpirun: bool = True) -> bool:
         """Write, and then print; whether both were possible. If not, why is said on standard error.
@@ -30,7 +30,7 @@ class Output:
             if self._file:
                 self._file.write(as_json)
                 self._file.commit()
-        except CannotWrite as error:
+        except OutputError as error:
             console.error(str(error))
             return False
         return True

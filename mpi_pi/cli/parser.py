@@ -96,11 +96,11 @@ WANT_NUMBERS = (
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
 
-MOST_THREADS = 4096
+MAX_THREADS = 4096
 
 T = TypeVar("T")
 
-MOST_DIGITS = 4000
+MAX_DIGITS = 4000
 """Python itself reads and writes integers up to 4300 digits."""
 
 
@@ -334,7 +334,7 @@ def quantity(text: str) -> int:
     sign, digits, exponent, suffix = match.groups()
     whole, _, fraction = digits.replace("_", "").partition(".")
     zeros = int(exponent or 0) + 3 * " kmgt".index(suffix.lower() or " ") - len(fraction)
-    if len(digits) + abs(zeros) > MOST_DIGITS:
+    if len(digits) + abs(zeros) > MAX_DIGITS:
         raise ValueError("too large" if zeros > 0 else "not a whole number")
     number, rest = int(sign + whole + fraction), 0
     if zeros < 0:
@@ -366,8 +366,8 @@ def shard(text: str) -> tuple[int, int]:
 def threads(text: str) -> int:
     """A number of threads. Raises ValueError."""
     number = quantity(text)
-    if not 1 <= number <= MOST_THREADS:
-        raise ValueError(f"from 1 to {MOST_THREADS} threads are possible")
+    if not 1 <= number <= MAX_THREADS:
+        raise ValueError(f"from 1 to {MAX_THREADS} threads are possible")
     return number
 
 

@@ -11,7 +11,7 @@ from mpi_pi.system import imports
 PART = "{desc:>8} {percentage:3.0f}%|{bar}| {elapsed}"
 """How a bar looks that goes from 0 to 1, for the part of a whole that is called `desc`."""
 
-MOST_COLUMNS = 78
+MAX_COLUMNS = 78
 
 SHORT = "{percentage:3.0f}%|{bar}| {remaining} {rate_fmt}"
 """How one looks that has no room for more."""
@@ -36,7 +36,7 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         return
 
     columns = _columns(stream)
-    if columns < MOST_COLUMNS:
+    if columns < MAX_COLUMNS:
         style = {"bar_format": SHORT} | style
     with tqdm(
         total=total,
@@ -56,4 +56,4 @@ def _columns(stream: TextIO) -> int:
         columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:  # no terminal
         columns = 0
-    return min(columns - 1, MOST_COLUMNS) if columns > 1 else MOST_COLUMNS
+    return min(columns - 1, MAX_COLUMNS) if columns > 1 else MAX_COLUMNS

@@ -20,8 +20,8 @@ REST_SECONDS = 5
 """How long the rest of a line may take; terminals send whole ones."""
 POLL_SECONDS = 0.2
 
-MOST_ANSWERS = 100
-MOST_BYTES = 4096
+MAX_ANSWERS = 100
+MAX_BYTES = 4096
 """Of an answer."""
 
 
@@ -32,7 +32,7 @@ def ask(question: str, convert: Callable[[str], int]) -> int:
     such ones.
     """
     with _shown_to_the_user() as (stream, end):
-        for _ in range(MOST_ANSWERS):
+        for _ in range(MAX_ANSWERS):
             stream.write(question + end)
             stream.flush()
             answer = _line()
@@ -67,7 +67,7 @@ def _line() -> str:
     there is a terminal with somebody thinking in front of it.
     """
     line = b""
-    while not line.endswith(b"\n") and len(line) < MOST_BYTES and _more_to_come(bool(line)):
+    while not line.endswith(b"\n") and len(line) < MAX_BYTES and _more_to_come(bool(line)):
         byte = os.read(0, 1)  # byte by byte: what a buffer holds already, select does not see
         if not byte:
             break

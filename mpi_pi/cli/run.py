@@ -20,13 +20,13 @@ from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.prompt import ask
 from mpi_pi.cli.signals import Signals
 from mpi_pi.model.job import Job
-from mpi_pi.model.shard import Part
-from mpi_pi.mpi.heartbeat import Silence
+from mpi_pi.model.shard import Shard
+from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.mpi.requests import allgather
 from mpi_pi.parallel import run as parallel
 from mpi_pi.report import run as run_report
-from mpi_pi.storage.atomic_file import CannotWrite, NewFile
-from mpi_pi.storage.checkpoint import InUse, Keeper, Unusable
+from mpi_pi.storage.atomic_file import AtomicFile, OutputError
+from mpi_pi.storage.checkpoint import CheckpointBusy, CheckpointError, CheckpointFile
 from mpi_pi.storage.trial_log import TrialLog
 from mpi_pi.system import launcher, phases, slurm
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.kernel.loader import Kernel
-    from mpi_pi.model.result import Member, Result
-    from mpi_pi.mpi.heartbeat import Pulse
+    from mpi_pi.model.result import RankInfo, Result
+    from mpi_pi.mpi.heartbeat import Heartbeat
     from mpi_pi.parallel.run import Round
 
 CHECKPOINT_EVERY_SECONDS = 60.0
@@ -63,13 +63,13 @@ class Session:
     """One `mpi-pi run`: what the user asked for, and what is open for it on rank 0."""
 
     def __init__(
-        self, args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Pulse"
+        self, args: argparse.Namespace, comm: "MPI.Intracomm", signals: Signals, alive: "Heartbeat"
     ) -> None:
         self.args, self.comm, self.signals, self.alive = args, comm, signals, alive
         self.open_files = contextlib.ExitStack()
-        self.json_file: NewFile | None = None
-        self.log_file: NewFile | None = None
-        self.keeper: Keeper | None = None
+        self.json_file: AtomicFile | None = None
+        self.log_file: AtomicFile | None = None
+        self.keeper: CheckpointFile | None = None
         self.printable = True
         """Whether standard output has taken all that was printed so far."""
         self.round_ended_at = time.monotonic()
@@ -80,7 +80,7 @@ class Session:
         """Do it; the exit status, on rank 0."""
         args = self.args
         with self.open_files:
-            parallel.agree(
+            parallel.require_identical(
                 self.comm,
                 f"-n {args.trials} -i {args.points} --seed {args.seed} --shard {args.shard}"
                 f" --checkpoint {args.checkpoint} --trial-log {args.trial_log}"
@@ -95,7 +95,7 @@ class Session:
             threads = self._threads()
             kernel = self._load_kernel()
             timestamps.mark("kernel")
-            members = parallel.roll_call(self.comm, kernel, threads)
+            members = parallel.gather_rank_info(self.comm, kernel, threads)
             self._agreed(lambda: self._print_head(part, members))
             self._note_unused_cores(part)
             with self.signals.all_noted():
@@ -103,7 +103,7 @@ class Session:
                 try:
                     result = self._count(part, kernel, threads, members[0])
                     signal_number = self._signal_number()
-                except Silence as silence:  # on the ranks that have noticed it
+                except HeartbeatTimeout as silence:  # on the ranks that have noticed it
                     console.complain(str(silence))
                     self._last_words(silence.result if isinstance(silence, parallel.Interrupted) else result)
                     raise
@@ -118,12 +118,12 @@ class Session:
             except Refused as refused:
                 return None, (str(refused), refused.status)
 
-        value, refusal = parallel.from_rank_0(self.comm, attempt)
+        value, refusal = parallel.bcast_from_root(self.comm, attempt)
         if refusal:
             raise Refused(*refusal)
         return value
 
-    def _part_to_count(self) -> Part:
+    def _part_to_count(self) -> Shard:
         """What is to be counted, or counted further. Of what may be refused, the checkpoint comes last."""
         args = self.args
         points, trials = self._points_and_trials()
@@ -132,21 +132,21 @@ class Session:
         try:
             if args.checkpoint:
                 every = CHECKPOINT_EVERY_SECONDS if args.checkpoint_every is None else args.checkpoint_every
-                keeper = Keeper(args.checkpoint, every, args.restart, console.warning)
+                keeper = CheckpointFile(args.checkpoint, every, args.restart, console.warning)
                 self.keeper = self.open_files.enter_context(keeper)
             saved = self.keeper and self.keeper.saved
             seed = args.seed
             if seed is None:
                 seed = saved.job.seed if saved else int.from_bytes(os.urandom(8))
-            part = Part(Job(trials, points, seed), index, of)
+            part = Shard(Job(trials, points, seed), index, of)
             try:
                 part.units  # noqa: B018  # to learn whether there is such a shard
             except ValueError as error:
                 raise Refused(f"argument --shard: '{index}/{of}': {error}") from error
             return self.keeper.begin(part) if self.keeper else part
-        except InUse as in_use:
+        except CheckpointBusy as in_use:
             raise Refused(str(in_use), RUN_AGAIN) from in_use
-        except Unusable as unusable:
+        except CheckpointError as unusable:
             raise Refused(str(unusable)) from unusable
 
     def _points_and_trials(self) -> tuple[int, int]:
@@ -184,7 +184,7 @@ class Session:
         threads = self.args.threads or 1
         if threads == "auto":
             # mpirun does not pass on all of Slurm's variables to other hosts.
-            threads = parallel.from_rank_0(self.comm, slurm.cpus_per_task)
+            threads = parallel.bcast_from_root(self.comm, slurm.cpus_per_task)
             threads = threads or parallel.cores_for_each_rank(self.comm)
         cores = len(launcher.cores())
         crowded = (
@@ -197,13 +197,13 @@ class Session:
     def _open_files(self) -> None:
         """Open what is to be written at the end, while there is time to do something about a failure."""
 
-        def opened(option: str, path: str | None) -> NewFile | None:
-            return None if path is None else self.open_files.enter_context(NewFile(option, path))
+        def opened(option: str, path: str | None) -> AtomicFile | None:
+            return None if path is None else self.open_files.enter_context(AtomicFile(option, path))
 
         try:
             self.json_file = opened("--json", self.args.json if self.args.json != "-" else None)
             self.log_file = opened("--trial-log", self.args.trial_log)
-        except CannotWrite as error:
+        except OutputError as error:
             raise Refused(str(error)) from error
 
     def _load_kernel(self) -> "Kernel":
@@ -214,10 +214,10 @@ class Session:
 
     def _warn_of_ranks(self, warning: str) -> None:
         """Each different warning that ranks have is shown once; to be called on all ranks."""
-        for text in parallel.distinct(self.comm, warning):
+        for text in parallel.unique_by_rank(self.comm, warning):
             console.warning(text)
 
-    def _print_head(self, part: Part, members: Sequence["Member"]) -> None:
+    def _print_head(self, part: Shard, members: Sequence["RankInfo"]) -> None:
         """Say what is about to be done, before it is: a run that fails can be repeated by its seed.
 
         If that cannot be said, a run that writes no files is of no use to anybody.
@@ -232,7 +232,7 @@ class Session:
             console.error(f"{error}: the results go to the files alone")
             self.printable = False
 
-    def _note_unused_cores(self, part: Part) -> None:
+    def _note_unused_cores(self, part: Shard) -> None:
         """Say how to use all cores, where nothing shows that one is meant, and it would take a while."""
         args, left = self.args, part.points - part.tally.points
         meant = args.threads or args.shard or args.progress == "off" or "SLURM_JOB_ID" in os.environ
@@ -248,7 +248,7 @@ class Session:
                 " --threads auto"
             )
 
-    def _count(self, part: Part, kernel: "Kernel", threads: int, member: "Member") -> "Result":
+    def _count(self, part: Shard, kernel: "Kernel", threads: int, member: "RankInfo") -> "Result":
         with self._progress(part) as show:
             log = self._log(part.job)
 
@@ -285,7 +285,7 @@ class Session:
         return self.signals.number != 0 or now > self.deadline
 
     @contextlib.contextmanager
-    def _progress(self, part: Part) -> Iterator[Callable[["Round"], object]]:
+    def _progress(self, part: Shard) -> Iterator[Callable[["Round"], object]]:
         """A progress bar; yields what to call after each round."""
         wanted = self.args.progress if self.comm.rank == 0 else "off"
         with bar(wanted, part.points, part.tally.points, unit=" points", unit_scale=True) as show:
@@ -341,7 +341,7 @@ class Session:
                 self.json_file.commit()
             if self.log_file and not result.partial:
                 self.log_file.commit()
-        except CannotWrite as error:
+        except OutputError as error:
             console.error(str(error))
             return False
         if self.log_file and result.partial:
@@ -357,7 +357,7 @@ class Session:
         if result and self.comm.rank == 0:
             self._write_and_print(result)
 
-    def _how_far_saved(self, keeper: Keeper) -> str:
+    def _how_far_saved(self, keeper: CheckpointFile) -> str:
         saved = keeper.saved
         if not saved:
             return "nothing is saved"

@@ -11,7 +11,7 @@ LIMIT_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Way:
+class SshEndpoint:
     """How ssh gets to a host, by the user's settings."""
 
     name: str
@@ -20,12 +20,12 @@ class Way:
     """Not by way of another host."""
 
 
-def way(host: Host) -> Way:
+def way(host: Host) -> SshEndpoint:
     """What ssh makes of a host, whose name may be an alias in ~/.ssh/config."""
     port = ["-p", str(host.port)] if host.port else []
     told = _output("ssh", "-G", *port, "--", host.destination)
     settings = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
-    return Way(
+    return SshEndpoint(
         name=settings.get("hostname", host.name),
         port=int(settings.get("port", host.port or 22)),
         direct=all(settings.get(name, "none") == "none" for name in ("proxycommand", "proxyjump")),

@@ -58,7 +58,7 @@ _serving = False
 _tokens: list[Path] = []
 
 
-class Refused(Exception):
+class AgentError(Exception):
     """Something that cannot be done here; says why, and what to do."""
 
 
@@ -69,7 +69,7 @@ def look(path: str, token: str) -> dict[str, Any]:
         shared = (place / token).exists()
         kind = _kind(place)
     except OSError as error:
-        raise Refused(f"{path} cannot be looked into: {error.strerror}") from error
+        raise AgentError(f"{path} cannot be looked into: {error.strerror}") from error
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -91,11 +91,11 @@ def claim(path: str, token: str, you: str) -> None:
         _tokens[-1].touch()
     except PermissionError as error:
         make = f"sudo install -d -o {shlex.quote(getpass.getuser())} {shlex.quote(str(parent))}"
-        raise Refused(
+        raise AgentError(
             f"{getpass.getuser()} may not write to {parent}: ssh -t {you} {shlex.quote(make)}"
         ) from error
     except OSError as error:
-        raise Refused(f"{parent} cannot be written to: {error.strerror}") from error
+        raise AgentError(f"{parent} cannot be written to: {error.strerror}") from error
 
 
 def see(path: str, tokens: list[str]) -> list[bool]:
@@ -119,7 +119,7 @@ def install(path: str, what: str, digest: str, anew: bool, files: list[tuple[str
     place = Path(path)
     wheels = place / WHEELS
     if _kind(place) == "other":
-        raise Refused(occupied(path))
+        raise AgentError(occupied(path))
     place.mkdir(exist_ok=True)
     with _locked(place / RECORD) as record:
         try:
@@ -151,7 +151,7 @@ def verify(path: str) -> str:
             settings = {**os.environ, "TMPDIR": folder}
             version = _must([program, "--version"], "it does not start", VERIFY_SECONDS, settings)
             _must([program, "run", "-n", "1", "-i", "1"], "it does not run", VERIFY_SECONDS, settings)
-    except Refused:
+    except AgentError:
         with contextlib.suppress(OSError):  # so that it will be made anew
             if (Path(path) / RECORD).exists():
                 (Path(path) / RECORD).write_text("")
@@ -165,7 +165,7 @@ def describe(path: str, mpirun: str = "") -> dict[str, Any]:
     facts: dict[str, Any] = {"there": place.exists(), "problem": ""}
     try:
         if not os.access(str(place / "bin" / "mpi-pi"), os.X_OK):
-            raise Refused("it has no bin/mpi-pi")
+            raise AgentError("it has no bin/mpi-pi")
         told = _must(
             [str(place / "bin" / "python"), "-P", "-c", _INQUIRY], "it does not start", DESCRIBE_SECONDS
         )
@@ -181,7 +181,7 @@ def describe(path: str, mpirun: str = "") -> dict[str, Any]:
             stream=stream and stream[1],
             **others,
         )
-    except (Refused, OSError, ValueError, IndexError) as problem:
+    except (AgentError, OSError, ValueError, IndexError) as problem:
         facts["problem"] = str(problem)
     facts.update(launcher=launcher(place, mpirun), networks=_networks())
     facts["client"] = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]  # its address, as seen from here
@@ -245,7 +245,7 @@ def launcher(place: Path, mpirun: str = "") -> str:
     """The chosen mpirun in words; empty if there is none."""
     try:
         told = _must([chosen_mpirun(place, mpirun), "--version"], "mpirun", DESCRIBE_SECONDS)
-    except Refused:
+    except AgentError:
         return ""
     open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)
     hydra = re.search(r"Version:\s+(\S+)", told)
@@ -294,7 +294,9 @@ def _locked(file: Path) -> Iterator[Any]:
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Refused(f"another deployment is at work on {file.parent}: wait until it is done") from None
+            raise AgentError(
+                f"another deployment is at work on {file.parent}: wait until it is done"
+            ) from None
         except OSError:  # a file system without locks
             pass
         yield record
@@ -322,7 +324,7 @@ def _receive(file: Path, size: int) -> None:
         while size > 0:
             part = sys.stdin.buffer.read(min(size, 1 << 20))
             if not part:
-                raise Refused("the client is gone")
+                raise AgentError("the client is gone")
             output.write(part)
             size -= len(part)
 
@@ -343,14 +345,17 @@ def _pip(place: Path, what: str, anew: bool) -> None:
 
 
 def _must(command: list[str], otherwise: str, seconds: float = INSTALL_SECONDS, settings: Any = None) -> str:
-    """The output of a command. Raises Refused if it fails, takes too long, or the client is gone by then."""
+    """The output of a command.
+
+    Raises AgentError if it fails, takes too long, or the client is gone by then.
+    """
     end = time.monotonic() + seconds
     try:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=settings
         )
     except OSError as error:
-        raise Refused(f"{otherwise}: {command[0]}: {error.strerror}") from error
+        raise AgentError(f"{otherwise}: {command[0]}: {error.strerror}") from error
     output = b""
     with child:
         assert child.stdout is not None  # noqa: S101  # for mypy
@@ -359,7 +364,7 @@ def _must(command: list[str], otherwise: str, seconds: float = INSTALL_SECONDS, 
             ready = select.select(watched, [], [], max(0.0, end - time.monotonic()))[0]
             if child.stdout not in ready:  # the client asks for nothing before it has an answer
                 child.kill()
-                raise Refused(
+                raise AgentError(
                     "the client is gone" if ready else f"{otherwise}: not done after {seconds:.0f} s"
                 )
             part = os.read(child.stdout.fileno(), 1 << 16)
@@ -368,7 +373,7 @@ def _must(command: list[str], otherwise: str, seconds: float = INSTALL_SECONDS, 
                 break
     text = output.decode(errors="replace")
     if child.returncode:
-        raise Refused(f"{otherwise}: {_last_line(text) or f'status {child.returncode}'}")
+        raise AgentError(f"{otherwise}: {_last_line(text) or f'status {child.returncode}'}")
     return text
 
 
@@ -383,7 +388,7 @@ def _networks() -> list[tuple[str, str]]:
     """The interfaces that are up, but for the loopback, with address and length of prefix."""
     try:
         links = json.loads(_must(["ip", "-json", "-4", "address", "show", "up"], "ip", DESCRIBE_SECONDS))
-    except (Refused, ValueError):
+    except (AgentError, ValueError):
         return []
     return [
         (link["ifname"], f"{address['local']}/{address['prefixlen']}")
@@ -428,7 +433,7 @@ def serve() -> None:
             request = json.loads(line.decode())
             try:
                 answer = {"done": _ACTIONS[request.pop("do")](**request)}
-            except Refused as refused:
+            except AgentError as refused:
                 answer = {"refused": str(refused)}
             except OSError as error:
                 answer = {"refused": f"{error.filename or ''}: {error.strerror}".lstrip(": ")}

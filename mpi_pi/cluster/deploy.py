@@ -15,7 +15,7 @@ from typing import Any
 from mpi_pi.cluster import addresses, wheels
 from mpi_pi.cluster.agent import INSTALL_SECONDS, VERIFY_SECONDS, occupied
 from mpi_pi.cluster.hostfile import Host
-from mpi_pi.cluster.ssh import Fleet, Problem, Session
+from mpi_pi.cluster.ssh import HostError, SshPool, SshSession
 from mpi_pi.report.table import table
 from mpi_pi.system import package, versions
 
@@ -29,16 +29,16 @@ NOTHING, PACKAGE, EVERYTHING = "up to date", "mpi_pi renewed", "installed"
 
 
 @dataclass(eq=False)
-class Site:
+class Target:
     """A host, and how far the deployment has got there."""
 
     host: Host
     token: str
-    session: Session | None = None
-    target: wheels.Target | None = None
+    session: SshSession | None = None
+    target: wheels.Platform | None = None
     plan: str = ""
     files: list[Path] = field(default_factory=list)
-    leader: "Site | None" = None
+    leader: "Target | None" = None
     """The first of the hosts that share this one's files, which installs for all of them."""
     done: str = ""
     problem: str = ""
@@ -50,16 +50,17 @@ class Site:
         return bool(self.done or self.problem)
 
     def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
-        """Have it do something. Raises Problem."""
+        """Have it do something. Raises HostError."""
         if self.session is None:
-            raise Problem("there is no connection")
+            raise HostError("there is no connection")
         return self.session.ask(seconds, do, files, **arguments)
 
 
 def deploy(hosts: Sequence[Host], say: Callable[[str], None]) -> tuple[str, bool]:
     """Deploy to these hosts: a report, and whether all of them are ready.
 
-    `say` is told of progress, in lines. Raises wheels.Unavailable where there is nothing to be deployed.
+    `say` is told of progress, in lines. Raises wheels.WheelsUnavailable where there is nothing to be
+    deployed.
     """
     deployment = Deployment(hosts, say)
     deployment.run()
@@ -70,15 +71,15 @@ class Deployment:
     """To these hosts. `say` is told of progress, in lines."""
 
     def __init__(self, hosts: Sequence[Host], say: Callable[[str], None]) -> None:
-        """Raises wheels.Unavailable where there is nothing that could be deployed."""
+        """Raises wheels.WheelsUnavailable where there is nothing that could be deployed."""
         if sys.prefix == sys.base_prefix:
-            raise wheels.Unavailable(f"{sys.prefix} is no virtual environment: use make deploy")
+            raise wheels.WheelsUnavailable(f"{sys.prefix} is no virtual environment: use make deploy")
         self.path = sys.prefix
         self._say, self._saying = say, threading.Lock()
         self.project = wheels.project(package.FOLDER.parent)
         self.token = f".mpi-pi-token-{secrets.token_hex(8)}"
-        self.sites = [Site(host, f"{self.token}-{index}") for index, host in enumerate(hosts)]
-        self.fleet = Fleet()
+        self.sites = [Target(host, f"{self.token}-{index}") for index, host in enumerate(hosts)]
+        self.fleet = SshPool()
 
     def run(self) -> None:
         """Install what is missing."""
@@ -96,14 +97,14 @@ class Deployment:
         with self._saying:
             self._say(line)
 
-    def _each(self, step: Callable[[Site], None], sites: Sequence[Site]) -> None:
+    def _each(self, step: Callable[[Target], None], sites: Sequence[Target]) -> None:
         """Take a step with all that are not over yet, at the same time."""
 
-        def take(site: Site) -> None:
+        def take(site: Target) -> None:
             start = time.monotonic()
             try:
                 step(site)
-            except Problem as problem:
+            except HostError as problem:
                 site.problem = str(problem)
             site.seconds += time.monotonic() - start
             if site.over and not self.fleet.over:
@@ -118,38 +119,38 @@ class Deployment:
         try:
             file.touch()
         except OSError as error:
-            raise wheels.Unavailable(f"{self.path}: {error.strerror}") from error
+            raise wheels.WheelsUnavailable(f"{self.path}: {error.strerror}") from error
         try:
             yield
         finally:
             file.unlink(missing_ok=True)
 
-    def _look(self, site: Site) -> None:
+    def _look(self, site: Target) -> None:
         """Find out what there is to be done."""
         if addresses.is_here(site.host):
             site.done = "this machine"
             return
         site.session = self.fleet.open(site.host)
         facts = site.ask(ANSWER_SECONDS, "look", path=self.path, token=self.token)
-        site.target = wheels.Target(facts["python"], facts["machine"], facts["glibc"])
+        site.target = wheels.Platform(facts["python"], facts["machine"], facts["glibc"])
         if facts["shared"]:
             site.plan = "has the client's files"
         elif facts["kind"] == "other":
-            raise Problem(occupied(self.path))
+            raise HostError(occupied(self.path))
         elif facts["digest"] != self.project.digest(site.target):
             require_fit(facts, self.project.least_python)
             site.plan = EVERYTHING
         else:
             site.plan = NOTHING if facts["sources"] == self.project.sources else PACKAGE
 
-    def _claim(self, site: Site) -> None:
+    def _claim(self, site: Target) -> None:
         site.ask(ANSWER_SECONDS, "claim", path=self.path, token=site.token, you=site.host.destination)
 
-    def _find_leaders(self, sites: Sequence[Site]) -> None:
+    def _find_leaders(self, sites: Sequence[Target]) -> None:
         """Find out which hosts share their files, by the tokens that they have left."""
         tokens = [site.token for site in sites]
 
-        def see(site: Site) -> None:
+        def see(site: Target) -> None:
             seen = site.ask(ANSWER_SECONDS, "see", path=self.path, tokens=tokens)
             shared = (other for other, there in zip(sites, seen, strict=True) if there)
             site.leader = next(shared, site)
@@ -157,7 +158,7 @@ class Deployment:
         self._each(see, sites)
         self._each(lambda site: site.ask(ANSWER_SECONDS, "forget"), sites)
 
-    def _collect(self, sites: Sequence[Site]) -> None:
+    def _collect(self, sites: Sequence[Target]) -> None:
         """Get the wheels that these hosts need; which has to be done once for each kind of host."""
         for target in dict.fromkeys(site.target for site in sites if site.target):
             alike = [site for site in sites if site.target == target]
@@ -165,7 +166,7 @@ class Deployment:
             try:
                 collected = wheels.collect(self.project, target, self.say)
                 own = wheels.build(self.project)
-            except wheels.Unavailable as error:
+            except wheels.WheelsUnavailable as error:
                 for site in alike:
                     site.problem = str(error)
                     self.say(f"{site.host.name}: failed")
@@ -175,7 +176,7 @@ class Deployment:
                 site.files = [file for file in collected if site.plan == EVERYTHING or file.match("pip-*")]
                 site.files.append(own)
 
-    def _finish(self, site: Site) -> None:
+    def _finish(self, site: Target) -> None:
         """Install what has been collected, and see whether it runs."""
         if site.files and site.target:
             megabytes = sum(file.stat().st_size for file in site.files) / 1e6
@@ -191,7 +192,7 @@ class Deployment:
             )
         elif site.leader:
             if site.leader.problem:
-                raise Problem(f"it shares its files with {site.leader.host.name}, where this failed")
+                raise HostError(f"it shares its files with {site.leader.host.name}, where this failed")
             site.plan = f"has the files of {site.leader.host.name}"
         site.ask(VERIFY_SECONDS + MARGIN_SECONDS, "verify", path=self.path)
         site.done = site.plan
@@ -202,21 +203,21 @@ def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None
     python, machine = facts["python"], facts["machine"]
     if tuple(map(int, re.findall(r"\d+", python)))[: len(least_python)] < least_python:
         least = ".".join(map(str, least_python))
-        raise Problem(
+        raise HostError(
             f"it has Python {python}, and mpi_pi needs {least} or newer,"
             " as in Raspberry Pi OS of 2023 (Debian 12) or later"
         )
     if facts["bits"] != 64:
-        raise Problem(
+        raise HostError(
             f"its system is a 32-bit one ({machine}), for which there are no wheels: use a 64-bit Raspberry"
             " Pi OS, or its own packages:"
             " sudo apt-get install openmpi-bin python3-mpi4py python3-numpy python3-tqdm"
         )
     if not facts["glibc"].startswith("2."):
-        raise Problem("its C library is not glibc, for which the wheels are made: use a Debian or the like")
+        raise HostError("its C library is not glibc, for which the wheels are made: use a Debian or the like")
 
 
-def _report(sites: Sequence[Site]) -> str:
+def _report(sites: Sequence[Target]) -> str:
     """What has become of the hosts: a table, and what is wrong, once for all hosts that it is wrong with."""
     failed: dict[str, list[str]] = {}
     for site in sites:

@@ -14,14 +14,14 @@ from typing import NamedTuple
 
 from mpi_pi.system.read_file import user_file
 
-MOST_BYTES = 10_000_000
+MAX_BYTES = 10_000_000
 """More than any hostfile has. A device has no end."""
 
 _NAME = re.compile(r"(?:([A-Za-z0-9_][\w.-]*)@)?([A-Za-z0-9_][\w.-]*)", re.ASCII)
 _BLANKS = r"[ \t\f\v]*"
 
 
-class Unusable(Exception):
+class HostfileError(Exception):
     """A hostfile that cannot be used; says why."""
 
 
@@ -51,22 +51,23 @@ class Hosts:
 
 
 def read(path: str, launcher: str) -> Hosts:
-    """Read a hostfile as that launcher does, such as "Open MPI 5.0.11" or "MPICH 5.0.2". Raises Unusable.
+    """Read a hostfile as that launcher does, such as "Open MPI 5.0.11" or "MPICH 5.0.2". Raises
+    HostfileError.
 
     Of a launcher that is not known, "" or another, it is enough that one of the two could read the file.
     """
     try:
-        content = user_file(Path(path), MOST_BYTES)
+        content = user_file(Path(path), MAX_BYTES)
     except OSError as error:
-        raise Unusable(f"{path!r}: {error.strerror}") from error
+        raise HostfileError(f"{path!r}: {error.strerror}") from error
     if b"\0" in content:
-        raise Unusable(f"{path!r}: not a text file")
+        raise HostfileError(f"{path!r}: not a text file")
     try:
         found = parse(content.decode("latin-1"), launcher)
     except ValueError as error:
-        raise Unusable(f"{path!r}: {error}") from error
+        raise HostfileError(f"{path!r}: {error}") from error
     if not found.hosts:
-        raise Unusable(f"{path!r}: names no hosts")
+        raise HostfileError(f"{path!r}: names no hosts")
     return found
 
 
@@ -93,13 +94,13 @@ class _Token(NamedTuple):
     line: int
 
 
-_MOST_SLOTS = {
+_MAX_SLOTS = {
     f"{most}{dash}{what}" for what in ("slots", "cpu", "count") for dash in "-_" for most in ["max"]
 }
-_MOST_SLOTS |= {f"{what}{dash}max" for what in ("slots", "cpu", "count") for dash in "-_"}
+_MAX_SLOTS |= {f"{what}{dash}max" for what in ("slots", "cpu", "count") for dash in "-_"}
 _SLOTS = {"slots", "cpu", "count"}
 _USER = {"username", "user-name", "user_name"}
-_KEYWORDS = {*_SLOTS, *_MOST_SLOTS, *_USER, "port", "rank", "slot"}
+_KEYWORDS = {*_SLOTS, *_MAX_SLOTS, *_USER, "port", "rank", "slot"}
 _KEYWORDS |= {"boards", "sockets", "sockets_per_board", "sockets-per-board"}
 _KEYWORDS |= {"cores", "cores_per_socket", "cores-per-socket"}
 
@@ -226,7 +227,7 @@ class _OpenMpi:
                 settings["port"] = _port(_number(token.text, tokens))
             elif token.text in _SLOTS:
                 _set_slots(node, _number(token.text, tokens), name)
-            elif token.text in _MOST_SLOTS:
+            elif token.text in _MAX_SLOTS:
                 _set_most_slots(node, _number(token.text, tokens))
                 most_given = True
             else:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mpi_pi.cluster import addresses, agent, ssh
 from mpi_pi.cluster.hostfile import Host
-from mpi_pi.cluster.ssh import Fleet, Problem, Session
+from mpi_pi.cluster.ssh import HostError, SshPool, SshSession
 from mpi_pi.report.table import table
 from mpi_pi.system import versions
 
@@ -24,7 +24,7 @@ HOST_SECONDS = 15
 LISTEN_SECONDS = 5
 CONNECT_SECONDS = 10
 
-MOST_PEERS = 16
+MAX_PEERS = 16
 """Other hosts that a host tries to reach."""
 
 ANY = (0, 0)
@@ -69,7 +69,7 @@ class Examined:
     address: str = ""
     here: bool = False
     """Whether it is the client itself."""
-    session: Session | None = None
+    session: SshSession | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     ports: list[int] = field(default_factory=list)
@@ -105,7 +105,7 @@ def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> tuple[str, 
             f"there is no mpirun here: {_command('run')}, or sudo apt-get install openmpi-bin"
         )
     examined = [Examined(host) for host in hosts]
-    with Fleet() as fleet:
+    with SshPool() as fleet:
         fleet.each(lambda one: _examine(one, fleet, own, deploy, mpirun), examined)
         reached = [one for one in examined if one.session and one.facts]
         _try_ports(fleet, client, reached, ranks_here=any(one.here for one in examined))
@@ -141,7 +141,7 @@ def _command(target: str, hostfile: str = "") -> str:
     return shlex.join(words)
 
 
-def _examine(one: Examined, fleet: Fleet, own: Mapping[str, Any], deploy: str, mpirun: str) -> None:
+def _examine(one: Examined, fleet: SshPool, own: Mapping[str, Any], deploy: str, mpirun: str) -> None:
     """All that can be said of a host by itself."""
     start = time.monotonic()
     try:
@@ -155,24 +155,24 @@ def _examine(one: Examined, fleet: Fleet, own: Mapping[str, Any], deploy: str, m
             one.session = fleet.open(one.host)
             left = HOST_SECONDS - (time.monotonic() - start)
             one.facts = one.session.ask(max(left, 1), "describe", path=sys.prefix, mpirun=mpirun)
-    except Problem as problem:
+    except HostError as problem:
         one.problems.append(str(problem))
     else:
         one.problems += differences(one.facts, own, deploy)
         one.remarks += _remarks(one, own)
 
 
-def _knock(one: Examined, way: addresses.Way) -> None:
-    """See whether there is an sshd. Raises Problem."""
+def _knock(one: Examined, way: addresses.SshEndpoint) -> None:
+    """See whether there is an sshd. Raises HostError."""
     if not way.direct:
         return
     if not one.address:
-        raise Problem(ssh.name_unknown(way.name))
+        raise HostError(ssh.name_unknown(way.name))
     failure = agent.reach(one.address, way.port)
     if "refused" in failure:
-        raise Problem(ssh.refused(way.name))
+        raise HostError(ssh.refused(way.name))
     if failure:
-        raise Problem(f"{ssh.silent(way.name)} (port {way.port} of {one.address}: {failure})")
+        raise HostError(f"{ssh.silent(way.name)} (port {way.port} of {one.address}: {failure})")
 
 
 def differences(facts: Mapping[str, Any], own: Mapping[str, Any], deploy: str) -> Iterator[str]:
@@ -221,7 +221,7 @@ def _range(environ: Mapping[str, str], names: Sequence[str]) -> tuple[int, int]:
     return ANY
 
 
-def _try_ports(fleet: Fleet, client: Examined, reached: Sequence[Examined], ranks_here: bool) -> None:
+def _try_ports(fleet: SshPool, client: Examined, reached: Sequence[Examined], ranks_here: bool) -> None:
     """See which ports of the hosts can be reached from the others, and from the client, and its from them."""
     ranges = port_ranges(client.facts["launcher"], os.environ)
     client.ports = agent.listen(ranges if ranks_here else ranges[:1], client.token)
@@ -254,14 +254,14 @@ def _peers(one: Examined, client: Examined, reached: Sequence[Examined]) -> Sequ
     if one is client:
         return reached
     place = reached.index(one)
-    return [client, *[*reached[place + 1 :], *reached[:place]][:MOST_PEERS]]
+    return [client, *[*reached[place + 1 :], *reached[:place]][:MAX_PEERS]]
 
 
 def _asked(one: Examined, seconds: float, do: str, **arguments: Any) -> Any:
     """The answer of a host; None, and a problem noted, if it does not answer."""
     try:
         return one.session and one.session.ask(seconds, do, **arguments)
-    except Problem as problem:
+    except HostError as problem:
         one.problems.append(str(problem))
         return None
 

@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar
 from mpi_pi.cluster.hostfile import Host
 
 CONNECT_SECONDS = 5
-MOST_AT_ONCE = 64
+MAX_AT_ONCE = 64
 
 OPTIONS = (
     "BatchMode=yes",  # nobody is there to answer questions
@@ -30,7 +30,7 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Problem(Exception):
+class HostError(Exception):
     """What is wrong with a host, in a sentence that also says what to do."""
 
 
@@ -40,7 +40,7 @@ def ssh(host: Host) -> list[str]:
     return ["ssh", "-T", *options, *(["-p", str(host.port)] if host.port else []), "--", host.destination]
 
 
-class Session:
+class SshSession:
     """A host that answers requests, by way of `on_host`. Begin and requests may raise Problem."""
 
     def __init__(self, host: Host) -> None:
@@ -60,9 +60,9 @@ class Session:
                 start_new_session=True,  # Ctrl-C is for the client, which then ends this in good order
             )
         except FileNotFoundError as error:
-            raise Problem("there is no ssh here: sudo apt-get install openssh-client") from error
+            raise HostError("there is no ssh here: sudo apt-get install openssh-client") from error
         except OSError as error:  # too many files are open, or processes
-            raise Problem(f"ssh cannot be started here: {error.strerror}") from error
+            raise HostError(f"ssh cannot be started here: {error.strerror}") from error
         self._greeting = program + f"{self._mark}\n".encode()
 
     def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
@@ -80,9 +80,9 @@ class Session:
         finally:
             limit.cancel()
         if answer is None:
-            raise Problem(self._reason(seconds))
+            raise HostError(self._reason(seconds))
         if "refused" in answer:
-            raise Problem(answer["refused"])
+            raise HostError(answer["refused"])
         return answer["done"]
 
     def _send(self, request: bytes, files: Sequence[Path]) -> None:
@@ -180,11 +180,11 @@ def refused(name: str) -> str:
     return f"{name} is on, but takes no ssh connections: on it, sudo systemctl enable --now ssh"
 
 
-class Fleet:
+class SshPool:
     """Sessions with many hosts. A context manager, after which none is left, whatever happens."""
 
     def __init__(self) -> None:
-        self._sessions: list[Session] = []
+        self._sessions: list[SshSession] = []
         self.over = False
         """Whether it was interrupted."""
 
@@ -192,20 +192,20 @@ class Fleet:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.each(Session.close, self._sessions)
+        self.each(SshSession.close, self._sessions)
 
-    def open(self, host: Host) -> Session:
+    def open(self, host: Host) -> SshSession:
         """A new session."""
         if self.over:
-            raise Problem("interrupted")
-        self._sessions.append(Session(host))
+            raise HostError("interrupted")
+        self._sessions.append(SshSession(host))
         return self._sessions[-1]
 
     def each(self, work: Callable[[T], U], items: Sequence[T]) -> list[U]:
         """Do something for all of them at the same time; what came out."""
         if not items:
             return []
-        with ThreadPoolExecutor(min(len(items), MOST_AT_ONCE)) as pool:
+        with ThreadPoolExecutor(min(len(items), MAX_AT_ONCE)) as pool:
             try:
                 return list(pool.map(work, items))
             except BaseException:  # Ctrl-C: nobody waits for what is under way

@@ -46,16 +46,16 @@ NO_NETWORK = re.compile(
 """In what pip says when it does not reach the packages."""
 
 
-class Unavailable(RuntimeError):
+class WheelsUnavailable(RuntimeError):
     """Wheels that are not to be had; says why."""
 
 
-class Unreachable(Unavailable):
+class IndexUnreachable(WheelsUnavailable):
     """Wheels that pip looked for without reaching any place where they may be."""
 
 
 @dataclass(frozen=True)
-class Target:
+class Platform:
     """What wheels have to fit."""
 
     python: str
@@ -76,7 +76,7 @@ class Target:
             tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
 
-    def runs(self, other: "Target") -> bool:
+    def runs(self, other: "Platform") -> bool:
         """Whether it runs what was installed for the other one."""
         if self.machine != other.machine or _minor(self.python) != _minor(other.python):
             return False
@@ -91,9 +91,9 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", version)))
 
 
-def here() -> Target:
+def here() -> Platform:
     """Return this machine, with the Python of this environment."""
-    return Target(platform.python_version(), platform.machine(), agent.glibc())
+    return Platform(platform.python_version(), platform.machine(), agent.glibc())
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Project:
     pinned_mpi: tuple[str, ...]
     """Those of them that have to be."""
 
-    def digest(self, target: Target) -> str:
+    def digest(self, target: Platform) -> str:
         """Tells whether what was installed on a host is what would be installed now."""
         python = _minor(target.python)
         document = [self.requirements, self.pinned, python, target.machine]
@@ -122,14 +122,17 @@ class Project:
 
 
 def project(folder: Path) -> Project:
-    """The project in a folder, with the MPI from PyPI that is installed here, if any. Raises Unavailable."""
+    """The project in a folder, with the MPI from PyPI that is installed here, if any.
+
+    Raises WheelsUnavailable.
+    """
     try:
         recipe = (folder / "pyproject.toml").read_text("utf-8")
         table = tomllib.loads(recipe)["project"]
         least = re.search(r">=\s*([\d.]+)", table["requires-python"])
         dependencies, extras = table["dependencies"], table["optional-dependencies"]
     except (OSError, ValueError, KeyError) as error:
-        raise Unavailable(f"{folder} is not the project: make deploy has to be run there") from error
+        raise WheelsUnavailable(f"{folder} is not the project: make deploy has to be run there") from error
     extra = next((name for name in EXTRAS_WITH_MPI if _installed(extras.get(name, ()))), None)
     of_mpi = extras[extra] if extra else []
     return Project(
@@ -159,8 +162,8 @@ def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(f"{name}=={version}" for name, version in found.items()))
 
 
-def collect(project: Project, target: Target, say: Callable[[str], object] = str) -> list[Path]:
-    """Wheels of all that is required, and of pip. They stay in the folder `build`. Raises Unavailable.
+def collect(project: Project, target: Platform, say: Callable[[str], object] = str) -> list[Path]:
+    """Wheels of all that is required, and of pip. They stay in the folder `build`. Raises WheelsUnavailable.
 
     They come from where pip is set up to get packages from, or else from this environment, where the target
     is a machine like this one; which then is said.
@@ -171,14 +174,14 @@ def collect(project: Project, target: Target, say: Callable[[str], object] = str
         try:
             with _new_folder(kept) as folder:
                 download(project.requirements, project.pinned, target, folder)
-        except Unavailable as error:
+        except WheelsUnavailable as error:
             if target.runs(here()):
                 say(f"{error}: sending the packages of {sys.prefix}, which fit")
                 with _new_folder(kept) as folder:
                     _pack(project, folder)
             # The versions here may not be for the Python there. Of MPI it has to be the same.
-            elif isinstance(error, Unreachable):
-                raise Unreachable(
+            elif isinstance(error, IndexUnreachable):
+                raise IndexUnreachable(
                     f"{error}, and those here are for {here()}, not for {target}. Without internet: collect"
                     " wheels for it in a folder, where there is some, and set PIP_NO_INDEX=1"
                     " PIP_FIND_LINKS=FOLDER"
@@ -191,8 +194,8 @@ def collect(project: Project, target: Target, say: Callable[[str], object] = str
     return sorted(kept.glob("*.whl"))
 
 
-def download(requirements: Iterable[str], pinned: Iterable[str], target: Target, folder: Path) -> None:
-    """Put wheels of all that is required into a folder, and of pip. Raises Unavailable."""
+def download(requirements: Iterable[str], pinned: Iterable[str], target: Platform, folder: Path) -> None:
+    """Put wheels of all that is required into a folder, and of pip. Raises WheelsUnavailable."""
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pinned))
     options = [f"--dest={folder}", f"--constraint={constraints}", "--only-binary=:all:"]
@@ -201,10 +204,12 @@ def download(requirements: Iterable[str], pinned: Iterable[str], target: Target,
     pretending = ["-c", PRETEND, target.machine, target.python]
     try:
         _pip(*pretending, "download", *options, *requirements, "pip")
-    except Unreachable:
+    except IndexUnreachable:
         raise
-    except Unavailable as error:
-        raise Unavailable(f"there are no wheels for {target}, or no way to the packages: {error}") from error
+    except WheelsUnavailable as error:
+        raise WheelsUnavailable(
+            f"there are no wheels for {target}, or no way to the packages: {error}"
+        ) from error
 
 
 def _pack(project: Project, folder: Path) -> None:
@@ -213,11 +218,11 @@ def _pack(project: Project, folder: Path) -> None:
         for name in (*(pin.partition("==")[0] for pin in project.pinned), "pip"):
             packing.pack(name, folder)
     except LookupError as error:
-        raise Unavailable(str(error)) from error
+        raise WheelsUnavailable(str(error)) from error
 
 
 def build(project: Project) -> Path:
-    """A wheel of the project itself. It stays in the folder `build`. Raises Unavailable."""
+    """A wheel of the project itself. It stays in the folder `build`. Raises WheelsUnavailable."""
     kept = project.folder / "build" / "wheels" / f"mpi_pi-{project.sources}-{project.recipe}"
     if not kept.is_dir():
         # From a copy: setuptools would leave things between the sources, and take in old ones of its own.
@@ -228,10 +233,10 @@ def build(project: Project) -> Path:
                 project.folder / "mpi_pi", Path(copy) / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__")
             )
             if agent.fingerprint(package) != project.sources:
-                raise Unavailable("the sources are being edited: run it again")
+                raise WheelsUnavailable("the sources are being edited: run it again")
             try:
                 _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
-            except Unavailable as error:  # what builds it, setuptools, is a package, too
+            except WheelsUnavailable as error:  # what builds it, setuptools, is a package, too
                 try:
                     packing.pack_package("mpi-pi", package, folder)
                 except LookupError:
@@ -255,12 +260,12 @@ def _new_folder(kept: Path) -> Iterator[Path]:
                 if not kept.is_dir():  # or another one was quicker
                     raise
     except OSError as error:
-        raise Unavailable(f"{error.filename}: {error.strerror}") from error
+        raise WheelsUnavailable(f"{error.filename}: {error.strerror}") from error
 
 
 def _pip(*arguments: str) -> None:
     if importlib.util.find_spec("pip") is None:
-        raise Unavailable(f"the environment {sys.prefix} has no pip: make one with make run")
+        raise WheelsUnavailable(f"the environment {sys.prefix} has no pip: make one with make run")
     command = [
         sys.executable,
         *arguments,
@@ -280,9 +285,9 @@ def _pip(*arguments: str) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise Unavailable(f"pip was not done after {LIMIT_SECONDS} s") from error
+        raise WheelsUnavailable(f"pip was not done after {LIMIT_SECONDS} s") from error
     if done.returncode:
         if NO_NETWORK.search(done.stderr):
-            raise Unreachable("pip did not reach the packages")
+            raise IndexUnreachable("pip did not reach the packages")
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        raise Unavailable(errors[0] if errors else f"pip ended with status {done.returncode}")
+        raise WheelsUnavailable(errors[0] if errors else f"pip ended with status {done.returncode}")

@@ -26,15 +26,15 @@ TELL_SECONDS = 5.0
 
 ELSEWHERE = "name a folder of yours with --cache DIR"
 
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 """Symbolic links that a path may lead through."""
 
 
-class Unusable(Exception):
+class CacheError(Exception):
     """A cache folder that cannot or must not be used; says why."""
 
 
-class Busy(Unusable):
+class CacheBusy(CacheError):
     """A lock that cannot be had: what was made was made, and stored, without it."""
 
 
@@ -56,8 +56,8 @@ def fetch(
     """What is stored under a key, made and stored if it is not there yet; and whether it was there.
 
     Of the processes of a node that find nothing only one makes it, while the others sleep until it is done,
-    or dead, or has taken too long; after a while they `tell` the user. Raises Unusable, perhaps after `make`
-    has done its work.
+    or dead, or has taken too long; after a while they `tell` the user. Raises CacheError, perhaps after
+    `make` has done its work.
     """
     folder = opened(folder)
     stored = read(folder, key)
@@ -66,7 +66,7 @@ def fetch(
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(_locked(folder / "lock", tell, patience_seconds))
-        except Busy:
+        except CacheBusy:
             write(folder, key, make())  # so that nobody has to wait again
             raise
         stored = read(folder, key)
@@ -80,12 +80,12 @@ def fetch(
 def opened(folder: Path) -> Path:
     """The folder, made if it is missing, with all links resolved.
 
-    Raises Unusable if it cannot be made or written, or if another user could have written to it.
+    Raises CacheError if it cannot be made or written, or if another user could have written to it.
     """
     with _unusable_for_os_errors(folder):
         place, unknown = Path("/"), _unknown_owner()
         if unknown == os.geteuid():
-            raise Unusable(f"{folder}: this process is nobody that its user namespace knows")
+            raise CacheError(f"{folder}: this process is nobody that its user namespace knows")
         _refuse_if_others_can_write(place, place.lstat(), unknown)
         parts, links = list(folder.absolute().parts[1:]), 0
         while parts:
@@ -97,7 +97,7 @@ def opened(folder: Path) -> Path:
             if stat.S_ISLNK(facts.st_mode):
                 _refuse_link_of_others(place, part, facts)
                 links += 1
-                if links > _MOST_LINKS:
+                if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
                 target = (place / part).readlink()
                 place = Path("/") if target.is_absolute() else place
@@ -105,10 +105,10 @@ def opened(folder: Path) -> Path:
                 continue
             place /= part
             if not stat.S_ISDIR(facts.st_mode):
-                raise Unusable(f"{place} is not a directory: {ELSEWHERE}")
+                raise CacheError(f"{place} is not a directory: {ELSEWHERE}")
             _refuse_if_others_can_write(place, facts, unknown if parts else None)
         if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-            raise Unusable(f"{place} is not writable: {ELSEWHERE}")
+            raise CacheError(f"{place} is not writable: {ELSEWHERE}")
     return place
 
 
@@ -121,7 +121,7 @@ def _made_if_missing(place: Path) -> os.stat_result:
 
 
 def read(folder: Path, key: str) -> bytes | None:
-    """What is stored under a key; None if there is nothing, or nothing whole. Raises Unusable."""
+    """What is stored under a key; None if there is nothing, or nothing whole. Raises CacheError."""
     place = _file(folder, key)
     try:
         with open(os.open(place, _GUARDED | os.O_RDONLY), "rb") as file:  # noqa: PTH123  # a descriptor
@@ -136,7 +136,7 @@ def read(folder: Path, key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store something under a key, whole or not at all. Raises Unusable."""
+    """Store something under a key, whole or not at all. Raises CacheError."""
     file = _file(folder, key)
     aside = file.with_suffix(f".{os.getpid()}.part")
     with _unusable_for_os_errors(folder):
@@ -156,16 +156,16 @@ _GUARDED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 @contextlib.contextmanager
 def _locked(place: Path, tell: Callable[[str], object], patience_seconds: float) -> Iterator[None]:
-    """Hold the lock file `place`. Raises Busy."""
+    """Hold the lock file `place`. Raises CacheBusy."""
     try:
         # Nothing is ever written to it, so that nothing is lost should it be another file.
         lock = os.open(place, _GUARDED | os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         why = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise Busy(f"{place} {why}: remove it") from error
+        raise CacheBusy(f"{place} {why}: remove it") from error
     try:
         if not stat.S_ISREG(os.fstat(lock).st_mode):
-            raise Busy(f"{place} is no file: remove it")
+            raise CacheBusy(f"{place} is no file: remove it")
         _wait_for(lock, place, tell, patience_seconds)
         yield
     finally:
@@ -177,7 +177,9 @@ def _wait_for(lock: int, place: Path, tell: Callable[[str], object], patience_se
     while not _is_ours(lock, place):
         waited = time.monotonic() - start
         if waited > patience_seconds:
-            raise Busy(f"another process has had {place} for {patience_seconds:.0f} s: end it if it hangs")
+            raise CacheBusy(
+                f"another process has had {place} for {patience_seconds:.0f} s: end it if it hangs"
+            )
         if waited > TELL_SECONDS and not told:
             tell(f"waiting for another process that compiles the kernel; it has {place}")
             told = True
@@ -190,7 +192,7 @@ def _is_ours(lock: int, place: Path) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        raise Busy(f"{place}: {error.strerror}") from error
+        raise CacheBusy(f"{place}: {error.strerror}") from error
     return True
 
 
@@ -199,7 +201,7 @@ def _unusable_for_os_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unusable(f"{folder}: {error.strerror}: {ELSEWHERE}") from error
+        raise CacheError(f"{folder}: {error.strerror}: {ELSEWHERE}") from error
 
 
 def _file(folder: Path, key: str) -> Path:
@@ -219,10 +221,10 @@ def _refuse_if_others_can_write(place: Path, facts: os.stat_result, unknown: int
     # There is no way around the root.
     remedy = "no folder will do" if place == Path("/") else ELSEWHERE
     if facts.st_uid not in (0, os.geteuid(), unknown):
-        raise Unusable(f"{place} belongs to another user (uid {facts.st_uid}): {remedy}")
+        raise CacheError(f"{place} belongs to another user (uid {facts.st_uid}): {remedy}")
     open_to_others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if open_to_others and not (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
-        raise Unusable(f"{place} can be written by other users: {remedy}")
+        raise CacheError(f"{place} can be written by other users: {remedy}")
 
 
 def _refuse_link_of_others(folder: Path, name: str, facts: os.stat_result) -> None:
@@ -230,7 +232,7 @@ def _refuse_link_of_others(folder: Path, name: str, facts: os.stat_result) -> No
     above = folder.lstat()
     closed = not above.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     if facts.st_uid not in (0, os.geteuid()) and not (closed and facts.st_uid == above.st_uid):
-        raise Unusable(
+        raise CacheError(
             f"{folder / name} is a symbolic link of another user (uid {facts.st_uid}): {ELSEWHERE}"
         )
 

@@ -26,7 +26,7 @@ _MOVE_WIDE = {(_AARCH64, 264): 0, (_AARCH64, 266): 16, (_AARCH64, 268): 32, (_AA
 _BRANCH = {(_AARCH64, 282), (_AARCH64, 283)}
 
 
-class Unlinkable(ValueError):
+class LinkError(ValueError):
     """Not an object file of the kind that can be linked here; says why."""
 
 
@@ -43,13 +43,13 @@ class _Section(NamedTuple):
     entry_size: int
 
 
-class Program:
-    """What an object file holds, laid out one section after the other. Raises Unlinkable."""
+class ObjectFile:
+    """What an object file holds, laid out one section after the other. Raises LinkError."""
 
     def __init__(self, object_file: bytes) -> None:
         self._file = object_file
         if object_file[:6] != b"\x7fELF\x02\x01":
-            raise Unlinkable("no 64-bit little-endian ELF file")
+            raise LinkError("no 64-bit little-endian ELF file")
         try:
             self._machine = struct.unpack_from("<H", object_file, 18)[0]
             (start,), (number,) = (
@@ -63,7 +63,7 @@ class Program:
             self._lay_out()
             self._read_symbols()
         except (struct.error, IndexError, StopIteration) as error:
-            raise Unlinkable(f"damaged: {error}") from error
+            raise LinkError(f"damaged: {error}") from error
 
     def _lay_out(self) -> None:
         self.size = 0
@@ -73,9 +73,9 @@ class Program:
         for index, section in enumerate(self._sections):
             if section.flags & _ALLOCATED:
                 if section.type != _PROGRAM_BITS:
-                    raise Unlinkable(f"a section of type {section.type}")
+                    raise LinkError(f"a section of type {section.type}")
                 if section.offset + section.size > len(self._file):
-                    raise Unlinkable("a section beyond the end")
+                    raise LinkError("a section beyond the end")
                 self.size += -self.size % max(section.alignment, 1)
                 self._places[index] = self.size
                 self.size += section.size
@@ -98,12 +98,12 @@ class Program:
     def at(self, base: int) -> bytes:
         """The program as it has to be in memory from the address `base` on, a multiple of all alignments.
 
-        Raises Unlinkable.
+        Raises LinkError.
         """
         try:
             return self._relocated(base)
         except (struct.error, IndexError) as error:
-            raise Unlinkable(f"damaged: {error}") from error
+            raise LinkError(f"damaged: {error}") from error
 
     def _relocated(self, base: int) -> bytes:
         memory = bytearray(self.size)
@@ -116,7 +116,7 @@ class Program:
                     where, what, addend = struct.unpack_from("<QQq", self._file, offset)
                     target = self._symbols[what >> 32]
                     if target is None:
-                        raise Unlinkable("something is missing that is not in the file")
+                        raise LinkError("something is missing that is not in the file")
                     self._relocate(
                         memory, self._places[section.info] + where, what & 0xFFFFFFFF, base, target + addend
                     )
@@ -134,14 +134,14 @@ class Program:
         elif (self._machine, kind) in _BRANCH:
             instruction = instruction & ~0x3FFFFFF | (target - where) >> 2 & 0x3FFFFFF
         else:
-            raise Unlinkable(f"relocation {kind} for machine {self._machine}")
+            raise LinkError(f"relocation {kind} for machine {self._machine}")
         struct.pack_into("<I", memory, where, instruction)
 
 
-class Loaded:
+class ExecutableImage:
     """A program in memory; it stays there as long as this object."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: ObjectFile) -> None:
         """Raises OSError where the system allows no memory to be executed."""
         try:
             self.memory = _made_executable(program)
@@ -161,7 +161,7 @@ class Loaded:
 # Memory is first written, then executed: never both at once.
 
 
-def _made_executable(program: Program) -> memoryview:
+def _made_executable(program: ObjectFile) -> memoryview:
     """Memory that is written, and then may be executed, and no longer be written. Raises OSError."""
     memory = mmap.mmap(-1, program.size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     base = address(memoryview(memory))
@@ -172,7 +172,7 @@ def _made_executable(program: Program) -> memoryview:
     return memoryview(memory)
 
 
-def _of_a_file(program: Program) -> memoryview:
+def _of_a_file(program: ObjectFile) -> memoryview:
     """A file in memory, mapped like that of a library: only the file is written. Raises OSError.
 
     This is allowed where memory that once could be written never may be executed: by prctl(PR_SET_MDWE) and

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.formatting import made_for
+from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import code_cache, known_answers, reference
 from mpi_pi.model.job import Job
 from mpi_pi.system import imports
@@ -55,9 +55,9 @@ class Kernel:
     @property
     def described(self) -> str:
         """What it is, in words."""
-        return made_for(self.name, self.target)
+        return kernel_label(self.name, self.target)
 
-    def is_right(self) -> bool:
+    def self_test(self) -> bool:
         """Whether it counts the known answers."""
         return all(
             self.count(job, units, reference.never).tolist() == list(hits)
@@ -76,7 +76,7 @@ def _states() -> NDArray[np.uint64]:
     return known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
 
 
-class Unavailable(RuntimeError):
+class KernelUnavailable(RuntimeError):
     """The kernel that was asked for cannot be had; says why."""
 
 
@@ -96,7 +96,7 @@ def load(
 
     Its machine code is kept in `cache_folder`, by default `cache.default_folder()`. Where another process has
     been compiling for long, `tell` is called to say what this one is waiting for. A kernel is loaded once in
-    a program. Raises Unavailable.
+    a program. Raises KernelUnavailable.
     """
     if name == "numpy":
         return Kernel("numpy", reference.count, units_at_once=reference.UNITS_AT_ONCE)
@@ -112,7 +112,7 @@ def load(
         except ImportError as error:
             obstacle = imports.explained(error)
     if name == "numba":
-        raise Unavailable(f"argument --kernel: 'numba': {obstacle}")
+        raise KernelUnavailable(f"argument --kernel: 'numba': {obstacle}")
     return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
 
 
@@ -146,7 +146,7 @@ def _machine_code(
     made = functools.cache(_compile)
     try:
         machine_code, found = code_cache.fetch(folder, key, made, tell)
-    except code_cache.Unusable as error:
+    except code_cache.CacheError as error:
         return made(), "compiled", f"{NO_CACHE}{error}"
     return machine_code, "cache" if found else "compiled", ""
 
@@ -157,7 +157,7 @@ def _compile() -> bytes:
     except PermissionError as error:  # numba has LLVM try it
         raise _NotExecutable from error
     except Exception as error:  # whatever a package raises that is broken
-        raise imports.Broken(imports.explained(error)) from error
+        raise imports.PackageError(imports.explained(error)) from error
 
     code, name = kernel_count.object_code()
     return b"\0".join([name.encode(), kernel_count.cpu_name().encode(), code])

@@ -135,8 +135,8 @@ class CompiledKernel:
 def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:
     """What keeps the code of an object file in memory, and what tells where a function is in it."""
     try:
-        loaded = elf.Loaded(elf.Program(code))
-    except (elf.Unlinkable, OSError):
+        loaded = elf.ExecutableImage(elf.ObjectFile(code))
+    except (elf.LinkError, OSError):
         return _loaded_by_llvm(code)
     return loaded, loaded.addresses.get
 

@@ -134,15 +134,15 @@ class _StepLoop:
         self.points = ir.VectorType(I32, 2 * lanes)
 
     def generate(self, state: ir.Value, steps: ir.Value) -> ir.Value:
-        builder, together = self.builder, self.lanes * self.registers
+        builder, call_on_all = self.builder, self.lanes * self.registers
         hits = cgutils.alloca_once_value(builder, I64(0))
         words = [[cgutils.alloca_once(builder, self.words) for _ in range(4)] for _ in range(self.registers)]
         sure, signs = (
             [cgutils.alloca_once(builder, self.points) for _ in range(self.registers)] for _ in range(2)
         )
-        doubtful = cgutils.alloca_once(builder, ir.ArrayType(I64, 4 * together))
+        doubtful = cgutils.alloca_once(builder, ir.ArrayType(I64, 4 * call_on_all))
 
-        with cgutils.for_range_slice(builder, I64(0), I64(LANES), I64(together), I64) as (first, _):
+        with cgutils.for_range_slice(builder, I64(0), I64(LANES), I64(call_on_all), I64) as (first, _):
             for register in range(self.registers):
                 for i in range(4):
                     lane = builder.add(first, I64(LANES * i + self.lanes * register))
@@ -185,15 +185,15 @@ class _StepLoop:
 
         in_doubt = builder.icmp_unsigned("<=", least, self._constant(self.points, 2 * DOUBT))
         with builder.if_then(self._any(in_doubt), likely=False):
-            together = self.lanes * self.registers
+            call_on_all = self.lanes * self.registers
             pointer = builder.bitcast(doubtful, I64.as_pointer())
             for register, state in enumerate(before):
                 for i, word in enumerate(state):
-                    self._store(word, pointer, I64(i * together + register * self.lanes))
+                    self._store(word, pointer, I64(i * call_on_all + register * self.lanes))
             signature = types.int64(types.CPointer(types.uint64), types.int64)
             self._add(
                 hits,
-                self.context.compile_internal(builder, settle, signature, [pointer, I64(together)]),
+                self.context.compile_internal(builder, settle, signature, [pointer, I64(call_on_all)]),
             )
 
     def _note_sign(self, d: ir.Value, noted: ir.Value) -> None:

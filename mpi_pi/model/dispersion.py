@@ -21,7 +21,7 @@ STEPS = 64
 """Sums over the hits of a unit go in steps of a 64th of a standard deviation, or of one hit if that is more.
 Sums over equidistant points of what is as smooth as these are exact to the last digit."""
 
-LEAST_TILT, MOST_TILT = -700.0, 1.0
+MIN_TILT, MAX_TILT = -700.0, 1.0
 """In terms of `Dispersion`. Below, steps would be too wide, and above, floats overflow. The bounds hold for
 any tilt in between, if not as tightly. So fewer than five units can never be too much alike."""
 
@@ -91,7 +91,7 @@ def dispersion(units: Mapping[int, int], excess: float) -> Dispersion:
 
 def _solve(cumulants: Callable[[float], Floats], mean: float) -> float:
     """Return the tilt that gives the distribution that mean, or the nearest there is, by Newton's method."""
-    tilt, low, high = 0.0, LEAST_TILT, MOST_TILT
+    tilt, low, high = 0.0, MIN_TILT, MAX_TILT
     for _ in range(60):
         _, first, second = cumulants(tilt).tolist()
         low, high = (tilt, high) if first < mean else (low, tilt)

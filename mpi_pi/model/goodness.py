@@ -19,7 +19,7 @@ BINS = 16
 _QUANTILES = (0, 161, 326, 500, 691, 908, 1178, 1571)
 """The normal distribution's of 8/16 … 15/16, in 1024ths of a standard deviation."""
 
-LEAST_EXPECTED = 50
+MIN_EXPECTED = 50
 """Units expected in the least likely bin for a judgement. P-values below 5e-8 then come about by chance up to
 1.5 times as often as that for units of 1000 points or more, and 3.6 times for units of 2, the worst."""
 
@@ -74,12 +74,12 @@ def probabilities(points: int) -> Floats:
 def fit(points: int, bins: Sequence[int]) -> Fit | None:
     """Judge the counts of the bins of units of so many points; None if there are too few units for that."""
     units = sum(bins)
-    if units < 2 * LEAST_EXPECTED:
+    if units < 2 * MIN_EXPECTED:
         return None
     chances = probabilities(points)
     possible = chances > 0
     expected = chances[possible] * units
-    if expected.min() < LEAST_EXPECTED:
+    if expected.min() < MIN_EXPECTED:
         return None
     off = np.array(bins, np.float64)[possible] - expected
     chi_squared, freedom = float((off**2 / expected).sum()), len(expected) - 1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mpi_pi.model import binomial
 from mpi_pi.model.job import Job
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shard:
+class ShardSummary:
     """What one of the shards that were merged has cost."""
 
     index: int
     ranks: int
-    spent: Spent
+    spent: Usage
 
 
-class Member(NamedTuple):
+class RankInfo(NamedTuple):
     """Who a rank is."""
 
     host: str
@@ -40,11 +40,11 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RankRow:
+class RankStats:
     """What one rank did in a run."""
 
     rank: int
-    member: Member
+    member: RankInfo
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
     units: int
@@ -75,7 +75,7 @@ class RankRow:
 
 
 @dataclass(frozen=True)
-class TimelineRow:
+class RoundRecord:
     """What each rank did in some rounds that follow on each other; arrays are (ranks,)."""
 
     first_round: int
@@ -91,8 +91,8 @@ class TimelineRow:
     lost_units: NDArray[np.int64]
     """Counted, but beyond a gap that a rank has left in a round cut short: they will be counted again."""
 
-    def __add__(self, later: "TimelineRow") -> "TimelineRow":
-        return TimelineRow(
+    def __add__(self, later: "RoundRecord") -> "RoundRecord":
+        return RoundRecord(
             self.first_round,
             later.last_round,
             self.start_seconds,
@@ -111,9 +111,9 @@ class Timeline:
 
     CELLS = 1 << 18
 
-    rows: list[TimelineRow] = field(default_factory=list)
+    rows: list[RoundRecord] = field(default_factory=list)
 
-    def append(self, row: TimelineRow) -> None:
+    def append(self, row: RoundRecord) -> None:
         """Add the next round."""
         self.rows.append(row)
         if len(self.rows) >= 16 and len(self.rows) * row.units.size > self.CELLS:
@@ -125,13 +125,13 @@ class Timeline:
 class Result:
     """The outcome of a run, on every rank; the rows of the other ranks only on rank 0."""
 
-    part: Part
+    part: Shard
     """How far the part of the job that was to be counted has got, from its first unit on."""
     tally: Tally
     """Everything counted of it: of a round that was cut short, units beyond the first ones too."""
-    spent: Spent
+    spent: Usage
     """By this run, and by those that it went on from. On rank 0; elsewhere without other ranks' CPU time."""
-    ranks: tuple[RankRow, ...]
+    ranks: tuple[RankStats, ...]
     """By rank, on rank 0; elsewhere this rank's row alone."""
     timeline: Timeline
     rounds: int
@@ -145,7 +145,7 @@ class Result:
     """When rank 0 passed which point, see `mpi_pi.timestamps`; nothing if that is not known."""
     steps: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each step of rank 0 in this run, see `mpi_pi.system.phases`; nothing if not known."""
-    shards: tuple[Shard, ...] = ()
+    shards: tuple[ShardSummary, ...] = ()
     """Of a merged result of several shards; `ranks` has theirs, one shard after the other."""
 
     @property

@@ -12,7 +12,7 @@ from mpi_pi.version import STREAM_VERSION
 
 
 @dataclass(frozen=True)
-class Spent:
+class Usage:
     """What runs have cost. Adds up."""
 
     runs: int = 0
@@ -27,19 +27,19 @@ class Spent:
     """CPU time, all ranks together; likewise the next."""
     system_seconds: float = 0.0
 
-    def __add__(self, other: "Spent") -> "Spent":
-        return Spent(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
-class Part:
+class Shard:
     """Shard `index` of `of` of a job, and the tally of its first units, as many as have been counted."""
 
     job: Job
     index: int = 1
     of: int = 1
     tally: Tally = field(default_factory=Tally)
-    spent: Spent = field(default_factory=Spent)
+    spent: Usage = field(default_factory=Usage)
 
     @property
     def units(self) -> range:
@@ -73,7 +73,7 @@ class Part:
         return ", ".join(f"{name} {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs)
 
 
-def as_fields(part: Part) -> dict[str, Any]:
+def as_fields(part: Shard) -> dict[str, Any]:
     """A part as the fields of a JSON object; `from_fields` undoes it. A seed may be too long for a number."""
     job = part.job
     return {
@@ -90,7 +90,7 @@ def rows(tally: Tally) -> list[dict[str, int]]:
     return [{"unit_points": points, **sums._asdict()} for points, sums in sorted(tally.by_size.items())]
 
 
-def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
+def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Shard:
     """The part that a JSON object holds. Raises ValueError, saying why, if that could not have been written.
 
     A part of another stream version is refused too: its hits are not those of this program. `in_line` tells
@@ -101,7 +101,7 @@ def from_fields(document: Mapping[str, Any], in_line: bool = True) -> Part:
         if version != STREAM_VERSION:
             raise ValueError(f"has stream version {version}, not {STREAM_VERSION}: its hits are others")
         job, shard, spent = document["job"], document["shard"], document["spent"]
-        part = Part(
+        part = Shard(
             Job(_integer(job["trials"]), _integer(job["points_per_trial"]), _digits(job["seed"])),
             _integer(shard["index"]),
             _integer(shard["of"]),
@@ -130,9 +130,9 @@ def _sums(row: Mapping[str, Any]) -> Sums:
     return sums
 
 
-def spent_from_fields(spent: Mapping[str, Any]) -> Spent:
+def spent_from_fields(spent: Mapping[str, Any]) -> Usage:
     """What a JSON object says that runs have cost. Raises KeyError and TypeError."""
-    return Spent(**{field.name: amount(field.type, spent[field.name]) for field in fields(Spent)})
+    return Usage(**{field.name: amount(field.type, spent[field.name]) for field in fields(Usage)})
 
 
 def _integer(value: Any) -> int:
@@ -159,7 +159,7 @@ def amount(kind: object, value: Any) -> Any:
     return value
 
 
-def _check_tally(part: Part, in_line: bool) -> None:
+def _check_tally(part: Shard, in_line: bool) -> None:
     """Raise ValueError unless the tally can be one of the part's units; if `in_line`, of its first ones."""
     job, units = part.job, part.units
     of_size = _by_size(job, units)

@@ -24,14 +24,14 @@ from mpi_pi.model.binomial import Floats
 from mpi_pi.model.estimate import Estimate
 
 if TYPE_CHECKING:
-    from mpi_pi.model.result import RankRow
+    from mpi_pi.model.result import RankStats
 
 DISTANCE = 2e-7
 DISPERSION = 1e-7
 FIT = 5e-8
 RANKS = HOSTS = 1e-7
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Ranks and hosts that are named one by one."""
 
 
@@ -51,7 +51,7 @@ class Shares(NamedTuple):
         return self.name(worst), float(errors[worst])
 
 
-def shares(rows: Sequence["RankRow"]) -> tuple[Shares, Shares]:
+def shares(rows: Sequence["RankStats"]) -> tuple[Shares, Shares]:
     """Return what each rank has counted in this run, and what the ranks of each host have."""
     points = np.fromiter((row.points for row in rows), np.float64, len(rows))
     hits = np.fromiter((row.hits for row in rows), np.float64, len(rows))
@@ -79,7 +79,7 @@ def reasons(estimate: Estimate) -> list[str]:
     return found
 
 
-def suspects(rows: Sequence["RankRow"]) -> tuple[str, ...]:
+def suspects(rows: Sequence["RankStats"]) -> tuple[str, ...]:
     """Return which ranks and hosts have hits that are too far off, and how far, in words.
 
     A single rank or host is not judged, since its hits are those of all; nor are hosts of one rank each.
@@ -91,15 +91,15 @@ def suspects(rows: Sequence["RankRow"]) -> tuple[str, ...]:
     return (*_outliers(ranks, RANKS), *(_outliers(hosts, HOSTS) if several else ()))
 
 
-def with_wrong_kernel(rows: Sequence["RankRow"]) -> list[str]:
+def with_wrong_kernel(rows: Sequence["RankStats"]) -> list[str]:
     """Return the names of ranks whose kernels no longer counted the known answers."""
     return _some([f"rank {row.rank} on host {row.member.host}" for row in rows if not row.kernel_right])
 
 
 def _some(names: list[str]) -> list[str]:
     """Return the first few, and how many more there are."""
-    more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
-    return names[:MOST_NAMED] + more
+    more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
+    return names[:MAX_NAMED] + more
 
 
 def _outliers(shares: Shares, level: float) -> Iterator[str]:
@@ -110,11 +110,11 @@ def _outliers(shares: Shares, level: float) -> Iterator[str]:
     bounds = binomial.tail(points[far], shares.hits[far] - points[far] * binomial.P)
     found = far[bounds < limit]
     bound = dict(zip(far.tolist(), bounds.tolist(), strict=True))
-    for k in found[np.argsort(-np.abs(errors[found]), kind="stable")][:MOST_NAMED].tolist():
+    for k in found[np.argsort(-np.abs(errors[found]), kind="stable")][:MAX_NAMED].tolist():
         off = f"hits are {errors[k]:+.3f} standard errors off"
         yield f"{shares.name(k)}: {off}, {_against(bound[k], limit)}"
-    if len(found) > MOST_NAMED:
-        yield f"{len(found) - MOST_NAMED} more, less far off"
+    if len(found) > MAX_NAMED:
+        yield f"{len(found) - MAX_NAMED} more, less far off"
 
 
 def _against(p_value: float, limit: float) -> str:

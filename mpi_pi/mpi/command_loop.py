@@ -34,11 +34,11 @@ Action = Callable[[Any, Alive], Any]
 _END = "end"
 
 
-class Forsaken(RuntimeError):
+class RootTimeout(RuntimeError):
     """Rank 0 has not been heard of for too long."""
 
 
-class Coordinator:
+class CommandLoop:
     """The orders, on rank 0. Arguments and answers are of Python's own types: versions may differ."""
 
     def __init__(self, comm: "MPI.Intracomm", actions: Mapping[str, Action]) -> None:
@@ -98,7 +98,7 @@ class Coordinator:
 
 
 def serve(comm: "MPI.Intracomm", actions: Mapping[str, Action], complain: Callable[[str], None]) -> None:
-    """Do what rank 0 orders, until it says that it is over; on every other rank. Raises Forsaken."""
+    """Do what rank 0 orders, until it says that it is over; on every other rank. Raises RootTimeout."""
 
     def tell(kind: str, value: Any = None) -> None:
         sent.append(comm.isend((comm.rank, kind, value), 0, ANSWER_TAG))
@@ -108,7 +108,7 @@ def serve(comm: "MPI.Intracomm", actions: Mapping[str, Action], complain: Callab
         complain(f"{FIRST_ORDER_SECONDS:.0f} s without word from rank 0: messages do not get through")
     while True:
         if not _wait_for_order(comm, PATIENCE_SECONDS):
-            raise Forsaken(f"{PATIENCE_SECONDS:.0f} s without word from rank 0")
+            raise RootTimeout(f"{PATIENCE_SECONDS:.0f} s without word from rank 0")
         order, argument = comm.recv(source=0, tag=ORDER_TAG)
         if order == _END:
             break

@@ -34,11 +34,11 @@ TAG = 32_000
 """Below 32767, the largest tag that every MPI has; nothing else uses it."""
 
 
-class Silence(RuntimeError):
+class HeartbeatTimeout(RuntimeError):
     """Some ranks have not been heard of for too long; names them and their hosts. Others may not know yet."""
 
 
-class Pulse:
+class Heartbeat:
     """Signs of life on `comm`, from a thread of its own if `threaded`: if any thread may call MPI.
 
     Without one, signs are sent and looked for only in calls of this object and of `check`. All ranks have to
@@ -85,7 +85,7 @@ class Pulse:
         self()
         if self._silence:
             self._raised = True
-            raise Silence(self._silence)
+            raise HeartbeatTimeout(self._silence)
 
     def close(self) -> None:
         """Stop, and take in what is still on its way to this rank; all ranks together."""

@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 TAG = 3
 
-SMALL_BYTES, FIRST_BYTES, MOST_BYTES = 8, 1 << 16, 1 << 22
+SMALL_BYTES, FIRST_BYTES, MAX_BYTES = 8, 1 << 16, 1 << 22
 LATENCY_SHARE = 0.4
 """Of the time; the rest is for the bandwidth."""
-LEAST_EXCHANGES = 3
+MIN_EXCHANGES = 3
 """However slow the network is."""
 
 SILENCE_SECONDS = 25.0
 
 
-class Silent(Exception):
+class PeerTimeout(Exception):
     """The other rank has not answered."""
 
 
@@ -46,12 +46,15 @@ class Link:
 
 
 def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
-    """The link to a rank, which has to `answer` meanwhile; in about that time. On rank 0. Raises Silent."""
+    """The link to a rank, which has to `answer` meanwhile; in about that time. On rank 0.
+
+    Raises PeerTimeout.
+    """
     start = time.perf_counter()
-    buffer = np.zeros(MOST_BYTES // 8)
+    buffer = np.zeros(MAX_BYTES // 8)
     _ask(comm, rank, buffer[:1])  # which may have to make a connection
     trips: list[tuple[float, float]] = []
-    while len(trips) < LEAST_EXCHANGES or time.perf_counter() < start + LATENCY_SHARE * seconds:
+    while len(trips) < MIN_EXCHANGES or time.perf_counter() < start + LATENCY_SHARE * seconds:
         trips.append(_ask(comm, rank, buffer[:1]))
     latency = statistics.median(trip for trip, _ in trips) / 2
     shortest, skew = min(trips)
@@ -61,7 +64,7 @@ def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
         trip, _ = _ask(comm, rank, buffer[: size // 8])
         fastest = max(fastest, bandwidth(size, trip, shortest))
         left = start + seconds - time.perf_counter()
-        if 4 * size <= MOST_BYTES and 4 * trip < left:
+        if 4 * size <= MAX_BYTES and 4 * trip < left:
             size, fastest = 4 * size, 0.0
         elif trip > left:
             break
@@ -80,8 +83,8 @@ def bandwidth(size: int, trip_seconds: float, shortest_seconds: float) -> float:
 
 
 def answer(comm: "MPI.Intracomm") -> None:
-    """Let rank 0 measure the link to this rank. Raises Silent."""
-    buffer = np.zeros(MOST_BYTES // 8)
+    """Let rank 0 measure the link to this rank. Raises PeerTimeout."""
+    buffer = np.zeros(MAX_BYTES // 8)
     size = np.ones(1, np.int64)
     while size[0]:
         _finish(comm.Irecv(size, 0, TAG))
@@ -107,4 +110,4 @@ def _finish(request: "MPI.Request") -> None:
     while not request.Test():
         give_way()
         if time.perf_counter() > deadline:
-            raise Silent
+            raise PeerTimeout

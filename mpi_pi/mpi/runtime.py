@@ -17,7 +17,7 @@ import mpi4py
 
 from mpi_pi import timestamps
 from mpi_pi.mpi import hydra
-from mpi_pi.mpi.heartbeat import Pulse
+from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.time_limit import limited
 from mpi_pi.system import launcher
@@ -40,9 +40,9 @@ STARTUP_SECONDS = launcher.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
 
 
-def watch(give_up: Callable[[str], object]) -> Pulse:
+def watch(give_up: Callable[[str], object]) -> Heartbeat:
     """Watch over all ranks from now on until `finish`; if one falls silent, `give_up` ends this process."""
-    return Pulse(MPI.COMM_WORLD, HOST, may_use_threads(), give_up)
+    return Heartbeat(MPI.COMM_WORLD, HOST, may_use_threads(), give_up)
 
 
 def may_use_threads() -> bool:
@@ -50,12 +50,12 @@ def may_use_threads() -> bool:
     return MPI.Query_thread() == MPI.THREAD_MULTIPLE
 
 
-def finish(alive: Pulse) -> None:
+def finish(alive: Heartbeat) -> None:
     """Leave MPI, as the last thing before `leave`; all ranks together. `alive` is from `watch`.
 
     Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the first
     is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it. Raises
-    pulse.Silence if a rank does not come.
+    pulse.HeartbeatTimeout if a rank does not come.
     """
     with contextlib.suppress(OSError):  # where the system does not tell
         for descriptor in Path("/proc/self/fd").iterdir():

@@ -24,11 +24,11 @@ WAIT_FACTOR = 100
 """A round lasts at least this many times the wait that even the slowest rank had. That is about half of what
 the end of a round costs: where to rank 0 and back takes 50 ms, that is two per cent of rounds of 2.5 s."""
 
-MOST_POINTS = 1 << 36
+MAX_POINTS = 1 << 36
 """Points for each rank in a round at most, but for the last round, which may have half as many again, and for
 the rounding to whole units: less than 2^37, so that sums of squares, below points * BLOCK, are below 2^63."""
 
-MOST_UNITS = 1 << 16
+MAX_UNITS = 1 << 16
 """Units counted by one call of a kernel at most: their hits are half a megabyte."""
 
 MEMORY = 4
@@ -37,12 +37,12 @@ MEMORY = 4
 TELLING_NANOSECONDS = 200_000
 """A count shorter than this says nothing of a rank's rate."""
 
-LEAST_SHARE = 16
+MIN_SHARE = 16
 """No rank gets less than a sixteenth of an even share while there is enough to do: a rank that was held up
 once has to have a chance to show that it is back."""
 
 
-def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> list[range]:
+def partition(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> list[range]:
     """`units` cut into contiguous parts, one for each rank in proportion to its weight, to the nearest unit.
 
     `weights` holds an integer >= 1 for each rank.
@@ -52,7 +52,8 @@ def deal(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> 
 
 
 def cuts(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where `deal` cuts: how many units come before each rank's part, and all; shape (ranks + 1,), int64.
+    """Where `partition` cuts: how many units come before each rank's part, and all; shape (ranks + 1,),
+    int64.
 
     Exact while neither the points of `units` nor all weights together are more than 2^57.
     """
@@ -75,10 +76,10 @@ def cuts(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> 
 def first_chunk(job: Job, units: range, points: int, least_units: int = 1) -> range:
     """The first piece of `units`, which is not empty, of about so many points, and so many units at least."""
     stop = max(job.nearest_unit(job.points_before(units.start) + points), units.start + least_units)
-    return range(units.start, min(stop, units.start + MOST_UNITS, units.stop))
+    return range(units.start, min(stop, units.start + MAX_UNITS, units.stop))
 
 
-class Schedule:
+class LoadBalancer:
     """What the next round is, learned from how the last ones went.
 
     `units` is the range to be worked off, `threads` the number of threads of each rank that does it.
@@ -111,9 +112,9 @@ class Schedule:
             return self._threads
         # In microseconds, since points * 10^9 would leave 64 bits.
         rates = self._points * 1_000_000 // np.maximum(self._nanoseconds // 1000, 1)
-        average = max(int(rates.sum()) // int(known.sum()), LEAST_SHARE)
+        average = max(int(rates.sum()) // int(known.sum()), MIN_SHARE)
         rates[~known] = average
-        return np.maximum(rates, average // LEAST_SHARE)
+        return np.maximum(rates, average // MIN_SHARE)
 
     def next_round(self) -> tuple[range, NDArray[np.int64]]:
         """The units of the next round, empty when all are done, and the weights to deal them by."""
@@ -122,7 +123,7 @@ class Schedule:
         rates_are_known = bool(self._nanoseconds.any())
         points = all_rates * self._target // 1_000_000_000 if rates_are_known else self._first_points
         # The largest share is bounded by what a message can carry.
-        points = min(points, MOST_POINTS * all_rates // int(rates.max()))
+        points = min(points, MAX_POINTS * all_rates // int(rates.max()))
         if rates_are_known and left < points * 3 // 2:
             points = left
         first = self._units.start
@@ -146,7 +147,7 @@ class Schedule:
             nanoseconds = self._nanoseconds // MEMORY + count_nanoseconds
             self._nanoseconds = np.where(telling, nanoseconds, self._nanoseconds)
         else:
-            self._first_points = min(GROWTH * self._first_points, MOST_POINTS * len(points))
+            self._first_points = min(GROWTH * self._first_points, MAX_POINTS * len(points))
         lasted = max(int(count_nanoseconds.max()), 1)
         overhead = int(wait_nanoseconds.min())
         longest = max(ROUND_NANOSECONDS, WAIT_FACTOR * overhead)

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.model import tally
-from mpi_pi.model.result import RankRow, Timeline, TimelineRow
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.result import RankStats, RoundRecord, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.load_balancer import Schedule, cuts
+from mpi_pi.parallel.load_balancer import LoadBalancer, cuts
 from mpi_pi.system import launcher
 
 
-class Report(IntEnum):
+class WorkResult(IntEnum):
     """Columns of a rank's report on a round."""
 
     FAILED = 0
@@ -42,10 +42,10 @@ class Report(IntEnum):
     """The first of `tally.COLUMNS`, see `tally.pack`."""
 
 
-REPORT_COLUMNS = Report.TALLY + tally.COLUMNS
+REPORT_COLUMNS = WorkResult.TALLY + tally.COLUMNS
 
 
-class Order(IntEnum):
+class Assignment(IntEnum):
     """Columns of what rank 0 tells a rank before each round."""
 
     FAILED = 0
@@ -60,10 +60,10 @@ class Order(IntEnum):
     STOP = 5
 
 
-class Planner:
+class Manager:
     """The books of a run over a part of a job. `threads` has the number of threads of each rank."""
 
-    def __init__(self, part: Part, threads: Sequence[int], most_units: int | None) -> None:
+    def __init__(self, part: Shard, threads: Sequence[int], most_units: int | None) -> None:
         self.counted = part.tally
         """Everything counted, what lies beyond a gap too."""
         self.kernels_right = True
@@ -74,7 +74,7 @@ class Planner:
         self._cpu_seconds: tuple[float, float] | None = None
         """User and system, of all ranks so far; None before any round."""
         self._threads = np.array(threads, np.int64)
-        self._schedule = Schedule(part.job, part.left, self._threads, most_units)
+        self._schedule = LoadBalancer(part.job, part.left, self._threads, most_units)
         self._shares = np.zeros(len(self._threads), np.int64)
         """Units that each rank was told to count."""
         self._own = np.zeros((len(self._threads), 4), np.int64)
@@ -90,7 +90,7 @@ class Planner:
         """When the round began, since the first one did."""
 
     @property
-    def part(self) -> Part:
+    def part(self) -> Shard:
         """How far the part has got, from its first unit on."""
         if self._cpu_seconds is None:
             return self._begun
@@ -108,24 +108,24 @@ class Planner:
     def next(self, reports: NDArray[np.int64]) -> NDArray[np.int64]:
         """Take in the reports of a round, shape (ranks, columns); the orders for the next."""
         sums = _exact_sums(reports)
-        if sums[Report.FAILED]:
-            orders = np.zeros((len(reports), len(Order)), np.int64)
-            orders[:, Order.FAILED] = True
+        if sums[WorkResult.FAILED]:
+            orders = np.zeros((len(reports), len(Assignment)), np.int64)
+            orders[:, Assignment.FAILED] = True
             return orders
-        stopped, done = sums[Report.STOPPED] > 0, sums[Report.UNITS]
+        stopped, done = sums[WorkResult.STOPPED] > 0, sums[WorkResult.UNITS]
         missing = done < int(self._shares.sum())
         self._take_in(reports, sums, missing)
         orders = self._orders(last=stopped or missing)
-        orders[:, Order.STOPPED] = stopped
-        orders[:, Order.DONE] = done
+        orders[:, Assignment.STOPPED] = stopped
+        orders[:, Assignment.DONE] = done
         return orders
 
-    def rows(self, before: Sequence[RankRow]) -> tuple[RankRow, ...]:
+    def rows(self, before: Sequence[RankStats]) -> tuple[RankStats, ...]:
         """What each rank did, given its row from before the first round."""
         if self._last_reports is None:
             return tuple(before)
         seconds = self.timeline.rows[-1].end_seconds
-        columns = [Report.USER_NS, Report.SYSTEM_NS, Report.PEAK_BYTES]
+        columns = [WorkResult.USER_NS, WorkResult.SYSTEM_NS, WorkResult.PEAK_BYTES]
         return tuple(
             replace(
                 row,
@@ -148,13 +148,13 @@ class Planner:
             )
         )
 
-    def spent(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Spent:
+    def spent(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Usage:
         """What the run has cost so far, and those that it went on from, given the CPU time of all ranks.
 
         `now` is of CLOCK_MONOTONIC, if it has been looked at.
         """
         seconds = self._seconds() if now is None else now - self._start
-        return self._begun.spent + Spent(
+        return self._begun.spent + Usage(
             runs=1,
             rounds=self.rounds,
             real_seconds=self._startup_seconds + seconds,
@@ -166,24 +166,24 @@ class Planner:
 
     def _orders(self, last: bool = False) -> NDArray[np.int64]:
         self._ordered_at = self._seconds()
-        orders = np.zeros((len(self._threads), len(Order)), np.int64)
+        orders = np.zeros((len(self._threads), len(Assignment)), np.int64)
         if last:
             return orders
         units, weights = self._schedule.next_round()
         cut = cuts(self._begun.job, units, weights)
         self._shares = cut[1:] - cut[:-1]
-        orders[:, Order.UNITS] = len(units)
-        orders[:, Order.START] = cut[:-1]
-        orders[:, Order.STOP] = cut[1:]
+        orders[:, Assignment.UNITS] = len(units)
+        orders[:, Assignment.START] = cut[:-1]
+        orders[:, Assignment.STOP] = cut[1:]
         return orders
 
     def _take_in(self, reports: NDArray[np.int64], sums: list[int], missing: bool) -> None:
-        columns = [Report.UNITS, Report.POINTS, Report.COUNT_NS, Report.WAIT_NS]
+        columns = [WorkResult.UNITS, WorkResult.POINTS, WorkResult.COUNT_NS, WorkResult.WAIT_NS]
         units, points, count_nanoseconds, wait_nanoseconds = reports.T[columns]
         self._schedule.learn(points, count_nanoseconds, wait_nanoseconds)
         counted = self._tally(sums)
         self.counted += counted
-        self.kernels_right = self.kernels_right and not sums[Report.WRONG]
+        self.kernels_right = self.kernels_right and not sums[WorkResult.WRONG]
         # Nobody shall go on from what may be wrong.
         kept, in_line = len(units) if self.kernels_right else 0, counted
         if kept and missing:
@@ -192,23 +192,23 @@ class Planner:
         lost_units = units.copy()
         lost_units[:kept] = 0
         self.timeline.append(
-            TimelineRow(
+            RoundRecord(
                 *(self.rounds, self.rounds, self._ordered_at, self._seconds(), counted.hits),
                 *(units, points, count_nanoseconds, lost_units),
             )
         )
         self.rounds += 1
-        hits = tally.packed_hits(reports[:, Report.TALLY :])
+        hits = tally.packed_hits(reports[:, WorkResult.TALLY :])
         self._own += np.stack([units, points, hits, count_nanoseconds], axis=1)
-        self._right &= reports[:, Report.WRONG] == 0
+        self._right &= reports[:, WorkResult.WRONG] == 0
         self._last_reports = reports
         self._core_seconds += float(count_nanoseconds @ (self._threads / 1e9))
         if kept:
             self._in_line += in_line
-            self._cpu_seconds = sums[Report.USER_NS] / 1e9, sums[Report.SYSTEM_NS] / 1e9
+            self._cpu_seconds = sums[WorkResult.USER_NS] / 1e9, sums[WorkResult.SYSTEM_NS] / 1e9
 
     def _tally(self, sums: list[int]) -> Tally:
-        return tally.unpack(self._begun.job, sums[Report.TALLY :])
+        return tally.unpack(self._begun.job, sums[WorkResult.TALLY :])
 
     def _ranks_in_line(self, units: NDArray[np.int64]) -> int:
         """How many ranks, from the first on, have counted units that follow on each other without a gap."""

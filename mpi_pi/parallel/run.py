@@ -24,21 +24,21 @@ from mpi_pi.kernel.loader import Kernel, load, never_told
 from mpi_pi.kernel.reference import never
 from mpi_pi.model import tally
 from mpi_pi.model.job import Job
-from mpi_pi.model.result import Member, RankRow, Result, Timeline
-from mpi_pi.model.shard import Part
+from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
-from mpi_pi.mpi.heartbeat import Pulse, Silence
+from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.requests import allgather, wait
 from mpi_pi.mpi.stop import Bell
-from mpi_pi.parallel.manager import REPORT_COLUMNS, Order, Planner, Report
-from mpi_pi.parallel.threads import Crew
+from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.system import affinity, launcher
 from mpi_pi.version import STREAM_VERSION, __version__
 
 timestamps.mark("imported")
 from mpi_pi.mpi.runtime import HOST, MPI, STARTUP_SECONDS, may_use_threads  # noqa: E402  # this starts MPI
 
-MOST_UNIT_HITS = 1 << 20
+MAX_UNIT_HITS = 1 << 20
 """Units in a round at most when rank 0 collects the hits of each: 8 MiB."""
 
 ABORT_SECONDS = 10
@@ -46,11 +46,11 @@ ABORT_SECONDS = 10
 T = TypeVar("T")
 
 
-class Failure(RuntimeError):
+class CollectiveError(RuntimeError):
     """Something went wrong on some ranks. Raised on all of them alike; names rank and host, a line each."""
 
 
-class Interrupted(Silence):
+class Interrupted(HeartbeatTimeout):
     """A silence during a run."""
 
     def __init__(self, why: str, result: Result | None) -> None:
@@ -65,7 +65,7 @@ class Round:
 
     number: int
     units: range
-    part: Part | None
+    part: Shard | None
     """How far the part of the job has got, this round included; on rank 0."""
     unit_hits: NDArray[np.int64] | None
     """Hits of each unit of this round, on rank 0, if `run` was asked for them."""
@@ -77,7 +77,7 @@ def world() -> MPI.Intracomm:
 
 
 def run(
-    work: Job | Part,
+    work: Job | Shard,
     comm: MPI.Intracomm,
     *,
     kernel: Kernel | str = "auto",
@@ -86,8 +86,8 @@ def run(
     stop: Callable[[], bool] = never,
     unit_hits: bool = False,
     most_units: int | None = None,
-    member: Member | None = None,
-    alive: Pulse | None = None,
+    member: RankInfo | None = None,
+    alive: Heartbeat | None = None,
 ) -> Result:
     """Count a job, or what is left of a part of one, on all ranks of `comm` together.
 
@@ -96,28 +96,30 @@ def run(
     was cut short. Once `stop()` turns true on a rank, all stop counting within a fraction of a second, and
     the run ends with a partial result: its `part` is where another run can go on. `unit_hits` collects the
     hits of every unit for `on_round` on rank 0. A round has `most_units` at most.
-    `member` is what `roll_call` has told of this rank, if it has been asked. `alive` watches over the ranks
-    already, if something does.
+    `member` is what `gather_rank_info` has told of this rank, if it has been asked. `alive` watches over the
+    ranks already, if something does.
 
-    Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises Failure on all ranks if
-    something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; where
+    Returns the same result on all ranks, up to the rows of `Result.ranks`. Raises CollectiveError on all
+    ranks if something went wrong on one, be it in the kernel, in `on_round` or in the preflight checks; where
     `on_round` or `stop` raised what is no Exception, such as KeyboardInterrupt, that rank gets this back. And
     raises Interrupted if other ranks have not been heard of for a minute: the ranks cannot meet any more.
     """
     if isinstance(kernel, str):
         kernel = load_kernel(comm, kernel)
-    part = work if isinstance(work, Part) else Part(work)
+    part = work if isinstance(work, Shard) else Shard(work)
     preflight(part, comm, kernel)
     if unit_hits:
-        most_units = min(most_units or MOST_UNIT_HITS, MOST_UNIT_HITS)
+        most_units = min(most_units or MAX_UNIT_HITS, MAX_UNIT_HITS)
     running = _Run(part, comm, kernel, threads, on_round, stop, unit_hits, most_units, member, alive)
     try:
         result = running.result()
         running.close()
-    except Silence as silence:
+    except HeartbeatTimeout as silence:
         raise Interrupted(str(silence), running.own_result() if running.rounds else None) from silence
     except BaseException as error:
-        if isinstance(error, Failure) or error is running.problem:  # all ranks know, and can still meet
+        if (
+            isinstance(error, CollectiveError) or error is running.problem
+        ):  # all ranks know, and can still meet
             running.close()
         elif alive is None:
             running.pulse.stop()  # for the others to notice that this rank has left
@@ -131,11 +133,11 @@ def load_kernel(
     cache_folder: Path | None = None,
     tell: Callable[[str], object] = never_told,
 ) -> Kernel:
-    """`kernels.load` on every rank. Raises Failure on all if one cannot have it."""
-    return together(comm, lambda: load(name, cache_folder, tell))
+    """`kernels.load` on every rank. Raises CollectiveError on all if one cannot have it."""
+    return call_on_all(comm, lambda: load(name, cache_folder, tell))
 
 
-def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:
+def call_on_all(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[], object] = never) -> T:
     """Do something on every rank, each for itself; if it raises anywhere, Failure is raised everywhere.
 
     Those that are done wait for the others, without taking their cores, and call `meanwhile` again and again.
@@ -143,7 +145,7 @@ def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[
     problem: BaseException | None = None
     try:
         value = action()
-    except Silence:
+    except HeartbeatTimeout:
         raise  # the ranks cannot meet any more
     except BaseException as error:
         problem = error
@@ -151,7 +153,7 @@ def together(comm: MPI.Intracomm, action: Callable[[], T], meanwhile: Callable[[
     return value
 
 
-def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
+def bcast_from_root(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
     """What `action` returns on rank 0, the only one to do it, for all; or Failure for all.
 
     The others wait without taking their cores.
@@ -167,17 +169,17 @@ def from_rank_0(comm: MPI.Intracomm, action: Callable[[], T]) -> T:
     return _bcast(comm, value, never)
 
 
-def roll_call(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[Member]:
+def gather_rank_info(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[RankInfo]:
     """Who takes part, by rank, on rank 0; elsewhere only this rank."""
     member = _member(comm, kernel, threads)
     return comm.gather(member) or [member]
 
 
-def _member(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> Member:
+def _member(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> RankInfo:
     """Who this rank is; all ranks together."""
     workers = _on_host(comm, (launcher.cores(), threads))
     words = affinity.in_words(workers, launcher.online_cores())
-    return Member(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads, words)
+    return RankInfo(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads, words)
 
 
 def _on_host(comm: MPI.Intracomm, value: T) -> list[T]:
@@ -195,7 +197,7 @@ def cores_for_each_rank(comm: MPI.Intracomm) -> int:
     return max(len(cores) // shared_by, 1)
 
 
-def distinct(comm: MPI.Intracomm, text: str) -> list[str]:
+def unique_by_rank(comm: MPI.Intracomm, text: str) -> list[str]:
     """The different texts that ranks have, and who has each; on rank 0, elsewhere nothing."""
     ranks: dict[str, list[int]] = {}
     for rank, theirs in enumerate(comm.gather(text) or []):
@@ -207,14 +209,17 @@ def distinct(comm: MPI.Intracomm, text: str) -> list[str]:
     ]
 
 
-def preflight(part: Part, comm: MPI.Intracomm, kernel: Kernel) -> None:
-    """Make sure that all ranks are about to do the same, and can. Raises Failure with all offenders."""
+def preflight(part: Shard, comm: MPI.Intracomm, kernel: Kernel) -> None:
+    """Make sure that all ranks are about to do the same, and can.
+
+    Raises CollectiveError with all offenders.
+    """
     left = f"units {part.left.start} to {part.left.stop}"
-    agree(comm, f"mpi-pi {__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
-    together(comm, lambda: _check(kernel))
+    require_identical(comm, f"mpi-pi {__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
+    call_on_all(comm, lambda: _check(kernel))
 
 
-def agree(comm: MPI.Intracomm, plan: str) -> None:
+def require_identical(comm: MPI.Intracomm, plan: str) -> None:
     """Raise Failure unless all ranks have the same plan, in words; it names those that differ from most."""
     # Names of files as the bytes that they are, which may be no text.
     digest = int.from_bytes(hashlib.sha256(os.fsencode(plan)).digest()[:7])
@@ -229,7 +234,7 @@ def agree(comm: MPI.Intracomm, plan: str) -> None:
 
 
 def _check(kernel: Kernel) -> None:
-    if not kernel.is_right():
+    if not kernel.self_test():
         raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
 
 
@@ -245,7 +250,7 @@ class _Run:
 
     def __init__(
         self,
-        part: Part,
+        part: Shard,
         comm: MPI.Intracomm,
         kernel: Kernel,
         threads: int,
@@ -253,24 +258,24 @@ class _Run:
         stop: Callable[[], bool],
         unit_hits: bool,
         most_units: int | None,
-        member: Member | None,
-        alive: Pulse | None,
+        member: RankInfo | None,
+        alive: Heartbeat | None,
     ) -> None:
         self.job, self.comm, self.kernel = part.job, comm, kernel
         self.on_round, self.unit_hits = on_round, unit_hits
         self.row = self._row(member or _member(comm, kernel, threads))
-        self.rows: list[RankRow] | None = comm.gather(self.row)
+        self.rows: list[RankStats] | None = comm.gather(self.row)
         """Of all ranks, on rank 0."""
         self.next_unit = part.left.start
         self.planner = (
-            Planner(part, [row.member.threads for row in self.rows], most_units) if self.rows else None
+            Manager(part, [row.member.threads for row in self.rows], most_units) if self.rows else None
         )
         """On rank 0."""
         self.signs = comm.Dup()  # so that they are not taken for others
         self.bell = Bell(self.signs, stop)
-        self.pulse = alive or Pulse(self.signs, HOST, may_use_threads())
+        self.pulse = alive or Heartbeat(self.signs, HOST, may_use_threads())
         self.own_pulse = alive is None
-        self.crew = Crew(kernel, threads, self._look)
+        self.crew = ThreadTeam(kernel, threads, self._look)
         self.own = np.zeros(4, np.int64)
         """Units, points, hits and nanoseconds of this rank."""
         self.kernel_right = True
@@ -291,7 +296,7 @@ class _Run:
         timestamps.mark("start")
         start = time.perf_counter()
         order = self._exchange_order(None)
-        while order[Order.UNITS]:
+        while order[Assignment.UNITS]:
             order = self._round(order)
         timestamps.mark("end")
         # An error of on_round after the last round has not been told to the others yet.
@@ -306,15 +311,15 @@ class _Run:
     def _round(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
         """Work off a round; the order for the next."""
         start = counted = time.perf_counter_ns()
-        units = range(self.next_unit, self.next_unit + int(order[Order.UNITS]))
-        share = units[int(order[Order.START]) : int(order[Order.STOP])]
+        units = range(self.next_unit, self.next_unit + int(order[Assignment.UNITS]))
+        share = units[int(order[Assignment.START]) : int(order[Assignment.STOP])]
         mine, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
             try:
                 mine, hits = self.crew.count(self.job, share, self.unit_hits)
                 counted = time.perf_counter_ns()
-                right = self.kernel.is_right()
-            except Silence:
+                right = self.kernel.self_test()
+            except HeartbeatTimeout:
                 raise
             except BaseException as error:
                 self.problem = error
@@ -326,32 +331,34 @@ class _Run:
         order = self._exchange_order(everyone)
         self.wait_ns = time.perf_counter_ns() - checked
 
-        if order[Order.FAILED]:
+        if order[Assignment.FAILED]:
             _fail_together(self.comm, self.problem, self._look)
         self.own += [mine.units, mine.points, mine.hits, counted - start]
         self.kernel_right = self.kernel_right and right
         self.rounds += 1
         self.next_unit = units.stop
-        if order[Order.DONE] == len(units):
+        if order[Assignment.DONE] == len(units):
             self._tell(units, everyone, hits)
-        elif not order[Order.STOPPED]:
-            raise Failure(f"only {order[Order.DONE]} of the {len(units)} units of a round were counted")
+        elif not order[Assignment.STOPPED]:
+            raise CollectiveError(
+                f"only {order[Assignment.DONE]} of the {len(units)} units of a round were counted"
+            )
         return order
 
     def _report(self, mine: Tally, count_ns: int, right: bool) -> NDArray[np.int64]:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         report = np.zeros(REPORT_COLUMNS, np.int64)
-        report[Report.FAILED] = self.problem is not None
-        report[Report.STOPPED] = self.bell.rung
-        report[Report.WRONG] = not right
-        report[Report.POINTS] = mine.points
-        report[Report.COUNT_NS] = count_ns
-        report[Report.WAIT_NS] = self.wait_ns
-        report[Report.UNITS] = mine.units
-        report[Report.USER_NS] = int(usage.ru_utime * 1e9)
-        report[Report.SYSTEM_NS] = int(usage.ru_stime * 1e9)
-        report[Report.PEAK_BYTES] = _peak_memory_bytes(usage)
-        report[Report.TALLY :] = tally.pack(self.job, mine)
+        report[WorkResult.FAILED] = self.problem is not None
+        report[WorkResult.STOPPED] = self.bell.rung
+        report[WorkResult.WRONG] = not right
+        report[WorkResult.POINTS] = mine.points
+        report[WorkResult.COUNT_NS] = count_ns
+        report[WorkResult.WAIT_NS] = self.wait_ns
+        report[WorkResult.UNITS] = mine.units
+        report[WorkResult.USER_NS] = int(usage.ru_utime * 1e9)
+        report[WorkResult.SYSTEM_NS] = int(usage.ru_stime * 1e9)
+        report[WorkResult.PEAK_BYTES] = _peak_memory_bytes(usage)
+        report[WorkResult.TALLY :] = tally.pack(self.job, mine)
         return report
 
     def _gather(self, report: NDArray[np.int64]) -> NDArray[np.int64] | None:
@@ -365,7 +372,7 @@ class _Run:
         orders = None
         if self.planner:
             orders = self.planner.begin() if everyone is None else self.planner.next(everyone)
-        order = np.empty(len(Order), np.int64)
+        order = np.empty(len(Assignment), np.int64)
         wait(self.comm.Iscatter(orders, order), self._look)
         return order
 
@@ -387,7 +394,7 @@ class _Run:
         if everyone is None:
             wait(self.comm.Igatherv(hits, None), self._look)
             return None
-        units_by_rank = everyone[:, Report.UNITS]
+        units_by_rank = everyone[:, WorkResult.UNITS]
         collected = np.empty(int(units_by_rank.sum()), np.int64)
         wait(self.comm.Igatherv(hits, [collected, units_by_rank.tolist()]), self._look)
         return collected
@@ -436,10 +443,10 @@ class _Run:
             suspects=suspects(rows),
         )
 
-    def _row(self, member: Member) -> RankRow:
+    def _row(self, member: RankInfo) -> RankStats:
         """The row of this rank before any round."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        return RankRow(
+        return RankStats(
             rank=self.comm.rank,
             member=member,
             kernel_source=self.kernel.source,
@@ -496,7 +503,9 @@ def _fail_together(
             who_by_problem.setdefault(text, []).append(f"rank {rank} on host {host}")
     if problem is not None and not isinstance(problem, Exception):
         raise problem
-    raise Failure("\n".join(f"{', '.join(who)}: {text}" for text, who in who_by_problem.items())) from problem
+    raise CollectiveError(
+        "\n".join(f"{', '.join(who)}: {text}" for text, who in who_by_problem.items())
+    ) from problem
 
 
 def _in_words(error: BaseException) -> str:

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.load_balancer import MOST_POINTS, first_chunk
+from mpi_pi.parallel.load_balancer import MAX_POINTS, first_chunk
 
 CHUNK_SECONDS = 0.02
 """How often a thread looks up from counting: mpirun gives an interrupted rank 0.2 s for its last word."""
 
-LEAST_CHUNK = 16
+MIN_CHUNK = 16
 """Towards the end of a share chunks become smaller, down to a sixteenth, for all threads to end together."""
 
 
-class Crew:
+class ThreadTeam:
     """`threads` threads, the calling one among them, that count with `kernel`.
 
     `stop()` is called by the calling thread alone, again and again; once it is true all of them soon stop.
@@ -84,7 +84,7 @@ class Crew:
 
     def _learn(self, points: int, seconds: float) -> None:
         wanted = int(points / max(seconds, 1e-6) * CHUNK_SECONDS)
-        self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, MOST_POINTS), 1)
+        self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, MAX_POINTS), 1)
 
 
 class _Work:
@@ -104,7 +104,7 @@ class _Work:
                 return self._left
             if self._threads > 1:
                 fair = self.job.points_in(self._left) // (2 * self._threads)
-                points = min(points, max(fair, points // LEAST_CHUNK))
+                points = min(points, max(fair, points // MIN_CHUNK))
             chunk = first_chunk(self.job, self._left, points, least_units)
             self._left = range(chunk.stop, self._left.stop)
             return chunk

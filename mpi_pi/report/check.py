@@ -18,9 +18,9 @@ from mpi_pi.version import __version__
 
 KIND, SCHEMA = "check", 1
 
-MOST_HOSTS = 20
+MAX_HOSTS = 20
 """Hosts that are listed in the text: those that something is wrong with before others, then the slowest."""
-MOST_CPU_LETTERS = 32
+MAX_CPU_LETTERS = 32
 
 NUMBERS = (
     "cores",
@@ -40,7 +40,7 @@ UNKNOWN = "-"
 
 def text(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     """The report for people."""
-    shown = _worst_first(hosts, findings) if len(hosts) > MOST_HOSTS else list(hosts)
+    shown = _worst_first(hosts, findings) if len(hosts) > MAX_HOSTS else list(hosts)
     parts = [_head(hosts)]
     parts += [table(map(columns, shown), NUMBERS) for columns in (_hardware, _software, _measured)]
     if len(hosts) > len(shown):
@@ -57,7 +57,7 @@ def _worst_first(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Hos
     return sorted(
         hosts,
         key=lambda host: (-severity.get(host.name, 0), (host.points_per_second or 0) / len(host.rows)),
-    )[:MOST_HOSTS]
+    )[:MAX_HOSTS]
 
 
 def _head(hosts: Sequence[Host]) -> str:
@@ -82,7 +82,7 @@ def _hardware(host: Host) -> dict[str, str]:
         "host": host.name,
         "address": host.address or UNKNOWN,
         "architecture": machine.architecture if machine else UNKNOWN,
-        "CPU": _cut(machine.cpu, MOST_CPU_LETTERS) if machine else UNKNOWN,
+        "CPU": _cut(machine.cpu, MAX_CPU_LETTERS) if machine else UNKNOWN,
         "flags": (machine and " ".join(machine.flags)) or UNKNOWN,
         "cores": str(machine.cores) if machine else UNKNOWN,
         "ranks": str(len(host.rows)),

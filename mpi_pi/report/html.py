@@ -16,7 +16,7 @@ from mpi_pi.bench import document as bench_document
 from mpi_pi.bench.median import from_fields, in_words
 from mpi_pi.formatting import number_of
 from mpi_pi.model.result import Result
-from mpi_pi.model.shard import Spent
+from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.report.plots import figure as plot
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A browser fetches nothing for this page, and runs nothing in it."""
 
-MOST_SVG_BYTES = 400_000
+MAX_SVG_BYTES = 400_000
 """A larger picture is drawn in pixels: thousands of marks slow a browser down."""
 
 STYLE = """
@@ -251,7 +251,7 @@ def _told(content: Any) -> Iterator[str]:
 
 def run_text(result: Result) -> str:
     """What the run has printed."""
-    begun = replace(result.part, tally=Tally(), spent=Spent())
+    begun = replace(result.part, tally=Tally(), spent=Usage())
     members = [row.member for row in result.ranks]
     return run_report.head(begun, members, result.mpi_library, result.shards) + run_report.text(result)
 
@@ -336,7 +336,7 @@ def _to_the_right(column: Iterable[str]) -> bool:
 def _figure(title: str, figure: "Figure") -> str:
     """A picture, which has its title in itself."""
     picture, kind = plot.written(figure, "svg"), "svg+xml"
-    if len(picture) > MOST_SVG_BYTES:
+    if len(picture) > MAX_SVG_BYTES:
         picture, kind = plot.written(figure, "png"), "png"
     url = f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
     return f'<figure tabindex="0"><img src="{url}" alt="{escape(title)}"></figure>'

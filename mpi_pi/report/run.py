@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from mpi_pi.formatting import chance, made_for, number_of
+from mpi_pi.formatting import chance, kernel_label, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
-from mpi_pi.model.goodness import LEAST_EXPECTED
-from mpi_pi.model.result import Member, RankRow, Result, Shard
-from mpi_pi.model.shard import Part, as_fields, rows
+from mpi_pi.model.goodness import MIN_EXPECTED
+from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
+from mpi_pi.model.shard import Shard, as_fields, rows
 from mpi_pi.report.table import table
 from mpi_pi.storage import json_document
 from mpi_pi.system import phases
@@ -23,14 +23,16 @@ from mpi_pi.version import STREAM_VERSION, __version__
 
 KIND, SCHEMA = "result", 5
 
-MOST_HOSTS = 20
+MAX_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
 
 UNKNOWN = "unknown"
 """What is said instead of a number that was not measured; in tables it is a dash."""
 
 
-def head(work: Part, members: Sequence[Member], mpi_library: str, shards: Sequence[Shard] = ()) -> str:
+def head(
+    work: Shard, members: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
+) -> str:
     """What is about to be done, and by whom: enough to do it again, should it end badly.
 
     Or what has been done in shards.
@@ -43,7 +45,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: Sequen
         f"Ranks = {_ranks_of(shards) or len(members)} on {hosts}",
         f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
         f"Placement = {_kinds((member.placement for member in members), '; ')}",
-        f"Kernel = {_kinds(made_for(member.kernel, member.kernel_target) for member in members)}",
+        f"Kernel = {_kinds(kernel_label(member.kernel, member.kernel_target) for member in members)}",
         f"CPU = {_kinds(member.cpu for member in members)}",
         f"Seed = {job.seed}",
         f"Trials = {job.trials}",
@@ -63,7 +65,7 @@ def head(work: Part, members: Sequence[Member], mpi_library: str, shards: Sequen
     return "\n".join(lines) + "\n\n"
 
 
-def _ranks_of(shards: Sequence[Shard]) -> str:
+def _ranks_of(shards: Sequence[ShardSummary]) -> str:
     """How many ranks the shards had, which need not have run at the same time; empty without shards."""
     if not shards:
         return ""
@@ -116,12 +118,12 @@ def _dispersion(estimate: Estimate) -> str:
 def _fit(estimate: Estimate) -> str:
     fit = estimate.fit
     if fit is None:
-        return f"not judged: fewer than {LEAST_EXPECTED} units expected in a bin"
+        return f"not judged: fewer than {MIN_EXPECTED} units expected in a bin"
     over = f"chi-squared {fit.chi_squared:.6g} over {fit.bins} bins of {fit.units} units"
     return f"{over}, p-value {chance(fit.p_value, 1 - fit.p_value)}"
 
 
-def _farthest(rows: Sequence[RankRow]) -> Iterator[str]:
+def _farthest(rows: Sequence[RankStats]) -> Iterator[str]:
     """Whose hits are farthest off their expectation, where several have counted."""
     for name, shares in zip(("ranks", "hosts"), verdict.shares(rows), strict=True):
         if len(shares.points) > 1:
@@ -182,7 +184,7 @@ def _timing(result: Result) -> str:
     return "\n".join(lines)
 
 
-def _rates(rows: Sequence[RankRow]) -> str:
+def _rates(rows: Sequence[RankStats]) -> str:
     """Of the ranks that had anything to count."""
     rates = sorted(row.points_per_second for row in rows if row.points_per_second)
     if not rates:
@@ -221,7 +223,7 @@ def _is_total(result: Result) -> str:
 
 def _hosts(result: Result) -> str:
     """The hosts; of merged shards, those of each shard."""
-    groups: dict[tuple[str, str], list[RankRow]] = {}
+    groups: dict[tuple[str, str], list[RankStats]] = {}
     for shard, row in _with_shards(result):
         groups.setdefault((shard, row.member.host), []).append(row)
     total = max(sum(row.points for row in result.ranks), 1)
@@ -229,13 +231,13 @@ def _hosts(result: Result) -> str:
         ({"shard": shard} if shard else {}) | _host_line(host, of_host, total)
         for (shard, host), of_host in groups.items()
     ]
-    if len(lines) <= MOST_HOSTS:
+    if len(lines) <= MAX_HOSTS:
         return _table(lines)
     # Those that have counted nothing come first.
     slowest_first = sorted(
         lines, key=lambda line: float(line["points/s"].strip("-") or 0) / int(line["ranks"])
     )
-    half = MOST_HOSTS // 2
+    half = MAX_HOSTS // 2
     what = "hosts of shards" if result.shards else "hosts"
     return (
         _table(slowest_first[:half] + slowest_first[-half:])
@@ -243,13 +245,13 @@ def _hosts(result: Result) -> str:
     )
 
 
-def _with_shards(result: Result) -> Iterator[tuple[str, RankRow]]:
+def _with_shards(result: Result) -> Iterator[tuple[str, RankStats]]:
     """The ranks, each with its shard, or with "" if no shards were merged."""
     shards = (f"{shard.index}/{len(result.shards)}" for shard in result.shards for _ in range(shard.ranks))
     return zip(shards if result.shards else itertools.repeat(""), result.ranks, strict=False)
 
 
-def _host_line(host: str, rows: Sequence[RankRow], total_points: int) -> dict[str, str]:
+def _host_line(host: str, rows: Sequence[RankStats], total_points: int) -> dict[str, str]:
     points, count = sum(row.points for row in rows), sum(row.count_seconds for row in rows)
     wait = sum(row.wait_seconds for row in rows)
     rate = sum(row.points_per_second for row in rows)
@@ -274,7 +276,7 @@ def _rank_lines(result: Result) -> Iterator[dict[str, str]]:
             yield ({"shard": shard} if shard else {}) | _rank_line(replace(row, rank=rank))
 
 
-def _rank_line(row: RankRow) -> dict[str, str]:
+def _rank_line(row: RankStats) -> dict[str, str]:
     return {
         "rank": str(row.rank),
         "host": row.member.host,
@@ -367,7 +369,7 @@ def estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
     return asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()}
 
 
-def _rank_object(row: RankRow) -> dict[str, Any]:
+def _rank_object(row: RankStats) -> dict[str, Any]:
     numbers = {name: value for name, value in asdict(row).items() if name != "member"}
     derived = {"points_per_second": row.points_per_second, "standard_errors": row.standard_errors}
     return numbers | row.member._asdict() | derived

@@ -34,20 +34,20 @@ class Item(NamedTuple):
     content: Result | Benchmark | Trials
 
 
-class Refused(Exception):
+class SourceError(Exception):
     """Files that cannot be made anything of; says which, and why, a line for each."""
 
 
 def read(names: Sequence[str]) -> list[Item]:
-    """What is in the files, in their order. Raises Refused."""
+    """What is in the files, in their order. Raises SourceError."""
     items, problems = [], []
     for name in names:
         try:
             items.append(Item(printable(name), _content(name)))
-        except json_document.Unreadable as error:
+        except json_document.DocumentError as error:
             problems.append(f"{printable(name)}: {error}")
     if problems:
-        raise Refused("\n".join(problems))
+        raise SourceError("\n".join(problems))
     return items
 
 
@@ -60,7 +60,7 @@ def _content(name: str) -> Result | Benchmark | Trials:
         return bench_document.of_content(content)
     if kind == run_report.KIND:
         return result_file.of_content(content)
-    raise json_document.Unreadable(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
+    raise json_document.DocumentError(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
 
 
 def _trials(content: bytes) -> Trials:
@@ -68,12 +68,12 @@ def _trials(content: bytes) -> Trials:
     try:
         rows = np.array([[int(value) for value in row] for row in list(csv.reader(lines))[1:]], np.int64)
     except (ValueError, OverflowError, csv.Error) as error:
-        raise json_document.Unreadable(f"damaged trial log: {error}") from error
+        raise json_document.DocumentError(f"damaged trial log: {error}") from error
     if rows.ndim != 2 or rows.shape[1] != 3:
-        raise json_document.Unreadable("a trial log without trials")
+        raise json_document.DocumentError("a trial log without trials")
     trials, points, hits = rows.T
     if (trials != np.arange(len(trials))).any() or (points != points[0]).any():
-        raise json_document.Unreadable("damaged trial log: trials are missing")
+        raise json_document.DocumentError("damaged trial log: trials are missing")
     if points[0] < 1 or (hits < 0).any() or (hits > points).any():
-        raise json_document.Unreadable("damaged trial log: no such hits are possible")
+        raise json_document.DocumentError("damaged trial log: no such hits are possible")
     return Trials(int(points[0]), hits)

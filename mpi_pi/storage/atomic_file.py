@@ -15,11 +15,11 @@ READER_SECONDS = 5.0
 """How long a named pipe may be without anybody who reads from it."""
 
 
-class CannotWrite(RuntimeError):
+class OutputError(RuntimeError):
     """A file that cannot be written; says which option asked for it, and why."""
 
 
-class NewFile:
+class AtomicFile:
     """A text file to be written in the course of a run, under its own name only once it is complete.
 
     It is opened at once, in its final folder and with something written to it, so that a missing folder, a
@@ -130,7 +130,7 @@ class NewFile:
         try:
             yield
         except OSError as error:
-            raise CannotWrite(f"{self._what}: {error.strerror}") from error
+            raise OutputError(f"{self._what}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self

@@ -14,7 +14,7 @@ from mpi_pi.formatting import printable
 from mpi_pi.system import read_file
 
 
-class Unreadable(Exception):
+class DocumentError(Exception):
     """A file that is not what it should be; says what is wrong with it, in a line of bounded length."""
 
     def __init__(self, why: str) -> None:
@@ -30,7 +30,7 @@ def dumps(document: dict[str, Any]) -> str:
 def read(path: Path, kind: str, layout: str, number: int) -> dict[str, Any]:
     """Return the document of that kind in a file, as it was written; its `layout` has to have that number.
 
-    Raises Unreadable, and FileNotFoundError if there is no such file.
+    Raises DocumentError, and FileNotFoundError if there is no such file.
     """
     return document(_content(path), kind, layout, number)
 
@@ -39,28 +39,28 @@ def document(content: bytes, kind: str, layout: str = "schema", number: int = 1)
     """`read`, of what was in a file."""
     parsed = _parsed(content)
     if parsed.get("kind", kind) != kind:  # schema 1 had none: of that, the number is the thing to say
-        raise Unreadable(f"not a {kind}, but something else of mpi-pi's")
+        raise DocumentError(f"not a {kind}, but something else of mpi-pi's")
     if type(parsed.get(layout)) is not int or parsed.get(layout) != number:
         version = parsed.get("version")
-        raise Unreadable(
+        raise DocumentError(
             f"has {layout} {_short(parsed.get(layout))} of mpi-pi {_short(version)}, not {number}"
         )
     if "kind" not in parsed or not _is_whole(parsed):
-        raise Unreadable("damaged: its checksum is wrong")
+        raise DocumentError("damaged: its checksum is wrong")
     shown: dict[str, Any] = _with_printable_text(parsed)
     return shown
 
 
 def content(name: str) -> bytes:
-    """Return what is in the file that a user names. Raises Unreadable, also where there is none."""
+    """Return what is in the file that a user names. Raises DocumentError, also where there is none."""
     try:
         return _content(Path(name))
     except FileNotFoundError as error:
-        raise Unreadable(str(error.strerror)) from error
+        raise DocumentError(str(error.strerror)) from error
 
 
 def kind(content: bytes) -> str:
-    """Return what kind of document that is. Raises Unreadable."""
+    """Return what kind of document that is. Raises DocumentError."""
     return printable(str(_parsed(content).get("kind")))[:40]
 
 
@@ -70,9 +70,9 @@ def _content(path: Path) -> bytes:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Unreadable(str(error.strerror)) from error
+        raise DocumentError(str(error.strerror)) from error
     if not content:
-        raise Unreadable("empty")
+        raise DocumentError("empty")
     return content
 
 
@@ -81,9 +81,9 @@ def _parsed(content: bytes) -> dict[str, Any]:
         document = json.loads(content, object_pairs_hook=_object, parse_constant=_refuse)
     except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
         # What has lost its end, or was hit by something else, and still shows whose it is.
-        raise Unreadable("damaged" if b'"mpi-pi"' in content[:100] else "not written by mpi-pi") from None
+        raise DocumentError("damaged" if b'"mpi-pi"' in content[:100] else "not written by mpi-pi") from None
     if not isinstance(document, dict) or document.get("program") != "mpi-pi":
-        raise Unreadable("not written by mpi-pi")
+        raise DocumentError("not written by mpi-pi")
     return document
 
 

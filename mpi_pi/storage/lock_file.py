@@ -24,14 +24,14 @@ from mpi_pi.system import launcher
 from mpi_pi.system.read_file import user_file
 
 BEAT_SECONDS = 5.0
-MOST_BYTES = 1 << 16
+MAX_BYTES = 1 << 16
 """Of a lock file. What is longer is none."""
 PATIENCE_SECONDS = 20.0
 SETTLE_SECONDS = 0.5
 """After taking over a lock: of several who do so at once the last one has it."""
 
 
-class Held(Exception):
+class LockHeld(Exception):
     """Somebody else has the lock; says who."""
 
 
@@ -55,7 +55,7 @@ class Lock:
             if theirs is None:
                 continue  # released a moment ago
             if self._owner_lives(theirs):
-                raise Held(f"in use by {_in_words(theirs)}")
+                raise LockHeld(f"in use by {_in_words(theirs)}")
             if self._content() == theirs:
                 self._take_over()
                 break
@@ -84,7 +84,7 @@ class Lock:
         aside.replace(self.path)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
-            raise Held(f"in use by {_in_words(self._content() or b'')}")
+            raise LockHeld(f"in use by {_in_words(self._content() or b'')}")
 
     def _make(self, path: Path) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -102,7 +102,7 @@ class Lock:
     def _content(self) -> bytes | None:
         """What the file says, None if there is none. To open it anew makes NFS look at the server's."""
         try:
-            return user_file(self.path, MOST_BYTES)
+            return user_file(self.path, MAX_BYTES)
         except FileNotFoundError:
             return None
 

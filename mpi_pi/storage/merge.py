@@ -4,22 +4,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mpi_pi.formatting import printable
-from mpi_pi.model.result import Result, Shard, Timeline
-from mpi_pi.model.shard import Part, Spent
+from mpi_pi.model.result import Result, ShardSummary, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import json_document, result_file
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Shards that a message names one by one."""
 
 
-class Refused(Exception):
+class MergeError(Exception):
     """Results that do not make a whole; says which, and why, a line for each."""
 
 
 def merge(names: Sequence[str]) -> Result:
-    """The result of the whole job, from the files of the results of its shards, each once. Raises Refused.
+    """The result of the whole job, from the files of the results of its shards, each once. Raises MergeError.
 
     Shards may have run one after the other, at once or in between: nothing is told of when. Wall times are
     those of the longest shard, and `Result.shards` has those of each.
@@ -28,24 +28,24 @@ def merge(names: Sequence[str]) -> Result:
     for name in names:
         try:
             results.append(read(name))
-        except json_document.Unreadable as error:
+        except json_document.DocumentError as error:
             problems.append(f"{printable(name)}: {error}")
     if not problems:
         problems = _misfits([result.part for result in results], list(map(printable, names)))
     if problems:
-        raise Refused("\n".join(problems))
+        raise MergeError("\n".join(problems))
     return _whole(sorted(results, key=lambda result: result.part.index))
 
 
 def read(name: str) -> Result:
-    """The result of a shard that is finished. Raises sealed.Unreadable."""
+    """The result of a shard that is finished. Raises sealed.DocumentError."""
     result = result_file.read(name)
     if result.partial:
-        raise json_document.Unreadable("not finished: that run was stopped before its end")
+        raise json_document.DocumentError("not finished: that run was stopped before its end")
     return result
 
 
-def _misfits(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
+def _misfits(parts: Sequence[Shard], names: Sequence[str]) -> list[str]:
     """What keeps parts, from the files of those names, from being all shards of one job; a line for each."""
     first = parts[0]
     foreign = [
@@ -66,25 +66,25 @@ def _misfits(parts: Sequence[Part], names: Sequence[str]) -> list[str]:
     lacking = first.of - len(files)
     if not lacking:
         return doubled
-    candidates = range(1, min(first.of, len(files) + MOST_NAMED) + 1)
-    missing = [f"{index}/{first.of}" for index in candidates if index not in files][:MOST_NAMED]
-    more = f" and {lacking - MOST_NAMED} more" if lacking > MOST_NAMED else ""
+    candidates = range(1, min(first.of, len(files) + MAX_NAMED) + 1)
+    missing = [f"{index}/{first.of}" for index in candidates if index not in files][:MAX_NAMED]
+    more = f" and {lacking - MAX_NAMED} more" if lacking > MAX_NAMED else ""
     return [*doubled, f"missing: shard {', '.join(missing)}{more}"]
 
 
 def _whole(results: Sequence[Result]) -> Result:
     spents = [result.spent for result in results]
     spent = replace(
-        sum(spents, Spent()),
+        sum(spents, Usage()),
         real_seconds=max(spent.real_seconds for spent in spents),
         round_seconds=max(spent.round_seconds for spent in spents),
     )
     tally = sum((result.tally for result in results), Tally())
     rows = [row for result in results for row in result.ranks]
     ranks = tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
-    shards = [Shard(result.part.index, len(result.ranks), result.spent) for result in results]
+    shards = [ShardSummary(result.part.index, len(result.ranks), result.spent) for result in results]
     return Result(
-        part=Part(results[0].job, tally=tally, spent=spent),
+        part=Shard(results[0].job, tally=tally, spent=spent),
         tally=tally,
         spent=spent,
         ranks=ranks,

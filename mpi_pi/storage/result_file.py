@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.model.result import Member, RankRow, Result, Shard, Timeline, TimelineRow
-from mpi_pi.model.shard import Part, amount, from_fields, spent_from_fields
+from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, ShardSummary, Timeline
+from mpi_pi.model.shard import Shard, amount, from_fields, spent_from_fields
 from mpi_pi.model.verdict import suspects
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, schema
@@ -17,23 +17,23 @@ from mpi_pi.system import phases
 
 
 def read(name: str) -> Result:
-    """Return the result in a file. Raises sealed.Unreadable."""
+    """Return the result in a file. Raises sealed.DocumentError."""
     return of_content(json_document.content(name))
 
 
 def of_content(content: bytes) -> Result:
-    """Return the result that was in a file. Raises sealed.Unreadable."""
+    """Return the result that was in a file. Raises sealed.DocumentError."""
     return of_document(json_document.document(content, run_report.KIND, number=run_report.SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
-    """Return the result that a JSON object holds. Raises sealed.Unreadable if none was written so."""
+    """Return the result that a JSON object holds. Raises sealed.DocumentError if none was written so."""
     try:
         schema.check(document, "report")
         result = _result(document)
         _cross_check(document, result)
     except (ValueError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
-        raise json_document.Unreadable(str(error)) from error
+        raise json_document.DocumentError(str(error)) from error
     return result
 
 
@@ -70,9 +70,9 @@ def _steps(told: Mapping[str, Any]) -> dict[str, float]:
     return {name: amount(float, seconds) for name, seconds in told.items()}
 
 
-def _shards(told: Sequence[Mapping[str, Any]], part: Part, ranks: int) -> tuple[Shard, ...]:
+def _shards(told: Sequence[Mapping[str, Any]], part: Shard, ranks: int) -> tuple[ShardSummary, ...]:
     shards = tuple(
-        Shard(amount(int, row["index"]), amount(int, row["ranks"]), spent_from_fields(row["spent"]))
+        ShardSummary(amount(int, row["index"]), amount(int, row["ranks"]), spent_from_fields(row["spent"]))
         for row in told
     )
     if shards and (part.of > 1 or min(shard.ranks for shard in shards) < 1):
@@ -154,20 +154,20 @@ def _check_sum(what: str, parts: str, total: int, where: str, known: int, exact:
         raise ValueError(f"{parts}: have {total} {what} together, and {where} has {known}")
 
 
-def _rank_row(row: Mapping[str, Any]) -> RankRow:
-    member = Member(*(_of_type(kind, row[name]) for name, kind in Member.__annotations__.items()))
-    own = {field.name: field.type for field in fields(RankRow) if field.name != "member"}
-    return RankRow(member=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
+def _rank_row(row: Mapping[str, Any]) -> RankStats:
+    member = RankInfo(*(_of_type(kind, row[name]) for name, kind in RankInfo.__annotations__.items()))
+    own = {field.name: field.type for field in fields(RankStats) if field.name != "member"}
+    return RankStats(member=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
 
 
-def _timeline_row(row: Mapping[str, Any], ranks: int) -> TimelineRow:
+def _timeline_row(row: Mapping[str, Any], ranks: int) -> RoundRecord:
     def column(name: str, scale: float = 1) -> NDArray[np.int64]:
         values = np.array([round(amount(float, value) * scale) for value in row[name]], np.int64)
         if len(values) != ranks:
             raise ValueError(f"{name} has not a value for each rank")
         return values
 
-    return TimelineRow(
+    return RoundRecord(
         amount(int, row["first_round"]),
         amount(int, row["last_round"]),
         amount(float, row["start_seconds"]),

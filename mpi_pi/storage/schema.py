@@ -16,7 +16,7 @@ from typing import Any
 Schema = Mapping[str, Any]
 
 
-class Mismatch(ValueError):
+class SchemaError(ValueError):
     """A document that is not what its schema says; names the member and what is wrong with it."""
 
 
@@ -24,7 +24,7 @@ def check(document: Any, name: str) -> None:
     """Raise Mismatch unless a document is what NAME.schema.json says."""
     schema = _schema(name)
     for problem in _problems(document, schema, schema):
-        raise Mismatch(problem.lstrip(".: "))
+        raise SchemaError(problem.lstrip(".: "))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ _NAMES = {"numpy": "NumPy", "numba": "numba", "llvmlite": "llvmlite (for numba)"
 _CHOICES_OF_MPI = ("MPI4PY_MPIABI", "MPI4PY_LIBMPI")
 
 
-class Broken(ImportError):
+class PackageError(ImportError):
     """A package that does not work; the message is for the user."""
 
 
@@ -24,12 +24,12 @@ def require(package: str, member: str) -> None:
     try:
         getattr(importlib.import_module(package), member)
     except Exception as error:
-        raise Broken(explained(error)) from error
+        raise PackageError(explained(error)) from error
 
 
 def explained(error: BaseException) -> str:
     """Return a line on an import that has failed, with the words of whoever has noticed it."""
-    if isinstance(error, Broken):
+    if isinstance(error, PackageError):
         return str(error)
     root = error
     while root.__cause__ is not None:

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]
 
 
 def fingerprint(folder: Path = FOLDER) -> str:

@@ -6,7 +6,7 @@ import stat
 import time
 from pathlib import Path
 
-MOST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """A longer file of a user's is not ours, and not worth the memory."""
 
 WRITER_SECONDS = 5.0
@@ -17,7 +17,7 @@ SILENT_SECONDS = 60.0
 _CHUNK = 1 << 20
 
 
-class CannotRead(OSError):
+class ReadError(OSError):
     """A file that cannot be read; `strerror` says why."""
 
     def __init__(self, why: str) -> None:
@@ -35,7 +35,7 @@ def system_text(path: Path) -> str | None:
         return None
 
 
-def user_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
+def user_file(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
     """Return what is in a regular file, or comes out of a pipe, of at most so many bytes.
 
     Raises OSError, and never waits for ever: a device, a folder, a pipe that nobody writes to are refused.
@@ -45,7 +45,7 @@ def user_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
     try:
         facts = os.fstat(descriptor)
         if not (stat.S_ISREG(facts.st_mode) or stat.S_ISFIFO(facts.st_mode)):
-            raise CannotRead("not a regular file")
+            raise ReadError("not a regular file")
         _refuse_if_longer(facts.st_size, most_bytes)
         content = bytearray()
         while part := _next(descriptor, first=not content and stat.S_ISFIFO(facts.st_mode)):
@@ -58,7 +58,7 @@ def user_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
 
 def _refuse_if_longer(size: int, most_bytes: int) -> None:
     if size > most_bytes:
-        raise CannotRead(f"too large: more than {most_bytes >> 20} MiB")
+        raise ReadError(f"too large: more than {most_bytes >> 20} MiB")
 
 
 def _next(descriptor: int, first: bool) -> bytes:
@@ -74,9 +74,9 @@ def _next(descriptor: int, first: bool) -> bytes:
         if part or not first or _told(descriptor, 0):
             return part
         if waited > WRITER_SECONDS:
-            raise CannotRead("a pipe that nobody writes to")
+            raise ReadError("a pipe that nobody writes to")
         time.sleep(0.02)
-    raise CannotRead(f"nothing came out of it for {SILENT_SECONDS:.0f} s")
+    raise ReadError(f"nothing came out of it for {SILENT_SECONDS:.0f} s")
 
 
 def _told(descriptor: int, seconds: float) -> bool:

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from mpi_pi.bench import median, published
-from mpi_pi.bench.median import Spread
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
 from mpi_pi.report.plots.style import (
     DARK,
@@ -64,12 +64,12 @@ def panels(benchmark: Mapping[str, Any]) -> Iterator[Panel]:
         )
 
 
-def medians(spreads: Sequence[Spread]) -> NDArray[np.float64]:
+def medians(spreads: Sequence[MedianCI]) -> NDArray[np.float64]:
     """Of each."""
     return np.array([of.median for of in spreads])
 
 
-def reaches(spreads: Sequence[Spread]) -> NDArray[np.float64]:
+def reaches(spreads: Sequence[MedianCI]) -> NDArray[np.float64]:
     """How far the intervals reach below and above the medians, as matplotlib wants it: (2, number)."""
     return np.array([[of.median - of.low for of in spreads], [of.high - of.median for of in spreads]])
 
@@ -109,7 +109,7 @@ def kernels(figure: FigureBase, section: Section) -> None:
     legend(figure, axes)
 
 
-def in_words(rate: Spread) -> str:
+def in_words(rate: MedianCI) -> str:
     """A rate, and its interval if it has one, with their power of ten: 4.02 (3.98 … 4.05)·10⁹."""
     exponent = math.floor(math.log10(rate.median))
     scale = 10.0**-exponent

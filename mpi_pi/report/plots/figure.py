@@ -24,7 +24,7 @@ PAGE_WIDTH, WIDTH_ALONE = 10.0, 8.0
 """Inches: of two panels side by side, and of one that is a figure of its own."""
 
 
-class Unavailable(Exception):
+class PlottingUnavailable(Exception):
     """There is no matplotlib. The message is fit for the user."""
 
 
@@ -33,7 +33,7 @@ class NothingToDraw(Exception):
 
 
 def panels(items: Sequence[Item]) -> list["Panel"]:
-    """What there is to be drawn of the items, in their order, trial logs last. Raises Unavailable.
+    """What there is to be drawn of the items, in their order, trial logs last. Raises PlottingUnavailable.
 
     A trial log is drawn with the run that wrote it, if that is among them.
     """
@@ -44,7 +44,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         why = imports.explained(error)
         if importlib.util.find_spec("matplotlib") is None:
             why = "pictures need matplotlib: pip install matplotlib"
-        raise Unavailable(why) from error
+        raise PlottingUnavailable(why) from error
     from mpi_pi.report.plots import bench as plot_bench
     from mpi_pi.report.plots import run as plot_run
     from mpi_pi.report.plots.style import shortened
@@ -95,13 +95,16 @@ def is_log_of(log: Trials, result: Result) -> bool:
 
 
 def pictures(items: Sequence[Item]) -> Iterator[tuple[str, "Figure"]]:
-    """A title, and a figure with that title some 800 pixels wide, for each panel. Raises Unavailable."""
+    """A title, and a figure with that title some 800 pixels wide, for each panel.
+
+    Raises PlottingUnavailable.
+    """
     for panel in panels(items):
         yield panel.title, _laid_out([[panel]], WIDTH_ALONE)
 
 
 def figure(items: Sequence[Item]) -> "Figure":
-    """All panels of all items. Raises Unavailable and NothingToDraw."""
+    """All panels of all items. Raises PlottingUnavailable and NothingToDraw."""
     rows: list[list[Panel]] = []
     for panel in panels(items):
         if rows and len(rows[-1]) == 1 and not (panel.wide or rows[-1][0].wide):
@@ -148,5 +151,5 @@ def written(figure: "Figure", form: str) -> bytes:
 
 
 def drawn(items: Sequence[Item], form: str) -> bytes:
-    """All panels of all items as a file of one of FORMATS. Raises Unavailable and NothingToDraw."""
+    """All panels of all items as a file of one of FORMATS. Raises PlottingUnavailable and NothingToDraw."""
     return written(figure(items), form)

@@ -11,13 +11,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from mpi_pi.model.result import Result, TimelineRow
+from mpi_pi.model.result import Result, RoundRecord
 from mpi_pi.report.plots.style import DARK, INK, Panel, shortened
 
-MOST_BARS = 16
+MAX_BARS = 16
 """Rows that are drawn as bars with names; more become a strip."""
 
-MOST_ROUNDS = 256
+MAX_ROUNDS = 256
 """Rounds as bars; of more, neighbours are drawn as one."""
 
 COUNTING, LOST, WAITING = "#3f7fb5", INK, "#e6ebf0"
@@ -26,7 +26,7 @@ COUNTING, LOST, WAITING = "#3f7fb5", INK, "#e6ebf0"
 def panel(result: Result) -> Panel:
     """The timeline of a run that has rounds."""
     rows = rows_of([row.member.host for row in result.ranks])
-    height = 1.5 + 0.25 * min(len(rows.names), MOST_BARS)
+    height = 1.5 + 0.25 * min(len(rows.names), MAX_BARS)
     return Panel("Work over time", lambda figure: timeline(figure, result, rows), wide=True, height=height)
 
 
@@ -46,7 +46,7 @@ def rows_of(hosts: Sequence[str]) -> Rows:
     of_rank = np.array([places[host] for host in hosts])
     if len(places) == 1:
         return Rows("rank", [f"rank {rank}" for rank in range(len(hosts))], np.arange(len(hosts)))
-    if len(hosts) <= MOST_BARS and len(hosts) > len(places):
+    if len(hosts) <= MAX_BARS and len(hosts) > len(places):
         names = [f"{short[place]}, rank {rank}" for rank, place in enumerate(of_rank)]
         return Rows("rank", names, np.arange(len(hosts)))
     return Rows("host", short, of_rank)
@@ -60,7 +60,7 @@ def short_names(hosts: Sequence[str], most: int = 20) -> list[str]:
     return cut if len(set(cut)) == len(hosts) else names
 
 
-def seconds_of(rows: Sequence[TimelineRow], of_rank: NDArray[np.intp]) -> NDArray[np.float64]:
+def seconds_of(rows: Sequence[RoundRecord], of_rank: NDArray[np.intp]) -> NDArray[np.float64]:
     """What the ranks of each row did in each round: (rounds, rows, 3) seconds of a mean rank.
 
     They count what is kept, count what will be counted again, and wait for the next round; in this order.
@@ -80,7 +80,7 @@ def seconds_of(rows: Sequence[TimelineRow], of_rank: NDArray[np.intp]) -> NDArra
     return seconds
 
 
-def fewer(rows: Sequence[TimelineRow], most: int) -> list[TimelineRow]:
+def fewer(rows: Sequence[RoundRecord], most: int) -> list[RoundRecord]:
     """The rounds, neighbours taken together until there are no more than so many rows."""
     rows = list(rows)
     while len(rows) > most:
@@ -92,9 +92,9 @@ def fewer(rows: Sequence[TimelineRow], most: int) -> list[TimelineRow]:
 def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
     """What each rank, or the ranks of each host, did when."""
     rounds = result.timeline.rows
-    if len(rows.names) <= MOST_BARS:
+    if len(rows.names) <= MAX_BARS:
         axes = figure.subplots()
-        rounds = fewer(rounds, MOST_ROUNDS)
+        rounds = fewer(rounds, MAX_ROUNDS)
         bars(axes, rounds, seconds_of(rounds, rows.of_rank))
         axes.set_yticks(range(len(rows.names)), rows.names)
         axes.set_ylim(len(rows.names) - 0.4, -0.6)
@@ -118,7 +118,7 @@ def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
     figure.legend(handles=patches, loc="outside lower center", ncols=3)
 
 
-def bars(axes: Axes, rounds: Sequence[TimelineRow], seconds: NDArray[np.float64]) -> None:
+def bars(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]) -> None:
     """A row of bars for each row: in each round counting, then waiting."""
     starts = np.array([row.start_seconds for row in rounds])
     for place in range(seconds.shape[1]):
@@ -131,7 +131,7 @@ def bars(axes: Axes, rounds: Sequence[TimelineRow], seconds: NDArray[np.float64]
 
 
 def strip(
-    axes: Axes, rounds: Sequence[TimelineRow], seconds: NDArray[np.float64], columns: int = 800
+    axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64], columns: int = 800
 ) -> None:
     """A row of pixels for each row, as dark as it is busy."""
     start, end = rounds[0].start_seconds, rounds[-1].end_seconds
@@ -154,7 +154,7 @@ def speeds(axes: Axes, result: Result, rows: Rows) -> None:
 
 
 def shares_over_time(
-    rounds: Sequence[TimelineRow], seconds: NDArray[np.float64], edges: NDArray[np.float64]
+    rounds: Sequence[RoundRecord], seconds: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What share of the time between two edges each row spent on what: (rows, edges - 1, 3), adding up to 1.
 
