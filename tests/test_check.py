@@ -100,7 +100,7 @@ def test_ranks_on_one_core(launch: Launch) -> None:
 SICK = """
 import sys, time
 from mpi_pi.kernel import loader as kernels
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env
 from mpi_pi.mpi import command_loop as coordinator
 from mpi_pi.mpi import pingpong
 from mpi_pi.cli import main as cli
@@ -111,13 +111,13 @@ class Clock:
     def time():
         time.sleep(0.05)
         return real() + 100
-if launcher.rank() == 1:
+if launch_env.rank() == 1:
     job, units, hits = kernels.KNOWN_ANSWERS[0]
     kernels.KNOWN_ANSWERS = ((job, units, (hits[0] + 1, *hits[1:])),)
     kernels.load = lambda *wanted: time.sleep(4) or load(*wanted)
     pingpong.time = Clock
-if launcher.rank() == 2:
-    kernels.cache.fetch = None
+if launch_env.rank() == 2:
+    kernels.code_cache.fetch = None
 sys.exit(cli.main(sys.argv[1:]))
 """
 

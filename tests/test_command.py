@@ -437,9 +437,9 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 SABOTAGE = """
 import os, signal, sys, time
 from mpi_pi.kernel import loader as kernels
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env
 from mpi_pi.cli import main as cli
-me = launcher.rank()
+me = launch_env.rank()
 def fail(*_):
     {deed}
 if me == 1:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from mpi_pi.mpi import hydra
-from mpi_pi.system import launcher
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_leave_of_a_launcher_that_has_ended_does_not_wait(proxy: socket.socket) 
 
 
 def test_abort_tells_the_status(proxy: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "LAST_WORD_SECONDS", 0.0)
+    monkeypatch.setattr(hydra, "LAST_WORD_SECONDS", 0.0)
     hydra.abort(75)
     assert proxy.recv(100) == b"cmd=abort exitcode=75\n"
 

@@ -18,7 +18,7 @@ from mpi_pi.bench import jobs as job_bench
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
-from mpi_pi.system import launcher, package
+from mpi_pi.system import affinity, package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 TINY = job_bench.Work(
@@ -285,7 +285,7 @@ def test_the_launcher_is_that_of_the_environment_or_of_the_machine(
         place.write_text("#!/bin/sh\n")
         place.chmod(0o755)
         assert job_bench.default_launcher()[:2] == [str(place), "-n"]
-    assert 1 <= int(job_bench.default_launcher()[2]) <= len(launcher.cores())
+    assert 1 <= int(job_bench.default_launcher()[2]) <= len(affinity.cores())
 
 
 def test_published_runs() -> None:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from mpi_pi.mpi import library
-from mpi_pi.system import launcher
+from mpi_pi.system import affinity, cpu, launch_env
 
 
 @pytest.mark.parametrize(
@@ -38,8 +38,8 @@ from mpi_pi.system import launcher
     ],
 )
 def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> None:
-    assert launcher.rank(environ) == rank
-    assert launcher.size(environ) == size
+    assert launch_env.rank(environ) == rank
+    assert launch_env.size(environ) == size
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> 
     ],
 )
 def test_who_is_a_rank(environ: dict[str, str], started: bool) -> None:
-    assert launcher.started(environ) == started
+    assert launch_env.started(environ) == started
 
 
 @pytest.mark.parametrize("siblings", [["0,4", "1,5", "2,6", "3,7"], ["0-1", "2-3", "4-5", "6-7"]])
@@ -66,13 +66,13 @@ def test_hardware_threads_of_a_core_are_one_core(tmp_path: Path, siblings: list[
         topology.mkdir(parents=True)
         (topology / "thread_siblings_list").write_text(f"{siblings[core]}\n")
     firsts = {int(group[0]) for group in siblings}
-    assert launcher.physical_cores(range(8), tmp_path) == firsts
-    assert launcher.physical_cores({4, 5}, tmp_path) == ({0, 1} if 1 in firsts else {4})
-    assert launcher.physical_cores({0, 8}, tmp_path) == {0, 8}  # of the last one nothing is told
+    assert affinity.physical_cores(range(8), tmp_path) == firsts
+    assert affinity.physical_cores({4, 5}, tmp_path) == ({0, 1} if 1 in firsts else {4})
+    assert affinity.physical_cores({0, 8}, tmp_path) == {0, 8}  # of the last one nothing is told
 
 
 def test_this_machine_has_as_many_cores_as_psutil_finds() -> None:
-    cores = launcher.physical_cores(range(os.cpu_count() or 1))
+    cores = affinity.physical_cores(range(os.cpu_count() or 1))
     assert len(cores) == (psutil.cpu_count(logical=False) or os.cpu_count())
 
 
@@ -80,7 +80,7 @@ def test_seconds_since_the_process_started() -> None:
     """Against the clock of the parent, which saw it start."""
     program = (
         "import time; time.sleep(0.5);"
-        "from mpi_pi.system.launcher import seconds_since_process_start as f; print(f(), time.time())"
+        "from mpi_pi.system.process import seconds_since_process_start as f; print(f(), time.time())"
     )
     before = time.time()
     out = subprocess.run(
@@ -91,7 +91,7 @@ def test_seconds_since_the_process_started() -> None:
 
 
 def test_the_cpu_has_a_name() -> None:
-    model = launcher.cpu_model()
+    model = cpu.cpu_model()
     assert model
     assert model in " ".join(Path("/proc/cpuinfo").read_text().split()) or model == os.uname().machine
 
@@ -111,7 +111,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def told() -> list[str | None]:
     """What Open MPI is told while it is initialised: of btl, mtl and pml."""
     before = dict(os.environ)
-    with launcher.embedded_defaults():
+    with library.embedded_defaults():
         found = [os.environ.get(f"OMPI_MCA_{name}") for name in ("btl", "mtl", "pml")]
     assert dict(os.environ) == before
     return found

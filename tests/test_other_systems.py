@@ -17,7 +17,7 @@ from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.parallel import run as parallel
 from mpi_pi.report import run as run_report
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 HITS = int(reference.count(Job(100, 1000, 1), range(100)).sum())
@@ -100,11 +100,11 @@ def test_a_bare_environment(mpi: Mpi) -> None:
 def test_the_home_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setenv("PATH", "/bin")
-    assert launcher.missing_basics() == {"HOME": os.path.expanduser("~")}  # noqa: PTH111
+    assert launch_env.missing_basics() == {"HOME": os.path.expanduser("~")}  # noqa: PTH111
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # of a user whom nobody knows
-    assert launcher.missing_basics() == {"HOME": "/"}
+    assert launch_env.missing_basics() == {"HOME": "/"}
     monkeypatch.setenv("HOME", "/home/me")
-    assert launcher.missing_basics() == {}
+    assert launch_env.missing_basics() == {}
 
 
 SETTINGS_OF_USERS = {

@@ -19,7 +19,7 @@ from mpi_pi.mpi import heartbeat, time_limit
 from mpi_pi.parallel import load_balancer
 from mpi_pi.parallel import run as parallel
 from mpi_pi.parallel.run import cores_for_each_rank
-from mpi_pi.system import launcher
+from mpi_pi.system import affinity, cpu
 
 pytestmark = pytest.mark.mpi
 
@@ -206,7 +206,7 @@ def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.Monk
         (frozenset({3 * COMM.rank, 3 * COMM.rank + 1, 3 * COMM.rank + 2}), 3),  # bound to their own
         (frozenset({0}), 1),  # all on one
     ):
-        monkeypatch.setattr(launcher, "cores", lambda cores=cores: cores)
+        monkeypatch.setattr(affinity, "cores", lambda cores=cores: cores)
         assert cores_for_each_rank(COMM) == expected
 
 
@@ -220,7 +220,7 @@ def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
 
 def test_what_the_roll_call_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     members = parallel.gather_rank_info(COMM, load("numba"), 1)
-    monkeypatch.setattr(launcher, "cpu_model", lambda: pytest.fail("asked again"))
+    monkeypatch.setattr(cpu, "cpu_model", lambda: pytest.fail("asked again"))
     result = run(JOB, COMM, member=members[0])
     assert [row.member for row in result.ranks] == members
     assert len(members) == (COMM.size if COMM.rank == 0 else 1)

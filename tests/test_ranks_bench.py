@@ -19,7 +19,7 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import may_use_threads
-from mpi_pi.system import launcher, package
+from mpi_pi.system import affinity, package
 
 pytestmark = pytest.mark.mpi
 
@@ -96,7 +96,7 @@ def test_scaling_on_several_hosts_goes_by_hosts(two_hosts: None) -> None:
 
 @pytest.mark.mpi(min_size=2)
 def test_ranks_that_would_share_a_core_are_left_out_unless_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launcher, "cores", lambda: frozenset({0}))
+    monkeypatch.setattr(affinity, "cores", lambda: frozenset({0}))
     made = section(scaling_section, "scaling", oversubscribe=False)
     assert made["idle_ranks"] == COMM.size - 1
     assert ranks_and_hosts(made["strong"]["rows"]) == [(1, 1)]

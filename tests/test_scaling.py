@@ -14,7 +14,7 @@ from mpi_pi.bench import scaling
 from mpi_pi.bench.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.model.job import Job
 from mpi_pi.system import affinity, package
-from mpi_pi.system.launcher import physical_cores
+from mpi_pi.system.affinity import physical_cores
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 JOB = Job(1000, 100_000, 1)

@@ -29,9 +29,8 @@ LEFT_TO_END_SECONDS = 10.0
 
 STOP = """
 import functools, os, signal, sys
-from mpi_pi.system import launcher
-from mpi_pi.mpi import heartbeat as pulse
-from mpi_pi.mpi import time_limit
+from mpi_pi.mpi import heartbeat as pulse, library, time_limit
+from mpi_pi.system import launch_env
 from mpi_pi.cli import main as cli
 if {patience}:
     pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
@@ -65,13 +64,13 @@ def later(where):
         parse(signals)
     cli.Signals.repeat = with_mpi
 
-if launcher.rank() == {rank}:
+if launch_env.rank() == {rank}:
     {where}
 cli.command()
 """
 
 POINTS = {
-    "after the imports": "before(launcher, 'embedded_defaults')",
+    "after the imports": "before(library, 'embedded_defaults')",
     "in MPI_Init": "from mpi_pi.mpi import time_limit; after(time_limit.threading.Thread, 'start')",
     "after MPI_Init": "from mpi_pi.mpi import heartbeat as pulse; pulse.Heartbeat.__init__ = stop",
     "after the first sign": "after(pulse.Heartbeat, '_send')",
@@ -190,15 +189,17 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
 
 HELD = """
 import contextlib, os, signal
-from mpi_pi.system import launcher; from mpi_pi.cli import main as cli
-defaults = launcher.embedded_defaults
+from mpi_pi.mpi import library
+from mpi_pi.system import launch_env
+from mpi_pi.cli import main as cli
+defaults = library.embedded_defaults
 @contextlib.contextmanager
 def signalled():
     with defaults():
-        if launcher.rank() == {rank}:
+        if launch_env.rank() == {rank}:
             os.kill(os.getpid(), signal.{name})
         yield
-launcher.embedded_defaults = signalled
+library.embedded_defaults = signalled
 cli.command()
 """
 

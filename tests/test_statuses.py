@@ -19,7 +19,8 @@ UNVERIFIED = (
 )
 SIGNALLED = f"""
 import os, signal, threading
-from mpi_pi.system import launcher; from mpi_pi.cli import run as session
+from mpi_pi.system import launch_env
+from mpi_pi.cli import run as session
 count = session.Session._count
 def signalled(*args):
     threading.Timer(0.2, os.kill, (os.getpid(), signal.{{signal}})).start()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
 from mpi_pi.report import run as run_report
-from mpi_pi.system import read_file
+from mpi_pi.system import cpu, read_file
 
 WAYS = (
     "merge {}",
@@ -198,11 +198,11 @@ def test_settings_of_open_mpi_in_another_encoding(launch: Launch, tmp_path: Path
 
 def test_cpuinfo_in_another_encoding(tmp_path: Path) -> None:
     from mpi_pi.kernel import machine_code
-    from mpi_pi.system import launcher, machine
+    from mpi_pi.system import machine
 
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/cpuinfo").write_bytes(b"model name\t: A CPU\xae\nflags\t: avx2\n")
-    assert launcher.cpu_model(tmp_path) == "A CPU\ufffd"
+    assert cpu.cpu_model(tmp_path) == "A CPU\ufffd"
     assert machine.machine(tmp_path).flags == ("avx2",)
     assert machine_code._cpu_lines(tmp_path / "proc/cpuinfo") == [
         "flags\t: avx2",

@@ -11,10 +11,12 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from mpi_pi.system import affinity
+from mpi_pi.system import cpu
 from mpi_pi.bench import median
 from mpi_pi.formatting import number_of
 from mpi_pi.storage import json_document, schema
-from mpi_pi.system import launcher, package
+from mpi_pi.system import package
 from mpi_pi.version import __version__
 
 KIND, SCHEMA = "benchmark", 1
@@ -41,8 +43,8 @@ def new(
         "full": full,
         "machine": {
             "host": platform.node(),
-            "cpu": launcher.cpu_model(),
-            "cores": launcher.online_cores(),
+            "cpu": cpu.cpu_model(),
+            "cores": affinity.online_cores(),
             "clock_hz": clock_hz(),
             "platform": platform.platform(),
             "kernel": kernel,

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mpi_pi.system import affinity
 from mpi_pi.formatting import number_of
-from mpi_pi.system import launcher
+
 from mpi_pi.system.read_file import system_text
 from mpi_pi.report.table import table
 
@@ -81,7 +82,7 @@ def measure(
     # The same work for all, and a start together: a rank that waited would leave its core to others.
     quantum = int(allgather(comm, np.array([_quantum(kernel)], np.int64), meanwhile)[0, 0])
     wait(comm.Ibarrier(), meanwhile)
-    cores = launcher.cores()
+    cores = affinity.cores()
     before = cpu_times(cores)
     seconds = _times(kernel, quantum, FULL_SECONDS if full else QUICK_SECONDS, show)
     stolen = stolen_share(before, cpu_times(cores))

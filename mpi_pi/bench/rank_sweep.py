@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
+from mpi_pi.system import affinity
 from mpi_pi.bench import round_model
 from mpi_pi.bench import scaling
 from mpi_pi.bench import median
@@ -22,7 +23,7 @@ from mpi_pi.mpi.runtime import HOST
 from mpi_pi.parallel.run import CollectiveError, run, call_on_all
 from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.bench.median import as_fields
-from mpi_pi.system import launcher
+
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -98,7 +99,7 @@ class Everyone:
     def __init__(self, comm: "MPI.Intracomm", alive: Heartbeat, oversubscribe: bool) -> None:
         self.comm, self.alive = comm, alive
         self.hosts: list[str] = comm.allgather(HOST)
-        cores = comm.allgather(launcher.physical_cores(launcher.cores()))
+        cores = comm.allgather(affinity.physical_cores(affinity.cores()))
         ranks = list(range(comm.size)) if oversubscribe else ranks_with_cores(self.hosts, cores)
         self.idle_ranks = comm.size - len(ranks)
         self.rows = [self._row(row) for row in ladder(self.hosts, ranks)]

@@ -21,7 +21,7 @@ from mpi_pi.parallel import run as parallel
 from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.report import check as check_report
 from mpi_pi.storage.atomic_file import OutputError
-from mpi_pi.system import launcher, machine
+from mpi_pi.system import affinity, machine
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software, software
 
@@ -70,7 +70,7 @@ class _Examination:
             "host": runtime.HOST,
             "machine": asdict(machine.machine()),
             "software": asdict(software(parallel.library_name())),
-            "cpus": tuple(sorted(launcher.cores())),
+            "cpus": tuple(sorted(affinity.cores())),
         }
 
     def _load(self, _: None, alive: Alive) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from mpi_pi.cli.progress_bar import PART, bar
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.parallel import run as parallel
 from mpi_pi.storage.atomic_file import OutputError
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -61,7 +61,7 @@ def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tup
             None,
             f"argument --launcher: {shlex.join(args.launcher)!r}: not on ranks that are there already",
         )
-    if args.on_ranks and not launcher.started():
+    if args.on_ranks and not launch_env.started():
         return None, "argument --launcher: has started no ranks that find each other"
     try:
         return open_files.enter_context(Output(args.json)), ""

@@ -6,8 +6,9 @@ import os
 import sys
 from typing import Any, TextIO
 
+from mpi_pi.cli import launcher_streams
 from mpi_pi.report.narrow import fitted
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env
 
 
 def prepare() -> None:
@@ -34,7 +35,7 @@ def diagnostics() -> TextIO:
 
     To write to it never raises OSError.
     """
-    stream = launcher.stream_of_launcher(2)
+    stream = launcher_streams.stream_of_launcher(2)
     return sys.stderr if stream is None else _forgiving(stream)
 
 
@@ -74,7 +75,7 @@ def out(text: str, through_mpirun: bool = True, verbatim: bool = False) -> None:
 
     On a narrow terminal they are folded, unless they are `verbatim`.
     """
-    launchers = launcher.stream_of_launcher(1)
+    launchers = launcher_streams.stream_of_launcher(1)
     columns = None if verbatim else _columns(launchers or sys.stdout)
     stream = None if through_mpirun else launchers
     if stream is None and sys.stdout is None:
@@ -107,7 +108,7 @@ def said(text: str, through_mpirun: bool = True, verbatim: bool = False) -> bool
 
 def error(message: str) -> None:
     """One line on standard error for each line of the message, from rank 0 alone."""
-    if launcher.rank() == 0:
+    if launch_env.rank() == 0:
         complain(message)
 
 

@@ -24,7 +24,7 @@ from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 from mpi_pi.cli.signals import Signals
 from mpi_pi.mpi import hydra, srun, time_limit
-from mpi_pi.system import imports, launcher
+from mpi_pi.system import imports, launch_env
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -73,12 +73,12 @@ def _main(argv: Sequence[str]) -> int:
             console.error("standard output is closed")
             return _without_mpi(FAILED)
         needs_ranks = args.command in ("run", "check") or (
-            args.command == "bench" and args.part != "compare" and (args.on_ranks or launcher.started())
+            args.command == "bench" and args.part != "compare" and (args.on_ranks or launch_env.started())
         )
         if needs_ranks:
             return _run(args)
         # Of several ranks the first one alone does it.
-        if launcher.rank() != 0:
+        if launch_env.rank() != 0:
             return VERIFIED
         if args.command in ("merge", "plot", "report"):
             imports.require("numpy", "ndarray")
@@ -87,7 +87,7 @@ def _main(argv: Sequence[str]) -> int:
         console.error(str(error))
         return _without_mpi(BAD_USAGE)
     except SystemExit:  # help or version: they appear once, not once a rank
-        return VERIFIED if launcher.rank() or console.said(help_text.getvalue(), verbatim=True) else FAILED
+        return VERIFIED if launch_env.rank() or console.said(help_text.getvalue(), verbatim=True) else FAILED
     except ImportError as error:
         return _not_imported(error)
     except KeyboardInterrupt:
@@ -97,7 +97,7 @@ def _main(argv: Sequence[str]) -> int:
 
 def _without_mpi(status: int) -> int:
     """The status of a rank that ends before MPI has started, after rank 0 has said why."""
-    if launcher.rank() != 0:
+    if launch_env.rank() != 0:
         time.sleep(1)  # for rank 0 to say it first; should it have no reason to, this ends the job
     hydra.abort(status)
     return status
@@ -257,14 +257,14 @@ def _run(args: argparse.Namespace) -> int:
     except Exception as error:  # whatever a package raises that is broken
         return _not_imported(error)
     comm = parallel.world()
-    started = launcher.size()
+    started = launch_env.size()
     if started is not None and started != comm.size:
         library = parallel.library_name()
         console.error(
             f"the launcher started {started} ranks, but {library} sees {comm.size}: "
             + (srun.advice(library) if srun.started() else _other_mpirun(library))
         )
-        return BAD_USAGE if launcher.rank() == 0 else VERIFIED
+        return BAD_USAGE if launch_env.rank() == 0 else VERIFIED
 
     def give_up(silence: str) -> None:
         console.complain(silence)
@@ -305,10 +305,10 @@ def _not_imported(error: Exception) -> int:
     """Say which package does not work, and how to mend it, on the first rank or this one alone."""
     why = imports.explained(error)
     console.error(why)
-    if launcher.rank() != 0:
+    if launch_env.rank() != 0:
         # As in `_without_mpi`; on busy cores rank 0 may import its packages later than this one.
         time.sleep(3)
-        console.complain(f"rank {launcher.rank()} on host {platform.node()}: {why}")
+        console.complain(f"rank {launch_env.rank()} on host {platform.node()}: {why}")
     return _without_mpi(FAILED)
 
 

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from mpi_pi.system import launcher
+from mpi_pi.cli import launcher_streams
+from mpi_pi.system import launch_env
 
 PATIENCE_SECONDS = {None: 600, False: 20}
 """How long to wait for an answer through a launcher of whose input nothing is known, and through one that is
@@ -51,13 +52,13 @@ def _shown_to_the_user() -> Iterator[tuple[TextIO, str]]:
     goes to mpirun's own terminal.
     """
     with contextlib.ExitStack() as opened:
-        found = [launcher.stream_of_launcher(descriptor) for descriptor in (2, 1)]
+        found = [launcher_streams.stream_of_launcher(descriptor) for descriptor in (2, 1)]
         own = [opened.enter_context(stream) for stream in found if stream]
         if not own and sys.stderr is None:
             own = [opened.enter_context(open(os.devnull, "w"))]  # noqa: PTH123  # it has no path worth one
         streams = own or [stream for stream in (sys.stderr, sys.stdout) if stream]
         terminal = next((stream for stream in streams if stream.isatty()), streams[0])
-        yield terminal, "" if own or not launcher.started() else "\n"
+        yield terminal, "" if own or not launch_env.started() else "\n"
 
 
 def _line() -> str:
@@ -81,14 +82,14 @@ def _more_to_come(begun: bool) -> bool:
     """Wait until more of a line can be read, be it the end of the input; whether it can."""
     if sys.stdin is None:  # it was closed, and its number may stand for something else by now
         return False
-    if not launcher.started():
+    if not launch_env.started():
         return bool(select.select([0], [], [])[0])
     start = heard = time.monotonic()
-    limit = REST_SECONDS if begun else PATIENCE_SECONDS.get(launcher.input_of_launcher_is_terminal())
+    limit = REST_SECONDS if begun else PATIENCE_SECONDS.get(launcher_streams.input_of_launcher_is_terminal())
     while limit is None or time.monotonic() < start + limit:
         if select.select([0], [], [], POLL_SECONDS)[0]:
             return True
-        if not launcher.input_of_launcher_has_ended():
+        if not launcher_streams.input_of_launcher_has_ended():
             heard = time.monotonic()
         elif time.monotonic() > heard + ON_ITS_WAY_SECONDS:
             return False

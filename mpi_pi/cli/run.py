@@ -28,7 +28,7 @@ from mpi_pi.report import run as run_report
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError
 from mpi_pi.storage.checkpoint import CheckpointBusy, CheckpointError, CheckpointFile
 from mpi_pi.storage.trial_log import TrialLog
-from mpi_pi.system import launcher, phases, slurm
+from mpi_pi.system import affinity, launch_env, phases, process, slurm
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -177,7 +177,7 @@ class Session:
             if left is not None:
                 self.deadline = now + max(left - LAST_SECONDS, left / 2)
         elif limit is not None:
-            self.deadline = now + limit - launcher.seconds_since_process_start()
+            self.deadline = now + limit - process.seconds_since_process_start()
 
     def _threads(self) -> int:
         """How many threads of this rank shall count."""
@@ -186,7 +186,7 @@ class Session:
             # mpirun does not pass on all of Slurm's variables to other hosts.
             threads = parallel.bcast_from_root(self.comm, slurm.cpus_per_task)
             threads = threads or parallel.cores_for_each_rank(self.comm)
-        cores = len(launcher.cores())
+        cores = len(affinity.cores())
         crowded = (
             f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'}: bind ranks to more cores"
         )
@@ -236,12 +236,12 @@ class Session:
         """Say how to use all cores, where nothing shows that one is meant, and it would take a while."""
         args, left = self.args, part.points - part.tally.points
         meant = args.threads or args.shard or args.progress == "off" or "SLURM_JOB_ID" in os.environ
-        if meant or launcher.started() or left < LONG_JOB_POINTS:
+        if meant or launch_env.started() or left < LONG_JOB_POINTS:
             return
         from mpi_pi.system import machine  # which most runs do not need
 
         quota = machine.machine().cpu_quota
-        cores = min(len(launcher.physical_cores(launcher.cores())), int(quota[1]) if quota else 1 << 20)
+        cores = min(len(affinity.physical_cores(affinity.cores())), int(quota[1]) if quota else 1 << 20)
         if cores > 1:
             console.note(
                 f"this uses 1 of {cores} cores; mpirun -n {cores} mpi-pi run … uses them all, and so does"

@@ -12,7 +12,7 @@ import numpy as np
 
 from mpi_pi.mpi import time_limit
 from mpi_pi.mpi.requests import allgather
-from mpi_pi.system import launcher
+from mpi_pi.system import process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -147,7 +147,7 @@ class Heartbeat:
             self._heard_at[int(rank)] = self._clock
 
     def _in_words(self, silent: Iterable[int]) -> str:
-        here = launcher.ranks_on_host()  # of one that was never heard of, this may tell the host
+        here = process.ranks_on_host()  # of one that was never heard of, this may tell the host
         ranks: dict[str, list[str]] = {}
         for rank in silent:
             host = self._hosts.get(rank) or (self._host if rank in here else "unknown")

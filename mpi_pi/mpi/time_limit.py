@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mpi_pi.system import launcher
+from mpi_pi.system import launch_env, process
 
 PATIENCE_SECONDS = 60.0
 """After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still
@@ -28,7 +28,7 @@ STAGGER_SECONDS = 2.0
 @contextlib.contextmanager
 def limited(function: str) -> Iterator[None]:
     """Call `give_up` if what is done within, which is named by its MPI function, takes too long."""
-    if give_up is None or (launcher.size() or 1) == 1:
+    if give_up is None or (launch_env.size() or 1) == 1:
         yield
         return
     over = threading.Event()
@@ -45,7 +45,7 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
     # By the name of this thread the other ranks of the host can tell that this one has come so far.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
-    if over.wait(PATIENCE_SECONDS + min(launcher.rank(), 100) * 0.01):
+    if over.wait(PATIENCE_SECONDS + min(launch_env.rank(), 100) * 0.01):
         return
     missing = _missing(function)
     if missing:
@@ -59,9 +59,9 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
 def _missing(function: str) -> dict[int, int]:
     """The processes of those ranks of this host that have not come to `function`, or are stopped in it."""
     return {
-        rank: process
-        for rank, process in launcher.ranks_on_host().items()
-        if function not in _threads_of(process) or launcher.process_fields(process)[:1] == ["T"]
+        rank: number
+        for rank, number in process.ranks_on_host().items()
+        if function not in _threads_of(number) or process.process_fields(number)[:1] == ["T"]
     }
 
 
@@ -79,7 +79,7 @@ def _in_words(function: str, missing: Iterable[int]) -> str:
     if missing:
         return silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
-        f"rank {launcher.rank()} on host {host} has waited for {PATIENCE_SECONDS:.0f} s in {function}:"
+        f"rank {launch_env.rank()} on host {host} has waited for {PATIENCE_SECONDS:.0f} s in {function}:"
         " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
     )
 

@@ -17,7 +17,7 @@ from mpi_pi.model.result import RankStats, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel.load_balancer import LoadBalancer, cuts
-from mpi_pi.system import launcher
+from mpi_pi.system import process
 
 
 class WorkResult(IntEnum):
@@ -99,7 +99,7 @@ class Manager:
     def begin(self) -> NDArray[np.int64]:
         """The first orders, shape (ranks, columns)."""
         self._start = time.clock_gettime(time.CLOCK_MONOTONIC)
-        self._startup_seconds = launcher.seconds_since_process_start(self._start)
+        self._startup_seconds = process.seconds_since_process_start(self._start)
         return self._orders()
 
     def _seconds(self) -> float:

@@ -27,12 +27,13 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
+from mpi_pi.mpi import hydra
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.requests import allgather, wait
 from mpi_pi.mpi.stop import Bell
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
 from mpi_pi.parallel.threads import ThreadTeam
-from mpi_pi.system import affinity, launcher
+from mpi_pi.system import affinity, cpu
 from mpi_pi.version import STREAM_VERSION, __version__
 
 timestamps.mark("imported")
@@ -177,9 +178,9 @@ def gather_rank_info(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> list[
 
 def _member(comm: MPI.Intracomm, kernel: Kernel, threads: int) -> RankInfo:
     """Who this rank is; all ranks together."""
-    workers = _on_host(comm, (launcher.cores(), threads))
-    words = affinity.in_words(workers, launcher.online_cores())
-    return RankInfo(HOST, launcher.cpu_model(), kernel.name, kernel.target, threads, words)
+    workers = _on_host(comm, (affinity.cores(), threads))
+    words = affinity.in_words(workers, affinity.online_cores())
+    return RankInfo(HOST, cpu.cpu_model(), kernel.name, kernel.target, threads, words)
 
 
 def _on_host(comm: MPI.Intracomm, value: T) -> list[T]:
@@ -192,7 +193,7 @@ def _on_host(comm: MPI.Intracomm, value: T) -> list[T]:
 
 def cores_for_each_rank(comm: MPI.Intracomm) -> int:
     """How many cores this rank may use, if those that ranks of its host have in common are shared out."""
-    cores = launcher.cores()
+    cores = affinity.cores()
     shared_by = sum(bool(cores & theirs) for theirs in _on_host(comm, cores))
     return max(len(cores) // shared_by, 1)
 
@@ -240,7 +241,7 @@ def _check(kernel: Kernel) -> None:
 
 def abort(comm: MPI.Intracomm, status: int) -> None:
     """End the job on all ranks, now: for errors after which they cannot meet any more."""
-    time.sleep(launcher.LAST_WORD_SECONDS)
+    time.sleep(hydra.LAST_WORD_SECONDS)
     signal.alarm(ABORT_SECONDS)  # MPI may wait for a host that is out of reach
     comm.Abort(status)
 

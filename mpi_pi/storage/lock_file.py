@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mpi_pi.storage.atomic_file import beside
-from mpi_pi.system import launcher
+from mpi_pi.system import process
 from mpi_pi.system.read_file import user_file
 
 BEAT_SECONDS = 5.0
@@ -151,7 +151,7 @@ def _machine() -> str:
 
 def _started(pid: Any) -> int | None:
     """When a process was started, in clock ticks since boot; None if there is no such process (any more)."""
-    fields = launcher.process_fields(pid)
+    fields = process.process_fields(pid)
     return int(fields[19]) if fields and fields[0] not in "ZX" else None
 
 

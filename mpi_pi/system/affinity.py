@@ -1,8 +1,12 @@
 """How the threads of a host's ranks sit on its cores, in words."""
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from mpi_pi.formatting import number_of
+from mpi_pi.system.read_file import system_text
 
 Worker = tuple[frozenset[int], int]
 """A rank: the cores that it may use, and the number of its threads."""
@@ -39,3 +43,30 @@ def crowded(workers: Sequence[Worker]) -> bool:
         sum(number for others, number in workers if others <= cores) > len(cores)
         for cores in {cores for cores, _ in workers}
     )
+
+
+def cores() -> frozenset[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(online_cores()))  # not on Linux
+
+
+def physical_cores(threads: Iterable[int], root: Path = Path("/")) -> frozenset[int]:
+    """The cores to which these hardware threads belong, each by the number of its first one.
+
+    Linux counts hardware threads as CPUs. One of which nothing is told is a core by itself.
+    """
+    return frozenset(_first_sibling(thread, root) for thread in threads)
+
+
+def _first_sibling(thread: int, root: Path) -> int:
+    topology = root / f"sys/devices/system/cpu/cpu{thread}/topology"
+    siblings = system_text(topology / "thread_siblings_list") or ""  # such as 0,4 or 0-1
+    first = re.split("[,-]", siblings)[0].strip()
+    return int(first) if first.isdecimal() else thread
+
+
+def online_cores() -> int:
+    """How many cores this host has, whoever may use them."""
+    return os.cpu_count() or 1

@@ -14,7 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi.system import clock, launcher
+from mpi_pi.system import clock, cpu
 from mpi_pi.system.read_file import system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
@@ -74,7 +74,7 @@ def machine(root: Path = Path("/")) -> Machine:
     return Machine(
         boot_id=_text(root / "proc/sys/kernel/random/boot_id"),
         architecture=os.uname().machine,
-        cpu=launcher.cpu_model(root),
+        cpu=cpu.cpu_model(root),
         flags=_flags(root),
         cores=len(siblings),
         cpus=len(cpus),

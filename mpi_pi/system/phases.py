@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from mpi_pi import timestamps
-from mpi_pi.system import launcher
+from mpi_pi.system import process
 
 OWN = {
     "Python": "until the program's first line",
@@ -29,12 +29,12 @@ def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
 
     `launcher` is among them if rank 0 can see when its launcher was started. Saving ends now.
     """
-    process, known = launcher.process_start(), timestamps.seconds.get("summed")
-    if process is None or known is None:
+    start, known = process.process_start(), timestamps.seconds.get("summed")
+    if start is None or known is None:
         return {}
-    at = {"process": process} | timestamps.seconds
-    started = launcher.launcher_start()
-    before = {} if started is None else {"launcher": max(process - started, 0.0)}
+    at = {"process": start} | timestamps.seconds
+    started = process.launcher_start()
+    before = {} if started is None else {"launcher": max(start - started, 0.0)}
     now = time.clock_gettime(time.CLOCK_MONOTONIC)
     passed = before | own(at, kernel_seconds, count_seconds) | {"saving": now - known}
     return {name: max(seconds, 0.0) for name, seconds in passed.items()}  # without what rounding has left
