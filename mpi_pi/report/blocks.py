@@ -1,0 +1,36 @@
+"""Blocks that reports are built of; `report.plain` and `report.html` render them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines `name = value`, which are an interface to scripts, and sentences."""
+
+    lines: Sequence[tuple[str, str] | str]
+    """Pairs of name and value, and sentences. After a line feed, a value goes on in a line of its own."""
+    separator: str = " = "
+    """Written between name and value in plain text."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells by the names of their columns. There is at least one row; all have the same columns."""
+
+    rows: Sequence[Mapping[str, str]]
+    numbers: Collection[str] = ()
+    """Names of the columns that are aligned to the right."""
+    note: str = ""
+    """A remark to be written, in brackets, below the rows."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks with a title, which plain text leaves out."""
+
+    title: str
+    blocks: Sequence["Lines | Table"]
+
+
+Block = Lines | Table | Section
