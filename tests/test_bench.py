@@ -17,7 +17,7 @@ from conftest import MPI_PI, MPIRUN, Launch, lack
 
 from mpi_pi.bench import document as document_of
 from mpi_pi.bench.document import Benchmark
-from mpi_pi.report import run as run_report
+from mpi_pi.storage import result_file
 from mpi_pi.system import package
 
 SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
@@ -160,7 +160,7 @@ def test_comparison(launch: Launch) -> None:
     for first, second, status in ((old, new, 1), (new, old, 0), (old, old, 0)):
         run = launch(0, MPI_PI, "bench", "compare", first, second)
         assert (run.returncode, run.stderr) == (status, "")
-    Path("result").write_text(run_report.as_json(runs.run(2)))
+    Path("result").write_text(result_file.as_json(runs.run(2)))
     Path("damaged").write_text(Path("old").read_text().replace('"median": ', '"median": 1', 1))
     run = launch(0, MPI_PI, "bench", "compare", "result", "damaged")
     assert run.returncode == 2

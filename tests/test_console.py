@@ -20,8 +20,7 @@ from test_report import SCHEMA
 from mpi_pi.bench import document as document_of
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from mpi_pi.report import run as run_report
-from mpi_pi.storage import checkpoint
+from mpi_pi.storage import checkpoint, result_file
 
 JOB = Job(300, 10_001, 6)
 RUN = f"{MPI_PI} run -n 300 -i 10001 --seed 6"
@@ -117,7 +116,7 @@ ONE_CORE = (
 
 @pytest.mark.parametrize("where", [*PROBLEMS, NOBODY_READS])
 def test_other_commands_write_their_files_before_they_print(launch: Launch, where: str) -> None:
-    Path("1.json").write_text(run_report.as_json(runs.run(2)))
+    Path("1.json").write_text(result_file.as_json(runs.run(2)))
     schemas = {f"{MPI_PI} merge 1.json --json o.json": SCHEMA}
     if where == ">/dev/full":
         schemas[f"{MPI_PI} check --json o.json"] = CHECK_SCHEMA
@@ -148,7 +147,7 @@ def test_what_could_not_be_printed_is_one_line(launch: Launch, where: str) -> No
 
 
 def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
-    Path("1.json").write_text(run_report.as_json(runs.run(2)))
+    Path("1.json").write_text(result_file.as_json(runs.run(2)))
     for command, file in (("plot", "o.png"), ("report", "o.html")):
         run = shell(launch, f"{MPI_PI} {command} 1.json -o {file} >&-")
         assert (run.returncode, run.stderr) == (0, "")

@@ -34,7 +34,7 @@ HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
     "bench": bench_document.as_json(BENCHMARK).encode(),
-    "report": run_report.as_json(runs.run(2, stopped=True)).encode(),
+    "report": result_file.as_json(runs.run(2, stopped=True)).encode(),
 }
 
 
@@ -242,7 +242,7 @@ KINDS: dict[str, Callable[[], Result]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_result_is_read(kind: str) -> None:
     result = KINDS[kind]()
-    read = result_file.of_content(run_report.as_json(result).encode())
+    read = result_file.of_content(result_file.as_json(result).encode())
     assert run_report.text(read, per_rank=True) == run_report.text(result, per_rank=True)
 
 
@@ -301,14 +301,14 @@ def quicker_round(document: dict[str, Any]) -> None:
 def test_what_a_result_says_twice_has_to_agree(
     edit: Callable[[dict[str, Any]], None], complaint: str
 ) -> None:
-    document = json.loads(run_report.as_json(runs.run(3)))
+    document = json.loads(result_file.as_json(runs.run(3)))
     edit(document)
     with pytest.raises(json_document.DocumentError, match=f"^{complaint}$"):
         result_file.of_content(resealed(document).encode())
 
 
 def test_two_rows_of_one_size_are_refused() -> None:
-    document = json.loads(run_report.as_json(runs.run(3)))
+    document = json.loads(result_file.as_json(runs.run(3)))
     document["tally"] *= 2
     with pytest.raises(json_document.DocumentError, match="two rows in the tally"):
         result_file.of_content(resealed(document).encode())

@@ -14,7 +14,7 @@ import runs
 from conftest import MPI_PI, Launch, lack
 from mpis import Mpi
 
-from mpi_pi.report import run as run_report
+from mpi_pi.storage import result_file
 from mpi_pi.system import imports
 
 RUN = ("run", "-n", "10", "-i", "1000", "--seed", "1")
@@ -137,7 +137,7 @@ def test_what_can_be_done_without(launch: Launch, tmp_path: Path, package: str, 
 
 def test_a_broken_matplotlib(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("")
-    (tmp_path / "r.json").write_text(run_report.as_json(runs.run(2)))
+    (tmp_path / "r.json").write_text(result_file.as_json(runs.run(2)))
     picture = str(tmp_path / "r.png")
     run = launch(0, MPI_PI, "plot", str(tmp_path / "r.json"), "-o", picture, PYTHONPATH=str(tmp_path))
     (line,) = own_lines(run.stderr)

@@ -9,10 +9,9 @@ from test_report import flame
 
 from mpi_pi.bench import document as bench_document
 from mpi_pi.model.result import Result
-from mpi_pi.report import run as run_report
 from mpi_pi.report import sources
 from mpi_pi.report.sources import Trials
-from mpi_pi.storage import json_document
+from mpi_pi.storage import json_document, result_file
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +20,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_kind_is_recognised() -> None:
-    Path("a").write_text(run_report.as_json(flame()))
+    Path("a").write_text(result_file.as_json(flame()))
     Path("b").write_text("trial,points,hits\n0,10,7\n1,10,8\n")
     Path("c").write_text(bench_document.as_json(bench_document.new(False, "numpy")))
     result, trials, bench = (item.content for item in sources.read(["a", "b", "c"]))
@@ -54,7 +53,7 @@ def test_all_that_are_nothing_are_named() -> None:
     Path("text").write_text("pi = 3.14")
     Path("folder").mkdir()
     Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))
-    old = json.loads(run_report.as_json(runs.run(1))) | {"schema": 3}
+    old = json.loads(result_file.as_json(runs.run(1))) | {"schema": 3}
     Path("old").write_text(json.dumps(old))
     with pytest.raises(sources.SourceError) as refused:
         sources.read(["none", "text", "folder", "check", "old"])

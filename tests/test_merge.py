@@ -48,7 +48,7 @@ def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def write(name: str, result: Result) -> str:
-    Path(name).write_text(run_report.as_json(result))
+    Path(name).write_text(result_file.as_json(result))
     return name
 
 
@@ -75,7 +75,7 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     assert whole.spent.user_seconds == 4 * of
     assert (whole.spent.real_seconds, whole.spent.round_seconds) == (of, 0.5)
     assert [(row.rank, row.member.host) for row in whole.ranks] == [(k, f"node{k + 1}") for k in range(of)]
-    jsonschema.validate(json.loads(run_report.as_json(whole)), SCHEMA)
+    jsonschema.validate(json.loads(result_file.as_json(whole)), SCHEMA)
     assert merge.merge([write("whole.json", whole)]).tally == whole.tally
 
 
@@ -138,8 +138,8 @@ def complaints_about(names: list[str]) -> list[str]:
     return str(raised.value).splitlines()
 
 
-CONTENT = run_report.as_json(result(2, 2)).encode()
-OTHER = run_report.as_json(result(1, 2))
+CONTENT = result_file.as_json(result(2, 2)).encode()
+OTHER = result_file.as_json(result(1, 2))
 HITS = int(reference.count(JOB, range(JOB.units)).sum())
 
 
@@ -156,7 +156,7 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
         Shard(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards
     )
     assert run_report.text(whole, per_rank=True)
-    assert json.loads(run_report.as_json(whole))
+    assert json.loads(result_file.as_json(whole))
     if sealed_as_it_was(content):
         assert whole.tally.hits == HITS
 
@@ -239,7 +239,7 @@ def test_shards_of_different_sizes() -> None:
 
 
 def test_a_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(run_report.as_json(result(1, 1)))
+    (tmp_path / "a.json").write_text(result_file.as_json(result(1, 1)))
     run = launch(0, MPI_PI, "merge", str(tmp_path / "a.json"), MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 0
     assert f"pi = 4*({HITS}/50000) = " in run.stdout

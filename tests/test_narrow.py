@@ -19,6 +19,7 @@ from mpi_pi.bench import document as document_of
 from mpi_pi.report import run as run_report
 from mpi_pi.report.narrow import fitted
 from mpi_pi.report.table import table
+from mpi_pi.storage import result_file
 
 COLUMNS = 40
 COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench")
@@ -97,7 +98,7 @@ def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None
 
 
 def test_json_is_not_folded(environment: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "1.json").write_text(run_report.as_json(runs.run(2)))
+    (tmp_path / "1.json").write_text(result_file.as_json(runs.run(2)))
     shown = on_narrow_terminal([MPI_PI, "merge", str(tmp_path / "1.json"), "--json", "-"], environment)
     assert json.loads(shown)["shard"] == {"index": 1, "of": 1}
     piped = subprocess.run(

@@ -16,7 +16,7 @@ from mpis import Mpi
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.parallel import run as parallel
-from mpi_pi.report import run as run_report
+from mpi_pi.storage import result_file
 from mpi_pi.system import launch_env
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
@@ -120,7 +120,7 @@ def test_pictures_depend_on_no_settings_of_users(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("r.json").write_text(run_report.as_json(runs.run(2)))
+    Path("r.json").write_text(result_file.as_json(runs.run(2)))
     plain = launch(0, MPI_PI, "plot", "r.json", "-o", "plain.png")
     assert (plain.returncode, plain.stderr) == (0, "")
     # Broken in its bytes, its names and its values; and with a style that would show.

@@ -146,7 +146,7 @@ def test_a_wrong_answer_is_said() -> None:
         r"distance from pi: \+112\.\d+ standard errors, p-value 1e-300, limit 2e-07", distance
     )
     assert re.fullmatch(r"dispersion: units differ too much, p-value \S+e-\d+, limit 1e-07", dispersion)
-    assert json.loads(run_report.as_json(wrong))["reasons"] == [distance, dispersion]
+    assert json.loads(result_file.as_json(wrong))["reasons"] == [distance, dispersion]
 
 
 def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
@@ -187,7 +187,7 @@ def test_what_will_be_counted_again_is_said() -> None:
     assert "Partial = 30000000 of 100000000 points (30 %)\n" in text
     assert "In line = 20000000 of 100000000 points (20 %), where another run goes on\n" in text
     assert "Beyond = 10000000 points, which that run counts again: there is a gap before them" in text
-    document = json.loads(run_report.as_json(result))
+    document = json.loads(result_file.as_json(result))
     assert document["tally"] == [{"unit_points": 10**5, **counted._asdict(), "bins": []}]
     assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict(), "bins": []}]
     assert run_report.text(result_file.of_document(document)) == text
@@ -233,7 +233,7 @@ def test_no_time_gives_no_rate() -> None:
     ],
 )
 def test_json_is_what_the_schema_says(result: Result) -> None:
-    document = json.loads(run_report.as_json(result))
+    document = json.loads(result_file.as_json(result))
     jsonschema.validate(document, SCHEMA)
     assert document["spent"]["user_seconds"] == 60.5 * len(result.ranks)
     assert len(document["ranks"]) == len(result.ranks)

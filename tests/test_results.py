@@ -16,7 +16,7 @@ from mpi_pi.storage import json_document, result_file
 
 
 def again(result: Result) -> Result:
-    return result_file.of_document(json.loads(run_report.as_json(result)))
+    return result_file.of_document(json.loads(result_file.as_json(result)))
 
 
 def comparable(result: Result) -> tuple[object, ...]:
@@ -46,14 +46,14 @@ def test_all_of_a_result_comes_back(result: Result) -> None:
     ],
 )
 def test_what_could_not_have_been_written_is_refused(change: dict[str, Any], complaint: str) -> None:
-    document = json.loads(run_report.as_json(runs.run(2)))
+    document = json.loads(result_file.as_json(runs.run(2)))
     with pytest.raises(json_document.DocumentError) as refused:
         result_file.of_document(document | change)
     assert str(refused.value) == complaint
 
 
 def test_a_row_of_the_timeline_has_a_value_for_each_rank() -> None:
-    document = json.loads(run_report.as_json(runs.run(3)))
+    document = json.loads(result_file.as_json(runs.run(3)))
     document["rounds"][1]["units"].pop()
     with pytest.raises(json_document.DocumentError, match="units has not a value for each rank"):
         result_file.of_document(document)
@@ -61,6 +61,6 @@ def test_a_row_of_the_timeline_has_a_value_for_each_rank() -> None:
 
 def test_a_changed_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
-    file.write_text(run_report.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
+    file.write_text(result_file.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
     with pytest.raises(json_document.DocumentError, match="damaged: its checksum is wrong"):
         result_file.read(str(file))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
-from mpi_pi.report import run as run_report
+from mpi_pi.storage import result_file
 from mpi_pi.system import cpu, read_file
 
 WAYS = (
@@ -37,7 +37,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(read_file, "WRITER_SECONDS", 0.1)
     monkeypatch.setattr("mpi_pi.storage.atomic_file.READER_SECONDS", 0.1)
-    Path("r.json").write_text(run_report.as_json(runs.run(2)))
+    Path("r.json").write_text(result_file.as_json(runs.run(2)))
     Path("b.json").write_text(bench_document.as_json(benchmarks.benchmark()))
 
 

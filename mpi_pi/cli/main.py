@@ -116,7 +116,7 @@ def _merge(args: argparse.Namespace) -> int:
     from mpi_pi.cli.output import Output
     from mpi_pi.model.shard import Shard
     from mpi_pi.report import run as run_report
-    from mpi_pi.storage import merge
+    from mpi_pi.storage import merge, result_file
     from mpi_pi.storage.atomic_file import OutputError
 
     try:
@@ -125,7 +125,7 @@ def _merge(args: argparse.Namespace) -> int:
             members = [row.member for row in result.ranks]
             text = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
             text += run_report.text(result, args.per_rank)
-            if not output.put(text, run_report.as_json(result)):
+            if not output.put(text, result_file.as_json(result)):
                 return FAILED
     except (OutputError, merge.MergeError) as error:
         console.error(str(error))

@@ -320,7 +320,11 @@ class Session:
         In this order, for a reader that has gone away, or a terminal, must not cost what was counted.
         """
         result = replace(result, marks=dict(timestamps.seconds), steps=self._steps(result))
-        as_json = run_report.as_json(result) if self.args.json else ""
+        as_json = ""
+        if self.args.json:
+            from mpi_pi.storage import result_file  # which few runs need
+
+            as_json = result_file.as_json(result)
         written = self._write(result, as_json)
         result = replace(result, steps=self._steps(result))  # with the writing
         if not self.printable:

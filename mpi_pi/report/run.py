@@ -1,27 +1,21 @@
-"""A result as text for people and as JSON for scripts. Returns strings; prints nothing.
+"""A result as text for people. Returns strings; prints nothing.
 
 The lines of the text are an interface: `name = value`, one a line, grepped by people and parsed by scripts.
-The JSON is described by `report.schema.json` beside this file; its `schema` number changes whenever a reader
-of the old one could fail on the new.
 """
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
 from mpi_pi.formatting import chance, kernel_label, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
-from mpi_pi.model.shard import Shard, as_fields, rows
+from mpi_pi.model.shard import Shard
 from mpi_pi.report.table import table
-from mpi_pi.storage import json_document
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
-
-KIND, SCHEMA = "result", 5
 
 MAX_HOSTS = 20
 """Hosts that are listed one by one in the text, half of them the slowest."""
@@ -319,57 +313,3 @@ def _clock(seconds: float) -> str:
 
 def _share(points: int, of: int) -> str:
     return f"{points} of {of} points ({100 * points / of:.3g} %)"
-
-
-def as_json(result: Result) -> str:
-    """The report for scripts: one JSON object."""
-    return json_document.dumps(_document(result))
-
-
-def _document(result: Result) -> dict[str, Any]:
-    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
-    counted = replace(result.part, tally=result.tally, spent=result.spent)
-    return (
-        about
-        | as_fields(counted)
-        | {
-            "mpi_library": result.mpi_library,
-            "partial": result.partial,
-            "verified": result.verified,
-            "reasons": result.reasons,
-            "kernels_right": result.kernels_right,
-            "estimate": estimate_fields(result.estimate),
-            "in_line": rows(result.part.tally),
-            "marks": dict(result.marks),
-            "steps": dict(result.steps),
-            "shards": [asdict(shard) for shard in result.shards],
-            "ranks": [_rank_object(row) for row in result.ranks],
-            "rounds": [
-                {
-                    "first_round": row.first_round,
-                    "last_round": row.last_round,
-                    "start_seconds": row.start_seconds,
-                    "end_seconds": row.end_seconds,
-                    "hits": row.hits,
-                    "units": row.units.tolist(),
-                    "points": row.points.tolist(),
-                    "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
-                    "lost_units": row.lost_units.tolist(),
-                }
-                for row in result.timeline.rows
-            ],
-        }
-    )
-
-
-def estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
-    """Return the estimate as a JSON object; None for none."""
-    if estimate is None:
-        return None
-    return asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()}
-
-
-def _rank_object(row: RankStats) -> dict[str, Any]:
-    numbers = {name: value for name, value in asdict(row).items() if name != "member"}
-    derived = {"points_per_second": row.points_per_second, "standard_errors": row.standard_errors}
-    return numbers | row.member._asdict() | derived

@@ -12,7 +12,6 @@ from mpi_pi.bench import document as bench_document
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.formatting import printable
 from mpi_pi.model.result import Result
-from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, result_file
 from mpi_pi.storage.trial_log import HEADER
 
@@ -58,7 +57,7 @@ def _content(name: str) -> Result | Benchmark | Trials:
     kind = json_document.kind(content)
     if kind == bench_document.KIND:
         return bench_document.of_content(content)
-    if kind == run_report.KIND:
+    if kind == result_file.KIND:
         return result_file.of_content(content)
     raise json_document.DocumentError(f"a {kind} of mpi-pi's, and no result, benchmark or trial log")
 

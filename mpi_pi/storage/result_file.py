@@ -1,19 +1,80 @@
-"""A result as it was, from the JSON that `--json` made of it."""
+"""The JSON document of a result, written and read.
+
+It is described by `report.schema.json` beside this file; its `schema` number changes whenever a reader of the
+old one could fail on the new.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, ShardSummary, Timeline
-from mpi_pi.model.shard import Shard, amount, from_fields, spent_from_fields
+from mpi_pi.model.shard import Shard, amount, as_fields, from_fields, rows, spent_from_fields
 from mpi_pi.model.verdict import suspects
-from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, schema
 from mpi_pi.system import phases
+from mpi_pi.version import __version__
+
+KIND, SCHEMA = "result", 5
+
+
+def as_json(result: Result) -> str:
+    """The report for scripts: one JSON object."""
+    return json_document.dumps(_document(result))
+
+
+def _document(result: Result) -> dict[str, Any]:
+    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
+    counted = replace(result.part, tally=result.tally, spent=result.spent)
+    return (
+        about
+        | as_fields(counted)
+        | {
+            "mpi_library": result.mpi_library,
+            "partial": result.partial,
+            "verified": result.verified,
+            "reasons": result.reasons,
+            "kernels_right": result.kernels_right,
+            "estimate": estimate_fields(result.estimate),
+            "in_line": rows(result.part.tally),
+            "marks": dict(result.marks),
+            "steps": dict(result.steps),
+            "shards": [asdict(shard) for shard in result.shards],
+            "ranks": [_rank_object(row) for row in result.ranks],
+            "rounds": [
+                {
+                    "first_round": row.first_round,
+                    "last_round": row.last_round,
+                    "start_seconds": row.start_seconds,
+                    "end_seconds": row.end_seconds,
+                    "hits": row.hits,
+                    "units": row.units.tolist(),
+                    "points": row.points.tolist(),
+                    "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
+                    "lost_units": row.lost_units.tolist(),
+                }
+                for row in result.timeline.rows
+            ],
+        }
+    )
+
+
+def estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
+    """Return the estimate as a JSON object; None for none."""
+    if estimate is None:
+        return None
+    return asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()}
+
+
+def _rank_object(row: RankStats) -> dict[str, Any]:
+    numbers = {name: value for name, value in asdict(row).items() if name != "member"}
+    derived = {"points_per_second": row.points_per_second, "standard_errors": row.standard_errors}
+    return numbers | row.member._asdict() | derived
 
 
 def read(name: str) -> Result:
@@ -23,7 +84,7 @@ def read(name: str) -> Result:
 
 def of_content(content: bytes) -> Result:
     """Return the result that was in a file. Raises sealed.DocumentError."""
-    return of_document(json_document.document(content, run_report.KIND, number=run_report.SCHEMA))
+    return of_document(json_document.document(content, KIND, number=SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
@@ -106,7 +167,7 @@ def _cross_check(document: Mapping[str, Any], result: Result) -> None:
 
 def _check_estimate(document: Mapping[str, Any], result: Result) -> None:
     """Raise ValueError unless the estimate is that of the tally, up to the last digits of its floats."""
-    told, of_tally = document["estimate"], run_report.estimate_fields(result.estimate)
+    told, of_tally = document["estimate"], estimate_fields(result.estimate)
     if (told or {}).keys() != (of_tally or {}).keys():
         raise ValueError("estimate: is not that of the tally")
     for name, value in (of_tally or {}).items():
