@@ -12,6 +12,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.report import sources
 from mpi_pi.storage import checkpoint, result_file
 from mpi_pi.storage import merge as merging
+from mpi_pi.storage.trial_log import Trials
 
 BEFORE = Path(__file__).parent / "data" / "before"
 JOB = Job(300, 200_000, 7)
@@ -39,7 +40,7 @@ def test_shards(hits: NDArray[np.int64]) -> None:
 
 def test_trial_log(hits: NDArray[np.int64]) -> None:
     (log,) = sources.read([str(BEFORE / "trials.csv")])
-    assert isinstance(log.content, sources.Trials)
+    assert isinstance(log.content, Trials)
     assert log.content.hits.tolist() == hits.tolist()
 
 

@@ -25,7 +25,8 @@ from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report import table
 from mpi_pi.report.plots import figure as plot
-from mpi_pi.report.sources import Item, Trials
+from mpi_pi.report.sources import Item
+from mpi_pi.storage.trial_log import Trials
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
 

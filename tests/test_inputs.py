@@ -10,8 +10,8 @@ from test_report import flame
 from mpi_pi.bench import document as bench_document
 from mpi_pi.model.result import Result
 from mpi_pi.report import sources
-from mpi_pi.report.sources import Trials
 from mpi_pi.storage import json_document, result_file
+from mpi_pi.storage.trial_log import Trials
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,8 @@ from mpi_pi.report.plots import run as plot_run
 from mpi_pi.report.plots import style
 from mpi_pi.report.plots import timeline as plot_timeline
 from mpi_pi.report.plots.style import Panel
-from mpi_pi.report.sources import Item, Trials
+from mpi_pi.report.sources import Item
+from mpi_pi.storage.trial_log import Trials
 
 run = cache(runs.run)
 benchmark = cache(benchmarks.benchmark)

@@ -20,8 +20,9 @@ from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.report.plots import figure as plot
-from mpi_pi.report.sources import Item, Trials
+from mpi_pi.report.sources import Item
 from mpi_pi.report.table import columns_of
+from mpi_pi.storage.trial_log import Trials
 from mpi_pi.version import __version__
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _is_log_of(log: Item, run: Item) -> bool:
     return (
         isinstance(log.content, Trials)
         and isinstance(run.content, Result)
-        and plot.is_log_of(log.content, run.content)
+        and log.content.belong_to(run.content)
     )
 
 

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpi_pi.errors import RunError, UserError
 from mpi_pi.model.result import Result
-from mpi_pi.report.sources import Item, Trials
+from mpi_pi.report.sources import Item
+from mpi_pi.storage.trial_log import Trials
 from mpi_pi.system import imports
 
 if TYPE_CHECKING:
@@ -24,12 +26,12 @@ PAGE_WIDTH, WIDTH_ALONE = 10.0, 8.0
 """Inches: of two panels side by side, and of one that is a figure of its own."""
 
 
-class PlottingUnavailable(Exception):
-    """There is no matplotlib. The message is fit for the user."""
+class PlottingUnavailable(RunError):
+    """There is no matplotlib, or it is broken."""
 
 
-class NothingToDraw(Exception):
-    """No item has anything to show. The message is fit for the user."""
+class NothingToDraw(UserError):
+    """No item has anything to show."""
 
 
 def panels(items: Sequence[Item]) -> list["Panel"]:
@@ -54,7 +56,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
     drawn: list[Trials] = []
     for name, content in sorted(items, key=lambda item: isinstance(item.content, Trials)):
         if isinstance(content, Result):
-            log = next((log for log in logs if is_log_of(log, content)), None)
+            log = next((log for log in logs if log.belong_to(content)), None)
             drawn += [log] if log else []
             found.append((name, plot_run.panels(content, log.hits if log else None)))
         elif not isinstance(content, Trials):
@@ -86,12 +88,6 @@ def _without_settings_of_users() -> Iterator[None]:
     finally:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
-
-
-def is_log_of(log: Trials, result: Result) -> bool:
-    """Whether a trial log has the trials of a result, all of them, and its hits."""
-    trials = (log.points, log.points * len(log.hits), sum(log.hits.tolist()))
-    return trials == (result.job.points, result.tally.points, result.tally.hits)
 
 
 def pictures(items: Sequence[Item]) -> Iterator[tuple[str, "Figure"]]:
