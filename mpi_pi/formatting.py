@@ -1,25 +1,44 @@
-"""Things in words."""
+"""Counts, names and numbers as text."""
+
+from collections.abc import Sequence
 
 
 def number_of(count: int, thing: str) -> str:
-    """So many of them: 1 host, 2 hosts."""
+    """Return a count with its noun: 1 host, 2 hosts."""
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
+def format_some(names: Sequence[str], most: int, count: int | None = None, separator: str = ", ") -> str:
+    """Return the first `most` names, and how many more there are: `a, b and 3 more`.
+
+    `count` is the number of all names, where `names` holds only the first of them.
+    """
+    more = (len(names) if count is None else count) - most
+    return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def format_percent(part: float, whole: float = 1, form: str = ".3g") -> str:
+    """Return how much a part is of the whole: `12.5 %`."""
+    return f"{100 * part / whole:{form}} %"
+
+
+def format_probability(p: float, complement: float | None = None) -> str:
+    """Return a probability in a few digits, at least 1e-300, near where doubles end.
+
+    Where the digits would round to 1, the result is `1 - complement`, if that is given.
+    """
+    text = f"{max(p, 1e-300):.4g}"
+    return f"1 - {format_probability(complement)}" if text == "1" and complement is not None else text
+
+
 def kernel_label(kernel: str, target: str) -> str:
-    """A kernel, and what it was compiled for, if it was."""
+    """Return the name of a kernel, with the CPU that it was compiled for, if it was compiled."""
     return f"{kernel} for {target}" if target else kernel
 
 
-def chance(p: float, rest: float | None = None) -> str:
-    """A probability in a few digits. Where they would round to 1, as 1 less the `rest`, known for itself.
-
-    What is below 1e-300, where floats end, is told as that.
-    """
-    text = f"{max(p, 1e-300):.4g}"
-    return f"1 - {chance(rest)}" if text == "1" and rest is not None else text
-
-
 def printable(name: str) -> str:
-    """A name with whatever is no letter, such as a line's end or a byte that is not UTF-8, as an escape."""
+    """Return a name with an escape for each character that is not printable, such as a line feed.
+
+    A byte that is not UTF-8 stands in a file name as such a character, too.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeVar
 
 from mpi_pi.check.hosts import Host
+from mpi_pi.formatting import format_some
 from mpi_pi.kernel.loader import NOT_EXECUTABLE
 from mpi_pi.system import versions
 from mpi_pi.system.machine import Machine
@@ -89,8 +90,7 @@ class _Check(NamedTuple):
 
 def _names(remarks: Sequence[_Remark]) -> str:
     names = [f"{remark.host} ({remark.detail})" if remark.detail else remark.host for remark in remarks]
-    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-    return ", ".join(names[:MAX_NAMES]) + more
+    return format_some(names, MAX_NAMES)
 
 
 def _unreachable(hosts: Sequence[Host]) -> Iterator[_Remark]:

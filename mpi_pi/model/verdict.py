@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mpi_pi.formatting import chance
+from mpi_pi.formatting import format_probability
 from mpi_pi.model import binomial
 from mpi_pi.model.binomial import Floats
 from mpi_pi.model.estimate import Estimate
@@ -118,4 +118,4 @@ def _outliers(shares: Shares, level: float) -> Iterator[str]:
 
 
 def _against(p_value: float, limit: float) -> str:
-    return f"p-value {chance(p_value)}, limit {limit:.2g}"
+    return f"p-value {format_probability(p_value)}, limit {limit:.2g}"

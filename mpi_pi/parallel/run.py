@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi import timestamps
+from mpi_pi.formatting import format_some
 from mpi_pi.kernel.loader import Kernel, load, never_told
 from mpi_pi.kernel.reference import never
 from mpi_pi.model import tally
@@ -204,7 +205,7 @@ def unique_by_rank(comm: MPI.Intracomm, text: str) -> list[str]:
     for rank, theirs in enumerate(comm.gather(text) or []):
         ranks.setdefault(theirs, []).append(rank)
     return [
-        f"rank {those[0]}{f' and {len(those) - 1} more' if len(those) > 1 else ''}: {theirs}"
+        f"rank {format_some([str(rank) for rank in those], 1)}: {theirs}"
         for theirs, those in ranks.items()
         if theirs
     ]

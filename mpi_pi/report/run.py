@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from mpi_pi.formatting import chance, kernel_label, number_of
+from mpi_pi.formatting import format_probability, kernel_label, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
@@ -106,7 +106,7 @@ def _dispersion(estimate: Estimate) -> str:
     over = f"chi-squared {estimate.chi_squared:.6g} over {number_of(estimate.units, 'unit')}"
     if estimate.dispersion_bound is None:
         return f"{over}, not judged: it repeats the distance"
-    return f"{over}, p-value {chance(estimate.p_value, estimate.lower_p_value)}"
+    return f"{over}, p-value {format_probability(estimate.p_value, estimate.lower_p_value)}"
 
 
 def _fit(estimate: Estimate) -> str:
@@ -114,7 +114,7 @@ def _fit(estimate: Estimate) -> str:
     if fit is None:
         return f"not judged: fewer than {MIN_EXPECTED} units expected in a bin"
     over = f"chi-squared {fit.chi_squared:.6g} over {fit.bins} bins of {fit.units} units"
-    return f"{over}, p-value {chance(fit.p_value, 1 - fit.p_value)}"
+    return f"{over}, p-value {format_probability(fit.p_value, 1 - fit.p_value)}"
 
 
 def _farthest(rows: Sequence[RankStats]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mpi_pi.formatting import printable
+from mpi_pi.formatting import format_some, printable
 from mpi_pi.model.result import Result, ShardSummary, Timeline
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
@@ -67,9 +67,8 @@ def _misfits(parts: Sequence[Shard], names: Sequence[str]) -> list[str]:
     if not lacking:
         return doubled
     candidates = range(1, min(first.of, len(files) + MAX_NAMED) + 1)
-    missing = [f"{index}/{first.of}" for index in candidates if index not in files][:MAX_NAMED]
-    more = f" and {lacking - MAX_NAMED} more" if lacking > MAX_NAMED else ""
-    return [*doubled, f"missing: shard {', '.join(missing)}{more}"]
+    missing = [f"{index}/{first.of}" for index in candidates if index not in files]
+    return [*doubled, f"missing: shard {format_some(missing, MAX_NAMED, lacking)}"]
 
 
 def _whole(results: Sequence[Result]) -> Result:
