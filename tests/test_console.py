@@ -102,7 +102,7 @@ def test_checkpoint_is_saved_before_anything_is_printed(launch: Launch, hits: in
     assert run.returncode == 1
     part = checkpoint.load(Path("c"))
     assert part
-    assert part.finished
+    assert part.complete
     assert part.tally.hits == hits
     assert not Path("c.lock").exists()
 

@@ -70,7 +70,7 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
         names.append(write(f"{index}.json", replace(one, part=part, tally=part.tally, ranks=(row,))))
     whole = merge.merge(names[::-1])
     assert whole.tally == Tally.of(job, range(job.units), hits)
-    assert whole.part.finished
+    assert whole.part.complete
     assert not whole.partial
     assert whole.spent.user_seconds == 4 * of
     assert (whole.spent.real_seconds, whole.spent.round_seconds) == (of, 0.5)

@@ -149,7 +149,7 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
     """Each run is stopped somewhere, on some rank, and the next goes on from where it had got to."""
     part, runs = Shard(JOB), 0
     chance = np.random.default_rng(runs)
-    while not part.finished:
+    while not part.complete:
         looks, who = COMM.bcast((int(chance.integers(1, 40)), int(chance.integers(COMM.size))))
 
         def stop(who: int = who) -> bool:
@@ -175,7 +175,7 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
 
 def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
     finished = run(JOB, COMM).part
-    assert finished.finished
+    assert finished.complete
     again = run(finished, COMM)
     assert again.tally == finished.tally
     assert again.rounds == 0
@@ -320,7 +320,7 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
     assert any(reason.startswith("known answers: the kernel of") for reason in result.reasons)
     if COMM.rank == 0:
         assert [row.rank for row in result.ranks if not row.kernel_right] == [COMM.size - 1]
-    assert not result.part.finished  # nobody goes on from what may be wrong
+    assert not result.part.complete  # nobody goes on from what may be wrong
 
 
 @pytest.mark.usefixtures("many_rounds")

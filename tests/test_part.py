@@ -52,9 +52,9 @@ def test_a_part_is_read_as_it_was_written(part: Shard) -> None:
 
 @given(parts())
 def test_what_is_left_follows_on_what_is_done(part: Shard) -> None:
-    assert part.tally.units + len(part.left) == len(part.units)
-    assert part.tally.points + part.job.points_in(part.left) == part.points
-    assert part.finished == (part.tally.points == part.points)
+    assert part.tally.units + len(part.remaining) == len(part.units)
+    assert part.tally.points + part.job.points_in(part.remaining) == part.points
+    assert part.complete == (part.tally.points == part.points)
 
 
 UNIT = Sums(1, 785, 0)

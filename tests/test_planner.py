@@ -64,7 +64,7 @@ def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
         assert (orders[:, Assignment.DONE] == units).all()
         assert planner.part.tally == planner.counted == first_units(first)
     assert first == JOB.units
-    assert planner.part.finished
+    assert planner.part.complete
     assert planner.part.spent.rounds == planner.rounds == len(planner.timeline.rows)
 
 

@@ -37,17 +37,17 @@ class Shard:
 
     job: Job
     index: int = 1
-    of: int = 1
+    count: int = 1
     tally: Tally = field(default_factory=Tally)
     spent: Usage = field(default_factory=Usage)
 
     @property
     def units(self) -> range:
         """All units of the part, counted or not."""
-        return self.job.shard(self.index, self.of)
+        return self.job.shard(self.index, self.count)
 
     @property
-    def left(self) -> range:
+    def remaining(self) -> range:
         """The units that are still to be counted."""
         units = self.units
         return range(units.start + self.tally.units, units.stop)
@@ -58,9 +58,9 @@ class Shard:
         return self.job.points_in(self.units)
 
     @property
-    def finished(self) -> bool:
+    def complete(self) -> bool:
         """Whether all of its units have been counted."""
-        return not self.left
+        return not self.remaining
 
     def differences(self, other: Self) -> str:
         """What another part is of, where that is not the same; in words, empty if it is."""
@@ -68,7 +68,7 @@ class Shard:
             ("trials", self.job.trials, other.job.trials),
             ("points per trial", self.job.points, other.job.points),
             ("seed", self.job.seed, other.job.seed),
-            ("shard", f"{self.index}/{self.of}", f"{other.index}/{other.of}"),
+            ("shard", f"{self.index}/{self.count}", f"{other.index}/{other.count}"),
         )
         return ", ".join(f"{name} {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs)
 
@@ -79,7 +79,7 @@ def as_fields(part: Shard) -> dict[str, Any]:
     return {
         "stream_version": STREAM_VERSION,
         "job": {"trials": job.trials, "points_per_trial": job.points, "seed": str(job.seed)},
-        "shard": {"index": part.index, "of": part.of},
+        "shard": {"index": part.index, "of": part.count},
         "tally": rows(part.tally),
         "spent": asdict(part.spent),
     }

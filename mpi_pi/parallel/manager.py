@@ -74,7 +74,7 @@ class Manager:
         self._cpu_seconds: tuple[float, float] | None = None
         """User and system, of all ranks so far; None before any round."""
         self._threads = np.array(threads, np.int64)
-        self._schedule = LoadBalancer(part.job, part.left, self._threads, most_units)
+        self._schedule = LoadBalancer(part.job, part.remaining, self._threads, most_units)
         self._shares = np.zeros(len(self._threads), np.int64)
         """Units that each rank was told to count."""
         self._own = np.zeros((len(self._threads), 4), np.int64)

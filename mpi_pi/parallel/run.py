@@ -216,7 +216,7 @@ def preflight(part: Shard, comm: MPI.Intracomm, kernel: Kernel) -> None:
 
     Raises CollectiveError with all offenders.
     """
-    left = f"units {part.left.start} to {part.left.stop}"
+    left = f"units {part.remaining.start} to {part.remaining.stop}"
     require_identical(comm, f"mpi-pi {__version__}, stream {STREAM_VERSION}, {part.job}, {left}")
     call_on_all(comm, lambda: _check(kernel))
 
@@ -268,7 +268,7 @@ class _Run:
         self.row = self._row(member or _member(comm, kernel, threads))
         self.rows: list[RankStats] | None = comm.gather(self.row)
         """Of all ranks, on rank 0."""
-        self.next_unit = part.left.start
+        self.next_unit = part.remaining.start
         self.planner = (
             Manager(part, [row.member.threads for row in self.rows], most_units) if self.rows else None
         )

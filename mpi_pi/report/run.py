@@ -47,11 +47,11 @@ def head(
     ]
     if shards:
         lines.append(f"Shards = {len(shards)}, merged")
-    if work.of > 1:
+    if work.count > 1:
         lines.append(
-            f"Shard = {work.index}/{work.of}, {work.units.stop - work.units.start} of {job.units} units"
+            f"Shard = {work.index}/{work.count}, {work.units.stop - work.units.start} of {job.units} units"
         )
-    if work.finished:
+    if work.complete:
         lines.append(f"Counted before = all points, in {number_of(work.spent.runs, 'run')}")
     elif work.spent.runs:
         done = _share(work.tally.points, work.points)

@@ -78,7 +78,7 @@ class CheckpointFile:
         if special:
             raise self._unusable("not a regular file")
         self.saved = self._load()
-        if self.saved and self.saved.finished:
+        if self.saved and self.saved.complete:
             return  # it will only be read
         try:
             self._lock.acquire()
@@ -98,7 +98,7 @@ class CheckpointFile:
         try:
             if not self.saved:
                 self._save(part, aside=self._free_name() if self._restart else None)
-            elif not part.finished:
+            elif not part.complete:
                 AtomicFile("--checkpoint", str(self._path)).discard()  # to see whether it can be written
         except OutputError as error:
             raise CheckpointError(str(error)) from error

@@ -59,15 +59,15 @@ def _misfits(parts: Sequence[Shard], names: Sequence[str]) -> list[str]:
     for name, part in zip(names, parts, strict=True):
         files.setdefault(part.index, []).append(name)
     doubled = [
-        f"{', '.join(same)}: all of shard {index}/{first.of}"
+        f"{', '.join(same)}: all of shard {index}/{first.count}"
         for index, same in files.items()
         if len(same) > 1
     ]
-    lacking = first.of - len(files)
+    lacking = first.count - len(files)
     if not lacking:
         return doubled
-    candidates = range(1, min(first.of, len(files) + MAX_NAMED) + 1)
-    missing = [f"{index}/{first.of}" for index in candidates if index not in files]
+    candidates = range(1, min(first.count, len(files) + MAX_NAMED) + 1)
+    missing = [f"{index}/{first.count}" for index in candidates if index not in files]
     return [*doubled, f"missing: shard {format_some(missing, MAX_NAMED, lacking)}"]
 
 

@@ -101,7 +101,7 @@ def of_document(document: Mapping[str, Any]) -> Result:
 def _result(document: Mapping[str, Any]) -> Result:
     partial = document["partial"] is True
     part = from_fields(document, in_line=not partial)
-    if part.finished == partial:
+    if part.complete == partial:
         raise ValueError("not finished, though it says so" if not partial else "finished, though it says not")
     rows = tuple(_rank_row(row) for row in document["ranks"])
     in_line = from_fields({**document, "tally": document["in_line"]})
@@ -136,7 +136,7 @@ def _shards(told: Sequence[Mapping[str, Any]], part: Shard, ranks: int) -> tuple
         ShardSummary(amount(int, row["index"]), amount(int, row["ranks"]), spent_from_fields(row["spent"]))
         for row in told
     )
-    if shards and (part.of > 1 or min(shard.ranks for shard in shards) < 1):
+    if shards and (part.count > 1 or min(shard.ranks for shard in shards) < 1):
         raise ValueError("no such shards are possible")
     if shards and sum(shard.ranks for shard in shards) != ranks:
         raise ValueError("the ranks are not those of the shards")
