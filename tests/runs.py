@@ -42,9 +42,9 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
         )
         now = end
     return Result(
-        part=Shard(job, tally=done),
+        shard=Shard(job, tally=done),
         tally=done,
-        spent=Usage(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
+        usage=Usage(1, rounds, now + 0.5, now, now * ranks * 0.9, now * ranks * 0.9, 0.1),
         ranks=tuple(
             _row(rank, rank // ranks_per_host, timeline, int(hits_by_rank[rank])) for rank in range(ranks)
         ),
@@ -56,21 +56,21 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
 
 
 def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankStats:
-    counted = sum(int(row.count_nanoseconds[rank]) for row in timeline.rows) / 1e9
+    counted = sum(int(row.count_nanoseconds[rank]) for row in timeline.records) / 1e9
     return RankStats(
         rank=rank,
-        member=RankInfo(
+        info=RankInfo(
             f"node{host + 1:04}.cluster.example", "A CPU", "numba", "haswell", 1, "1 thread on 2 cores"
         ),
         kernel_source="cache",
-        units=sum(int(row.units[rank]) for row in timeline.rows),
-        points=sum(int(row.points[rank]) for row in timeline.rows),
+        units=sum(int(row.units[rank]) for row in timeline.records),
+        points=sum(int(row.points[rank]) for row in timeline.records),
         hits=hits,
         kernel_right=True,
         startup_seconds=0.4,
         kernel_seconds=0.05,
         count_seconds=counted,
-        wait_seconds=timeline.rows[-1].end_seconds - counted,
+        wait_seconds=timeline.records[-1].end_seconds - counted,
         user_seconds=counted,
         system_seconds=0.01,
         peak_memory_bytes=100_000_000,

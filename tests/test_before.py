@@ -56,7 +56,7 @@ def test_checkpoint() -> None:
 def test_partial_results() -> None:
     run = result_file.read(str(BEFORE / "partial.json"))
     counted = loader.load("numpy").count(run.job, range(148), reference.never)
-    assert run.part.tally.hits == counted.sum()
+    assert run.shard.tally.hits == counted.sum()
     assert run.partial
 
 

@@ -76,7 +76,7 @@ def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: 
         assert loaded is not None
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
         assert run_report.head(loaded, [], "An MPI")
-        assert dumps(replace(loaded, spent=loaded.spent + loaded.spent))
+        assert dumps(replace(loaded, usage=loaded.usage + loaded.usage))
 
 
 NO_KIND = json_document.dumps(
@@ -373,9 +373,9 @@ def test_killed_at_any_moment(tmp_path: Path, times: int) -> None:
 
 
 def test_what_was_spent_is_kept(tmp_path: Path) -> None:
-    spent = replace(part(0).spent, runs=3, real_seconds=1.25, user_seconds=7.5)
+    spent = replace(part(0).usage, runs=3, real_seconds=1.25, user_seconds=7.5)
     with keeper(tmp_path / "c") as kept:
         kept.begin(part(0))
-        kept.finish(replace(part(10), spent=spent))
+        kept.finish(replace(part(10), usage=spent))
     with keeper(tmp_path / "c") as kept:
-        assert kept.begin(part(0)).spent == spent
+        assert kept.begin(part(0)).usage == spent

@@ -179,7 +179,7 @@ def test_what_is_no_json_or_not_only_one_is_refused(text: str) -> None:
 
 def resumed(result: Result) -> Result:
     """A result as if a run before it had counted its first round."""
-    first, *rest = result.timeline.rows
+    first, *rest = result.timeline.records
     start, number = rest[0].start_seconds, rest[0].first_round
     rows = [
         replace(
@@ -201,19 +201,19 @@ def resumed(result: Result) -> Result:
         )
         for row in result.ranks
     ]
-    spent = replace(result.spent, runs=2)
+    spent = replace(result.usage, runs=2)
     return replace(
         result,
         ranks=tuple(ranks),
         timeline=Timeline(rows),
-        spent=spent,
-        part=replace(result.part, spent=spent),
+        usage=spent,
+        shard=replace(result.shard, usage=spent),
     )
 
 
 def with_fewer_rows(result: Result) -> Result:
     """A result of so many ranks and rounds that neighbouring rounds have become one row."""
-    rows = result.timeline.rows
+    rows = result.timeline.records
     pairs: list[RoundRecord] = [a + b for a, b in zip(rows[::2], rows[1::2], strict=True)]
     return replace(result, timeline=Timeline(pairs))
 
@@ -221,9 +221,9 @@ def with_fewer_rows(result: Result) -> Result:
 def of_nothing() -> Result:
     rows = [replace(row, units=0, points=0, hits=0, count_seconds=0.0) for row in runs.run(2).ranks]
     result = runs.run(2)
-    part = replace(result.part, tally=Tally(), spent=Usage(1))
+    part = replace(result.shard, tally=Tally(), usage=Usage(1))
     return replace(
-        result, part=part, tally=Tally(), spent=part.spent, rounds=0, ranks=tuple(rows), timeline=Timeline()
+        result, shard=part, tally=Tally(), usage=part.usage, rounds=0, ranks=tuple(rows), timeline=Timeline()
     )
 
 

@@ -33,7 +33,7 @@ BEFORE = Path(__file__).parent / "data" / "before"
 
 
 def of_run(result: Result, per_rank: bool = True) -> str:
-    members = [row.member for row in result.ranks]
+    members = [row.info for row in result.ranks]
     head = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
     return head + run_report.text(result, per_rank)
 

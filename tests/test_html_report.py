@@ -198,7 +198,7 @@ def test_hostile_names_stay_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(plot, "pictures", lambda items: iter([(f'{HOSTILE}" onload="alert(1)', figure)]))
     result = runs.run(2)
     ranks = tuple(
-        replace(row, member=row.member._replace(host="<script>", cpu='"><img src=x>&amp;'))
+        replace(row, info=row.info._replace(host="<script>", cpu='"><img src=x>&amp;'))
         for row in result.ranks
     )
     facts = probed(html_report.page([Item(HOSTILE, replace(result, ranks=ranks))]), tmp_path)

@@ -64,17 +64,17 @@ def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     for index in range(1, of + 1):
         one = result(index, of)
         units = job.shard(index, of)
-        part = Shard(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.spent)
+        part = Shard(job, index, of, Tally.of(job, units, hits[units.start : units.stop]), one.usage)
         tally = part.tally
         row = replace(one.ranks[0], units=tally.units, points=tally.points, hits=tally.hits)
-        names.append(write(f"{index}.json", replace(one, part=part, tally=part.tally, ranks=(row,))))
+        names.append(write(f"{index}.json", replace(one, shard=part, tally=part.tally, ranks=(row,))))
     whole = merge.merge(names[::-1])
     assert whole.tally == Tally.of(job, range(job.units), hits)
-    assert whole.part.complete
+    assert whole.shard.complete
     assert not whole.partial
-    assert whole.spent.user_seconds == 4 * of
-    assert (whole.spent.real_seconds, whole.spent.round_seconds) == (of, 0.5)
-    assert [(row.rank, row.member.host) for row in whole.ranks] == [(k, f"node{k + 1}") for k in range(of)]
+    assert whole.usage.user_seconds == 4 * of
+    assert (whole.usage.real_seconds, whole.usage.round_seconds) == (of, 0.5)
+    assert [(row.rank, row.info.host) for row in whole.ranks] == [(k, f"node{k + 1}") for k in range(of)]
     jsonschema.validate(json.loads(result_file.as_json(whole)), SCHEMA)
     assert merge.merge([write("whole.json", whole)]).tally == whole.tally
 
@@ -153,7 +153,7 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
     except MergeError:
         return
     assert run_report.head(
-        Shard(whole.job), [row.member for row in whole.ranks], whole.mpi_library, whole.shards
+        Shard(whole.job), [row.info for row in whole.ranks], whole.mpi_library, whole.shards
     )
     assert run_report.text(whole, per_rank=True)
     assert json.loads(result_file.as_json(whole))
@@ -231,7 +231,7 @@ def test_shards_of_different_sizes() -> None:
     more = replace(two, ranks=(*two.ranks, idle))
     write("2.json", more)
     whole = merge.merge(names)
-    head = run_report.head(whole.part, [row.member for row in whole.ranks], "MPI", whole.shards)
+    head = run_report.head(whole.shard, [row.info for row in whole.ranks], "MPI", whole.shards)
     assert "\nRanks = 1 to 2 in each of 3 shards on 3 hosts\n" in head
     lines = run_report.text(whole, per_rank=True).splitlines()
     rows = [line.split()[:2] for line in lines if re.match(r" *\d/3 +\d ", line)]

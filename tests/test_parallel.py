@@ -68,7 +68,7 @@ def test_hits_are_the_references_on_any_number_of_ranks(kernel: str, expected: N
     if COMM.rank == 0:
         assert sum(row.units for row in result.ranks) == JOB.units
         assert sum(row.points for row in result.ranks) == JOB.total_points
-        assert sum(int(row.units.sum()) for row in result.timeline.rows) == JOB.units
+        assert sum(int(row.units.sum()) for row in result.timeline.records) == JOB.units
 
 
 @pytest.mark.mpi(min_size=2)
@@ -158,14 +158,14 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
             return bool(looks < 0)
 
         result = run(part, COMM, threads=threads, stop=stop)
-        assert result.part.tally == Tally.of(
-            JOB, range(result.part.tally.units), expected[: result.part.tally.units]
+        assert result.shard.tally == Tally.of(
+            JOB, range(result.shard.tally.units), expected[: result.shard.tally.units]
         )
-        assert result.tally.units >= result.part.tally.units >= part.tally.units
-        assert result.part.spent.runs == part.spent.runs + 1
-        assert result.part.spent.rounds == part.spent.rounds + result.rounds
-        assert len(set(COMM.allgather(result.part.tally.hits))) == 1
-        part = COMM.bcast(result.part)
+        assert result.tally.units >= result.shard.tally.units >= part.tally.units
+        assert result.shard.usage.runs == part.usage.runs + 1
+        assert result.shard.usage.rounds == part.usage.rounds + result.rounds
+        assert len(set(COMM.allgather(result.shard.tally.hits))) == 1
+        part = COMM.bcast(result.shard)
         runs += 1
     assert result.verified
     assert not result.partial
@@ -174,7 +174,7 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
 
 
 def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
-    finished = run(JOB, COMM).part
+    finished = run(JOB, COMM).shard
     assert finished.complete
     again = run(finished, COMM)
     assert again.tally == finished.tally
@@ -197,7 +197,7 @@ def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64
     result = run(JOB, COMM, threads=own)
     assert result.tally.hits == expected.sum()
     if COMM.rank == 0:
-        assert [row.member.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
+        assert [row.info.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
 
 
 def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +222,7 @@ def test_what_the_roll_call_has_told_is_not_asked_again(monkeypatch: pytest.Monk
     members = parallel.gather_rank_info(COMM, load("numba"), 1)
     monkeypatch.setattr(cpu, "cpu_model", lambda: pytest.fail("asked again"))
     result = run(JOB, COMM, member=members[0])
-    assert [row.member for row in result.ranks] == members
+    assert [row.info for row in result.ranks] == members
     assert len(members) == (COMM.size if COMM.rank == 0 else 1)
 
 
@@ -320,7 +320,7 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
     assert any(reason.startswith("known answers: the kernel of") for reason in result.reasons)
     if COMM.rank == 0:
         assert [row.rank for row in result.ranks if not row.kernel_right] == [COMM.size - 1]
-    assert not result.part.complete  # nobody goes on from what may be wrong
+    assert not result.shard.complete  # nobody goes on from what may be wrong
 
 
 @pytest.mark.usefixtures("many_rounds")
@@ -391,7 +391,7 @@ def test_shares_follow_speed() -> None:
 
 def waited_late(result: Result) -> float:
     """The share of the count time that ranks waited from the third round on; on rank 0."""
-    rounds = [row.count_nanoseconds for row in result.timeline.rows][2:]
+    rounds = [row.count_nanoseconds for row in result.timeline.records][2:]
     if not rounds:
         return 1.0
     return 1 - sum(float(ns.mean()) for ns in rounds) / sum(int(ns.max()) for ns in rounds)

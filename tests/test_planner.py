@@ -65,7 +65,7 @@ def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
         assert planner.part.tally == planner.counted == first_units(first)
     assert first == JOB.units
     assert planner.part.complete
-    assert planner.part.spent.rounds == planner.rounds == len(planner.timeline.rows)
+    assert planner.part.usage.rounds == planner.rounds == len(planner.timeline.records)
 
 
 @given(speeds, st.data())
@@ -109,7 +109,7 @@ def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
     reports = reports_of(shares_in(planner.begin(), 0), [century] * 4)
     reports[:, [WorkResult.USER_NS, WorkResult.SYSTEM_NS]] = century
     planner.next(reports)
-    spent = planner.part.spent
+    spent = planner.part.usage
     assert spent.user_seconds == spent.system_seconds == pytest.approx(4 * century / 1e9)
     assert spent.core_seconds == pytest.approx(4 * 64 * century / 1e9)
 

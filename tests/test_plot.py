@@ -104,7 +104,7 @@ def test_convergence_goes_through_the_first_points_and_all_rounds_to_the_total(s
     for points, hits in zip(*course, strict=True):
         if points <= result.job.points:
             assert hits == reference.count(Job(1, points, result.job.seed), range(1))[0]
-    rounds = result.timeline.rows
+    rounds = result.timeline.records
     ends = list(itertools.accumulate(int(row.points.sum()) for row in rounds))
     assert course.points[-len(ends) :] == ends
     assert course.hits[-len(ends) :] == list(itertools.accumulate(row.hits for row in rounds))
@@ -119,13 +119,13 @@ def test_convergence_goes_through_the_first_points_and_all_rounds_to_the_total(s
 
 def test_convergence_of_a_resumed_run_begins_with_what_was_counted_before() -> None:
     whole = run(2)
-    resumed = replace(whole, timeline=Timeline(whole.timeline.rows[3:]))
+    resumed = replace(whole, timeline=Timeline(whole.timeline.records[3:]))
     course = plot_run.course_of_rounds(resumed)
-    earlier = whole.timeline.rows[:3]
+    earlier = whole.timeline.records[:3]
     before = sum(int(row.points.sum()) for row in earlier), sum(row.hits for row in earlier)
     assert (course.points[0], course.hits[0]) == before
     assert (course.points[-1], course.hits[-1]) == (whole.tally.points, whole.tally.hits)
-    assert len(course.points) == 1 + len(whole.timeline.rows[3:])
+    assert len(course.points) == 1 + len(whole.timeline.records[3:])
 
 
 def test_convergence_follows_the_trial_log_if_there_is_one() -> None:
@@ -164,8 +164,8 @@ def test_the_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(
     result = run(hosts, ranks_per_host, stopped=True)
     figure = of_run(result, "Work over time")
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    counted = np.array([row.count_nanoseconds for row in result.timeline.rows]) / 1e9
-    last = result.timeline.rows[-1]
+    counted = np.array([row.count_nanoseconds for row in result.timeline.records]) / 1e9
+    last = result.timeline.records[-1]
     lost = counted[-1] * last.lost_units / last.units
     if hosts * ranks_per_host <= plot_timeline.MAX_BARS:
         assert names == [f"node{rank // 4 + 1:04}, rank {rank}" for rank in range(8)]
@@ -187,7 +187,7 @@ def test_the_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(
 
 
 def test_what_a_rank_does_between_two_rounds_is_waiting() -> None:
-    rounds = [replace(row, start_seconds=row.start_seconds + 0.001) for row in run(2).timeline.rows]
+    rounds = [replace(row, start_seconds=row.start_seconds + 0.001) for row in run(2).timeline.records]
     seconds = plot_timeline.seconds_of(rounds, np.arange(2))
     lasted = rounds[-1].end_seconds - rounds[0].start_seconds
     assert seconds.sum(axis=(0, 2)) == pytest.approx([lasted, lasted])
@@ -195,7 +195,7 @@ def test_what_a_rank_does_between_two_rounds_is_waiting() -> None:
 
 def test_the_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
     result = run(1000, stopped=True)
-    rounds = result.timeline.rows
+    rounds = result.timeline.records
     figure = of_run(result, "Work over time")
     strip, beside = figure.axes
     pixels = np.asarray(strip.images[0].get_array())
@@ -214,7 +214,9 @@ def test_the_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
 
 
 def test_many_rounds_become_few_bars_that_add_up() -> None:
-    rows = [replace(run(2).timeline.rows[0], first_round=number, last_round=number) for number in range(1001)]
+    rows = [
+        replace(run(2).timeline.records[0], first_round=number, last_round=number) for number in range(1001)
+    ]
     fewer = plot_timeline.fewer(rows, 256)
     assert 128 <= len(fewer) <= 256
     assert (fewer[0].first_round, fewer[-1].last_round) == (0, 1000)
@@ -267,7 +269,7 @@ def test_a_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
 
 
 def test_a_run_that_counted_nothing_has_no_picture() -> None:
-    nothing = replace(run(2), part=Shard(run(2).job), tally=Tally(), timeline=Timeline())
+    nothing = replace(run(2), shard=Shard(run(2).job), tally=Tally(), timeline=Timeline())
     with pytest.raises(plot.NothingToDraw, match=r"empty\.json"):
         plot.drawn([Item("empty.json", nothing)], "png")
 
@@ -398,11 +400,9 @@ def drawn_texts(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> list[Text]:
 
 def long_names(result: Result) -> Result:
     """The same on hosts with long names."""
-    members = [
-        row.member._replace(host=f"a-very-long-name-of-a-node-{row.member.host}") for row in result.ranks
-    ]
+    members = [row.info._replace(host=f"a-very-long-name-of-a-node-{row.info.host}") for row in result.ranks]
     pairs = zip(result.ranks, members, strict=True)
-    return replace(result, ranks=tuple(replace(row, member=member) for row, member in pairs))
+    return replace(result, ranks=tuple(replace(row, info=member) for row, member in pairs))
 
 
 OF_ANY_SIZE = {"kernel": None, "jobs": None}

@@ -152,4 +152,4 @@ def test_links_lead_to_other_hosts(two_hosts: None) -> None:
 def test_rounds_have_no_more_units_than_wanted() -> None:
     result = run(Job(7 * COMM.size, 1, 1), COMM, most_units=COMM.size)
     assert result.rounds == 7
-    assert all(row.units.sum() == COMM.size for row in result.timeline.rows)
+    assert all(row.units.sum() == COMM.size for row in result.timeline.records)

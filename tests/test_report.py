@@ -29,7 +29,7 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
     rows = tuple(
         RankStats(
             rank=rank,
-            member=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
+            info=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,
@@ -61,9 +61,9 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
         system_seconds=0.25 * ranks,
     )
     return Result(
-        part=Shard(Job(1000, 10**5, 2**70), tally=tally, spent=spent),
+        shard=Shard(Job(1000, 10**5, 2**70), tally=tally, usage=spent),
         tally=tally,
-        spent=spent,
+        usage=spent,
         ranks=rows,
         timeline=timeline,
         rounds=1,
@@ -82,7 +82,7 @@ def test_the_published_lines() -> None:
 
 def test_every_line_says_what_it_is() -> None:
     result = flame()
-    text = run_report.head(Shard(result.job), [row.member for row in result.ranks], result.mpi_library)
+    text = run_report.head(Shard(result.job), [row.info for row in result.ranks], result.mpi_library)
     text += run_report.text(result)
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
     assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
@@ -120,7 +120,7 @@ def test_ranks_have_a_row_each_when_asked() -> None:
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
     result = flame(ranks=10_000, hosts=2500)
-    text = run_report.head(Shard(result.job), [row.member for row in result.ranks], "MPI") + run_report.text(
+    text = run_report.head(Shard(result.job), [row.info for row in result.ranks], "MPI") + run_report.text(
         result
     )
     assert len(text.splitlines()) <= 60
@@ -175,7 +175,7 @@ def test_what_will_be_counted_again_is_said() -> None:
     hits = counted.hits // 2
     result = replace(
         flame(),
-        part=replace(flame().part, tally=Tally({10**5: kept})),
+        shard=replace(flame().shard, tally=Tally({10**5: kept})),
         tally=Tally({10**5: counted}),
         ranks=(
             replace(first, units=150, points=150 * 10**5, hits=counted.hits - hits),
@@ -191,14 +191,14 @@ def test_what_will_be_counted_again_is_said() -> None:
     assert document["tally"] == [{"unit_points": 10**5, **counted._asdict(), "bins": []}]
     assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict(), "bins": []}]
     assert run_report.text(result_file.of_document(document)) == text
-    assert "Beyond" not in run_report.text(replace(result, part=replace(result.part, tally=result.tally)))
+    assert "Beyond" not in run_report.text(replace(result, shard=replace(result.shard, tally=result.tally)))
     wrong = run_report.text(replace(result, kernels_right=False))
     assert "which that run counts again: a kernel got known answers wrong\n" in wrong
 
 
 def test_after_resuming_it_is_said_which_lines_are_of_all_runs() -> None:
     assert "\nRuns = " not in run_report.text(flame())
-    resumed = replace(flame(), spent=replace(flame().spent, runs=3))
+    resumed = replace(flame(), usage=replace(flame().usage, runs=3))
     (line,) = re.findall(r"^Runs = (.*)$", run_report.text(resumed), re.MULTILINE)
     assert line.startswith(
         "3: of all of them are the answer, Total, Rate, Rate per core, real, user and sys;"
@@ -215,7 +215,7 @@ def test_no_time_gives_no_rate() -> None:
     assert float(rates) == pytest.approx(min(row.points_per_second for row in one.ranks[1:]), rel=1e-4)
     assert "(1 rank had nothing to count)" in text
     assert re.search(r"^ +0 +node000 +1 +0 +0 +0.0000 +0.0000 +- +- ", text, re.MULTILINE)
-    none = replace(one, ranks=(idle,), spent=replace(one.spent, round_seconds=0.0, core_seconds=0.0))
+    none = replace(one, ranks=(idle,), usage=replace(one.usage, round_seconds=0.0, core_seconds=0.0))
     text = run_report.text(none)
     for name in ("Rate", "Rate per core", "Rate of ranks"):
         assert f"\n{name} = unknown" in text
@@ -260,9 +260,9 @@ def test_the_timeline_stays_small_and_loses_nothing() -> None:
     one = np.ones(1000, np.int64)
     for number in range(5000):
         timeline.append(RoundRecord(number, number, number, number + 0.5, 7, one, 2 * one, 3 * one, one))
-    assert len(timeline.rows) * 1000 <= Timeline.CELLS + 1000
-    assert sum(int(row.units.sum()) for row in timeline.rows) == 5000 * 1000
-    edges = [(row.first_round, row.last_round) for row in timeline.rows]
+    assert len(timeline.records) * 1000 <= Timeline.CELLS + 1000
+    assert sum(int(row.units.sum()) for row in timeline.records) == 5000 * 1000
+    edges = [(row.first_round, row.last_round) for row in timeline.records]
     assert edges[0][0] == 0
     assert edges[-1][1] == 4999
     assert all(a[1] + 1 == b[0] for a, b in itertools.pairwise(edges))

@@ -22,9 +22,9 @@ def again(result: Result) -> Result:
 def comparable(result: Result) -> tuple[object, ...]:
     rows = [
         [value.tolist() if isinstance(value, np.ndarray) else value for value in vars(row).values()]
-        for row in result.timeline.rows
+        for row in result.timeline.records
     ]
-    return replace(result.part, tally=result.tally, spent=result.spent), result.ranks, rows, result.partial
+    return replace(result.shard, tally=result.tally, usage=result.usage), result.ranks, rows, result.partial
 
 
 @pytest.mark.parametrize(

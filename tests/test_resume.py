@@ -55,7 +55,7 @@ class Running:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             part = checkpoint.load(self.checkpoint)
-            if part and part.tally.units and part.spent.runs == runs:
+            if part and part.tally.units and part.usage.runs == runs:
                 return
             time.sleep(0.02)
         self.end(signal.SIGKILL)
@@ -232,8 +232,8 @@ def test_a_time_limit(launch: Launch, tmp_path: Path, pi: str) -> None:
         assert "mpi-pi: stopped by --time-limit: " in run.stderr
         part = checkpoint.load(tmp_path / "c")
         assert part is not None
-        assert part.spent.runs == runs
-        assert part.spent.real_seconds > 1.4 * runs
+        assert part.usage.runs == runs
+        assert part.usage.real_seconds > 1.4 * runs
     again = goes_on(launch, tmp_path, 4, pi, runs=3)
     minutes, seconds = re.findall(r"^real\t(\d+)m(.*)s$", again, re.MULTILINE)[0]
     assert float(minutes) * 60 + float(seconds) > 3  # times add up

@@ -233,8 +233,8 @@ def test_the_16_bit_seeds_of_the_lesson_are_found_at_a_million_trials(seed: int)
 
 
 def row(rank: int, host: int, points: int, hits: int) -> RankStats:
-    member = LIKE.member._replace(host=f"node{host}")
-    return replace(LIKE, rank=rank, member=member, points=points, hits=hits)
+    member = LIKE.info._replace(host=f"node{host}")
+    return replace(LIKE, rank=rank, info=member, points=points, hits=hits)
 
 
 def rows_of(ranks: int, per_host: int, points: int, seed: int = 1) -> list[RankStats]:

@@ -211,7 +211,7 @@ def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, alive: Heartbeat) 
     """Of all ranks of `comm` together, on a job that takes long enough to tell."""
     job = Job(comm.size, MAX_POINTS_PER_TRIAL, SEED)
     while True:
-        seconds = run(job, comm, kernel=kernel, alive=alive).spent.round_seconds  # the same on all ranks
+        seconds = run(job, comm, kernel=kernel, alive=alive).usage.round_seconds  # the same on all ranks
         if seconds > TELLING_SECONDS:
             return job.total_points / seconds
         job = _times_as_large(job, 8)
@@ -223,7 +223,7 @@ def _times_as_large(job: Job, times: float) -> Job:
 
 def _seconds(result: Result) -> float:
     """From the first order to the last report, on rank 0."""
-    rows = result.timeline.rows
+    rows = result.timeline.records
     return rows[-1].end_seconds if rows else 0.0
 
 
@@ -263,7 +263,7 @@ def _round_seconds(result: Result) -> float:
     costs = [
         (after.start_seconds - row.start_seconds - float(row.count_nanoseconds.max()) / 1e9)
         / (row.last_round - row.first_round + 1)
-        for row, after in itertools.pairwise(result.timeline.rows)
+        for row, after in itertools.pairwise(result.timeline.records)
     ]
     return statistics.median(costs) if costs else 0.0
 

@@ -122,7 +122,7 @@ def _merge(args: argparse.Namespace) -> int:
     try:
         with Output(args.json) as output:
             result = merge.merge(args.files)
-            members = [row.member for row in result.ranks]
+            members = [row.info for row in result.ranks]
             text = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
             text += run_report.text(result, args.per_rank)
             if not output.put(text, result_file.as_json(result)):

@@ -306,7 +306,7 @@ class Session:
     def _report(self, result: "Result", signal_number: int) -> int:
         """Save, write and print everything; the exit status."""
         if self.keeper:
-            self.keeper.finish(result.part)
+            self.keeper.finish(result.shard)
         timestamps.mark("counted")
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
@@ -319,14 +319,14 @@ class Session:
 
         In this order, for a reader that has gone away, or a terminal, must not cost what was counted.
         """
-        result = replace(result, marks=dict(timestamps.seconds), steps=self._steps(result))
+        result = replace(result, timestamps=dict(timestamps.seconds), phases=self._steps(result))
         as_json = ""
         if self.args.json:
             from mpi_pi.storage import result_file  # which few runs need
 
             as_json = result_file.as_json(result)
         written = self._write(result, as_json)
-        result = replace(result, steps=self._steps(result))  # with the writing
+        result = replace(result, phases=self._steps(result))  # with the writing
         if not self.printable:
             return False  # why has been said
         text = as_json if self.args.json == "-" else run_report.text(result, self.args.per_rank)

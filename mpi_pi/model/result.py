@@ -23,7 +23,7 @@ class ShardSummary:
 
     index: int
     ranks: int
-    spent: Usage
+    usage: Usage
 
 
 class RankInfo(NamedTuple):
@@ -44,7 +44,7 @@ class RankStats:
     """What one rank did in a run."""
 
     rank: int
-    member: RankInfo
+    info: RankInfo
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
     units: int
@@ -111,25 +111,25 @@ class Timeline:
 
     CELLS = 1 << 18
 
-    rows: list[RoundRecord] = field(default_factory=list)
+    records: list[RoundRecord] = field(default_factory=list)
 
     def append(self, row: RoundRecord) -> None:
         """Add the next round."""
-        self.rows.append(row)
-        if len(self.rows) >= 16 and len(self.rows) * row.units.size > self.CELLS:
-            pairs = [self.rows[i : i + 2] for i in range(0, len(self.rows), 2)]
-            self.rows = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        self.records.append(row)
+        if len(self.records) >= 16 and len(self.records) * row.units.size > self.CELLS:
+            pairs = [self.records[i : i + 2] for i in range(0, len(self.records), 2)]
+            self.records = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
 
 
 @dataclass(frozen=True)
 class Result:
     """The outcome of a run, on every rank; the rows of the other ranks only on rank 0."""
 
-    part: Shard
+    shard: Shard
     """How far the part of the job that was to be counted has got, from its first unit on."""
     tally: Tally
     """Everything counted of it: of a round that was cut short, units beyond the first ones too."""
-    spent: Usage
+    usage: Usage
     """By this run, and by those that it went on from. On rank 0; elsewhere without other ranks' CPU time."""
     ranks: tuple[RankStats, ...]
     """By rank, on rank 0; elsewhere this rank's row alone."""
@@ -141,9 +141,9 @@ class Result:
     mpi_library: str
     suspects: tuple[str, ...] = ()
     """Ranks and hosts whose hits cannot be believed, see `verdict.suspects`; on every rank."""
-    marks: Mapping[str, float] = field(default_factory=dict)
+    timestamps: Mapping[str, float] = field(default_factory=dict)
     """When rank 0 passed which point, see `mpi_pi.timestamps`; nothing if that is not known."""
-    steps: Mapping[str, float] = field(default_factory=dict)
+    phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each step of rank 0 in this run, see `mpi_pi.system.phases`; nothing if not known."""
     shards: tuple[ShardSummary, ...] = ()
     """Of a merged result of several shards; `ranks` has theirs, one shard after the other."""
@@ -151,17 +151,17 @@ class Result:
     @property
     def job(self) -> Job:
         """The job, of which a part was counted."""
-        return self.part.job
+        return self.shard.job
 
     @property
     def partial(self) -> bool:
         """Whether the run was stopped before its end."""
-        return self.tally.points < self.part.points
+        return self.tally.points < self.shard.points
 
     @property
     def points_beyond(self) -> int:
         """Points counted beyond the part's first ones: whoever goes on from this run counts them again."""
-        return self.tally.points - self.part.tally.points
+        return self.tally.points - self.shard.tally.points
 
     @cached_property
     def estimate(self) -> "Estimate | None":

@@ -39,7 +39,7 @@ class Shard:
     index: int = 1
     count: int = 1
     tally: Tally = field(default_factory=Tally)
-    spent: Usage = field(default_factory=Usage)
+    usage: Usage = field(default_factory=Usage)
 
     @property
     def units(self) -> range:
@@ -81,7 +81,7 @@ def as_fields(part: Shard) -> dict[str, Any]:
         "job": {"trials": job.trials, "points_per_trial": job.points, "seed": str(job.seed)},
         "shard": {"index": part.index, "of": part.count},
         "tally": rows(part.tally),
-        "spent": asdict(part.spent),
+        "spent": asdict(part.usage),
     }
 
 

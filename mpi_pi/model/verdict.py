@@ -56,10 +56,10 @@ def shares(rows: Sequence["RankStats"]) -> tuple[Shares, Shares]:
     points = np.fromiter((row.points for row in rows), np.float64, len(rows))
     hits = np.fromiter((row.hits for row in rows), np.float64, len(rows))
     indices: dict[str, int] = {}
-    host = [indices.setdefault(row.member.host, len(indices)) for row in rows]
+    host = [indices.setdefault(row.info.host, len(indices)) for row in rows]
     names, by_host = list(indices), [np.bincount(host, of_rank) for of_rank in (points, hits)]
     return (
-        Shares(lambda k: f"rank {rows[k].rank} on host {rows[k].member.host}", points, hits),
+        Shares(lambda k: f"rank {rows[k].rank} on host {rows[k].info.host}", points, hits),
         Shares(lambda k: f"host {names[k]}", *(np.asarray(of_host, np.float64) for of_host in by_host)),
     )
 
@@ -93,7 +93,7 @@ def suspects(rows: Sequence["RankStats"]) -> tuple[str, ...]:
 
 def with_wrong_kernel(rows: Sequence["RankStats"]) -> list[str]:
     """Return the names of ranks whose kernels no longer counted the known answers."""
-    return _some([f"rank {row.rank} on host {row.member.host}" for row in rows if not row.kernel_right])
+    return _some([f"rank {row.rank} on host {row.info.host}" for row in rows if not row.kernel_right])
 
 
 def _some(names: list[str]) -> list[str]:

@@ -94,7 +94,7 @@ class Manager:
         """How far the part has got, from its first unit on."""
         if self._cpu_seconds is None:
             return self._begun
-        return replace(self._begun, tally=self._in_line, spent=self.spent(*self._cpu_seconds))
+        return replace(self._begun, tally=self._in_line, usage=self.spent(*self._cpu_seconds))
 
     def begin(self) -> NDArray[np.int64]:
         """The first orders, shape (ranks, columns)."""
@@ -124,7 +124,7 @@ class Manager:
         """What each rank did, given its row from before the first round."""
         if self._last_reports is None:
             return tuple(before)
-        seconds = self.timeline.rows[-1].end_seconds
+        seconds = self.timeline.records[-1].end_seconds
         columns = [WorkResult.USER_NS, WorkResult.SYSTEM_NS, WorkResult.PEAK_BYTES]
         return tuple(
             replace(
@@ -154,7 +154,7 @@ class Manager:
         `now` is of CLOCK_MONOTONIC, if it has been looked at.
         """
         seconds = self._seconds() if now is None else now - self._start
-        return self._begun.spent + Usage(
+        return self._begun.usage + Usage(
             runs=1,
             rounds=self.rounds,
             real_seconds=self._startup_seconds + seconds,

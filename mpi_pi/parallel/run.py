@@ -270,7 +270,7 @@ class _Run:
         """Of all ranks, on rank 0."""
         self.next_unit = part.remaining.start
         self.planner = (
-            Manager(part, [row.member.threads for row in self.rows], most_units) if self.rows else None
+            Manager(part, [row.info.threads for row in self.rows], most_units) if self.rows else None
         )
         """On rank 0."""
         self.signs = comm.Dup()  # so that they are not taken for others
@@ -432,9 +432,9 @@ class _Run:
         rows = self.planner.rows(self.rows)
         now = timestamps.mark("summed")
         return Result(
-            part=self.planner.part,
+            shard=self.planner.part,
             tally=self.planner.counted,
-            spent=self.planner.spent(
+            usage=self.planner.spent(
                 sum(row.user_seconds for row in rows), sum(row.system_seconds for row in rows), now
             ),
             ranks=rows,
@@ -450,7 +450,7 @@ class _Run:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return RankStats(
             rank=self.comm.rank,
-            member=member,
+            info=member,
             kernel_source=self.kernel.source,
             units=0,
             points=0,

@@ -213,7 +213,7 @@ def _of_run(result: Result) -> Verdict:
     if not result.verified:
         return Verdict("bad", "UNSUCCESSFUL", "; ".join([answer, *result.reasons]))
     if result.partial:
-        share = 100 * result.tally.points / result.part.points
+        share = 100 * result.tally.points / result.shard.points
         return Verdict("open", "PARTIAL", f"{share:.3g} % of the points; {answer}")
     return Verdict("good", "SUCCESSFUL", answer)
 
@@ -252,8 +252,8 @@ def _told(content: Any) -> Iterator[str]:
 
 def run_text(result: Result) -> str:
     """What the run has printed."""
-    begun = replace(result.part, tally=Tally(), spent=Usage())
-    members = [row.member for row in result.ranks]
+    begun = replace(result.shard, tally=Tally(), usage=Usage())
+    members = [row.info for row in result.ranks]
     return run_report.head(begun, members, result.mpi_library, result.shards) + run_report.text(result)
 
 

@@ -52,10 +52,10 @@ def head(
             f"Shard = {work.index}/{work.count}, {work.units.stop - work.units.start} of {job.units} units"
         )
     if work.complete:
-        lines.append(f"Counted before = all points, in {number_of(work.spent.runs, 'run')}")
-    elif work.spent.runs:
+        lines.append(f"Counted before = all points, in {number_of(work.usage.runs, 'run')}")
+    elif work.usage.runs:
         done = _share(work.tally.points, work.points)
-        lines.append(f"Resumed = {number_of(work.spent.runs, 'time')}, {done} counted before")
+        lines.append(f"Resumed = {number_of(work.usage.runs, 'time')}, {done} counted before")
     return "\n".join(lines) + "\n\n"
 
 
@@ -69,7 +69,7 @@ def _ranks_of(shards: Sequence[ShardSummary]) -> str:
 
 def text(result: Result, per_rank: bool = False) -> str:
     """The report for people, below the head."""
-    spent = result.spent
+    spent = result.usage
     parts = [_answer(result), _timing(result), *_steps(result), _hosts(result)]
     if per_rank:
         parts.append(_table(_rank_lines(result)))
@@ -127,10 +127,10 @@ def _farthest(rows: Sequence[RankStats]) -> Iterator[str]:
 
 def _progress(result: Result) -> list[str]:
     """How far a run has got that was stopped before its end."""
-    lines = [f"Partial = {_share(result.tally.points, result.part.points)}"]
+    lines = [f"Partial = {_share(result.tally.points, result.shard.points)}"]
     if result.points_beyond > 0:
         lines += [
-            f"In line = {_share(result.part.tally.points, result.part.points)}, where another run goes on",
+            f"In line = {_share(result.shard.tally.points, result.shard.points)}, where another run goes on",
             f"Beyond = {result.points_beyond} points, which that run counts again: {why_again(result)}",
         ]
     return lines
@@ -147,11 +147,11 @@ def why_again(result: Result) -> str:
 
 def _timing(result: Result) -> str:
     """The times of this run, but for the total and the first two rates, which are of all runs together."""
-    rows, spent = result.ranks, result.spent
+    rows, spent = result.ranks, result.usage
     compiled = sum(row.kernel_source == "compiled" for row in rows)
     how = f"compiled on {number_of(compiled, 'rank')}" if compiled else "nothing compiled"
     # Shards may have run one after the other.
-    shards, of_shards = [shard.spent.round_seconds for shard in result.shards], ""
+    shards, of_shards = [shard.usage.round_seconds for shard in result.shards], ""
     if shards:
         of_shards = f" (longest of {len(shards)} shards)"
     lines = [
@@ -196,30 +196,30 @@ def _rate(points: int, seconds: float) -> str:
 
 def _steps(result: Result) -> Iterator[str]:
     """Where the time of rank 0 went, if that is known."""
-    if not result.steps:
+    if not result.phases:
         return
     lines = []
-    if "launcher" in result.steps:
-        before = f"{result.steps['launcher']:.4f} s (its start to that of rank 0; not in Total)"
+    if "launcher" in result.phases:
+        before = f"{result.phases['launcher']:.4f} s (its start to that of rank 0; not in Total)"
         lines.append(f"Launcher = {before}")
     elif len(result.ranks) > 1:
         lines.append(f"Launcher = {UNKNOWN} (it is no parent process of rank 0; not in Total)")
     for name, what in phases.OWN.items():
-        lines.append(f"Rank 0, {name} = {result.steps[name]:.4f} s{f' ({what})' if what else ''}")
-    lines.append(f"Rank 0, sum = {phases.sum_of_own(result.steps):.4f} s ({_is_total(result)})")
-    lines.append(f"Rank 0, saving = {result.steps['saving']:.4f} s (checkpoint and files; not in Total)")
+        lines.append(f"Rank 0, {name} = {result.phases[name]:.4f} s{f' ({what})' if what else ''}")
+    lines.append(f"Rank 0, sum = {phases.sum_of_own(result.phases):.4f} s ({_is_total(result)})")
+    lines.append(f"Rank 0, saving = {result.phases['saving']:.4f} s (checkpoint and files; not in Total)")
     yield "\n".join(lines)
 
 
 def _is_total(result: Result) -> str:
-    return "Total" if result.spent.runs == 1 else "of this run; Total is of all runs"
+    return "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
 
 
 def _hosts(result: Result) -> str:
     """The hosts; of merged shards, those of each shard."""
     groups: dict[tuple[str, str], list[RankStats]] = {}
     for shard, row in _with_shards(result):
-        groups.setdefault((shard, row.member.host), []).append(row)
+        groups.setdefault((shard, row.info.host), []).append(row)
     total = max(sum(row.points for row in result.ranks), 1)
     lines = [
         ({"shard": shard} if shard else {}) | _host_line(host, of_host, total)
@@ -252,7 +252,7 @@ def _host_line(host: str, rows: Sequence[RankStats], total_points: int) -> dict[
     return {
         "host": host,
         "ranks": str(len(rows)),
-        "threads": str(sum(row.member.threads for row in rows)),
+        "threads": str(sum(row.info.threads for row in rows)),
         "units": str(sum(row.units for row in rows)),
         "points": str(points),
         "share": f"{100 * points / total_points:.1f}%",
@@ -273,8 +273,8 @@ def _rank_lines(result: Result) -> Iterator[dict[str, str]]:
 def _rank_line(row: RankStats) -> dict[str, str]:
     return {
         "rank": str(row.rank),
-        "host": row.member.host,
-        "threads": str(row.member.threads),
+        "host": row.info.host,
+        "threads": str(row.info.threads),
         "units": str(row.units),
         "points": str(row.points),
         "seconds": f"{row.count_seconds:.4f}",

@@ -31,10 +31,10 @@ def merge(names: Sequence[str]) -> Result:
         except json_document.DocumentError as error:
             problems.append(f"{printable(name)}: {error}")
     if not problems:
-        problems = _misfits([result.part for result in results], list(map(printable, names)))
+        problems = _misfits([result.shard for result in results], list(map(printable, names)))
     if problems:
         raise MergeError("\n".join(problems))
-    return _whole(sorted(results, key=lambda result: result.part.index))
+    return _whole(sorted(results, key=lambda result: result.shard.index))
 
 
 def read(name: str) -> Result:
@@ -72,7 +72,7 @@ def _misfits(parts: Sequence[Shard], names: Sequence[str]) -> list[str]:
 
 
 def _whole(results: Sequence[Result]) -> Result:
-    spents = [result.spent for result in results]
+    spents = [result.usage for result in results]
     spent = replace(
         sum(spents, Usage()),
         real_seconds=max(spent.real_seconds for spent in spents),
@@ -81,11 +81,11 @@ def _whole(results: Sequence[Result]) -> Result:
     tally = sum((result.tally for result in results), Tally())
     rows = [row for result in results for row in result.ranks]
     ranks = tuple(replace(row, rank=rank) for rank, row in enumerate(rows))
-    shards = [ShardSummary(result.part.index, len(result.ranks), result.spent) for result in results]
+    shards = [ShardSummary(result.shard.index, len(result.ranks), result.usage) for result in results]
     return Result(
-        part=Shard(results[0].job, tally=tally, spent=spent),
+        shard=Shard(results[0].job, tally=tally, usage=spent),
         tally=tally,
-        spent=spent,
+        usage=spent,
         ranks=ranks,
         timeline=Timeline(),
         rounds=spent.rounds,

@@ -30,7 +30,7 @@ def as_json(result: Result) -> str:
 
 def _document(result: Result) -> dict[str, Any]:
     about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
-    counted = replace(result.part, tally=result.tally, spent=result.spent)
+    counted = replace(result.shard, tally=result.tally, usage=result.usage)
     return (
         about
         | as_fields(counted)
@@ -41,10 +41,13 @@ def _document(result: Result) -> dict[str, Any]:
             "reasons": result.reasons,
             "kernels_right": result.kernels_right,
             "estimate": estimate_fields(result.estimate),
-            "in_line": rows(result.part.tally),
-            "marks": dict(result.marks),
-            "steps": dict(result.steps),
-            "shards": [asdict(shard) for shard in result.shards],
+            "in_line": rows(result.shard.tally),
+            "marks": dict(result.timestamps),
+            "steps": dict(result.phases),
+            "shards": [
+                {"index": shard.index, "ranks": shard.ranks, "spent": asdict(shard.usage)}
+                for shard in result.shards
+            ],
             "ranks": [_rank_object(row) for row in result.ranks],
             "rounds": [
                 {
@@ -58,7 +61,7 @@ def _document(result: Result) -> dict[str, Any]:
                     "count_seconds": (row.count_nanoseconds / 1e9).tolist(),
                     "lost_units": row.lost_units.tolist(),
                 }
-                for row in result.timeline.rows
+                for row in result.timeline.records
             ],
         }
     )
@@ -72,9 +75,9 @@ def estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
 
 
 def _rank_object(row: RankStats) -> dict[str, Any]:
-    numbers = {name: value for name, value in asdict(row).items() if name != "member"}
+    numbers = {name: value for name, value in asdict(row).items() if name != "info"}
     derived = {"points_per_second": row.points_per_second, "standard_errors": row.standard_errors}
-    return numbers | row.member._asdict() | derived
+    return numbers | row.info._asdict() | derived
 
 
 def read(name: str) -> Result:
@@ -110,17 +113,17 @@ def _result(document: Mapping[str, Any]) -> Result:
     if in_line.tally.units > part.tally.units:
         raise ValueError("in_line: has more units than the tally")
     return Result(
-        part=in_line,
+        shard=in_line,
         tally=part.tally,
-        spent=part.spent,
+        usage=part.usage,
         ranks=rows,
         timeline=Timeline([_timeline_row(row, len(rows)) for row in document["rounds"]]),
-        rounds=part.spent.rounds,
+        rounds=part.usage.rounds,
         kernels_right=document["kernels_right"] is True,
         mpi_library=_text(document["mpi_library"]),
         suspects=suspects(rows),
-        marks={name: float(seconds) for name, seconds in document["marks"].items()},
-        steps=_steps(document["steps"]),
+        timestamps={name: float(seconds) for name, seconds in document["marks"].items()},
+        phases=_steps(document["steps"]),
         shards=_shards(document["shards"], part, len(rows)),
     )
 
@@ -149,11 +152,11 @@ def _cross_check(document: Mapping[str, Any], result: Result) -> None:
     What this run has counted is in ranks and rounds; what runs before it have counted, in the tally alone.
     """
     _check_estimate(document, result)
-    ranks, rounds = result.ranks, result.timeline.rows
+    ranks, rounds = result.ranks, result.timeline.records
     if [row.rank for row in ranks] != list(range(len(ranks))):
         raise ValueError("ranks: are not numbered from 0 on")
     units, points = sum(row.units for row in ranks), sum(row.points for row in ranks)
-    hits, alone = sum(row.hits for row in ranks), result.spent.runs == 1
+    hits, alone = sum(row.hits for row in ranks), result.usage.runs == 1
     _check_sum("units", "ranks", units, "tally", result.tally.units, alone)
     _check_sum("points", "ranks", points, "tally", result.tally.points, alone)
     _check_sum("hits", "ranks", hits, "tally", result.tally.hits, alone)
@@ -189,7 +192,7 @@ def _same(told: Any, value: Any) -> bool:
 
 def _check_rounds(result: Result) -> None:
     """Raise ValueError unless the rounds follow on each other and add up to the ranks and the tally."""
-    rounds, alone = result.timeline.rows, result.spent.runs == 1
+    rounds, alone = result.timeline.records, result.usage.runs == 1
     number, now = 0, 0.0
     for place, row in enumerate(rounds):
         follows = number == row.first_round <= row.last_round and now <= row.start_seconds <= row.end_seconds
@@ -198,7 +201,7 @@ def _check_rounds(result: Result) -> None:
         if row.hits > sum(row.points.tolist()) or (row.lost_units > row.units).any():
             raise ValueError(f"rounds[{place}]: has more hits than points, or more lost units than units")
         number, now = row.last_round + 1, row.end_seconds
-    _check_sum("rounds", "rounds", number, "spent", result.spent.rounds, alone)
+    _check_sum("rounds", "rounds", number, "spent", result.usage.rounds, alone)
     _check_sum("hits", "rounds", sum(row.hits for row in rounds), "tally", result.tally.hits, alone)
     for name in ("units", "points", "count_nanoseconds"):
         columns = zip(*(getattr(row, name).tolist() for row in rounds), strict=True)
@@ -217,8 +220,8 @@ def _check_sum(what: str, parts: str, total: int, where: str, known: int, exact:
 
 def _rank_row(row: Mapping[str, Any]) -> RankStats:
     member = RankInfo(*(_of_type(kind, row[name]) for name, kind in RankInfo.__annotations__.items()))
-    own = {field.name: field.type for field in fields(RankStats) if field.name != "member"}
-    return RankStats(member=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
+    own = {field.name: field.type for field in fields(RankStats) if field.name != "info"}
+    return RankStats(info=member, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
 
 
 def _timeline_row(row: Mapping[str, Any], ranks: int) -> RoundRecord:

@@ -42,7 +42,7 @@ def panels(result: Result, trial_hits: NDArray[np.int64] | None = None) -> Itera
         yield Panel("Dartboard", lambda figure: dartboard(figure, first_points(result, DARTS)))
     if result.tally.points:
         yield Panel("Convergence", lambda figure: convergence(figure, course_of_run(result, trial_hits)))
-    if result.timeline.rows:
+    if result.timeline.records:
         yield plot_timeline.panel(result)
     if trial_hits is not None:
         yield histogram_panel(result.job.points, trial_hits)
@@ -64,12 +64,12 @@ def histogram_panel(points: int, trial_hits: NDArray[np.int64]) -> Panel:
 
 def units_in_line(result: Result) -> int:
     """How many of the first units of its part a run has counted without a gap."""
-    return result.tally.units - sum(int(row.lost_units.sum()) for row in result.timeline.rows)
+    return result.tally.units - sum(int(row.lost_units.sum()) for row in result.timeline.records)
 
 
 def first_points(result: Result, most: int) -> NDArray[np.int64]:
     """The coordinates, (points, 2), of the first points that a run has counted, from its seed."""
-    job, start = result.job, result.part.units.start
+    job, start = result.job, result.shard.units.start
     taken = [np.zeros((0, 2), np.int64)]
     for unit in range(start, start + min(units_in_line(result), FIRST_UNITS)):
         number = min(job.unit_points(unit), most)
@@ -125,7 +125,7 @@ def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Cours
 
 def course_of_rounds(result: Result) -> Course:
     """What had been counted after each round; first, what had been counted before this run."""
-    rows = result.timeline.rows
+    rows = result.timeline.records
     points, hits = [int(row.points.sum()) for row in rows], [row.hits for row in rows]
     points_before, hits_before = result.tally.points - sum(points), result.tally.hits - sum(hits)
     totals = zip(accumulate([points_before, *points]), accumulate([hits_before, *hits]), strict=True)

@@ -25,7 +25,7 @@ COUNTING, LOST, WAITING = "#3f7fb5", INK, "#e6ebf0"
 
 def panel(result: Result) -> Panel:
     """The timeline of a run that has rounds."""
-    rows = rows_of([row.member.host for row in result.ranks])
+    rows = rows_of([row.info.host for row in result.ranks])
     height = 1.5 + 0.25 * min(len(rows.names), MAX_BARS)
     return Panel("Work over time", lambda figure: timeline(figure, result, rows), wide=True, height=height)
 
@@ -91,7 +91,7 @@ def fewer(rows: Sequence[RoundRecord], most: int) -> list[RoundRecord]:
 
 def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
     """What each rank, or the ranks of each host, did when."""
-    rounds = result.timeline.rows
+    rounds = result.timeline.records
     if len(rows.names) <= MAX_BARS:
         axes = figure.subplots()
         rounds = fewer(rounds, MAX_ROUNDS)
