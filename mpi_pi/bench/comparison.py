@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import median
-from mpi_pi.formatting import number_of
 from mpi_pi.bench.median import MAX_RATIO, MedianCI, from_fields
+from mpi_pi.formatting import number_of
 from mpi_pi.report.table import table
 
 MIN_DRIFT = 0.05

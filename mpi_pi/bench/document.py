@@ -11,12 +11,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mpi_pi.system import affinity
-from mpi_pi.system import cpu
 from mpi_pi.bench import median
 from mpi_pi.formatting import number_of
 from mpi_pi.storage import json_document, schema
-from mpi_pi.system import package
+from mpi_pi.system import affinity, cpu, package
 from mpi_pi.version import __version__
 
 KIND, SCHEMA = "benchmark", 1
@@ -61,7 +59,7 @@ def read(name: str) -> Benchmark:
 
 
 def of_content(content: bytes) -> Benchmark:
-    """Return the benchmark that was in a file. Raises sealed.DocumentError if it could not have been written."""
+    """Return the benchmark that was in a file. Raises DocumentError if it could not have been written."""
     document = json_document.document(content, KIND, number=SCHEMA)
     try:
         schema.check(document, "bench")
@@ -129,9 +127,7 @@ def sections(benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
     """A title and the text of each part that was measured."""
     from mpi_pi.bench import jobs as job_bench
     from mpi_pi.bench import kernel as kernel_bench
-    from mpi_pi.bench import noise
-    from mpi_pi.bench import round_model
-    from mpi_pi.bench import scaling
+    from mpi_pi.bench import noise, round_model, scaling
 
     tellers: dict[str, tuple[str, Callable[[Any], str]]] = {
         "noise": ("Noise", noise.text),

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import median
-from mpi_pi.kernel.loader import NO_CACHE
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
+from mpi_pi.kernel.loader import NO_CACHE
+from mpi_pi.report.table import table
 from mpi_pi.system.affinity import cores, physical_cores
 from mpi_pi.system.launch_env import missing_basics
-from mpi_pi.report.table import table
 
 SEED = 2017
 """All turns of a job have to count the same hits."""

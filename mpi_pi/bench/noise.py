@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi.system import affinity
 from mpi_pi.formatting import number_of
-
-from mpi_pi.system.read_file import system_text
 from mpi_pi.report.table import table
+from mpi_pi.system import affinity
+from mpi_pi.system.read_file import system_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI

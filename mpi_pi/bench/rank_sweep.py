@@ -10,20 +10,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from mpi_pi.system import affinity
-from mpi_pi.bench import round_model
-from mpi_pi.bench import scaling
-from mpi_pi.bench import median
+from mpi_pi.bench import median, round_model, scaling
+from mpi_pi.bench.median import as_fields
+from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.mpi import pingpong
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import HOST
-from mpi_pi.parallel.run import CollectiveError, run, call_on_all
-from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
-from mpi_pi.bench.median import as_fields
-
+from mpi_pi.parallel.run import CollectiveError, call_on_all, run
+from mpi_pi.system import affinity
 
 if TYPE_CHECKING:
     from mpi4py import MPI

@@ -21,11 +21,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import median
+from mpi_pi.bench.median import MedianCI, as_fields, from_fields, in_words
 from mpi_pi.formatting import number_of
 from mpi_pi.model.job import Job
-from mpi_pi.bench.median import MedianCI, as_fields, from_fields, in_words
-from mpi_pi.system import affinity
 from mpi_pi.report.table import table
+from mpi_pi.system import affinity
 
 MAX_WIDTH = 0.1
 """Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
