@@ -137,7 +137,7 @@ bench-named:
 	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
 
 bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
-	@$(BIN)/python tests/bench_kernel.py
+	@$(BIN)/python tests/support/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache

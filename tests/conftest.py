@@ -3,54 +3,25 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import hypothesis
-import lacks
-import mpis
 import pytest
-from mpis import Mpi
 
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
-
-BIN = Path(sys.executable).parent
-MPIRUN = os.environ.get("MPI_PI_MPIRUN") or str(BIN / "mpirun" if (BIN / "mpirun").exists() else "mpirun")
-MPI_PI = str(BIN / "mpi-pi")
-soak = pytest.mark.skipif(not os.environ.get("MPI_PI_SOAK"), reason="long; make soak runs it")
+from support import lacks, mpis
+from support.launching import MPIRUN, SETTINGS, Launch
+from support.mpis import Found, Mpi, there
 
 # How fast a test runs says nothing here: the first example may compile, and the machine is shared.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
-Launch = Callable[..., subprocess.CompletedProcess[str]]
-Found = dict[str, Mpi | str]
-"""The MPIs by name, or what is lacking."""
-
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # where not everybody looks for programs
-SETTINGS = {
-    "OMPI_ALLOW_RUN_AS_ROOT": "1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
-    "OMPI_MCA_rmaps_base_oversubscribe": "1",
-}
-
-
-def lack(*what: str) -> NoReturn:
-    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap.
-
-    Programs and files are named as in packages.txt.
-    """
-    reason = lacks.reason(what)
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -135,27 +106,3 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
 def mpi(found: Found, request: pytest.FixtureRequest) -> Mpi:
     """Each of the MPIs."""
     return there(found, request.param)
-
-
-def there(found: Found, name: str) -> Mpi:
-    one = found[name]
-    if isinstance(one, str):
-        lack(one)
-    assert isinstance(one, Mpi)
-    return one
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What has come of a run of pytest on one rank."""
-
-    counts: Counter[str]
-    """By outcome."""
-    lacking: list[list[str]]
-    """Of each test that was skipped for it."""
-
-
-def outcomes(folder: Path) -> list[Ran]:
-    """What the ranks of a pytest run have left behind."""
-    documents = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
-    return [Ran(Counter(document["counts"]), document["lacking"]) for document in documents]

@@ -14,9 +14,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-import lacks
-import tidy
-from conftest import SETTINGS, outcomes
+from support import lacks, tidy
+from support.launching import SETTINGS
+from support.outcomes import outcomes
 
 LIMIT_SECONDS = 3600  # for machines that are slow or busy
 RANKS = (1, 2, 3, 4)
@@ -92,7 +92,7 @@ def least_ranks() -> list[int]:
         env={**os.environ, "PYTEST_ADDOPTS": ""},  # they may change what it prints
     ).stdout
     tests = [line.partition("::")[2].partition("[")[0] for line in collected.splitlines() if "::" in line]
-    sources = [file.read_text() for file in Path(__file__).parent.glob("test_*.py")]
+    sources = [file.read_text() for file in Path(__file__).parent.glob("*/test_*.py")]
     source = "\n".join(text for text in sources if "\npytestmark = pytest.mark.mpi\n" in text)
     needs = {name: int(least) for least, name in re.findall(r"mpi\(min_size=(\d+)\)\ndef (\w+)", source)}
     assert all(f"def {name}(" in source for name in tests), "MPI tests stand in files of their own"

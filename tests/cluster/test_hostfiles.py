@@ -8,18 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cluster as cluster_module
-import mpis
 import pytest
-import test_check
-import test_deploy
-import test_mpis
-import test_readme
-from cluster import Cluster
-from conftest import BIN, lack
-from mpis import Mpi
 
-ROOT = Path(__file__).parent.parent
+from support import cluster as cluster_module
+from support import mpis
+from support.cluster import Cluster
+from support.lacks import lack
+from support.launching import BIN, ROOT
+from support.mpis import Mpi
+from support.references import lost
+
 HOSTFILES = ROOT / "hostfiles"
 
 OCTAPI = [(f"192.168.1.{n}", 4) for n in range(101, 109)]
@@ -33,23 +31,22 @@ commands = [line for block in blocks for line in block.splitlines()]
 
 PI_ALONE = "a Raspberry Pi has it, or needs it"
 OF_32_BITS = "for a system of 32 bits alone"
+OVER_SSH = "command/test_mpis.py::test_three_hosts_over_ssh"
+MAKE_DEPLOY = "cluster/test_deploy.py::test_make_deploy"
+CHECKED = "command/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     next(command for command in commands if "nmcli connection modify" in command): PI_ALONE,
     "sudo nmcli device reapply eth0": PI_ALONE,
     next(command for command in commands if "ssh-copy-id" in command): "asks for passwords",
     "sudo apt-get install make python3-venv": ".ci/run does so",
-    "make run": test_readme.test_a_command,
+    "make run": "command/test_readme.py::test_a_command",
     ". .venv/bin/activate": "done to each of the others",
     ONE_INTERFACE: "done to each of the others",
-    "make deploy HOSTFILE=hostfiles/octapi.hosts": test_deploy.test_make_deploy,
-    "make deploy MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts": test_deploy.test_make_deploy,
-    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": test_check.test_hosts_have_a_row_each,
-    "make run HOSTFILE=hostfiles/octapi.hosts TRIALS=1000000 POINTS=10000": (
-        test_mpis.test_three_hosts_over_ssh
-    ),
-    "make run MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts TRIALS=1000000 POINTS=10000": (
-        test_mpis.test_three_hosts_over_ssh
-    ),
+    "make deploy HOSTFILE=hostfiles/octapi.hosts": MAKE_DEPLOY,
+    "make deploy MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts": MAKE_DEPLOY,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
+    "make run HOSTFILE=hostfiles/octapi.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
+    "make run MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
     REWRITE: "see test_hosts_and_slots",
     "sudo apt-get install openmpi-bin python3-mpi4py python3-numpy python3-tqdm": OF_32_BITS,
     "mpirun -hostfile hostfiles/octapi.hosts python3 -m mpi_pi run -i 10000 -n 1000000": OF_32_BITS,
@@ -161,6 +158,7 @@ def reader(cluster: Cluster) -> Path:
 
 
 def test_commands_were_found() -> None:
+    assert lost(ELSEWHERE.values()) == []
     assert len(set(commands) - set(ELSEWHERE)) == 3
     assert set(ELSEWHERE) <= set(commands)
 

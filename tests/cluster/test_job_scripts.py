@@ -11,19 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
-import mpis
 import pytest
-from cluster import Cluster, until
-from conftest import BIN, MPI_PI, MPIRUN, lack
-from mpis import Mpi
 
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
-
-ROOT = Path(__file__).parent.parent
+from support import cluster as cluster_module
+from support import mpis
+from support.cluster import Cluster, until
+from support.counting import hits
+from support.lacks import lack
+from support.launching import BIN, MPI_PI, MPIRUN, ROOT
+from support.mpis import Mpi
 
 
 @contextlib.contextmanager
@@ -44,10 +44,6 @@ def cluster() -> Iterator[Cluster]:
     # More cores than the job scripts ask for, but for the one that takes the whole node.
     with slurm(nodes=3, timeout=300, cores=3) as up:
         yield up
-
-
-def hits(job: Job) -> int:
-    return int(reference.count(job, range(job.units)).sum())
 
 
 def test_a_hostfile_over_ssh(cluster: Cluster, tmp_path: Path, environment: dict[str, str]) -> None:

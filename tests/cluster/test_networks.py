@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
 import numpy as np
 import pytest
-from cluster import Cluster, until
-from conftest import Found, lack, there
-from mpis import MORE_SLOTS_THAN_CORES, Mpi, first_lines
 from numpy.typing import NDArray
 
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
+from support import cluster as cluster_module
+from support.cluster import Cluster, until
+from support.lacks import lack
+from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, first_lines, there
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 

@@ -14,20 +14,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
 import pytest
-from cluster import ROOT, Cluster
-from conftest import MPI_PI, MPIRUN, lack
 from hypothesis import given
 from hypothesis import strategies as st
-from test_cluster import hits
-from test_deploy import HYDRA, mount
 
 from mpi_pi.cluster import agent as cluster_agent
 from mpi_pi.cluster import hostfile, preflight
 from mpi_pi.cluster.hostfile import Host, HostfileError, parse
 from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
+from support import cluster as cluster_module
+from support.cluster import Cluster, mount
+from support.counting import hits
+from support.lacks import lack
+from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra
 
 labels = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)
 names = st.one_of(st.ip_addresses(v=4).map(str), labels, st.builds("{}-{}.{}".format, labels, labels, labels))
@@ -35,6 +35,8 @@ users = st.sampled_from(["", "pi", "student_1"])
 hosts = st.builds(Host, names, users)
 blanks = st.text(" \t", max_size=3)
 comments = st.sampled_from(["", "# a comment", "#", "# slots=4 node9:4"])
+
+HYDRA = is_hydra()
 
 
 @given(st.lists(hosts), st.sampled_from(["Open MPI 5.0.11", "MPICH 5.0.2"]), st.data())

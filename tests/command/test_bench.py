@@ -10,17 +10,17 @@ from typing import Any
 
 import jsonschema
 import pytest
-import runs
-from benchmarks import benchmark
-from cluster import until
-from conftest import MPI_PI, MPIRUN, Launch, lack
 
 from mpi_pi.bench import document as document_of
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.storage import result_file
 from mpi_pi.system import package
-
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
+from support import runs
+from support.benchmarks import benchmark
+from support.cluster import until
+from support.lacks import lack
+from support.launching import MPI_PI, MPIRUN, TESTS, Launch
+from support.schemas import BENCH as SCHEMA
 
 
 def written(name: str, made: Benchmark) -> str:
@@ -128,7 +128,7 @@ def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
 
 A_JOB_FAILS = """
 import sys
-from benchmarks import benchmark
+from support.benchmarks import benchmark
 from mpi_pi.cli import bench_launcher as bench_client; from mpi_pi.cli import main as cli
 bench_client._on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
 sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
@@ -137,7 +137,7 @@ sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
 
 def test_a_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     """What has been measured before it is printed, and written."""
-    run = launch(0, sys.executable, "-c", A_JOB_FAILS, PYTHONPATH=str(Path(__file__).parent))
+    run = launch(0, sys.executable, "-c", A_JOB_FAILS, PYTHONPATH=str(TESTS))
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
     assert "false" in line

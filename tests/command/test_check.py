@@ -14,20 +14,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
 import jsonschema
 import psutil
 import pytest
-from cluster import Cluster, until
-from conftest import MPI_PI, MPIRUN, SETTINGS, Launch, lack
 
 import mpi_pi
 from mpi_pi.cli.parser import UsageError, parse
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
+from support import cluster as cluster_module
+from support.cluster import Cluster, until
+from support.lacks import lack
+from support.launching import MPI_PI, MPIRUN, SETTINGS, Launch
+from support.schemas import CHECK as SCHEMA
 
 PACKAGE = package.FOLDER
-SCHEMA = json.loads((PACKAGE / "storage" / "check.schema.json").read_text())
 CHECK = (MPI_PI, "check")
 CPUS = psutil.cpu_count() or 1
 

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-import runs
-from benchmarks import benchmark
-from conftest import MPI_PI, MPIRUN, Launch, lack
-from test_check import SCHEMA as CHECK_SCHEMA
-from test_report import SCHEMA
 
 from mpi_pi.bench import document as document_of
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint, result_file
+from support import runs
+from support.benchmarks import benchmark
+from support.lacks import lack
+from support.launching import MPI_PI, MPIRUN, Launch
+from support.schemas import CHECK as CHECK_SCHEMA
+from support.schemas import RUN as SCHEMA
 
 JOB = Job(300, 10_001, 6)
 RUN = f"{MPI_PI} run -n 300 -i 10001 --seed 6"

@@ -4,11 +4,11 @@ import concurrent.futures
 import os
 import subprocess
 import tempfile
-from pathlib import Path
 
 import pytest
-from conftest import SETTINGS, Found, soak, there
-from mpis import NAMES, Mpi
+
+from support.launching import ROOT, SETTINGS, soak
+from support.mpis import NAMES, Found, Mpi, there
 
 ENDLESS = ("run", "-n", "1e15", "-i", "10k")
 SMALL = ("run", "-n", "100", "-i", "1000", "--seed", "1")
@@ -65,7 +65,7 @@ def status(mpi: Mpi, ranks: int, program: str, arguments: tuple[str, ...]) -> tu
             env=os.environ | SETTINGS | {"TMPDIR": folder},
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # as in conftest.launch
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
             check=False,
         )
     return run.returncode, run.stderr

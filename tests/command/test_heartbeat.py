@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import MPIRUN
 
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
 from mpi_pi.storage import checkpoint
+from support.launching import MPIRUN
 
 RANKS = 3
 IMPATIENT = (

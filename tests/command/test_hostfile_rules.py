@@ -7,13 +7,13 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import mpis
 import pytest
-from conftest import MPI_PI, soak
-from mpis import Mpi
 
 from mpi_pi.cluster import hostfile
 from mpi_pi.cluster.hostfile import HostfileError
+from support import mpis
+from support.launching import MPI_PI, ROOT, soak
+from support.mpis import Mpi
 
 FILES = [
     *("localhost", "localhost slots=2", "localhost:2", "127.0.0.1:2", "localhost slots = 2 # a comment"),
@@ -217,7 +217,7 @@ def test_one_line_from_each_command(tmp_path: Path, command: list[str], content:
 def make(mpi: Mpi, environment: dict[str, str], target: str, file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         mpi.make(target, f"HOSTFILE={file}"),
-        cwd=mpis.ROOT,
+        cwd=ROOT,
         env={name: value for name, value in environment.items() if "rmaps" not in name},
         capture_output=True,
         text=True,

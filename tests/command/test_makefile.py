@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BIN, MPI_PI, MPIRUN, Launch
 
-ROOT = Path(__file__).parent.parent
+from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
+
 NAME = "it's My Docs, mpi pi ü (2) & more"
 TELL = "import sys, json; print(json.dumps(sys.argv[1:]))"
 TELLING = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{TELL}" "$0" "$@"\n'
@@ -126,7 +126,7 @@ def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
 
 def test_an_environment_below_a_name_with_blanks(tmp_path: Path) -> None:
     """What the tests write themselves, scripts for their environments, is found there, too."""
-    import mpis
+    from support import mpis
 
     prefix = mpis._environment(tmp_path / NAME)
     run = subprocess.run(

@@ -14,21 +14,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cluster as cluster_module
 import jsonschema
-import mpis
 import pytest
-from cluster import Cluster, until
-from conftest import Found, Launch, lack, there
-from mpis import Mpi
-from terminal import on_a_terminal
-from test_command import DEEDS, PLACES, SABOTAGE, leftovers
-from test_report import SCHEMA
 
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
+from support import cluster as cluster_module
+from support import mpis
+from support.cluster import Cluster, until
+from support.faults import DEEDS, PLACES, SABOTAGE
+from support.lacks import lack
+from support.launching import ROOT, Launch
+from support.mpis import Found, Mpi, there
+from support.processes import leftovers
+from support.schemas import RUN as SCHEMA
+from support.terminal import on_a_terminal
 
 JOB = Job(300, 10_001, 5)
 RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")
@@ -102,7 +104,7 @@ def test_more_ranks_than_cores_with_make(mpi: Mpi, environment: dict[str, str], 
     ranks = str(max(4, (os.cpu_count() or 1) + 1))
     run = subprocess.run(
         mpi.make("run", f"NP={ranks}", "TRIALS=300", "POINTS=10001", "ARGS=--seed 5"),
-        cwd=mpis.ROOT,
+        cwd=ROOT,
         env=nothing_set,
         capture_output=True,
         text=True,
@@ -252,7 +254,7 @@ def test_asking_from_another_host(
 def test_asking_with_make(mpi: Mpi, environment: dict[str, str], pi: str, redirect: str) -> None:
     """The question is there before the answer is typed, on whichever stream is a terminal."""
     make = f'"$@" {redirect}'
-    command = ["sh", "-c", f"cd {mpis.ROOT} && {make}", "sh", *mpi.make("run", "NP=2", "ARGS=--ask --seed 5")]
+    command = ["sh", "-c", f"cd {ROOT} && {make}", "sh", *mpi.make("run", "NP=2", "ARGS=--ask --seed 5")]
     shown = on_a_terminal(command, environment, keys=b"10001\n300\n", after=POINTS)
     assert TRIALS in shown
     assert pi in shown

@@ -9,15 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import runs
-from conftest import MPI_PI, SETTINGS, Launch
-from mpis import Mpi
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.parallel import run as parallel
 from mpi_pi.storage import result_file
 from mpi_pi.system import launch_env
+from support import runs
+from support.launching import MPI_PI, SETTINGS, Launch
+from support.mpis import Mpi
 
 RUN = ("run", "-n", "100", "-i", "1000", "--seed", "1")
 HITS = int(reference.count(Job(100, 1000, 1), range(100)).sum())

@@ -8,31 +8,29 @@ import sys
 from pathlib import Path
 
 import pytest
-import test_check
-import test_cluster
-import test_deploy
-from conftest import BIN, MPI_PI, MPIRUN, Launch, lack
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support.lacks import lack
+from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
+from support.references import lost
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
+SCRIPTS = "cluster/test_job_scripts.py"
+OVER_SSH = f"{SCRIPTS}::test_a_hostfile_over_ssh"
+ARRAY = f"{SCRIPTS}::test_an_array_and_its_merge"
+CHECKED = "command/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     "make test": "this is it",
     ". .venv/bin/activate": "done to each of the others",
-    "sbatch jobscripts/single-node.sbatch": test_cluster.test_single_node,
-    "job=$(sbatch --parsable jobscripts/array.sbatch)": test_cluster.test_an_array_and_its_merge,
-    "sbatch --dependency=afterany:$job jobscripts/merge.sbatch $job": (
-        test_cluster.test_an_array_and_its_merge
-    ),
-    "make deploy HOSTFILE=hostfiles/octapi.hosts": test_deploy.test_make_deploy,
+    "sbatch jobscripts/single-node.sbatch": f"{SCRIPTS}::test_single_node",
+    "job=$(sbatch --parsable jobscripts/array.sbatch)": ARRAY,
+    "sbatch --dependency=afterany:$job jobscripts/merge.sbatch $job": ARRAY,
+    "make deploy HOSTFILE=hostfiles/octapi.hosts": "cluster/test_deploy.py::test_make_deploy",
     "make check-hosts HOSTFILE=hostfiles/octapi.hosts": "a command of hostfiles/README.md, too",
-    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": test_check.test_hosts_have_a_row_each,
-    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": (
-        test_cluster.test_a_hostfile_over_ssh
-    ),
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": OVER_SSH,
 }
 
 SAID = {
@@ -51,6 +49,7 @@ commands = [line for block in blocks for line in block.splitlines()]
 
 
 def test_commands_were_found() -> None:
+    assert lost(ELSEWHERE.values()) == []
     assert {"make run", *ELSEWHERE} <= set(commands)
 
 
@@ -208,7 +207,7 @@ def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
 
 
 def test_every_job_script_is_submitted_and_told_of() -> None:
-    submitted = (ROOT / "tests" / "test_cluster.py").read_text()
+    submitted = (ROOT / "tests" / "cluster" / "test_job_scripts.py").read_text()
     for script in (ROOT / "jobscripts").glob("*.sbatch"):
         assert f'"{script.name}"' in submitted
         assert script.name in README

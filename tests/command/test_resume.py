@@ -15,13 +15,13 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
-from conftest import MPI_PI, MPIRUN, Launch, soak
-from test_report import SCHEMA
 
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
+from support.launching import MPI_PI, MPIRUN, Launch, soak
+from support.schemas import RUN as SCHEMA
 
 JOB = Job(200_000, 10_000, 7)
 RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")

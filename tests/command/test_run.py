@@ -1,6 +1,5 @@
 """The command as people run it: real mpirun, real signals, real failures, judged by output and status."""
 
-import contextlib
 import csv
 import json
 import os
@@ -16,21 +15,19 @@ from pathlib import Path
 import jsonschema
 import psutil
 import pytest
-from conftest import MPI_PI, MPIRUN, Launch, soak
-from terminal import on_a_terminal
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from mpi_pi.system import package
+from support.faults import DEEDS, PLACES, SABOTAGE
+from support.launching import MPI_PI, MPIRUN, Launch, soak
+from support.processes import leftovers
+from support.schemas import RUN as SCHEMA
+from support.terminal import on_a_terminal
+from support.texts import values
 
-SCHEMA = json.loads((package.FOLDER / "storage" / "report.schema.json").read_text())
 RUN = (MPI_PI, "run")
 SMALL = (*RUN, "-n", "300", "-i", "10001", "--seed", "12345678901234567890123")
 ENDLESS = (*RUN, "-n", "1e15", "-i", "1e9")
-
-
-def values(text: str) -> dict[str, str]:
-    return dict(re.findall(r"^([^=\n]+?) = (.+?)\r?$", text, re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
@@ -263,19 +260,6 @@ def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
         raise
 
 
-def leftovers(mark: str) -> list[str]:
-    """Processes with the mark in their command line, still there a while after their job has ended."""
-    for _ in range(50):
-        found = []
-        for file in Path("/proc").glob("[0-9]*/cmdline"):
-            with contextlib.suppress(OSError):  # it has just ended
-                found += [file.parent.name] if mark in file.read_text(errors="replace") else []
-        if not found:
-            return []
-        time.sleep(0.1)
-    return found
-
-
 @pytest.mark.parametrize("ranks", [0, 3])
 def test_bad_usage_is_one_line_from_one_rank(launch: Launch, tmp_path: Path, ranks: int) -> None:
     run = launch(ranks, *RUN, "-n", "0", "-i", "5", "--json", str(tmp_path / "o.json"))
@@ -434,28 +418,6 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 
 
 # A program that is the command, but for something that goes wrong on rank 1.
-SABOTAGE = """
-import os, signal, sys, time
-from mpi_pi.kernel import loader as kernels
-from mpi_pi.system import launch_env
-from mpi_pi.cli import main as cli
-me = launch_env.rank()
-def fail(*_):
-    {deed}
-if me == 1:
-    {where}
-sys.exit(cli.main(sys.argv[1:]))
-"""
-DEEDS = {"raise": "raise RuntimeError('the dog ate it')", "die": "os.kill(os.getpid(), signal.SIGKILL)"}
-PLACES = {
-    "kernel": "kernels.KNOWN_ANSWERS = ()\n"
-    "    kernels.load = lambda *_: kernels.Kernel('numpy', fail)\n"
-    "    from mpi_pi.parallel import run as parallel; parallel.load = kernels.load",
-    "before the first collective": "from mpi_pi.cli import run as session; session.Session.__init__ = fail",
-    "in the loop": "from mpi_pi.parallel import run as parallel; parallel._Run._report = fail",
-}
-
-
 @pytest.mark.parametrize("deed", DEEDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed: str, place: str) -> None:

@@ -13,11 +13,11 @@ import time
 from typing import NamedTuple
 
 import pytest
-from conftest import SETTINGS, Found, soak, there
-from mpis import Mpi
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support.launching import SETTINGS, soak
+from support.mpis import Found, Mpi, there
 
 JOB = Job(40_000, 1000, 5)
 RUN = ("run", "-n", str(JOB.trials), "-i", str(JOB.points), "--seed", str(JOB.seed))

@@ -8,10 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import benchmarks
 import pytest
-import runs
-from conftest import MPI_PI, MPIRUN, Launch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +16,8 @@ from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
 from mpi_pi.storage import result_file
 from mpi_pi.system import cpu, read_file
+from support import benchmarks, runs
+from support.launching import MPI_PI, MPIRUN, Launch
 
 WAYS = (
     "merge {}",

@@ -1,7 +1,6 @@
 """Scaling and rounds, measured on real ranks for a moment. Needs mpirun: see run_all.py."""
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,12 +18,12 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import may_use_threads
-from mpi_pi.system import affinity, package
+from mpi_pi.system import affinity
+from support.schemas import BENCH as SCHEMA
 
 pytestmark = pytest.mark.mpi
 
 COMM = MPI.COMM_WORLD
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 TURNS = 2
 
 

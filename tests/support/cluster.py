@@ -19,9 +19,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-import lacks
+from support import lacks
+from support.launching import ROOT
 
-ROOT = Path(__file__).parent.parent
 NETWORK = "192.168.1"
 CPU_GROUPS = Path("/sys/fs/cgroup/cpu")
 PERIOD_MICROSECONDS = 10_000
@@ -179,7 +179,7 @@ class Cluster:
 
     def _start_slow_switch(self) -> None:
         numbers = [str(self.delay_seconds), str(self.loss), *map(str, self._inits.values())]
-        program = [sys.executable, str(ROOT / "tests" / "switch.py")]
+        program = [sys.executable, str(Path(__file__).with_name("switch.py"))]
         self._slow_switch = subprocess.Popen([*WITH_US, *program, *numbers])
 
     def _hide_project(self, name: str) -> str:
@@ -384,3 +384,8 @@ def until(true: Any, what: str, seconds: float = 30) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} was not there within {seconds} s")
         time.sleep(0.05)
+
+
+def mount(cluster: Cluster, name: str, *arguments: object) -> None:
+    done = cluster.run(name, "mount", *map(str, arguments))
+    assert done.returncode == 0, done.stderr

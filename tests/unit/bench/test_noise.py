@@ -9,16 +9,15 @@ import jsonschema
 import numpy as np
 import psutil
 import pytest
-from benchmarks import benchmark
-from conftest import Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import noise
 from mpi_pi.bench.noise import Scatter
-from mpi_pi.system import package
+from support.benchmarks import benchmark
+from support.launching import Launch
+from support.schemas import BENCH as SCHEMA
 
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 SECTION = {"$ref": "#/properties/noise", "$defs": SCHEMA["$defs"], "properties": SCHEMA["properties"]}
 
 STAT = """\

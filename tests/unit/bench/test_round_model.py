@@ -1,6 +1,5 @@
 """The model of what a round costs: by algebra; and rank 0's books, timed in real rounds of made-up ranks."""
 
-import json
 import math
 import subprocess
 import sys
@@ -16,9 +15,7 @@ from numpy.typing import NDArray
 from mpi_pi.bench import median, round_model
 from mpi_pi.bench.median import as_fields
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
-from mpi_pi.system import package
-
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
+from support.schemas import BENCH as SCHEMA
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Speed-up, efficiency and serial fractions: by algebra, of times made by Amdahl's law and by Gustafson's."""
 
 import itertools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ from hypothesis import strategies as st
 from mpi_pi.bench import scaling
 from mpi_pi.bench.scaling import Row, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.model.job import Job
-from mpi_pi.system import affinity, package
+from mpi_pi.system import affinity
 from mpi_pi.system.affinity import physical_cores
+from support.schemas import BENCH as SCHEMA
 
-SCHEMA = json.loads((package.FOLDER / "storage" / "bench.schema.json").read_text())
 JOB = Job(1000, 100_000, 1)
 LADDERS = ((1, 2, 4, 8, 11), (1, 2), (64, 128, 256, 300))
 

@@ -8,10 +8,10 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from conftest import BIN
 
 from mpi_pi.cluster import packing, wheels
 from mpi_pi.system import package
+from support.launching import BIN
 
 
 def installed(prefix: Path, name: str) -> importlib.metadata.Distribution:

@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Launch, lack, soak
 
 from mpi_pi.kernel import code_cache, machine_code
 from mpi_pi.system import package
+from support.lacks import lack
+from support.launching import Launch, soak
 
 
 @pytest.fixture

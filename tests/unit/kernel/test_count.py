@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numba
 import numpy as np
 import pytest
-from conftest import Launch, soak
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.system.machine import machine
+from support.launching import Launch, soak
 
 seeds = st.integers(0, 2**32) | st.integers(0, 2**64) | st.integers(0, 2**300)
 trials = st.integers(0, 2**64 - 1) | st.integers(0, 1000) | st.integers(2**32 - 2, 2**32 + 2)

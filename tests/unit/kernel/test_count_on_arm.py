@@ -14,56 +14,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import SETTINGS, lack, soak
 
 from mpi_pi.cluster import wheels
 from mpi_pi.kernel import elf, loader, reference
 from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job
-
-TESTS = Path(__file__).parent
-CPU, FEATURES = "cortex-a72", "+fp-armv8,+neon,+crc"
-"""What LLVM finds on a Raspberry Pi 4."""
-
-
-def compile_for_a_pi(folder: Path) -> None:
-    """Leave in the folder what `kernel.object_code` makes on a Pi: kernel.o, kernel.s (its text) and name.
-
-    LLVM is told wrong about the machine before numba asks it: so numba does all that it does on a Pi, its
-    optimiser included. For a process of its own, where nothing has asked yet.
-    """
-    import llvmlite.binding as llvm
-
-    class Features(dict[str, bool]):
-        def flatten(self) -> str:
-            return FEATURES
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    llvm.get_process_triple = lambda: "aarch64-unknown-linux-gnu"
-    llvm.get_host_cpu_name = lambda: CPU
-    llvm.get_host_cpu_features = Features
-    emit_object = llvm.TargetMachine.emit_object
-
-    def emit_both(machine: llvm.TargetMachine, module: llvm.ModuleRef) -> bytes:
-        copy = llvm.parse_assembly(str(module))
-        (folder / "kernel.s").write_text(machine.emit_assembly(copy))
-        return bytes(emit_object(machine, module))
-
-    llvm.TargetMachine.emit_object = emit_both
-
-    from mpi_pi.kernel import count as kernel_count
-
-    code, name = kernel_count.object_code()
-    (folder / "kernel.o").write_bytes(code)
-    (folder / "name").write_text(name)
+from support.arm import CPU, FEATURES
+from support.lacks import lack
+from support.launching import ROOT, SETTINGS, TESTS, soak
 
 
 @pytest.fixture(scope="module")
 def for_a_pi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what `compile_for_a_pi` leaves."""
     folder = tmp_path_factory.mktemp("arm")
-    program = "import sys, pathlib, test_arm; test_arm.compile_for_a_pi(pathlib.Path(sys.argv[1]))"
+    program = "import sys, pathlib; from support import arm; arm.compile_for_a_pi(pathlib.Path(sys.argv[1]))"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
     subprocess.run(
         [sys.executable, "-c", program, str(folder)], cwd=TESTS, env=environment, check=True, timeout=120
@@ -149,7 +114,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
     assembler, linker = tool("aarch64-linux-gnu-as"), tool("aarch64-linux-gnu-ld")
     name = (for_a_pi / "name").read_text()
     for command in (
-        [assembler, "-o", "main.o", str(TESTS / "count_arm64.s")],
+        [assembler, "-o", "main.o", str(TESTS / "support" / "count_arm64.s")],
         [linker, "-o", "count", f"--defsym=kernel={name}", "main.o", "kernel.o"],
     ):
         subprocess.run(command, cwd=for_a_pi, check=True, timeout=60)
@@ -196,7 +161,7 @@ def debian() -> Iterator[Path]:
     tool("debootstrap")
     if os.geteuid() != 0:
         pytest.skip("a Debian to change the root to needs root")
-    project = wheels.project(TESTS.parent)
+    project = wheels.project(ROOT)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpi-pi"
     kept = cache / f"arm64-debian-{project.digest(DEBIAN)}"
     with programs_for_arm(qemu):
@@ -207,7 +172,7 @@ def debian() -> Iterator[Path]:
             with tempfile.TemporaryDirectory(dir=cache) as folder:
                 make_debian(Path(folder) / "root", project)
                 (Path(folder) / "root").rename(kept)
-        shutil.copytree(TESTS.parent / "mpi_pi", kept / "project" / "mpi_pi", dirs_exist_ok=True)
+        shutil.copytree(ROOT / "mpi_pi", kept / "project" / "mpi_pi", dirs_exist_ok=True)
         yield kept
 
 

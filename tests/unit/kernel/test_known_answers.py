@@ -2,16 +2,16 @@
 
 import ast
 import sys
-from pathlib import Path
 
 import pytest
-from conftest import Launch, lack, soak
 
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
+from support.lacks import lack
+from support.launching import TESTS, Launch, soak
 
-FLIPS = Path(__file__).with_name("flips.py")
+FLIPS = TESTS / "support" / "flips.py"
 
 
 def outcomes(launch: Launch, *bits: str, timeout: float = 120) -> dict[str, int]:
@@ -43,7 +43,7 @@ def test_flips_of_all_bits_are_found_but_for_very_few(launch: Launch, compiled: 
 
 @soak
 def test_units_that_flips_are_judged_by_are_the_references(compiled: Kernel) -> None:
-    import flips
+    from support import flips
 
     assert isinstance(compiled.count, CompiledKernel)
     for job, unit in flips.units():

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import MPI_PI, Launch, lack
 
 from mpi_pi.kernel.loader import NOT_EXECUTABLE, Kernel
+from support.lacks import lack
+from support.launching import MPI_PI, TESTS, Launch
 
 Restricted = Callable[..., subprocess.CompletedProcess[str]]
-NO_EXECUTION = str(Path(__file__).with_name("no_execution.py"))
+NO_EXECUTION = str(TESTS / "support" / "no_execution.py")
 RUN = ("run", "-n", "20", "-i", "1000", "--seed", "3", "--json", "-")
 
 

@@ -7,12 +7,12 @@ import numba
 import numpy as np
 import pytest
 import randomgen
-from conftest import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
+from support.launching import soak
 
 WORD = st.integers(0, 2**64 - 1)
 MASK = 2**64 - 1

@@ -2,39 +2,14 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy import stats
 
 from mpi_pi.model.dispersion import Dispersion, dispersion
-
-P = np.pi / 4
-FINEST = 128
-"""Steps of the exact distribution in a unit of chi-squared."""
-LENGTH = 1 << 15
+from support.exact_dispersion import FINEST, P, chances, exact
 
 
 def judged(units: int, points: int, chi_squared: float) -> Dispersion:
     return dispersion({points: units}, chi_squared - units)
-
-
-def exact(points: int, up: bool) -> NDArray[np.complex128]:
-    """The distribution of z² of one unit, rounded up or down to the steps, as its Fourier transform.
-
-    The n-th power of it is that of n units.
-    """
-    hits = np.arange(points + 1)
-    values = (hits - points * P) ** 2 / (points * P * (1 - P)) * FINEST
-    steps = (np.ceil(values) if up else np.floor(values)).astype(np.int64)
-    near = steps < LENGTH  # what is not near is never seen
-    spectrum: NDArray[np.complex128] = np.fft.rfft(
-        np.bincount(steps[near], stats.binom.pmf(hits[near], points, P), LENGTH)
-    )
-    return spectrum
-
-
-def chances(spectrum: NDArray[np.complex128], units: int) -> NDArray[np.float64]:
-    """The chance of each step of chi-squared of so many units, to 1e-14."""
-    return np.asarray(np.fft.irfft(spectrum**units, LENGTH))
 
 
 def more_than(points: int, units: int, chi_squared: float) -> float:

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-from conftest import soak
 from numpy.typing import NDArray
 from scipy import stats
 
 from mpi_pi.model import goodness
 from mpi_pi.model.job import BLOCK
+from support.launching import soak
 
 P = np.pi / 4
 SIZES = [1, 2, 3, 14, 100, 250, 1000, 10**4, 10**6, BLOCK]

@@ -5,11 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import soak
 from numpy.typing import NDArray
 from scipy import stats
-from test_dispersion import FINEST, chances, exact
-from test_report import flame, reasons_in
 
 from mpi_pi.kernel import reference
 from mpi_pi.model import binomial, verdict
@@ -19,6 +16,10 @@ from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import RankStats
 from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.report import run as run_report
+from support.exact_dispersion import FINEST, chances, exact
+from support.launching import soak
+from support.runs import flame
+from support.texts import reasons_in
 
 P = np.pi / 4
 MILLIONTH = 1e-6

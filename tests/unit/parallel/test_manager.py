@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from test_report import flame
 
 from mpi_pi.kernel import reference
 from mpi_pi.model import tally
@@ -13,6 +12,7 @@ from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
+from support.runs import flame
 
 JOB = Job(trials=300, points=50, seed=9)
 HITS = reference.count(JOB, range(JOB.units))

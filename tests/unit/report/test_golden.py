@@ -7,14 +7,9 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-import runs
-from benchmarks import benchmark
-from test_fitness import CASES, healthy, without
-from test_report import flame
 
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as benchmarks
@@ -27,9 +22,14 @@ from mpi_pi.model.shard import Shard
 from mpi_pi.report import check as check_report
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge
+from support import runs
+from support.benchmarks import benchmark
+from support.health import CASES, healthy, without
+from support.launching import TESTS
+from support.runs import flame
 
-TEXTS = Path(__file__).parent / "data" / "text"
-BEFORE = Path(__file__).parent / "data" / "before"
+TEXTS = TESTS / "data" / "text"
+BEFORE = TESTS / "data" / "before"
 
 
 def of_run(result: Result, per_rank: bool = True) -> str:

@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
-from benchmarks import benchmark
-from conftest import lack
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +24,9 @@ from mpi_pi.report import table
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.storage.trial_log import Trials
+from support import runs
+from support.benchmarks import benchmark
+from support.lacks import lack
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
 

@@ -6,13 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import runs
-from benchmarks import benchmark
-from conftest import MPI_PI, MPIRUN, Launch
 from hypothesis import given
 from hypothesis import strategies as st
-from terminal import on_a_terminal
-from test_report import flame
 
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as document_of
@@ -20,6 +15,11 @@ from mpi_pi.report import run as run_report
 from mpi_pi.report.narrow import fitted
 from mpi_pi.report.table import table
 from mpi_pi.storage import result_file
+from support import runs
+from support.benchmarks import benchmark
+from support.launching import MPI_PI, MPIRUN, Launch
+from support.runs import flame
+from support.terminal import on_a_terminal
 
 COLUMNS = 40
 COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench")

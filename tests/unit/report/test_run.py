@@ -10,66 +10,15 @@ import numpy as np
 import pytest
 
 import mpi_pi
-from mpi_pi.model.job import Job
-from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
-from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.result import Result, RoundRecord, Timeline
+from mpi_pi.model.shard import Shard
+from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import result_file
-from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
-
-SCHEMA = json.loads((package.FOLDER / "storage" / "report.schema.json").read_text())
-
-WORDS = "2 threads on 2 cores, not bound"
-
-
-def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
-    """The Flame job with the published hits."""
-    rows = tuple(
-        RankStats(
-            rank=rank,
-            info=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
-            kernel_source="cache",
-            units=1000 // ranks,
-            points=10**8 // ranks,
-            hits=hits // ranks + (hits % ranks if rank == 0 else 0),
-            kernel_right=True,
-            startup_seconds=0.3,
-            kernel_seconds=0.05,
-            count_seconds=0.01 * (1 + rank / ranks),
-            wait_seconds=0.01 - 0.01 * rank / ranks,
-            user_seconds=60.5,
-            system_seconds=0.25,
-            peak_memory_bytes=100_000_000,
-        )
-        for rank in range(ranks)
-    )
-    timeline = Timeline()
-    each = np.full(ranks, 1000 // ranks)
-    count_nanoseconds = np.array([round(row.count_seconds * 1e9) for row in rows])
-    timeline.append(RoundRecord(0, 0, 0.0, 0.02, hits, each, each * 10**5, count_nanoseconds, 0 * each))
-    off = hits - 1000 * centre(10**5)
-    tally = Tally({10**5: Sums(1000, hits, round(1000 * 10**5 * 0.16855) + off**2 // 1000)})
-    spent = Usage(
-        runs=1,
-        rounds=1,
-        real_seconds=11.485,
-        round_seconds=0.02,
-        core_seconds=sum(row.count_seconds for row in rows) * threads,
-        user_seconds=60.5 * ranks,
-        system_seconds=0.25 * ranks,
-    )
-    return Result(
-        shard=Shard(Job(1000, 10**5, 2**70), tally=tally, usage=spent),
-        tally=tally,
-        usage=spent,
-        ranks=rows,
-        timeline=timeline,
-        rounds=1,
-        kernels_right=True,
-        mpi_library="Open MPI v5.0.11",
-    )
+from support.runs import WORDS, flame
+from support.schemas import RUN as SCHEMA
+from support.texts import reasons_in
 
 
 def test_the_published_lines() -> None:
@@ -126,16 +75,6 @@ def test_ten_thousand_ranks_fit_two_screens() -> None:
     assert len(text.splitlines()) <= 60
     assert "10000 on 2500 hosts" in text
     assert "10 slowest and 10 fastest of 2500 hosts" in text
-
-
-def reasons_in(text: str) -> list[str]:
-    """Of a report; all of them stand right below the verdict."""
-    if "Verification = SUCCESSFUL" in text:
-        assert "Reason = " not in text
-        return []
-    (block,) = re.findall(r"^Verification = UNSUCCESSFUL\n((?:Reason = .+\n)+)", text, re.MULTILINE)
-    assert text.count("Reason = ") == block.count("Reason = ")
-    return re.findall(r"^Reason = (.+)$", block, re.MULTILINE)
 
 
 def test_a_wrong_answer_is_said() -> None:

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-import runs
-from test_report import flame
 
 from mpi_pi.bench import document as bench_document
 from mpi_pi.model.result import Result
 from mpi_pi.report import sources
 from mpi_pi.storage import json_document, result_file
 from mpi_pi.storage.trial_log import Trials
+from support import runs
+from support.runs import flame
 
 
 @pytest.fixture(autouse=True)

@@ -12,36 +12,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import soak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutation import damaged, forged
 
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
-from mpi_pi.storage.checkpoint import CheckpointError, CheckpointFile, dumps, load
-
-JOB = Job(1000, 1000, 2**90)
-
-
-def part(units: int) -> Shard:
-    """So many units of JOB counted, with hits that are made up."""
-    return Shard(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
-
+from mpi_pi.storage.checkpoint import CheckpointError, dumps, load
+from support.checkpoints import JOB, keeper, part, warnings
+from support.launching import TESTS, soak
+from support.mutation import damaged, forged
 
 CONTENT = dumps(part(300)).encode()
-
-
-def keeper(path: Path, every: float = 60, restart: bool = False) -> CheckpointFile:
-    return CheckpointFile(str(path), every, restart, lambda message: warnings.append(message))
-
-
-warnings: list[str] = []
 
 
 @pytest.fixture(autouse=True)
@@ -291,7 +275,7 @@ def test_a_folder_that_vanishes_and_comes_back(tmp_path: Path) -> None:
 SUICIDE = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-from test_checkpoint import keeper, part
+from support.checkpoints import keeper, part
 from pathlib import Path
 left = int(sys.argv[2])
 def hook(event, _arguments):
@@ -313,7 +297,7 @@ def test_killed_at_any_step_of_saving(tmp_path: Path) -> None:
     for steps in range(1, 30):
         path = tmp_path / f"c{steps}"
         path.write_text(dumps(part(10)))
-        program = SUICIDE.format(tests=str(Path(__file__).parent))
+        program = SUICIDE.format(tests=str(TESTS))
         process = subprocess.run(
             [sys.executable, "-c", program, str(path), str(steps)],
             timeout=60,
@@ -337,7 +321,7 @@ def test_killed_at_any_step_of_saving(tmp_path: Path) -> None:
 SAVING = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_checkpoint import keeper, part
+from support.checkpoints import keeper, part
 from pathlib import Path
 parts = [part(units) for units in range(1000)]
 with keeper(Path(sys.argv[1]), every=0) as kept:
@@ -354,7 +338,7 @@ with keeper(Path(sys.argv[1]), every=0) as kept:
 def test_killed_at_any_moment(tmp_path: Path, times: int) -> None:
     """What saves without a pause is killed: the file is the last that was said to be saved, or the next."""
     path, chance = tmp_path / "c", random.Random(1)
-    program = SAVING.format(tests=str(Path(__file__).parent))
+    program = SAVING.format(tests=str(TESTS))
     for _ in range(times):
         with subprocess.Popen(
             [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True

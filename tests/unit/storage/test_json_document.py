@@ -7,15 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import benchmarks
 import jsonschema
 import pytest
-import runs
-from conftest import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutation import forged, twisted
-from test_report import flame
 
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as bench_document
@@ -29,6 +24,10 @@ from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import json_document, result_file, schema
 from mpi_pi.system import package
+from support import benchmarks, runs
+from support.launching import soak
+from support.mutation import forged, twisted
+from support.runs import flame
 
 HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)

@@ -8,11 +8,8 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from conftest import MPI_PI, Launch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutation import damaged, forged
-from test_report import SCHEMA
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
@@ -24,6 +21,9 @@ from mpi_pi.report import run as run_report
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import merge, result_file
 from mpi_pi.storage.merge import MergeError
+from support.launching import MPI_PI, Launch
+from support.mutation import damaged, forged
+from support.schemas import RUN as SCHEMA
 
 JOB = Job(50, 1000, 3)
 

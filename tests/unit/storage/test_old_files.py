@@ -1,7 +1,5 @@
 """Files that an earlier version of the program has written, and which are still read."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,8 +11,9 @@ from mpi_pi.report import sources
 from mpi_pi.storage import checkpoint, result_file
 from mpi_pi.storage import merge as merging
 from mpi_pi.storage.trial_log import Trials
+from support.launching import TESTS
 
-BEFORE = Path(__file__).parent / "data" / "before"
+BEFORE = TESTS / "data" / "before"
 JOB = Job(300, 200_000, 7)
 
 

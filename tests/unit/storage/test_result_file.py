@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import runs
-from test_report import flame
 
 from mpi_pi.model.result import Result
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, result_file
+from support import runs
+from support.runs import flame
 
 
 def again(result: Result) -> Result:

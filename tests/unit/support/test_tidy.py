@@ -10,19 +10,19 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import cluster as cluster_module
-import lacks
 import pytest
-from cluster import CPU_GROUPS, until
-from conftest import Launch, lack
 
-TESTS = Path(__file__).parent
+from support import cluster as cluster_module
+from support import lacks
+from support.cluster import CPU_GROUPS, until
+from support.lacks import lack
+from support.launching import TESTS, Launch
 
 DAEMON = """
 import os, subprocess, sys, tempfile, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import tidy
+from support import tidy
 
 def work():
     place = Path(tempfile.gettempdir())
@@ -43,8 +43,8 @@ HOSTS = """
 import os, subprocess, sys, tempfile, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import tidy
-from cluster import Cluster
+from support import tidy
+from support.cluster import Cluster
 
 def work():
     place = Path(tempfile.gettempdir())
@@ -161,6 +161,6 @@ def test_packages_bring_what_is_looked_for(launch: Launch) -> None:
 def test_what_tests_look_for_is_in_the_list_of_packages() -> None:
     wanted = {name for names in lacks.packages().values() for name in names}
     assert {*cluster_module.PROGRAMS, *cluster_module.SLURM_PROGRAMS} <= wanted
-    sources = "".join(file.read_text() for file in TESTS.glob("test_*.py"))
+    sources = "".join(file.read_text() for file in TESTS.rglob("test_*.py"))
     named = set(re.findall(r'lack\("(\S+)"\)', sources)) | set(re.findall(r'PROGRAMS, "(\S+)"\)', sources))
     assert {"chromium", "shellcheck", "git", "nft", "tc"} <= named <= wanted

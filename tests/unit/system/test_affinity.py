@@ -3,11 +3,11 @@
 import itertools
 
 import pytest
-from conftest import MPI_PI, Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.system.affinity import crowded, in_words
+from support.launching import MPI_PI, Launch
 
 ALL = frozenset(range(4))
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runs
-from conftest import MPI_PI, Launch, lack
-from mpis import Mpi
 
 from mpi_pi.storage import result_file
 from mpi_pi.system import imports
+from support import runs
+from support.lacks import lack
+from support.launching import MPI_PI, Launch
+from support.mpis import Mpi
 
 RUN = ("run", "-n", "10", "-i", "1000", "--seed", "1")
 PACKAGES = Path(sysconfig.get_path("purelib"))

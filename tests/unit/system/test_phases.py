@@ -5,11 +5,11 @@ import re
 import time
 
 import pytest
-from conftest import MPI_PI, Launch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.system import phases
+from support.launching import MPI_PI, Launch
 
 POINTS = ("process", "program", "imported", "mpi", "met", "start", "end", "summed")
 spans = st.floats(0, 1e4)

@@ -5,13 +5,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from test_fitness import SOFTWARE, healthy
 
 from mpi_pi.check.hosts import hosts_of
 from mpi_pi.check.rules import findings, fit
 from mpi_pi.cluster import deploy, preflight, wheels
 from mpi_pi.cluster.hostfile import Host
 from mpi_pi.system import versions
+from support.health import SOFTWARE, healthy
 
 OWN: dict[str, Any] = {
     "problem": "",

@@ -12,11 +12,9 @@ from functools import cache
 from typing import Any
 from xml.etree import ElementTree as ET
 
-import benchmarks
 import matplotlib as mpl
 import numpy as np
 import pytest
-import runs
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.container import ErrorbarContainer
@@ -39,6 +37,7 @@ from mpi_pi.report.plots import timeline as plot_timeline
 from mpi_pi.report.plots.style import Panel
 from mpi_pi.report.sources import Item
 from mpi_pi.storage.trial_log import Trials
+from support import benchmarks, runs
 
 run = cache(runs.run)
 benchmark = cache(benchmarks.benchmark)
