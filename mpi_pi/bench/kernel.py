@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi.bench import median
+from mpi_pi.kernel.layout import MARGIN
 from mpi_pi.report.table import table
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ MAX_STANDARD_ERRORS = 6.0
 LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
 """Points: so many that seeding does not count, and as many as the OctaPi job has."""
 
-DEFERRED = math.pi * 2 * 92684 / 2**32
-"""The share of points that lie in the ring of doubt, see `vector`."""
+DEFERRED = math.pi * 2 * MARGIN / 2**32
+"""The share of points that lie in the ring of doubt, see `kernel.layout`."""
 
 BITS = {"numba": 32 + 32 * DEFERRED, "numpy": 64}
 """For a point of ours: two coordinates of 16 bits each, and of 32 where those leave a doubt. The NumPy kernel

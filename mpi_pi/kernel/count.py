@@ -8,26 +8,21 @@ from llvmlite import binding as llvm
 from numba import types
 from numba.core.registry import cpu_target
 
+from mpi_pi.kernel.abi import ARGUMENTS
+from mpi_pi.kernel.layout import LANES, POINTS_PER_STEP
 from mpi_pi.kernel.seed_sequence import unit_state
-from mpi_pi.kernel.simd import LANES, count_steps, high_bits, hit, low_bits
+from mpi_pi.kernel.simd import count_steps, high_bits, hit, low_bits
 from mpi_pi.model.job import BLOCK
 
 i64, u64 = np.int64, np.uint64
-POINTS_PER_STEP = 2 * LANES
 
-SIGNATURE = types.void(
-    types.CPointer(types.uint32),  # words of the seed pool, (4,)
-    types.uint32,  # constant of the seed pool
-    types.uint64,  # trial and block of the first unit
-    types.uint64,
-    types.uint64,  # blocks in a trial
-    types.int64,  # points in the last block
-    types.int64,  # units
-    types.CPointer(types.int64),  # hits, (units,), to be filled
-    types.CPointer(types.uint32),  # working space, (4,)
-    types.CPointer(types.uint64),  # working space, (128,)
-    types.int64,  # 0 to go on with the first unit from the state in the working space
-)
+
+def _numba_type(name: str) -> types.Type:
+    kind = getattr(types, name.removesuffix("*"))
+    return types.CPointer(kind) if name.endswith("*") else kind
+
+
+SIGNATURE = types.void(*map(_numba_type, ARGUMENTS.values()))
 
 
 def _count_units(  # type: ignore[no-untyped-def]  # compiled by SIGNATURE
@@ -61,17 +56,22 @@ def cpu_name() -> str:
     return os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
 
 
-def object_code() -> tuple[bytes, str]:
-    """Compile: an object file for this machine's CPU, and the name of the function in it.
-
-    The function takes what numba puts before its arguments, two pointers (to a result, to an exception) of
-    which `_count_units` uses neither, and returns a status, 0. It calls nothing but memset.
-    """
+def assembly() -> tuple[str, str]:
+    """Compile: LLVM assembly, optimised for this machine's CPU, and the name of the function in it."""
     dispatcher = numba.njit(SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
         _count_units
     )
     (overload,) = dispatcher.overloads.values()
-    (assembly,) = dispatcher.inspect_llvm().values()
+    (text,) = dispatcher.inspect_llvm().values()
+    return text, overload.fndesc.llvm_func_name
+
+
+def object_code() -> tuple[bytes, str]:
+    """Compile: an object file for this machine's CPU, and the name of the function in it, an `abi.FUNCTION`.
+
+    The function calls nothing but memset.
+    """
+    text, name = assembly()
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     if "vnni" in features:
         # LLVM keeps vpdpwssd, a vpmaddwd with the addition in it, from CPUs where it has the longer latency.
@@ -80,4 +80,4 @@ def object_code() -> tuple[bytes, str]:
     machine = llvm.Target.from_triple(triple).create_target_machine(
         cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
     )
-    return machine.emit_object(llvm.parse_assembly(assembly)), overload.fndesc.llvm_func_name
+    return machine.emit_object(llvm.parse_assembly(text)), name

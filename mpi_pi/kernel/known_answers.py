@@ -9,7 +9,8 @@ apart from the code under test; a test holds them to the reference.
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.kernel.reference import LANES, POINTS_PER_STEP, rotate_left
+from mpi_pi.kernel.layout import LANES, POINTS_PER_STEP
+from mpi_pi.kernel.reference import rotate_left
 from mpi_pi.model.job import BLOCK, Job
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,17 @@ NO_CACHE = "compile cache not used: "
 NOT_EXECUTABLE = "the system refuses to execute memory that a program has written"
 """How the warning begins where no code can be compiled, or loaded."""
 
-Count = Callable[[Job, range, Callable[[], bool]], NDArray[np.int64]]
-"""Hits of each of a range of units; may end early, with the units finished, when the callable turns true."""
+
+class Count(Protocol):
+    """A function that counts hits."""
+
+    def __call__(self, job: Job, units: range, stop: Callable[[], bool] = ..., /) -> NDArray[np.int64]:
+        """Return the hits of each unit, int64, in the order of `units`, a contiguous range.
+
+        When `stop()` turns true the count may end early; the result then holds the units finished by then.
+        """
+        ...
+
 
 KNOWN_ANSWERS = known_answers.HITS_OF_UNITS
 

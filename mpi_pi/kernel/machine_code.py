@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.kernel import elf
-from mpi_pi.kernel.reference import LANES, never
+from mpi_pi.kernel import abi, elf
+from mpi_pi.kernel.layout import STATE_WORDS
+from mpi_pi.kernel.reference import never
 from mpi_pi.kernel.seed_pool import POOL_SIZE, SeedPool, seed_pool
 from mpi_pi.model.job import Job
 
@@ -30,13 +31,6 @@ TELLING = {
 """Lines of /proc/cpuinfo: on x86, on Arm, elsewhere."""
 
 LOOK_CHARACTERS = 1 << 16
-
-POINTER = ctypes.c_void_p
-ARGUMENTS = (
-    *(POINTER, POINTER),  # numba's own, see `kernel.object_code`
-    *(POINTER, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64),
-    *(ctypes.c_int64, ctypes.c_int64, POINTER, POINTER, POINTER, ctypes.c_int64),
-)
 
 
 def target() -> str:
@@ -72,7 +66,7 @@ class CompiledKernel:
         address = addresses(name)
         if not address:
             raise RuntimeError(f"the machine code has no function {name}")
-        self._function = ctypes.CFUNCTYPE(ctypes.c_int32, *ARGUMENTS)(address)
+        self._function = abi.FUNCTION(address)
 
     def __call__(self, job: Job, units: range, stop: Callable[[], bool] = never) -> NDArray[np.int64]:
         """Hits of each unit, int64, in the order of `units`, a contiguous range.
@@ -123,7 +117,7 @@ class CompiledKernel:
     def _call(
         self, space: "_Space", place: tuple[int, int, int, int], units: int, hits: int, fresh: bool
     ) -> None:
-        """Fill the memory at the address `hits` for so many units, int64; see `kernel.SIGNATURE`.
+        """Fill the memory at the address `hits` for so many units, int64; see `abi.ARGUMENTS`.
 
         `place` says which: trial and block of the first one, blocks in a trial, points in the last block.
         """
@@ -159,7 +153,7 @@ class _Space(ctypes.Structure):
     """Memory for one thread's calls, in one piece: NumPy takes a microsecond to tell where an array lies."""
 
     _fields_ = (
-        ("state", ctypes.c_uint64 * (4 * LANES)),
+        ("state", ctypes.c_uint64 * STATE_WORDS),
         ("pool", ctypes.c_uint32 * POOL_SIZE),
         ("seed_words", ctypes.c_uint32 * POOL_SIZE),
         ("unused", ctypes.c_uint64),

@@ -42,10 +42,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.kernel.layout import LANES, POINTS_PER_STEP, STATE_WORDS
 from mpi_pi.model.job import Job
-
-LANES = 32
-POINTS_PER_STEP = 2 * LANES
 
 UNITS_AT_ONCE = 64
 """Units counted side by side, so that NumPy has arrays worth its overhead."""
@@ -54,7 +52,7 @@ UNITS_AT_ONCE = 64
 def unit_state(job: Job, unit: int) -> NDArray[np.uint64]:
     """The (4, 32) initial state of a unit: state word by lane."""
     sequence = np.random.SeedSequence(job.seed, spawn_key=job.trial_and_block(unit))
-    words = np.asarray(sequence.generate_state(4 * LANES, np.uint64), np.uint64)
+    words = np.asarray(sequence.generate_state(STATE_WORDS, np.uint64), np.uint64)
     return words.reshape(4, LANES)
 
 

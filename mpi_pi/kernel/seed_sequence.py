@@ -7,10 +7,11 @@ same algorithm (see `entropy`): it mixes in the spawn key and writes the state. 
 import numba
 import numpy as np
 
+from mpi_pi.kernel.layout import STATE_WORDS
 from mpi_pi.kernel.seed_pool import MIX_L, MIX_R, MULT_A, POOL_SIZE
 
-STATE_WORDS = 256
-"""uint32 words in the state of a unit: 32 lanes of 4 uint64."""
+OUTPUT_WORDS = 2 * STATE_WORDS
+"""uint32 words that `generate_state` makes for a unit."""
 
 INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 
@@ -20,7 +21,7 @@ LOW_WORD = u64(0xFFFFFFFF)
 # The constants that generate_state runs through are the same for every unit. Those that meet the same word of
 # the pool lie side by side, (4, 64): so LLVM makes vectors of the loop, which is three times as fast.
 _CONSTANTS = np.array(
-    [INIT_B * pow(MULT_B, i, 1 << 32) % (1 << 32) for i in range(STATE_WORDS + 1)], np.uint32
+    [INIT_B * pow(MULT_B, i, 1 << 32) % (1 << 32) for i in range(OUTPUT_WORDS + 1)], np.uint32
 )
 XORED, MULTIPLIED = (some.reshape(-1, POOL_SIZE).T.copy() for some in (_CONSTANTS[:-1], _CONSTANTS[1:]))
 
@@ -53,7 +54,7 @@ def unit_state(seed_words, constant, trial, block, pool, state):  # type: ignore
         constant = _mix_in(pool, constant, u32(trial >> u64(32)))
     _mix_in(pool, constant, u32(block))
     a, b, c, d = pool[0], pool[1], pool[2], pool[3]
-    for i in range(STATE_WORDS // POOL_SIZE):
+    for i in range(OUTPUT_WORDS // POOL_SIZE):
         state[2 * i] = _output_pair(_output_word(a, 0, i), _output_word(b, 1, i))
         state[2 * i + 1] = _output_pair(_output_word(c, 2, i), _output_word(d, 3, i))
 

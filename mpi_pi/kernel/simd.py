@@ -6,16 +6,11 @@ built here as LLVM's own vector types, which LLVM legalises to whatever the CPU 
 NEON. Only the shape of the registers depends on the machine, and with AVX-512 two instructions that LLVM
 does not come to by itself.
 
-**Deferred bits.** A step looks at the high 16 bits of the coordinates alone. With x, y those bits and
-s = x^2 + y^2, the point's cell spans x … x + 1 and y … y + 1 around a disc of radius 2^15, so that every
-point of it lies within sqrt(2) of the corner, and its distance from the centre within sqrt(s) ± sqrt(2).
-It hits for certain if sqrt(s) + sqrt(2) <= 2^15, that is s <= 2^30 - 92679.9, and misses for certain if
-sqrt(s) - sqrt(2) >= 2^15, that is s >= 2^30 + 92683.9. DOUBT = 92684 covers both: where
-|s - 2^30| <= DOUBT (a ring of 1.35e-4 of the square) the exact test decides, with all 32 bits.
-
-All of it is one subtraction: d = s - (2^30 - DOUBT), in wrapping 32 bits, is negative for a certain hit,
-at most 2 DOUBT as an unsigned number in doubt, and larger for a miss (s <= 2^31 does not wrap far enough
-to reach the sign).
+**Deferred bits.** A step looks at the high 16 bits of the coordinates alone, x and y, and s = x^2 + y^2.
+Where |s - 2^30| <= MARGIN (see `layout`), in a ring of 1.35e-4 of the square, the exact test decides, with
+all 32 bits. All of it is one subtraction: d = s - (2^30 - MARGIN), in wrapping 32 bits, is negative for a
+certain hit, at most 2 MARGIN as an unsigned number for a doubtful point, and larger for a miss (s <= 2^31
+does not wrap far enough to reach the sign).
 """
 
 from collections.abc import Callable
@@ -28,11 +23,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LANES = 32
+from mpi_pi.kernel.layout import LANES, MARGIN
+
 AVX512_LANES = 8
 """In a register of 512 bits."""
-DOUBT = 92684
-CERTAIN = (1 << 30) - DOUBT
+CERTAIN = (1 << 30) - MARGIN
 
 i64, u32, u64 = np.int64, np.uint32, np.uint64
 
@@ -94,14 +89,14 @@ def hit(high, low, place):  # type: ignore[no-untyped-def]
     return i64(square < i64(1 << 62))
 
 
-def settle(states, lanes):  # type: ignore[no-untyped-def]
+def count_doubtful(states, lanes):  # type: ignore[no-untyped-def]
     """Hits among the points in doubt of one step; `states` points to uint64 (4, lanes), row by row."""
     hits = i64(0)
     for lane in range(lanes):
         high = high_bits(states[lane], states[3 * lanes + lane])
         for place in range(2):
             x, y = coarse(high, place, 0), coarse(high, place, 1)
-            if i64(0) <= x * x + y * y - i64(CERTAIN) <= i64(2 * DOUBT):
+            if i64(0) <= x * x + y * y - i64(CERTAIN) <= i64(2 * MARGIN):
                 hits += hit(high, low_bits(states[lanes + lane]), place)
     return hits
 
@@ -134,15 +129,15 @@ class _StepLoop:
         self.points = ir.VectorType(I32, 2 * lanes)
 
     def generate(self, state: ir.Value, steps: ir.Value) -> ir.Value:
-        builder, call_on_all = self.builder, self.lanes * self.registers
+        builder, lanes_at_once = self.builder, self.lanes * self.registers
         hits = cgutils.alloca_once_value(builder, I64(0))
         words = [[cgutils.alloca_once(builder, self.words) for _ in range(4)] for _ in range(self.registers)]
         sure, signs = (
             [cgutils.alloca_once(builder, self.points) for _ in range(self.registers)] for _ in range(2)
         )
-        doubtful = cgutils.alloca_once(builder, ir.ArrayType(I64, 4 * call_on_all))
+        doubtful = cgutils.alloca_once(builder, ir.ArrayType(I64, 4 * lanes_at_once))
 
-        with cgutils.for_range_slice(builder, I64(0), I64(LANES), I64(call_on_all), I64) as (first, _):
+        with cgutils.for_range_slice(builder, I64(0), I64(LANES), I64(lanes_at_once), I64) as (first, _):
             for register in range(self.registers):
                 for i in range(4):
                     lane = builder.add(first, I64(LANES * i + self.lanes * register))
@@ -183,17 +178,19 @@ class _StepLoop:
             for word, value in zip(words[register], self._advanced(state), strict=True):
                 builder.store(value, word)
 
-        in_doubt = builder.icmp_unsigned("<=", least, self._constant(self.points, 2 * DOUBT))
+        in_doubt = builder.icmp_unsigned("<=", least, self._constant(self.points, 2 * MARGIN))
         with builder.if_then(self._any(in_doubt), likely=False):
-            call_on_all = self.lanes * self.registers
+            lanes_at_once = self.lanes * self.registers
             pointer = builder.bitcast(doubtful, I64.as_pointer())
             for register, state in enumerate(before):
                 for i, word in enumerate(state):
-                    self._store(word, pointer, I64(i * call_on_all + register * self.lanes))
+                    self._store(word, pointer, I64(i * lanes_at_once + register * self.lanes))
             signature = types.int64(types.CPointer(types.uint64), types.int64)
             self._add(
                 hits,
-                self.context.compile_internal(builder, settle, signature, [pointer, I64(call_on_all)]),
+                self.context.compile_internal(
+                    builder, count_doubtful, signature, [pointer, I64(lanes_at_once)]
+                ),
             )
 
     def _note_sign(self, d: ir.Value, noted: ir.Value) -> None:

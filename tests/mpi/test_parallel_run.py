@@ -48,7 +48,7 @@ class Spoiled:
         self.rank, self.spoil = rank, spoil
 
     def kernel(self) -> Kernel:
-        def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+        def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
             spoiled = self.spoil(job, units) if COMM.rank == self.rank else None
             return reference.count(job, units, stop) if spoiled is None else spoiled
 
@@ -76,7 +76,7 @@ def test_hits_are_the_same_with_an_uneven_deal() -> None:
     job = Job(trials=4000, points=10_001, seed=4)
     compiled = load("numba")
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         if COMM.rank == 1:
             time.sleep(job.points_in(units) / 2e7)
         return compiled.count(job, units, stop)
@@ -373,7 +373,7 @@ def test_shares_follow_speed() -> None:
     rate = 2e8 if COMM.rank else 5e7
     due = woke = 0.0
 
-    def count(job: Job, units: range, _stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, _stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         if job.seed != 77:
             return reference.count(job, units)
         nonlocal due, woke

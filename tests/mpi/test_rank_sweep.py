@@ -106,7 +106,7 @@ def test_ranks_that_would_share_a_core_are_left_out_unless_wanted(monkeypatch: p
 def test_hits_that_depend_on_the_number_of_ranks_do_not_go_unnoticed() -> None:
     right = load("numba")
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         counted_by_another = COMM.rank == 1 and job.seed == scaling.SEED
         return right.count(job, units, stop) + counted_by_another
 
@@ -117,7 +117,7 @@ def test_hits_that_depend_on_the_number_of_ranks_do_not_go_unnoticed() -> None:
 def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     right = load("numba")
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         if job.seed == scaling.SEED:
             raise ZeroDivisionError("by a pie")
         return right.count(job, units, stop)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mpi_pi.bench import kernel as kernel_bench
 from mpi_pi.bench.kernel import BITS, Candidate, ours
-from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel import layout, loader, reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import BLOCK, Job
@@ -52,7 +52,7 @@ def by_hand(folder: Path) -> list[Candidate]:
     subprocess.run([compiler, *flags, "-o", str(library), str(source)], check=True)
     function = ctypes.CDLL(str(library)).count_steps
     function.restype = ctypes.c_int64
-    steps = ctypes.c_int64(BLOCK // reference.POINTS_PER_STEP)
+    steps = ctypes.c_int64(BLOCK // layout.POINTS_PER_STEP)
 
     def count(trials: int) -> int:
         states = (reference.unit_state(JOB, 0) for _ in range(trials))

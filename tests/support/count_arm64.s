@@ -1,7 +1,7 @@
 // The compiled kernel as a program for ARM, with no C library: the kernel needs none.
 //
 // Reads ranges of units from standard input, 64 bytes each: the arguments of the kernel up to `units` (see
-// `kernel.SIGNATURE`; the constant in 64 bits). Writes the hits of each range, int64, to standard output.
+// `abi.ARGUMENTS`; the constant in 64 bits). Writes the hits of each range, int64, to standard output.
 
         .equ    READ, 63
         .equ    WRITE, 64

@@ -3,8 +3,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#define DOUBT 92684u
-#define CERTAIN ((1u << 30) - DOUBT)
+#define MARGIN 92684u
+#define CERTAIN ((1u << 30) - MARGIN)
 
 static uint64_t rotl(uint64_t x, int k) { return x << k | x >> (64 - k); }
 
@@ -15,7 +15,7 @@ static int64_t hit(uint32_t high, uint32_t low) {
 }
 
 /* Hits of the points in doubt of one step of eight lanes. */
-__attribute__((noinline)) static int64_t settle(__m512i word, __m512i d, __m512i s1) {
+__attribute__((noinline)) static int64_t count_doubtful(__m512i word, __m512i d, __m512i s1) {
     uint32_t high[16], off[16];
     uint64_t state[8];
     int64_t hits = 0;
@@ -23,7 +23,7 @@ __attribute__((noinline)) static int64_t settle(__m512i word, __m512i d, __m512i
     _mm512_storeu_si512(off, d);
     _mm512_storeu_si512(state, s1);
     for (int i = 0; i < 16; i++)
-        if (off[i] <= 2 * DOUBT) {
+        if (off[i] <= 2 * MARGIN) {
             uint64_t low = rotl(state[i / 2] * 5, 7) * 9;
             hits += hit(high[i], (uint32_t)(low >> 32 * (i & 1)));
         }
@@ -45,7 +45,7 @@ __attribute__((noinline)) static int64_t settle(__m512i word, __m512i d, __m512i
 
 /* Hits of `steps` steps of 32 lanes from `state`, uint64 (4, 32), which is advanced. */
 int64_t count_steps(uint64_t *state, int64_t steps) {
-    const __m512i certain = _mm512_set1_epi32(CERTAIN), doubt = _mm512_set1_epi32(2 * DOUBT);
+    const __m512i certain = _mm512_set1_epi32(CERTAIN), doubt = _mm512_set1_epi32(2 * MARGIN);
     int64_t hits = 0;
     for (int group = 0; group < 32; group += 16) {
         int lane = group;
@@ -60,7 +60,7 @@ int64_t count_steps(uint64_t *state, int64_t steps) {
             sure_a = _mm512_add_epi32(sure_a, _mm512_srli_epi32(da, 31));
             sure_b = _mm512_add_epi32(sure_b, _mm512_srli_epi32(db, 31));
             if (__builtin_expect(_mm512_cmple_epu32_mask(_mm512_min_epu32(da, db), doubt), 0))
-                hits += settle(wa, da, a1) + settle(wb, db, b1);
+                hits += count_doubtful(wa, da, a1) + count_doubtful(wb, db, b1);
             ADVANCE(a0, a1, a2, a3);
             ADVANCE(b0, b1, b2, b3);
         }

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpi_pi.kernel import known_answers, reference, seed_sequence, simd
+from mpi_pi.kernel import known_answers, layout, reference, seed_sequence, simd
 from mpi_pi.kernel import machine_code as compiled_module
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.seed_pool import seed_pool
@@ -74,7 +74,7 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
     x = np.arange(-(2**15), 2**15, dtype=np.int64)
     radius_squared = 2**30
     looked_at = 0
-    for bound, side in ((simd.CERTAIN - 1, -1), (radius_squared + simd.DOUBT + 1, 1)):
+    for bound, side in ((simd.CERTAIN - 1, -1), (radius_squared + layout.MARGIN + 1, 1)):
         # The y of the cells just on the certain side of the bound, above and below the centre.
         room = bound - x * x
         y = np.floor(np.sqrt(np.maximum(room, 0))).astype(np.int64)
@@ -82,7 +82,7 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
             for near in range(-2, 3):
                 cells = sign * y + near
                 s = x * x + cells * cells
-                certain = (s < simd.CERTAIN) if side < 0 else (s > radius_squared + simd.DOUBT)
+                certain = (s < simd.CERTAIN) if side < 0 else (s > radius_squared + layout.MARGIN)
                 certain &= (room >= 0) & (cells >= -(2**15)) & (cells < 2**15)
                 looked_at += int(certain.sum())
                 corners = [
@@ -99,7 +99,7 @@ def test_the_far_corner_of_the_square_is_a_miss() -> None:
     """s = 2^31 there, the one cell that does not fit signed 32 bits."""
     d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(simd.CERTAIN)
     assert d[0] >> 31 == 0
-    assert d[0] > 2 * simd.DOUBT
+    assert d[0] > 2 * layout.MARGIN
 
 
 def test_known_answers_are_the_references() -> None:
@@ -128,7 +128,7 @@ def test_some_hundred_known_points_are_in_doubt() -> None:
     for state in known_answers.edge_states(len(known_answers.HITS_FROM_STATES)):
         high = reference.high_bits(state)
         s = (high.view("<i2").reshape(-1, 2).astype(np.int64) ** 2).sum(axis=1)
-        in_doubt.append(abs(s - 2**30) <= simd.DOUBT)
+        in_doubt.append(abs(s - 2**30) <= layout.MARGIN)
         hits.append(reference.inside(high, reference.low_bits(state)))
     for kind in (np.concatenate(hits), ~np.concatenate(hits)):
         assert (np.concatenate(in_doubt) & kind).sum() > 80

@@ -36,7 +36,7 @@ def test_hits_are_those_of_the_definition(
 ) -> None:
     who = set()
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         who.add(threading.current_thread())
         return compiled.count(job, units, stop)
 
@@ -82,7 +82,7 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
     """Each of three waits for the two others in its first chunk: one after the other they could not."""
     meeting, been = threading.Barrier(3, timeout=60), threading.local()
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         if not hasattr(been, "here"):
             been.here = True
             meeting.wait()
@@ -99,7 +99,7 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
 def test_an_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> None:
     main_is_there = threading.Event()
 
-    def count(job: Job, units: range, stop: Callable[[], bool]) -> NDArray[np.int64]:
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main is in_main:
             raise ZeroDivisionError
