@@ -1,1 +1,10 @@
-"""Health of the hosts of a job."""
+"""Health of the hosts of a job, found out by its ranks.
+
+hosts      what the ranks have told, host by host
+probe      what each rank finds out about itself and its host
+survey     rank 0 has all ranks probe, step by step
+finding    a finding, and the form of a rule
+rules      the rules, by subject
+diagnosis  all rules applied to the hosts
+document   the result as JSON
+"""

@@ -1,4 +1,4 @@
-"""What the ranks of a job have told of themselves and of their hosts, host by host."""
+"""What the ranks of a job have told about themselves and their hosts, host by host."""
 
 import ipaddress
 from collections import Counter
@@ -13,83 +13,84 @@ from mpi_pi.system.software import Software
 
 
 @dataclass(frozen=True)
-class Row:
-    """What is known of a rank. What it could not tell any more is None."""
+class RankFacts:
+    """What is known of a rank; None and "" where it could not tell."""
 
     rank: int
     host: str
     machine: Machine | None = None
     software: Software | None = None
     cpus: tuple[int, ...] = ()
-    """Those that it may run on."""
+    """Numbers of the CPUs that it may run on."""
     reachable: bool = True
     problem: str = ""
-    """What has gone wrong on it."""
+    """The error that ended one of its probes."""
     kernel: str = ""
     kernel_warning: str = ""
     right: bool | None = None
-    """Whether it counts the known answers."""
+    """Whether its kernel counts the known answers."""
     points_per_second: float | None = None
-    """While all ranks counted at once."""
+    """Measured while all ranks count at once."""
     core_share: float | None = None
-    """CPU time of the rank in a second of that."""
+    """CPU time over wall time in that measurement, from 0 to 1."""
     idle: State | None = None
-    """The host when nobody counted yet; of one rank of each host, as are the next two."""
+    """State of the host before the measurement; known of one rank of each host, as are the next two."""
     loaded: State | None = None
-    """The host while all counted."""
+    """State of the host during the measurement."""
     link: Link | None = None
+    """Between this rank and rank 0."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """The ranks of a machine."""
+    """The ranks of one machine."""
 
     name: str
     address: str
-    """The one in the network that most hosts have in common; may be empty."""
-    rows: tuple[Row, ...]
+    """The IPv4 address in the network that most hosts have in common; may be empty."""
+    ranks: tuple[RankFacts, ...]
 
     @property
     def machine(self) -> Machine | None:
-        """As its first rank has told."""
-        return self.rows[0].machine
+        """The machine, by its first rank."""
+        return self.ranks[0].machine
 
     @property
     def reachable(self) -> bool:
-        """Whether all its ranks are."""
-        return all(row.reachable for row in self.rows)
+        """Whether all its ranks are reachable."""
+        return all(rank.reachable for rank in self.ranks)
 
     @property
     def right(self) -> bool | None:
-        """Whether all its ranks that have told count the known answers."""
-        known = [row.right for row in self.rows if row.right is not None]
+        """Whether all its ranks count the known answers; None if none of them has told."""
+        known = [rank.right for rank in self.ranks if rank.right is not None]
         return all(known) if known else None
 
     @cached_property
     def points_per_second(self) -> float | None:
-        """Of all its ranks together; None if that of one is missing."""
-        rates = [row.points_per_second for row in self.rows if row.points_per_second is not None]
-        return sum(rates) if len(rates) == len(self.rows) else None
+        """Sum over its ranks; None if that of one is missing."""
+        rates = [rank.points_per_second for rank in self.ranks if rank.points_per_second is not None]
+        return sum(rates) if len(rates) == len(self.ranks) else None
 
     @cached_property
     def core_share(self) -> float | None:
-        """Of the rank that got the least."""
-        return min((row.core_share for row in self.rows if row.core_share is not None), default=None)
-
-    @cached_property
-    def loaded(self) -> State | None:
-        """Itself, while all counted."""
-        return next((row.loaded for row in self.rows if row.loaded), None)
+        """Lowest core share among its ranks."""
+        return min((rank.core_share for rank in self.ranks if rank.core_share is not None), default=None)
 
     @cached_property
     def idle(self) -> State | None:
-        """Itself, before that."""
-        return next((row.idle for row in self.rows if row.idle), None)
+        """State before the ranks count."""
+        return next((rank.idle for rank in self.ranks if rank.idle), None)
+
+    @cached_property
+    def loaded(self) -> State | None:
+        """State while all ranks count."""
+        return next((rank.loaded for rank in self.ranks if rank.loaded), None)
 
     @cached_property
     def link(self) -> Link | None:
-        """To rank 0; of rank 0's own host, between ranks of it."""
-        return next((row.link for row in self.rows if row.link), None)
+        """Link to rank 0; for the host of rank 0, between two ranks on it."""
+        return next((rank.link for rank in self.ranks if rank.link), None)
 
     @property
     def throttled_now(self) -> tuple[str, ...] | None:
@@ -102,24 +103,28 @@ class Host:
         return machine.throttled_since_boot(self.loaded) if self.loaded else None
 
 
-def hosts_of(rows: Sequence[Row]) -> list[Host]:
-    """The hosts, in the order of their first ranks. Machines of one name are told apart."""
-    by_machine: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        boot_id = (row.machine.boot_id if row.machine else None) or ""
-        by_machine.setdefault((row.host, boot_id), []).append(row)
+def group_by_host(ranks: Sequence[RankFacts]) -> list[Host]:
+    """Return the hosts in the order of their first ranks.
+
+    Machines of one name, told apart by their boot identifiers, get their address, or else a number, added to
+    it.
+    """
+    by_machine: dict[tuple[str, str], list[RankFacts]] = {}
+    for rank in ranks:
+        boot_id = (rank.machine.boot_id if rank.machine else None) or ""
+        by_machine.setdefault((rank.host, boot_id), []).append(rank)
     addresses = _addresses([group[0].machine for group in by_machine.values()])
     machines_of = Counter(name for name, _ in by_machine)
     return [
         Host(name if machines_of[name] == 1 else f"{name}/{address or number}", address, tuple(group))
-        for number, ((name, _), group, address) in enumerate(
-            zip(by_machine, by_machine.values(), addresses, strict=True)
+        for number, (((name, _), group), address) in enumerate(
+            zip(by_machine.items(), addresses, strict=True)
         )
     ]
 
 
 def _addresses(machines: Sequence[Machine | None]) -> list[str]:
-    """The address of each: in the network that most have in common, and not one that several have."""
+    """Return the address of each machine in the network that most are in, if no other machine has it."""
     interfaces = [
         [ipaddress.IPv4Interface(address) for _, address in machine.interfaces] if machine else []
         for machine in machines

@@ -274,10 +274,10 @@ def _run(args: argparse.Namespace) -> int:
     try:
         signals.repeat()
         if args.command == "check":
-            from mpi_pi.check import survey
+            from mpi_pi.cli import check
 
             # It looks for silent ranks itself, and is to name those, too, that cannot be sent a sign.
-            status = survey.check(args, comm)
+            status = check.check(args, comm)
             alive = runtime.watch(give_up)
         else:
             alive = runtime.watch(give_up)
@@ -297,7 +297,7 @@ def _run(args: argparse.Namespace) -> int:
     return status if speaks else VERIFIED
 
 
-_MODULES = {"check": "check.survey", "bench": "cli.bench_on_ranks", "run": "cli.run"}
+_MODULES = {"check": "cli.check", "bench": "cli.bench_on_ranks", "run": "cli.run"}
 """What else is imported for a command, while an error is still one of an import."""
 
 

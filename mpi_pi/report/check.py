@@ -1,101 +1,85 @@
-"""What `mpi-pi check` has found, as text for people and as JSON for scripts. Returns strings; prints nothing.
-
-The JSON is described by `check.schema.json` beside this file; its `schema` number changes whenever a reader
-of the old one could fail on the new.
-"""
+"""The report of `mpi-pi check`."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
 
-from mpi_pi.check.hosts import Host, Row
-from mpi_pi.check.rules import Finding, fit
+from mpi_pi.check.finding import Finding
+from mpi_pi.check.hosts import Host, RankFacts
 from mpi_pi.formatting import number_of
-from mpi_pi.report.table import table
-from mpi_pi.storage import json_document
+from mpi_pi.report.blocks import Block, Lines, Table
 from mpi_pi.system.software import Software
-from mpi_pi.version import __version__
-
-KIND, SCHEMA = "check", 1
 
 MAX_HOSTS = 20
-"""Hosts that are listed in the text: those that something is wrong with before others, then the slowest."""
+"""Hosts that are listed: those with findings before others, then the slowest."""
 MAX_CPU_LETTERS = 32
 
 NUMBERS = (
-    "cores",
-    "ranks",
-    "stream",
-    "points/s",
-    "core share",
-    "MHz",
-    "temp/C",
-    "latency/us",
-    "MB/s",
-    "skew/s",
-)
-"""Columns of these."""
+    "cores", "ranks", "stream", "points/s", "core share", "MHz", "temp/C", "latency/us", "MB/s", "skew/s",
+)  # fmt: skip
+"""Columns of numbers."""
 UNKNOWN = "-"
 
 
-def text(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
-    """The report for people."""
+def blocks(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Block]:
+    """Return the report of a check."""
     shown = _worst_first(hosts, findings) if len(hosts) > MAX_HOSTS else list(hosts)
-    parts = [_head(hosts)]
-    parts += [table(map(columns, shown), NUMBERS) for columns in (_hardware, _software, _measured)]
-    if len(hosts) > len(shown):
-        parts[-1] += f"\n({len(shown)} of {len(hosts)} hosts; --json FILE holds them all)"
+    note = (
+        f"{len(shown)} of {len(hosts)} hosts; --json FILE holds them all" if len(hosts) > len(shown) else ""
+    )
     faults = sum(finding.severity == "fault" for finding in findings)
     verdict = "yes" if faults == 0 else f"no, {number_of(faults, 'fault')}"
-    lines = [f"{finding.severity}: {finding.text}" for finding in findings]
-    return "\n\n".join([*parts, "\n".join([*lines, f"Fit = {verdict}"])]) + "\n"
+    return [
+        _head(hosts),
+        Table([_hardware(host) for host in shown], NUMBERS),
+        Table([_software(host) for host in shown], NUMBERS),
+        Table([_measured(host) for host in shown], NUMBERS, note),
+        Lines([*(f"{finding.severity}: {finding.text}" for finding in findings), ("Fit", verdict)]),
+    ]
 
 
 def _worst_first(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Host]:
-    severity = {name: 1 for finding in findings for name in finding.hosts}
-    severity |= {name: 2 for finding in findings if finding.severity == "fault" for name in finding.hosts}
-    return sorted(
-        hosts,
-        key=lambda host: (-severity.get(host.name, 0), (host.points_per_second or 0) / len(host.rows)),
-    )[:MAX_HOSTS]
+    noted = {name for finding in findings for name in finding.hosts}
+    faulty = {name for finding in findings if finding.severity == "fault" for name in finding.hosts}
+
+    def rank(host: Host) -> tuple[int, float]:
+        severity = (host.name in noted) + (host.name in faulty)
+        return -severity, (host.points_per_second or 0) / len(host.ranks)
+
+    return sorted(hosts, key=rank)[:MAX_HOSTS]
 
 
-def _head(hosts: Sequence[Host]) -> str:
-    rows = [row for host in hosts for row in host.rows]
-    told = [row.right for row in rows if row.right is not None]
-    rates = [row.points_per_second for row in rows if row.points_per_second]
-    counted = "all ranks" if len(rates) == len(rows) else f"{len(rates)} of {len(rows)} ranks"
-    return "\n".join(
+def _head(hosts: Sequence[Host]) -> Lines:
+    ranks = [facts for host in hosts for facts in host.ranks]
+    told = [facts.right for facts in ranks if facts.right is not None]
+    rates = [facts.points_per_second for facts in ranks if facts.points_per_second]
+    counted = "all ranks" if len(rates) == len(ranks) else f"{len(rates)} of {len(ranks)} ranks"
+    return Lines(
         [
-            f"mpi-pi = {_kinds(rows, lambda software: f'{software.package}, stream {software.stream}')}",
-            f"MPI = {_kinds(rows, lambda software: software.mpi)}",
-            f"Hosts = {len(hosts)}, ranks = {len(rows)}",
-            f"Known answer = {f'right on {sum(told)} of {len(rows)} ranks' if told else UNKNOWN}",
-            f"Rate = {f'{sum(rates):.4e} points/s, {counted} at once' if rates else UNKNOWN}",
+            ("mpi-pi", _kinds(ranks, lambda software: f"{software.package}, stream {software.stream}")),
+            ("MPI", _kinds(ranks, lambda software: software.mpi)),
+            ("Hosts", f"{len(hosts)}, ranks = {len(ranks)}"),
+            ("Known answer", f"right on {sum(told)} of {len(ranks)} ranks" if told else UNKNOWN),
+            ("Rate", f"{sum(rates):.4e} points/s, {counted} at once" if rates else UNKNOWN),
         ]
     )
 
 
 def _hardware(host: Host) -> dict[str, str]:
     machine = host.machine
+    cpu = machine.cpu if machine else UNKNOWN
     return {
         "host": host.name,
         "address": host.address or UNKNOWN,
         "architecture": machine.architecture if machine else UNKNOWN,
-        "CPU": _cut(machine.cpu, MAX_CPU_LETTERS) if machine else UNKNOWN,
+        "CPU": cpu if len(cpu) <= MAX_CPU_LETTERS else f"{cpu[: MAX_CPU_LETTERS - 3]}...",
         "flags": (machine and " ".join(machine.flags)) or UNKNOWN,
         "cores": str(machine.cores) if machine else UNKNOWN,
-        "ranks": str(len(host.rows)),
+        "ranks": str(len(host.ranks)),
     }
-
-
-def _cut(text: str, letters: int) -> str:
-    return text if len(text) <= letters else text[: letters - 3] + "..."
 
 
 def _software(host: Host) -> dict[str, str]:
     def version(name: str) -> str:
-        return _kinds(host.rows, lambda software: str(getattr(software, name) or UNKNOWN))
+        return _kinds(host.ranks, lambda software: str(getattr(software, name) or UNKNOWN))
 
     return {
         "host": host.name,
@@ -103,7 +87,7 @@ def _software(host: Host) -> dict[str, str]:
         "mpi-pi": version("package"),
         "sources": version("sources"),
         "stream": version("stream"),
-        "kernel": "/".join(dict.fromkeys(row.kernel for row in host.rows if row.kernel)) or UNKNOWN,
+        "kernel": "/".join(dict.fromkeys(facts.kernel for facts in host.ranks if facts.kernel)) or UNKNOWN,
         "numba": version("numba"),
         "NumPy": version("numpy"),
         "MPI": version("mpi"),
@@ -138,52 +122,6 @@ def _number(value: float | None, form: str) -> str:
     return UNKNOWN if value is None else format(value, form)
 
 
-def _kinds(rows: Iterable[Row], version: Callable[[Software], str]) -> str:
-    """The distinct versions in the order of the ranks."""
-    return "/".join(dict.fromkeys(version(row.software) for row in rows if row.software)) or UNKNOWN
-
-
-def as_json(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
-    """The report for scripts: one JSON object."""
-    return json_document.dumps(
-        {
-            "schema": SCHEMA,
-            "program": "mpi-pi",
-            "kind": KIND,
-            "version": __version__,
-            "fit": fit(findings),
-            "findings": [asdict(finding) for finding in findings],
-            "hosts": [_host_object(host) for host in hosts],
-            "ranks": [_rank_object(host, row) for host in hosts for row in host.rows],
-        }
-    )
-
-
-def _host_object(host: Host) -> dict[str, Any]:
-    return {
-        "host": host.name,
-        "address": host.address or None,
-        "reachable": host.reachable,
-        "machine": host.machine and asdict(host.machine),
-        "idle": host.idle and asdict(host.idle),
-        "loaded": host.loaded and asdict(host.loaded),
-        "throttled_now": host.throttled_now,
-        "throttled_since_boot": host.throttled_since_boot,
-        "points_per_second": host.points_per_second,
-        "link": host.link and asdict(host.link),
-    }
-
-
-def _rank_object(host: Host, row: Row) -> dict[str, Any]:
-    return {
-        "rank": row.rank,
-        "host": host.name,
-        "reachable": row.reachable,
-        "cpus": row.cpus,
-        "software": row.software and asdict(row.software),
-        "kernel": row.kernel or None,
-        "right": row.right,
-        "points_per_second": row.points_per_second,
-        "core_share": row.core_share,
-        "problem": row.problem or None,
-    }
+def _kinds(ranks: Iterable[RankFacts], version: Callable[[Software], str]) -> str:
+    """Return the distinct versions in the order of the ranks."""
+    return "/".join(dict.fromkeys(version(facts.software) for facts in ranks if facts.software)) or UNKNOWN

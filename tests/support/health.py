@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from mpi_pi.check.hosts import Row
+from mpi_pi.check.hosts import RankFacts
 from mpi_pi.mpi.pingpong import Link
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software
@@ -24,8 +24,8 @@ SOFTWARE = Software("3.11.2", 64, "0.1.0", "3f2a9c01be77", 1, "2.4.6", "0.68.1",
 COOL = State(mhz=1500, celsius=55, throttling=0, throttle_events=None)
 ETHERNET = Link(latency_seconds=2e-4, bytes_per_second=1.1e8, message_bytes=1 << 22, skew_seconds=0.01)
 
-Rows = list[Row]
-Change = Callable[[Rows], Iterable[Row]]
+Rows = list[RankFacts]
+Change = Callable[[Rows], Iterable[RankFacts]]
 
 
 def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
@@ -35,7 +35,7 @@ def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
         number, core = divmod(rank, ranks)
         interfaces = (("eth0", f"192.168.{1 + number // 100}.{101 + number % 100}/16"),)
         rows.append(
-            Row(
+            RankFacts(
                 rank=rank,
                 host=f"node{number + 1}",
                 machine=replace(PI, boot_id=f"boot-{number}", interfaces=interfaces),
@@ -56,7 +56,7 @@ def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
 def on(*hosts: str, **changes: Any) -> Change:
     """Change all rows of hosts; those of machine, software, state and link, where there is one, by name."""
 
-    def changed(row: Row) -> Row:
+    def changed(row: RankFacts) -> RankFacts:
         for name, value in changes.items():
             if name in ("machine", "software", "loaded", "idle", "link"):
                 if getattr(row, name):

@@ -4,22 +4,24 @@ from typing import Any
 
 import pytest
 
-from mpi_pi.check.hosts import Row, hosts_of
-from mpi_pi.check.rules import CHECKS, findings, fit
+from mpi_pi.check import document
+from mpi_pi.check.diagnosis import RULES, findings, fit
+from mpi_pi.check.hosts import RankFacts, group_by_host
 from mpi_pi.report import check as check_report
+from mpi_pi.report import plain
 from support.health import CASES, FAULTS, NOTES, Change, at, both, bound, docker, every, healthy, on
 
 
 def test_a_healthy_cluster() -> None:
     for hosts in (1, 2, 4, 8):
-        assert findings(hosts_of(healthy(hosts))) == []
+        assert findings(group_by_host(healthy(hosts))) == []
     assert fit([])
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_wrong(case: str) -> None:
     change, start, also = CASES[case]
-    (finding,) = found = findings(hosts_of(list(change(healthy()))))
+    (finding,) = found = findings(group_by_host(list(change(healthy()))))
     assert finding.text.startswith(start)
     assert also in finding.text
     assert all(host in finding.text for host in finding.hosts)
@@ -27,11 +29,11 @@ def test_what_is_wrong(case: str) -> None:
     assert fit(found) == (case in NOTES)
 
 
-def test_all_checks_are_tested() -> None:
-    silent = set(CHECKS)
+def test_all_rules_are_tested() -> None:
+    silent = set(RULES)
     for change, *_ in CASES.values():
-        hosts = hosts_of(list(change(healthy())))
-        silent -= {check for check in silent if list(check.find(hosts))}
+        hosts = group_by_host(list(change(healthy())))
+        silent -= {rule for rule in silent if list(rule.find(hosts))}
     assert not silent
 
 
@@ -57,39 +59,39 @@ def test_all_checks_are_tested() -> None:
     ],
 )
 def test_what_is_not_wrong(change: Change) -> None:
-    assert findings(hosts_of(list(change(healthy())))) == []
+    assert findings(group_by_host(list(change(healthy())))) == []
 
 
 def test_a_host_is_measured_by_its_twins_alone() -> None:
     """A Raspberry Pi 3 among others is no slow 4; the slow one of two Raspberry Pi 3 is a slow 3."""
     of_3: dict[str, Any] = {"machine": {"cpu": "Raspberry Pi 3 Model B Rev 1.2"}, "points_per_second": 3e7}
     rows = list(on("node3", "node4", **of_3)(healthy()))
-    assert {finding.severity for finding in findings(hosts_of(rows))} == {"note"}
+    assert {finding.severity for finding in findings(group_by_host(rows))} == {"note"}
     rows = list(on("node4", points_per_second=1e7)(rows))
-    faults = [finding for finding in findings(hosts_of(rows)) if finding.severity == "fault"]
+    faults = [finding for finding in findings(group_by_host(rows)) if finding.severity == "fault"]
     assert [finding.hosts for finding in faults] == [("node4",)]
 
 
 def test_faults_come_first() -> None:
     rows = list(both(on("node2", link={"skew_seconds": 5.0}), at(9, right=False))(healthy()))
-    assert [finding.severity for finding in findings(hosts_of(rows))] == ["fault", "note"]
+    assert [finding.severity for finding in findings(group_by_host(rows))] == ["fault", "note"]
 
 
 def test_of_a_host_that_told_nothing_the_rest_is_said() -> None:
     rows = healthy()
-    rows[4:8] = [Row(rank, f"host of rank {rank}", reachable=False) for rank in range(4, 8)]
-    hosts = hosts_of(rows)
+    rows[4:8] = [RankFacts(rank, f"host of rank {rank}", reachable=False) for rank in range(4, 8)]
+    hosts = group_by_host(rows)
     (fault,) = findings(hosts)
     assert fault.text.startswith("host of rank 4 (rank 4), host of rank 5 (rank 5), ")
-    assert "host of rank 4" in check_report.text(hosts, [fault])
-    check_report.as_json(hosts, [fault])
+    assert "host of rank 4" in plain.text(check_report.blocks(hosts, [fault]))
+    document.dumps(hosts, [fault])
 
 
 def test_the_address_is_that_of_the_common_network() -> None:
     wireless = {"interfaces": (("wlan0", "10.0.0.7/8"), *docker(101)["interfaces"])}
     rows = list(both(on("node1", machine=wireless), on("node2", machine=docker(120)))(healthy()))
     expected = ["192.168.1.101", "192.168.1.120", "192.168.1.103", "192.168.1.104"]
-    assert [host.address for host in hosts_of(rows)] == expected
+    assert [host.address for host in group_by_host(rows)] == expected
 
 
 def test_a_thousand_hosts_fit_two_screens() -> None:
@@ -97,9 +99,9 @@ def test_a_thousand_hosts_fit_two_screens() -> None:
     rows = healthy(hosts=1000, ranks=2)
     rows = list(on("node977", points_per_second=4e7)(rows))
     rows = list(on(*[f"node{number}" for number in range(500, 600)], software={"numba": "0.61.0"})(rows))
-    hosts = hosts_of(rows)
+    hosts = group_by_host(rows)
     found = findings(hosts)
-    text = check_report.text(hosts, found)
+    text = plain.text(check_report.blocks(hosts, found))
     assert "node977 (40%): " in text
     assert "node500 (0.61.0), node501 (0.61.0), " in text
     assert " and 92 more: another numba" in text

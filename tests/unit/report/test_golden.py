@@ -13,13 +13,14 @@ import pytest
 
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as benchmarks
-from mpi_pi.check.hosts import hosts_of
-from mpi_pi.check.rules import findings
+from mpi_pi.check.diagnosis import findings
+from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, hostfile, preflight
 from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Shard
 from mpi_pi.report import check as check_report
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge
 from support import runs
@@ -39,14 +40,14 @@ def of_run(result: Result, per_rank: bool = True) -> str:
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
-    found = hosts_of(list(change(healthy(hosts))))
-    return check_report.text(found, findings(found))
+    found = group_by_host(list(change(healthy(hosts))))
+    return plain.text(check_report.blocks(found, findings(found)))
 
 
 def of_findings() -> str:
     texts = []
     for case, (change, *_) in CASES.items():
-        found = findings(hosts_of(list(change(healthy()))))
+        found = findings(group_by_host(list(change(healthy()))))
         texts += [f"# {case}", *(f"{one.severity}: {one.text}" for one in found), ""]
     return "\n".join(texts)
 

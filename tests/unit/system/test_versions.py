@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from mpi_pi.check.hosts import hosts_of
-from mpi_pi.check.rules import findings, fit
+from mpi_pi.check.diagnosis import findings, fit
+from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, preflight, wheels
 from mpi_pi.cluster.hostfile import Host
 from mpi_pi.system import versions
@@ -51,7 +51,7 @@ def test_check_hosts_and_check_agree(
         replace(row, software=replace(SOFTWARE, **software)) if row.host == "node4" else row
         for row in healthy()
     ]
-    found = findings(hosts_of(rows))
+    found = findings(group_by_host(rows))
     (finding,) = found
     assert f"another {what} than on most hosts" in finding.text
     assert (len(obstacles), len(remarks)) == ((1, 0) if matters else (0, 1))
@@ -63,7 +63,7 @@ def test_check_hosts_and_check_agree(
 
 def test_patches_of_python_are_the_same() -> None:
     rows = [replace(row, software=replace(SOFTWARE, python=f"3.11.{row.rank}")) for row in healthy()]
-    assert findings(hosts_of(rows)) == []
+    assert findings(group_by_host(rows)) == []
     assert list(versions.harmless(OWN | {"python": "3.11.9"}, OWN)) == []
 
 

@@ -1,0 +1,46 @@
+"""All health rules, applied to the hosts of a job."""
+
+from collections.abc import Sequence
+
+from mpi_pi.check.finding import Finding, Observation
+from mpi_pi.check.hosts import Host
+from mpi_pi.check.rules import network, placement, software, speed
+from mpi_pi.formatting import format_some
+
+MAX_NAMES = 8
+"""Hosts that a sentence names."""
+
+RULES = (
+    network.unreachable, software.failed, software.wrong_answer, network.same_name, software.other_version,
+    software.numpy_kernel, placement.too_many_ranks, placement.bound_together, speed.throttled,
+    speed.lower_clock, speed.starved, speed.slow_host, speed.slow_rank, speed.throttled_earlier,
+    speed.half_clock, placement.ranks_in_pairs, placement.unused_cores, network.high_latency,
+    network.low_bandwidth, network.no_link, network.other_clock, network.shared_address,
+    software.other_minor_version, software.other_machine, software.other_flags, software.is_32_bit,
+    software.no_cache,
+)  # fmt: skip  # a line for each would be a page
+"""The rules, in the order of what they find."""
+
+
+def findings(hosts: Sequence[Host]) -> list[Finding]:
+    """Return all findings, faults first. Hosts of which the same is to be said are in one finding."""
+    found = []
+    for rule in RULES:
+        by_sentence: dict[str, list[Observation]] = {}
+        for observation in rule.find(hosts):
+            by_sentence.setdefault(rule.sentence.format(*observation.values), []).append(observation)
+        found += [
+            Finding(rule.severity, tuple(one.host for one in alike), f"{_names(alike)}: {sentence}")
+            for sentence, alike in by_sentence.items()
+        ]
+    return sorted(found, key=lambda finding: finding.severity != "fault")
+
+
+def fit(found: Sequence[Finding]) -> bool:
+    """Return whether none of the findings is a fault."""
+    return all(finding.severity != "fault" for finding in found)
+
+
+def _names(observations: Sequence[Observation]) -> str:
+    names = [f"{one.host} ({one.detail})" if one.detail else one.host for one in observations]
+    return format_some(names, MAX_NAMES)

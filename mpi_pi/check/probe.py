@@ -1,0 +1,98 @@
+"""What each rank finds out about itself and its host, on orders of rank 0."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent import futures
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mpi_pi.kernel.loader import Kernel, load
+from mpi_pi.model.job import Job
+from mpi_pi.mpi import pingpong, runtime
+from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive
+from mpi_pi.parallel import run as parallel
+from mpi_pi.parallel.threads import ThreadTeam
+from mpi_pi.system import affinity, machine
+from mpi_pi.system.software import software
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+COUNT_SECONDS = 1.0
+
+
+class Probe:
+    """The actions that rank 0 can order on a rank. Their answers are members of a RankFacts.
+
+    Machine, Software and State are dictionaries in the answers, since ranks may run other versions.
+    """
+
+    def __init__(self, comm: "MPI.Intracomm", cache_folder: Path | None, say: Callable[[str], None]) -> None:
+        """`say` is called with what is to be said about the cache of compiled code."""
+        self._comm, self._cache_folder, self._say = comm, cache_folder, say
+        self._kernel: Kernel | None = None
+        self.host_of_rank_0 = ""
+        """Known once rank 0 has given an order."""
+
+    def actions(self) -> Mapping[str, Action]:
+        """Return the actions by the names that rank 0 orders them by."""
+        return {"facts": self._facts, "kernel": self._load, "count": self._count, "link": self._answer}
+
+    def _facts(self, host_of_rank_0: str, _: Alive) -> dict[str, Any]:
+        self.host_of_rank_0 = host_of_rank_0
+        return {
+            "host": runtime.HOST,
+            "machine": asdict(machine.machine()),
+            "software": asdict(software(parallel.library_name())),
+            "cpus": tuple(sorted(affinity.cores())),
+        }
+
+    def _load(self, _: None, alive: Alive) -> dict[str, Any]:
+        """Load and test the kernel; to compile it takes half a minute on a small machine."""
+
+        def attempt() -> tuple[Kernel, bool]:
+            kernel = load("auto", self._cache_folder, self._say)
+            return kernel, kernel.self_test()
+
+        with futures.ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(attempt)
+            while futures.wait([loading], SIGN_SECONDS).not_done:
+                alive()
+        self._kernel, right = loading.result()
+        return {"kernel": self._kernel.name, "kernel_warning": self._kernel.warning, "right": right}
+
+    def _count(self, observers: list[int], _: Alive) -> dict[str, Any]:
+        """Count for a second; a rank that is an observer reads the state of its host before and amid that."""
+        if self._kernel is None:
+            return {}  # the problem is known to rank 0
+        observing = self._comm.rank in observers
+        idle = machine.state() if observing else None
+        loaded = None
+        points, seconds, cpu_seconds = 0, 0.0, 0.0
+        for _half in range(2):
+            start, cpu_start = time.perf_counter(), time.thread_time()
+            points += _points_in(self._kernel, COUNT_SECONDS / 2)
+            seconds += time.perf_counter() - start
+            cpu_seconds += time.thread_time() - cpu_start
+            if observing and not loaded:
+                loaded = machine.state()
+        return {
+            "points_per_second": points / seconds,
+            "core_share": cpu_seconds / seconds,
+            "idle": idle and asdict(idle),
+            "loaded": loaded and asdict(loaded),
+        }
+
+    def _answer(self, _: None, __: Alive) -> None:
+        pingpong.answer(self._comm)
+
+
+def _points_in(kernel: Kernel, seconds: float) -> int:
+    """Return how many points the kernel counts in that time."""
+    deadline = time.perf_counter() + seconds
+    team = ThreadTeam(kernel, 1, lambda: time.perf_counter() > deadline)
+    # More than can be counted in the time, in units of which even the slowest kernel finishes many.
+    job = Job(trials=1 << 40, points=(1 << 16) // kernel.units_at_once, seed=0)
+    tally, _ = team.count(job, range(job.units), keep_hits=False)
+    return tally.points

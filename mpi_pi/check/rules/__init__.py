@@ -1,0 +1,8 @@
+"""Health rules: each finds affected hosts and recommends a remedy. Hosts are compared with those alike.
+
+comparison  which hosts are alike, and what differs from the others
+software    failures, wrong answers, versions, compilers
+placement   how many ranks share which cores
+speed       throttling, clocks, rates
+network     reachability, links, names and addresses
+"""

@@ -1,0 +1,57 @@
+"""The command `mpi-pi check`."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpi_pi.check import diagnosis, document
+from mpi_pi.check.probe import Probe
+from mpi_pi.check.survey import Survey
+from mpi_pi.cli import console
+from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.cli.output import Output
+from mpi_pi.mpi import runtime
+from mpi_pi.mpi.command_loop import RootTimeout, serve
+from mpi_pi.parallel import run as parallel
+from mpi_pi.report import check as check_report
+from mpi_pi.report import plain
+from mpi_pi.storage.atomic_file import OutputError
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+def check(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
+    """Survey all hosts, on all ranks together, and report on rank 0. Returns the exit status there."""
+    probe = Probe(comm, Path(args.cache) if args.cache else None, console.note)
+    if comm.rank == 0:
+        return _survey(args.json, comm, probe)
+
+    def complain(message: str) -> None:
+        console.complain(f"rank {comm.rank} on host {runtime.HOST}: {message}")
+
+    try:
+        serve(comm, probe.actions(), complain)
+    except RootTimeout as timeout:
+        complain(f"{timeout} on host {probe.host_of_rank_0}")
+        parallel.abort(comm, FAILED)
+    return VERIFIED
+
+
+def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
+    survey = Survey(comm, probe.actions())
+    try:
+        with Output(json) as output:
+            hosts = survey.conduct()
+            findings = diagnosis.findings(hosts)
+            text = plain.text(check_report.blocks(hosts, findings))
+            # What is printed just before an abort may not get through mpirun any more.
+            written = output.put(text, document.dumps(hosts, findings), through_mpirun=not survey.lost)
+    except OutputError as error:
+        survey.end()
+        console.error(str(error))
+        return BAD_USAGE
+    if survey.lost:
+        parallel.abort(comm, FAILED)
+    survey.end()
+    return VERIFIED if written and diagnosis.fit(findings) else FAILED
