@@ -6,13 +6,12 @@ The JSON is described by `bench.schema.json` beside this file. Its members `nois
 
 import itertools
 import platform
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from mpi_pi.bench import median
-from mpi_pi.formatting import number_of
 from mpi_pi.storage import json_document, schema
 from mpi_pi.system import affinity, cpu, package
 from mpi_pi.version import __version__
@@ -97,43 +96,3 @@ def _check_rows(document: Benchmark) -> None:
 def as_json(benchmark: Benchmark) -> str:
     """The document as text."""
     return json_document.dumps(benchmark)
-
-
-def text(benchmark: Mapping[str, Any]) -> str:
-    """The report for people."""
-    return "\n\n".join([head(benchmark), *(text for _, text in sections(benchmark))]) + "\n"
-
-
-def head(benchmark: Mapping[str, Any]) -> str:
-    """What was measured, where and when."""
-    machine, software = benchmark["machine"], benchmark["software"]
-    commit = f", commit {benchmark['commit']}" if benchmark["commit"] else ""
-    clock = f" at {machine['clock_hz'] / 1e9:.2f} GHz" if machine["clock_hz"] else ""
-    names = [name for name in ("python", "numpy", "numba", "mpi4py", "mpi") if software[name]]
-    return "\n".join(
-        [
-            f"mpi-pi = {benchmark['version']}{commit}",
-            f"Benchmark = {'full' if benchmark['full'] else 'quick'}, {benchmark['date']}",
-            f"Ranks = {machine['ranks']} on {number_of(machine['hosts'], 'host')}",
-            f"Host = {machine['host']}, {number_of(machine['cores'], 'core')}, {machine['platform']}",
-            f"CPU = {machine['cpu']}{clock}",
-            f"Kernel = {machine['kernel']}",
-            f"Software = {', '.join(f'{name} {software[name]}' for name in names)}",
-        ]
-    )
-
-
-def sections(benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """A title and the text of each part that was measured."""
-    from mpi_pi.bench import jobs as job_bench
-    from mpi_pi.bench import kernel as kernel_bench
-    from mpi_pi.bench import noise, round_model, scaling
-
-    tellers: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "noise": ("Noise", noise.text),
-        "kernel": ("One core", kernel_bench.text),
-        "jobs": ("Whole jobs", lambda jobs: job_bench.text(jobs, benchmark["full"])),
-        "scaling": ("Scaling", scaling.text),
-        "round": ("Rounds", round_model.text),
-    }
-    return [(title, tell(benchmark[part])) for part, (title, tell) in tellers.items() if benchmark[part]]

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 from mpi_pi.bench import median
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel.loader import NO_CACHE
-from mpi_pi.report.table import table
 from mpi_pi.system.affinity import cores, physical_cores
 from mpi_pi.system.launch_env import missing_basics
 
@@ -44,20 +43,6 @@ LAST_SECONDS = 5.0
 """What a launcher gets to end its ranks, before it is killed."""
 
 """How `mpi_pi.kernel.loader` begins to say why."""
-
-MEANINGS = {
-    "launcher": "from its start until rank 0's process is started",
-    "interpreter": "Python up to the program's first line, measured without a launcher",
-    "imports": "NumPy and this program",
-    "MPI_Init": "with the import of mpi4py and the MPI library",
-    "kernel load": "the machine code from the cache, or compiled",
-    "agreements": "files, roll call, known answers: all ranks are about to do the same",
-    "count": "of the slowest rank",
-    "reduce and wait": "the rest of the rounds, with known answers",
-    "report": "rank 0 collects what all ranks have to say",
-    "exit": "writing, MPI_Finalize, the end of Python and of the launcher",
-    "launcher and exit": "rank 0's host has another clock",
-}
 
 
 class JobFailed(RuntimeError):
@@ -226,24 +211,6 @@ def output(command: Sequence[str], limit_seconds: float, errors: bool) -> str:
     return _outputs(command, limit_seconds, errors)[0]
 
 
-def text(section: Sequence[Mapping[str, Any]], full: bool = False) -> str:
-    """The section for people: the jobs beside the published runs, and where their time goes.
-
-    Of a benchmark in full mode, with those that were left out.
-    """
-    columns = {_title(job): _milliseconds(job) for job in section}
-    names = list(dict.fromkeys(name for of_job in columns.values() for name in of_job))
-    rows = [
-        {"step, ms": name} | {title: of_job.get(name, "") for title, of_job in columns.items()}
-        for name in names
-    ]
-    jobs = table([_job_line(job) for job in section], numbers=("points", "ranks", "published"))
-    legend = "\n".join(f"{name}: {MEANINGS[name]}" for name in names if name in MEANINGS)
-    left_out = _left_out(section) if full else []
-    parts = [jobs, *left_out, *_sources(section), table(rows, numbers=tuple(columns)), legend]
-    return "\n\n".join(parts)
-
-
 def _command(work: Work) -> list[str]:
     # Not the script mpi-pi, which names the place where its environment was made.
     job = work.published
@@ -383,48 +350,3 @@ def _has_our_clock(run: Run) -> bool:
     at = run.document["marks"].values()
     here = run.document["ranks"][0]["host"].partition(".")[0] == socket.gethostname().partition(".")[0]
     return bool(here and run.begun < min(at) and max(at) < run.ended)
-
-
-def _title(job: Mapping[str, Any]) -> str:
-    return f"{job['name']}, {'cold' if job['cold'] else 'warm'}"
-
-
-def _job_line(job: Mapping[str, Any]) -> dict[str, str]:
-    seconds, published = median.from_fields(job["seconds"]), job["published"]
-    points = job["job"]["trials"] * job["job"]["points_per_trial"]
-    line = {
-        "job": _title(job),
-        "points": f"{points:g}",
-        "ranks": str(job["ranks"]),
-        "seconds": median.in_words(seconds),
-        "published": "",
-        "times as fast": "",
-    }
-    if published:
-        faster = median.of(published["seconds"] / sample for sample in seconds.samples)
-        line |= {"published": f"{published['seconds']:g}", "times as fast": median.in_words(faster)}
-    return line
-
-
-def _milliseconds(job: Mapping[str, Any]) -> dict[str, str]:
-    """The median of each step, and of the whole."""
-    steps = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
-    return {step["name"]: f"{step['seconds']['median'] * 1e3:.1f}" for step in steps}
-
-
-def _left_out(section: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One paragraph of lines on the jobs of full mode that are not there."""
-    there = {job["name"] for job in section}
-    names = [work.name for work in FULL if work.name not in there]
-    lines = [f"{name} = left out, for it would take more than {WORTH_SECONDS:g} s here" for name in names]
-    return ["\n".join(lines)] if lines else []
-
-
-def _sources(section: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One paragraph of lines on the published runs, each once."""
-    by_name = {job["published"]["name"]: job["published"] for job in section if job["published"]}
-    lines = [
-        f"{name} = {run['seconds']:g} s on {run['machine']}; {run['date']}\n  {run['source']}"
-        for name, run in by_name.items()
-    ]
-    return ["\n".join(lines)] if lines else []

@@ -17,18 +17,13 @@ time is p times the efficiency (Gustafson, "Reevaluating Amdahl's law", Communic
 
 import itertools
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import median
-from mpi_pi.bench.median import MedianCI, as_fields, from_fields, in_words
-from mpi_pi.formatting import number_of
+from mpi_pi.bench.median import MedianCI, as_fields
 from mpi_pi.model.job import Job
-from mpi_pi.report.table import table
 from mpi_pi.system import affinity
-
-MAX_WIDTH = 0.1
-"""Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
 
 SEED = 1
 
@@ -36,9 +31,6 @@ MAX_POINTS_PER_TRIAL = 100_000
 MIN_POINTS_PER_TRIAL = 1000
 TRIALS_PER_RANK = 256
 """At least, unless they get too small, so that all ranks can be dealt the same."""
-
-LOST = "lost in noise"
-NUMBERS = ("ranks", "hosts")
 
 
 class Row(NamedTuple):
@@ -154,67 +146,3 @@ def _measured(row: Row, speed_up: MedianCI, efficiency: Iterable[float]) -> dict
 
 def _job(job: Job) -> dict[str, int]:
     return {"trials": job.trials, "points_per_trial": job.points}
-
-
-def text(section: Mapping[str, Any]) -> str:
-    """A benchmark's `scaling` for people: a table of strong scaling, the serial fraction, one of weak."""
-    return "\n\n".join(
-        [
-            "\n".join(_head(section)),
-            table(map(_strong_line, section["strong"]["rows"]), NUMBERS),
-            "\n".join(_between(section)),
-            table(map(_line, section["weak"]["rows"]), NUMBERS),
-        ]
-    )
-
-
-def _head(section: Mapping[str, Any]) -> list[str]:
-    idle, turns = section["idle_ranks"], len(section["strong"]["rows"][0]["seconds"]["samples"])
-    job = _points(section["strong"]["job"])
-    return [
-        *([f"Idle = {number_of(idle, 'rank')}: a core for each of the others"] if idle else []),
-        f"Strong scaling = {job}, by {section['by']}, {number_of(turns, 'turn')}",
-        f"Same hits = {'yes' if section['same_hits'] else 'NO'}, in all rows and turns",
-    ]
-
-
-def _between(section: Mapping[str, Any]) -> list[str]:
-    fraction = section["strong"]["serial_fraction"]
-    fitted = f"{_fraction(from_fields(fraction), interval=True)}, by Amdahl's law" if fraction else "unknown"
-    return [
-        f"Serial fraction = {fitted}",
-        f"Weak scaling = {_points(section['weak']['job'])} for each rank",
-    ]
-
-
-def _points(job: Mapping[str, int]) -> str:
-    return f"{job['trials']} × {job['points_per_trial']} points"
-
-
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "ranks": str(row["ranks"]),
-        "hosts": str(row["hosts"]),
-        "time/s": in_words(from_fields(row["seconds"])),
-        "speed-up": _above_zero(from_fields(row["speed_up"])),
-        "efficiency/%": _above_zero(from_fields(row["efficiency"]), 100),
-    }
-
-
-def _strong_line(row: Mapping[str, Any]) -> dict[str, str]:
-    fraction = row["karp_flatt"]
-    return _line(row) | {"Karp–Flatt": _fraction(from_fields(fraction)) if fraction else "-"}
-
-
-def _above_zero(number: MedianCI, scale: float = 1.0) -> str:
-    """A number with its interval. What is lost in noise is as short as can be, for the table's sake."""
-    form = ".3g" if number.median * scale < 100 else ".0f"
-    return LOST if number.drowned else in_words(number, form, scale)
-
-
-def _fraction(fraction: MedianCI, interval: bool = False) -> str:
-    """A serial fraction, which may be as little as zero."""
-    ends = f"({fraction.low:.4f} … {fraction.high:.4f})"
-    if fraction.high - fraction.low > MAX_WIDTH:
-        return f"{LOST} {ends}" if interval else LOST
-    return f"{fraction.median:.4f} {ends}"

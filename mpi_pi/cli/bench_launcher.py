@@ -20,6 +20,7 @@ from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
 from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
+from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage.atomic_file import OutputError
 
 MAX_SECONDS = 3600.0
@@ -39,7 +40,7 @@ def bench(args: argparse.Namespace) -> int:
     try:
         with _ended_in_good_order(), Output(args.json) as output:
             made, failed = _measured(args)
-            well = output.put(bench_document.text(made), bench_document.as_json(made)) if made else False
+            well = output.put(bench_report.text(made), bench_document.as_json(made)) if made else False
             return VERIFIED if well and not failed else FAILED
     except OutputError as error:
         console.error(str(error))

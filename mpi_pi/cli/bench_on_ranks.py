@@ -16,6 +16,7 @@ from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.parallel import run as parallel
+from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import launch_env
 
@@ -49,7 +50,7 @@ def bench(args: argparse.Namespace, comm: "MPI.Intracomm", alive: "Heartbeat") -
             raise
         if output is None:
             return VERIFIED
-        return VERIFIED if output.put(bench_document.text(made), bench_document.as_json(made)) else FAILED
+        return VERIFIED if output.put(bench_report.text(made), bench_document.as_json(made)) else FAILED
 
 
 def _prepared(args: argparse.Namespace, open_files: contextlib.ExitStack) -> tuple[Output | None, str]:

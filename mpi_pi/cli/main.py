@@ -178,6 +178,7 @@ def _bench(args: argparse.Namespace) -> int:
     from mpi_pi import formatting
     from mpi_pi.bench import comparison
     from mpi_pi.bench import document as bench_document
+    from mpi_pi.report.bench import comparison as comparison_report
     from mpi_pi.storage import json_document
 
     documents = []
@@ -189,7 +190,7 @@ def _bench(args: argparse.Namespace) -> int:
     if len(documents) < 2:
         return BAD_USAGE
     try:
-        text, slower = comparison.compare(*documents)
+        text, slower = comparison_report.compare(*documents)
     except comparison.ComparisonError as error:
         console.error(str(error))
         return BAD_USAGE

@@ -19,6 +19,7 @@ from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
+from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.report.table import columns_of
@@ -243,11 +244,11 @@ def _told(content: Any) -> Iterator[str]:
     elif isinstance(content, Trials):
         yield from _in_blocks(trials_text(content))
     else:
-        yield from _in_blocks(bench_document.head(content))
-        for title, text in bench_document.sections(content):
+        yield from _in_blocks(bench_report.head(content))
+        for title, text in bench_report.sections(content):
             yield f"<h3>{escape(title)}</h3>"
             yield from _in_blocks(text)
-        yield _verbatim(bench_document.text(content))
+        yield _verbatim(bench_report.text(content))
 
 
 def run_text(result: Result) -> str:

@@ -18,6 +18,7 @@ from mpi_pi.kernel import layout, loader, reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.report.bench import kernel as kernel_report
 
 GO_SECONDS = 0.1
 SHORT_TRIALS = (100, 1_000, 10_000, 100_000)
@@ -37,7 +38,7 @@ def main() -> int:
             *(ours(compiled, f"mpi_pi, trials of {points} points", points) for points in SHORT_TRIALS),
         ]
         section = kernel_bench.compare(candidates, GO_SECONDS, kernel_bench.TURNS, lambda _: None)
-    print(kernel_bench.text(section))
+    print(kernel_report.text(section))
     return 0
 
 

@@ -15,6 +15,7 @@ from mpi_pi.bench import jobs as job_bench
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
+from mpi_pi.report.bench import jobs as jobs_report
 from mpi_pi.system import affinity
 from support.benchmarks import benchmark
 from support.launching import MPIRUN, SETTINGS
@@ -61,7 +62,7 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
     hits = int(reference.count(tiny, range(tiny.units)).sum())
     assert {document["estimate"]["hits"] for document in documents} == {hits}
     assert shown == pytest.approx([1 / 3, 2 / 3, 1])
-    text = job_bench.text(section)
+    text = jobs_report.text(section)
     assert text.startswith("job ")
     assert "By hand = 60 s on a table; 1949\n  a book\n" in text
 
@@ -160,8 +161,8 @@ def test_what_is_planned_where_there_is_little_to_choose() -> None:
 
 def test_jobs_that_were_left_out_are_told_of() -> None:
     section = [job for job in benchmark()["jobs"] if job["name"] == "Flame"]
-    assert "left out" not in job_bench.text(section)
-    text = job_bench.text(section, full=True)
+    assert "left out" not in jobs_report.text(section)
+    text = jobs_report.text(section, full=True)
     for name in ("Flame tenfold", "OctaPi"):
         assert f"\n{name} = left out, for it would take more than 150 s here\n" in text
     assert "\nFlame = " not in text
@@ -304,7 +305,7 @@ def test_the_text_sets_each_job_beside_the_published_run() -> None:
     section = benchmark()["jobs"]
     section[0]["seconds"] |= {"median": 2.0, "low": 1.9, "high": 2.1, "samples": [2.0, 1.9, 2.1]}
     section[0]["published"] |= {"name": "Theirs", "seconds": 19.0}
-    text = job_bench.text(section)
+    text = jobs_report.text(section)
     (line,) = (line for line in text.splitlines() if line.startswith("Flame, cold  "))
     assert " ".join(line.split()) == "Flame, cold 1e+08 4 2 (1.9 … 2.1) 19 9.5 (9.05 … 10)"
     assert "\nwhole " in text

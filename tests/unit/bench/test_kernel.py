@@ -15,6 +15,7 @@ from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
 from mpi_pi.model.job import Job
+from mpi_pi.report.bench import kernel as kernel_report
 from support.benchmarks import benchmark
 from support.launching import Launch
 from support.schemas import BENCH as SCHEMA
@@ -53,7 +54,7 @@ def test_rates_are_compared_turn_by_turn(section: dict[str, Any]) -> None:
 
 
 def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
-    text = kernel_bench.text(section)
+    text = kernel_report.text(section)
     own = section["rows"][0]
     rate = own["points_per_second"]["median"]
     assert f"\nRandomness = {rate * own['bits_per_point'] / 1e9:.3g} Gbit/s, 32 bits for a point\n" in text
@@ -71,7 +72,7 @@ def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
         "bits_per_point": 106,
         "cycles_per_point": 1012.3,
     }
-    *_, line = kernel_bench.text({"rows": [row]}).splitlines()
+    *_, line = kernel_report.text({"rows": [row]}).splitlines()
     assert line.endswith("  lost in noise (1429 … 6000)  lost in noise (33.3 … 66.7)     394    1012")
     assert len(line) <= 110
 
@@ -82,7 +83,7 @@ def test_the_text_of_another_measurement() -> None:
     for row in made_up["rows"]:
         row["cycles_per_point"] = None
         row["points_per_second"] = median.as_fields(median.of([1e8, 1e9]))
-    text = kernel_bench.text(made_up)
+    text = kernel_report.text(made_up)
     assert text.startswith("Rate of a core = lost in noise (100 … 1000) million points/s\n")
     assert "Cycles per point" not in text
     assert "Seeding" not in text
@@ -136,7 +137,7 @@ def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch
 def test_texts_need_nothing_heavy(launch: Launch) -> None:
     """They are used by what only reads benchmarks, too."""
     program = (
-        "import sys; from mpi_pi.bench import kernel as kernel_bench; from mpi_pi.bench import noise;"
+        "import sys; from mpi_pi.report.bench import kernel, noise;"
         "print({'numpy', 'numba', 'llvmlite', 'mpi4py'} & set(sys.modules))"
     )
     assert launch(0, sys.executable, "-c", program).stdout == "set()\n"

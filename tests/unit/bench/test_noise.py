@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.bench import noise
 from mpi_pi.bench.noise import Scatter
+from mpi_pi.report.bench import noise as noise_report
 from support.benchmarks import benchmark
 from support.launching import Launch
 from support.schemas import BENCH as SCHEMA
@@ -115,15 +116,15 @@ def test_ranks_measure_together(launch: Launch) -> None:
     jsonschema.validate(section, SECTION)
     assert [(row["host"][-2:], row["ranks"]) for row in section["rows"]] == [("n0", 1), ("n1", 1)]
     assert section["slowdown"] == max(row["slowdown"] for row in section["rows"])
-    assert noise.text(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
+    assert noise_report.text(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
 
 
 def test_the_noisiest_hosts_are_listed() -> None:
     section = benchmark(ranks=200, hosts=100)["noise"]
-    head, _, listed = noise.text(section).partition("\n\n")
+    head, _, listed = noise_report.text(section).partition("\n\n")
     assert head.splitlines()[0].endswith("on node99")
     names, first, *others, last = listed.splitlines()
     assert names.split()[:3] == ["host", "ranks", "noise"]
     assert first.startswith("node99")
-    assert len(others) == noise.MAX_HOSTS - 1
+    assert len(others) == noise_report.MAX_HOSTS - 1
     assert last == "(the noisiest of 100 hosts)"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mpi_pi.bench import median, round_model
 from mpi_pi.bench.median import as_fields
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.report.bench import rounds as rounds_report
 from support.schemas import BENCH as SCHEMA
 
 
@@ -89,7 +90,7 @@ def test_slow_books_matter_early() -> None:
 
 
 def test_text_keeps_the_model_apart_from_what_was_measured() -> None:
-    said = round_model.text(section())
+    said = rounds_report.text(section())
     measured, model = said.split("\nmodel, not measured:\n")
     assert "Slowest link = 10 µs, 1e+03 MB/s, to node1" in measured
     assert "100000" in measured
@@ -105,7 +106,7 @@ def test_with_one_rank_there_is_nothing_to_model() -> None:
     assert_valid(made)
     assert made["model"] == made["assumptions"] == []
     assert made["matters_from_ranks"] is None
-    assert "model" not in round_model.text(made)
+    assert "model" not in rounds_report.text(made)
 
 
 def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +132,7 @@ def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatc
 
 def test_text_needs_nothing_heavy() -> None:
     code = (
-        "import sys, mpi_pi.bench.round_model, mpi_pi.bench.scaling;"
+        "import sys, mpi_pi.report.bench.rounds, mpi_pi.report.bench.scaling;"
         "print({'numpy', 'numba', 'mpi4py'} & {*sys.modules})"
     )
     got = subprocess.run(

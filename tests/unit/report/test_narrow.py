@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.bench import comparison
-from mpi_pi.bench import document as document_of
 from mpi_pi.report import run as run_report
+from mpi_pi.report.bench import comparison as comparison_report
+from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.narrow import fitted
 from mpi_pi.report.table import table
 from mpi_pi.storage import result_file
@@ -57,8 +57,8 @@ def test_reports_lose_nothing(columns: int) -> None:
     document = benchmark()
     for text in (
         run_report.text(flame(ranks=4, hosts=2), per_rank=True),
-        document_of.text(document),
-        comparison.compare(document, benchmark(slower=1.5))[0],
+        bench_report.text(document),
+        comparison_report.compare(document, benchmark(slower=1.5))[0],
     ):
         folded = fitted(text, columns)
         assert set(words(text)) <= set(words(folded))

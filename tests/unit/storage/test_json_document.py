@@ -20,6 +20,8 @@ from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
+from mpi_pi.report.bench import comparison as comparison_report
+from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import json_document, result_file, schema
@@ -99,10 +101,10 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     except json_document.DocumentError as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
-        assert bench_document.text(read)
+        assert bench_report.text(read)
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
             with contextlib.suppress(comparison.ComparisonError):
-                comparison.compare(*pair)
+                comparison_report.compare(*pair)
     else:
         assert run_report.text(read, per_rank=True)
     if pictures:
