@@ -3,13 +3,15 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+Line = tuple[str, str] | str
+"""Name and value, or a sentence. After a line feed, a value goes on in a line of its own."""
+
 
 @dataclass(frozen=True)
 class Lines:
     """Lines `name = value`, which are an interface to scripts, and sentences."""
 
-    lines: Sequence[tuple[str, str] | str]
-    """Pairs of name and value, and sentences. After a line feed, a value goes on in a line of its own."""
+    lines: Sequence[Line]
     separator: str = " = "
     """Written between name and value in plain text."""
 

@@ -9,7 +9,7 @@ ENOUGH_COLUMNS = 80
 """The width that text is written for; a wider terminal folds longer lines by itself."""
 
 
-def text(blocks: Iterable[Block], columns: int = ENOUGH_COLUMNS) -> str:
+def text(blocks: Iterable[Block], columns: int | None = None) -> str:
     """Return the text of the blocks, with an empty line between any two, and a line feed at its end.
 
     For fewer than 80 columns, lines are folded between words, and a table that is too wide becomes a list of
@@ -23,12 +23,12 @@ def _flat(blocks: Iterable[Block]) -> Iterator[Lines | Table]:
         yield from block.blocks if isinstance(block, Section) else [block]
 
 
-def _lines(block: Lines | Table, columns: int) -> Iterator[str]:
+def _lines(block: Lines | Table, columns: int | None) -> Iterator[str]:
     if isinstance(block, Table):
         rows, others = list(_rows(block)), [f"({block.note})"] if block.note else []
     else:
         rows, others = [], list(_pairs(block))
-    if columns >= ENOUGH_COLUMNS or all(len(line) <= columns for line in rows + others):
+    if columns is None or columns >= ENOUGH_COLUMNS or all(len(line) <= columns for line in rows + others):
         yield from rows + others
         return
     if isinstance(block, Table):

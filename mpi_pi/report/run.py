@@ -1,105 +1,129 @@
-"""A result as text for people. Returns strings; prints nothing.
+"""Text of a run's result: what was counted, how sure the answer is, and where the time went.
 
-The lines of the text are an interface: `name = value`, one a line, grepped by people and parsed by scripts.
+Its lines `name = value` are an interface: people grep for them, and scripts parse them.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mpi_pi.formatting import format_probability, kernel_label, number_of
+from mpi_pi.formatting import format_percent, format_probability, format_some, kernel_label, number_of
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
-from mpi_pi.report.table import table
+from mpi_pi.report import plain
+from mpi_pi.report.blocks import Block, Line, Lines, Table
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
 
 MAX_HOSTS = 20
-"""Hosts that are listed one by one in the text, half of them the slowest."""
+"""Hosts listed in the text; of more, the slower half of these are the slowest, the others the fastest."""
+
+MAX_KINDS = 3
+"""Distinct values of a property of ranks that are listed in the head."""
 
 UNKNOWN = "unknown"
-"""What is said instead of a number that was not measured; in tables it is a dash."""
+"""Stands for a number that was not measured; in tables a dash does."""
 
 
 def head(
-    work: Shard, members: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
+    work: Shard,
+    infos: Sequence[RankInfo],
+    mpi_library: str,
+    shards: Sequence[ShardSummary] = (),
+    columns: int | None = None,
 ) -> str:
-    """What is about to be done, and by whom: enough to do it again, should it end badly.
+    """Return the text of `head_block`, and an empty line."""
+    return plain.text([head_block(work, infos, mpi_library, shards)], columns) + "\n"
 
-    Or what has been done in shards.
+
+def head_block(
+    work: Shard, infos: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
+) -> Lines:
+    """Return what is counted, and by which ranks: enough to repeat a run, even one that ends badly.
+
+    `shards` are those of a merged result.
     """
-    job = work.job
-    hosts = number_of(len({member.host for member in members}), "host")
+    job, usage, ranks = work.job, work.usage, str(len(infos))
+    if shards:  # which need not have run at the same time
+        least, most = min(shard.ranks for shard in shards), max(shard.ranks for shard in shards)
+        ranks = f"{least if least == most else f'{least} to {most}'} in each of {len(shards)} shards"
+    hosts = number_of(len({info.host for info in infos}), "host")
     lines = [
-        f"mpi-pi = {__version__}, stream {STREAM_VERSION}",
-        f"MPI = {mpi_library}",
-        f"Ranks = {_ranks_of(shards) or len(members)} on {hosts}",
-        f"Threads = {_kinds(str(member.threads) for member in members)} for each rank",
-        f"Placement = {_kinds((member.placement for member in members), '; ')}",
-        f"Kernel = {_kinds(kernel_label(member.kernel, member.kernel_target) for member in members)}",
-        f"CPU = {_kinds(member.cpu for member in members)}",
-        f"Seed = {job.seed}",
-        f"Trials = {job.trials}",
-        f"Points per trial = {job.points}",
+        ("mpi-pi", f"{__version__}, stream {STREAM_VERSION}"),
+        ("MPI", mpi_library),
+        ("Ranks", f"{ranks} on {hosts}"),
+        ("Threads", f"{_kinds(str(info.threads) for info in infos)} for each rank"),
+        ("Placement", _kinds((info.placement for info in infos), "; ")),
+        ("Kernel", _kinds(kernel_label(info.kernel, info.kernel_target) for info in infos)),
+        ("CPU", _kinds(info.cpu for info in infos)),
+        ("Seed", str(job.seed)),
+        ("Trials", str(job.trials)),
+        ("Points per trial", str(job.points)),
     ]
     if shards:
-        lines.append(f"Shards = {len(shards)}, merged")
+        lines.append(("Shards", f"{len(shards)}, merged"))
     if work.count > 1:
-        lines.append(
-            f"Shard = {work.index}/{work.count}, {work.units.stop - work.units.start} of {job.units} units"
-        )
+        lines.append(("Shard", f"{work.index}/{work.count}, {len(work.units)} of {job.units} units"))
     if work.complete:
-        lines.append(f"Counted before = all points, in {number_of(work.usage.runs, 'run')}")
-    elif work.usage.runs:
-        done = _share(work.tally.points, work.points)
-        lines.append(f"Resumed = {number_of(work.usage.runs, 'time')}, {done} counted before")
-    return "\n".join(lines) + "\n\n"
+        lines.append(("Counted before", f"all points, in {number_of(usage.runs, 'run')}"))
+    elif usage.runs:
+        counted = _share(work.tally.points, work.points)
+        lines.append(("Resumed", f"{number_of(usage.runs, 'time')}, {counted} counted before"))
+    return Lines(lines)
 
 
-def _ranks_of(shards: Sequence[ShardSummary]) -> str:
-    """How many ranks the shards had, which need not have run at the same time; empty without shards."""
-    if not shards:
-        return ""
-    least, most = min(shard.ranks for shard in shards), max(shard.ranks for shard in shards)
-    return f"{least if least == most else f'{least} to {most}'} in each of {len(shards)} shards"
+def _kinds(values: Iterable[str], separator: str = ", ") -> str:
+    """Return the distinct values in the order of the ranks, the first few of them."""
+    kinds = list(dict.fromkeys(values))
+    return format_some(kinds, MAX_KINDS, separator=separator) + (" kinds" if len(kinds) > MAX_KINDS else "")
 
 
-def text(result: Result, per_rank: bool = False) -> str:
-    """The report for people, below the head."""
-    spent = result.usage
-    parts = [_answer(result), _timing(result), *_steps(result), _hosts(result)]
-    if per_rank:
-        parts.append(_table(_rank_lines(result)))
-    clocks = (("real", spent.real_seconds), ("user", spent.user_seconds), ("sys", spent.system_seconds))
-    parts.append("\n".join(f"{name}\t{_clock(seconds)}" for name, seconds in clocks))
-    return "\n\n".join(parts) + "\n"
+def text(result: Result, per_rank: bool = False, columns: int | None = None) -> str:
+    """Return the text of `blocks`, for a terminal of so many columns."""
+    return plain.text(blocks(result, per_rank), columns)
 
 
-def _answer(result: Result) -> str:
-    lines = []
-    if result.partial:
-        lines += _progress(result)
-    estimate = result.estimate
-    if estimate is None:
-        return "\n".join([*lines, "No points were counted: there is no estimate."])
-    lines += [
-        f"pi = 4*({estimate.hits}/{estimate.points}) = {estimate.pi}",
-        f"The value of Pi is estimated to be {estimate.pi} using {estimate.points} points",
-        f"Standard error = {estimate.standard_error:.3g}",
-        f"Distance from pi = {estimate.standard_errors:+.3f} standard errors",
-        f"Dispersion = {_dispersion(estimate)}",
-        f"Goodness of fit = {_fit(estimate)}",
-        *_farthest(result.ranks),
-        f"Correct digits = {estimate.correct_digits}",
+def blocks(result: Result, per_rank: bool = False) -> list[Block]:
+    """Return the report that follows the head, if `per_rank` with a table of all ranks."""
+    usage = result.usage
+    seconds = {"real": usage.real_seconds, "user": usage.user_seconds, "sys": usage.system_seconds}
+    return [
+        Lines([*_answer(result)]),
+        Lines(_timing(result)),
+        *_steps(result),
+        _hosts(result),
+        *([_table([*_rank_cells(result)])] if per_rank else []),
+        Lines([(name, _clock(each)) for name, each in seconds.items()], separator="\t"),
     ]
+
+
+def _answer(result: Result) -> Iterator[Line]:
+    estimate, points = result.estimate, result.shard.points
+    if result.partial:
+        yield "Partial", _share(result.tally.points, points)
+    if result.partial and result.points_beyond > 0:
+        yield "In line", f"{_share(result.shard.tally.points, points)}, where another run goes on"
+        yield "Beyond", f"{result.points_beyond} points, which that run counts again: {why_again(result)}"
+    if estimate is None:
+        yield "No points were counted: there is no estimate."
+        return
+    yield "pi", f"4*({estimate.hits}/{estimate.points}) = {estimate.pi}"
+    yield f"The value of Pi is estimated to be {estimate.pi} using {estimate.points} points"
+    yield "Standard error", f"{estimate.standard_error:.3g}"
+    yield "Distance from pi", f"{estimate.standard_errors:+.3f} standard errors"
+    yield "Dispersion", _dispersion(estimate)
+    yield "Goodness of fit", _fit(estimate)
+    for name, shares in zip(("ranks", "hosts"), verdict.shares(result.ranks), strict=True):
+        if len(shares.points) > 1:
+            who, errors = shares.farthest()
+            yield f"Hits of {name}", f"{who} is farthest off, by {errors:+.3f} standard errors"
+    yield "Correct digits", str(estimate.correct_digits)
     if not result.kernels_right:
-        lines.append("Known answers = a kernel got them wrong after the run")
-    lines.append(f"Verification = {'SUCCESSFUL' if result.verified else 'UNSUCCESSFUL'}")
-    lines += [f"Reason = {reason}" for reason in result.reasons]
-    return "\n".join(lines)
+        yield "Known answers", "a kernel got them wrong after the run"
+    yield "Verification", "SUCCESSFUL" if result.verified else "UNSUCCESSFUL"
+    yield from (("Reason", reason) for reason in result.reasons)
 
 
 def _dispersion(estimate: Estimate) -> str:
@@ -117,27 +141,8 @@ def _fit(estimate: Estimate) -> str:
     return f"{over}, p-value {format_probability(fit.p_value, 1 - fit.p_value)}"
 
 
-def _farthest(rows: Sequence[RankStats]) -> Iterator[str]:
-    """Whose hits are farthest off their expectation, where several have counted."""
-    for name, shares in zip(("ranks", "hosts"), verdict.shares(rows), strict=True):
-        if len(shares.points) > 1:
-            who, errors = shares.farthest()
-            yield f"Hits of {name} = {who} is farthest off, by {errors:+.3f} standard errors"
-
-
-def _progress(result: Result) -> list[str]:
-    """How far a run has got that was stopped before its end."""
-    lines = [f"Partial = {_share(result.tally.points, result.shard.points)}"]
-    if result.points_beyond > 0:
-        lines += [
-            f"In line = {_share(result.shard.tally.points, result.shard.points)}, where another run goes on",
-            f"Beyond = {result.points_beyond} points, which that run counts again: {why_again(result)}",
-        ]
-    return lines
-
-
 def why_again(result: Result) -> str:
-    """Why what was counted beyond the first units is not kept for another run."""
+    """Return the reason why another run counts again what was counted beyond the first units."""
     if not result.kernels_right:
         return "a kernel got known answers wrong"
     if result.points_beyond <= 0:
@@ -145,111 +150,93 @@ def why_again(result: Result) -> str:
     return "there is a gap before them, where a rank was stopped in the midst of its share"
 
 
-def _timing(result: Result) -> str:
-    """The times of this run, but for the total and the first two rates, which are of all runs together."""
-    rows, spent = result.ranks, result.usage
-    compiled = sum(row.kernel_source == "compiled" for row in rows)
+def _timing(result: Result) -> list[Line]:
+    """Return times and rates of the last run, but Total and the first two rates of all runs together."""
+    ranks, usage, points = result.ranks, result.usage, result.tally.points
+    compiled = sum(row.kernel_source == "compiled" for row in ranks)
     how = f"compiled on {number_of(compiled, 'rank')}" if compiled else "nothing compiled"
-    # Shards may have run one after the other.
-    shards, of_shards = [shard.usage.round_seconds for shard in result.shards], ""
-    if shards:
-        of_shards = f" (longest of {len(shards)} shards)"
-    lines = [
-        f"Start-up = {max(row.startup_seconds for row in rows):.4f} s (imports and MPI_Init; slowest rank)",
-        f"Kernel load = {max(row.kernel_seconds for row in rows):.4f} s ({how}; slowest rank)",
-        (
-            f"Count = {max(row.count_seconds for row in rows):.4f} s"
-            f" (slowest rank; {number_of(result.rounds, 'round')})"
-        ),
-        f"Reduce and wait = {sum(row.wait_seconds for row in rows) / len(rows):.4f} s (mean rank)",
-        f"Total = {spent.real_seconds:.4f} s{of_shards}",
-        (
-            f"Rate = {_rate(result.tally.points, sum(shards) if shards else spent.round_seconds)} points/s"
-            f"{' (of a shard, in the mean)' if shards else ''}"
-        ),
-        f"Rate per core = {_rate(result.tally.points, spent.core_seconds)} points/s while counting",
-        f"Rate of ranks = {_rates(rows)}",
+    of_shards, longest, mean = usage.round_seconds, "", ""
+    if result.shards:  # they may have run one after the other
+        of_shards = sum(shard.usage.round_seconds for shard in result.shards)
+        longest, mean = f"longest of {len(result.shards)} shards", " (of a shard, in the mean)"
+    startup, kernel, count = (
+        max(getattr(row, f"{name}_seconds") for row in ranks) for name in ("startup", "kernel", "count")
+    )
+    wait = sum(row.wait_seconds for row in ranks) / len(ranks)
+    lines: list[Line] = [
+        ("Start-up", _seconds(startup, "imports and MPI_Init; slowest rank")),
+        ("Kernel load", _seconds(kernel, f"{how}; slowest rank")),
+        ("Count", _seconds(count, f"slowest rank; {number_of(result.rounds, 'round')}")),
+        ("Reduce and wait", _seconds(wait, "mean rank")),
+        ("Total", _seconds(usage.real_seconds, longest)),
+        ("Rate", f"{_rate(points, of_shards)} points/s{mean}"),
+        ("Rate per core", f"{_rate(points, usage.core_seconds)} points/s while counting"),
+        ("Rate of ranks", _rates(ranks)),
     ]
-    if spent.runs > 1 and not result.shards:
+    if usage.runs > 1 and not result.shards:
+        of_all = "of all of them are the answer, Total, Rate, Rate per core, real, user and sys"
         lines.append(
-            f"Runs = {spent.runs}: of all of them are the answer, Total, Rate, Rate per core, real, user and"
-            " sys; of the last one alone all other times and rates, and the tables"
+            (
+                "Runs",
+                f"{usage.runs}: {of_all}; of the last one alone all other times and rates, and the tables",
+            )
         )
-    return "\n".join(lines)
+    return lines
 
 
-def _rates(rows: Sequence[RankStats]) -> str:
-    """Of the ranks that had anything to count."""
-    rates = sorted(row.points_per_second for row in rows if row.points_per_second)
+def _rates(ranks: Sequence[RankStats]) -> str:
+    """Return the range and mean of the rates of those ranks that had anything to count."""
+    rates = sorted(row.points_per_second for row in ranks if row.points_per_second)
     if not rates:
         return UNKNOWN
-    idle = len(rows) - len(rates)
+    idle = len(ranks) - len(rates)
     left_out = f" ({number_of(idle, 'rank')} had nothing to count)" if idle else ""
     mean = sum(rates) / len(rates)
     return f"{rates[0]:.4e} slowest, {mean:.4e} mean, {rates[-1]:.4e} fastest points/s{left_out}"
 
 
-def _rate(points: int, seconds: float) -> str:
-    """Points per second; of no time there is none."""
-    return f"{points / seconds:.4e}" if seconds > 0 else UNKNOWN
-
-
-def _steps(result: Result) -> Iterator[str]:
-    """Where the time of rank 0 went, if that is known."""
-    if not result.phases:
+def _steps(result: Result) -> Iterator[Lines]:
+    """Generate the block on where the time of rank 0 went, if that is known."""
+    steps = result.phases
+    if not steps:
         return
-    lines = []
-    if "launcher" in result.phases:
-        before = f"{result.phases['launcher']:.4f} s (its start to that of rank 0; not in Total)"
-        lines.append(f"Launcher = {before}")
+    lines: list[Line] = []
+    if "launcher" in steps:
+        lines.append(("Launcher", _seconds(steps["launcher"], "its start to that of rank 0; not in Total")))
     elif len(result.ranks) > 1:
-        lines.append(f"Launcher = {UNKNOWN} (it is no parent process of rank 0; not in Total)")
-    for name, what in phases.OWN.items():
-        lines.append(f"Rank 0, {name} = {result.phases[name]:.4f} s{f' ({what})' if what else ''}")
-    lines.append(f"Rank 0, sum = {phases.sum_of_own(result.phases):.4f} s ({_is_total(result)})")
-    lines.append(f"Rank 0, saving = {result.phases['saving']:.4f} s (checkpoint and files; not in Total)")
-    yield "\n".join(lines)
+        lines.append(("Launcher", f"{UNKNOWN} (it is no parent process of rank 0; not in Total)"))
+    lines += [(f"Rank 0, {name}", _seconds(steps[name], what)) for name, what in phases.OWN.items()]
+    total = "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
+    lines.append(("Rank 0, sum", _seconds(phases.sum_of_own(steps), total)))
+    lines.append(("Rank 0, saving", _seconds(steps["saving"], "checkpoint and files; not in Total")))
+    yield Lines(lines)
 
 
-def _is_total(result: Result) -> str:
-    return "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
-
-
-def _hosts(result: Result) -> str:
-    """The hosts; of merged shards, those of each shard."""
-    groups: dict[tuple[str, str], list[RankStats]] = {}
+def _hosts(result: Result) -> Table:
+    """Return the table of hosts; of a merged result, with a row for each host of each shard."""
+    by_host: dict[tuple[str, str], list[RankStats]] = {}
     for shard, row in _with_shards(result):
-        groups.setdefault((shard, row.info.host), []).append(row)
+        by_host.setdefault((shard, row.info.host), []).append(row)
+    hosts, note = list(by_host.items()), ""
+    if len(hosts) > MAX_HOSTS:
+        half, what = MAX_HOSTS // 2, "hosts of shards" if result.shards else "hosts"
+        note = f"{half} slowest and {half} fastest of {len(hosts)} {what}; --json FILE holds them all"
+        hosts.sort(key=lambda host: sum(row.points_per_second for row in host[1]) / len(host[1]))
+        hosts = hosts[:half] + hosts[-half:]
     total = max(sum(row.points for row in result.ranks), 1)
-    lines = [
-        ({"shard": shard} if shard else {}) | _host_line(host, of_host, total)
-        for (shard, host), of_host in groups.items()
-    ]
-    if len(lines) <= MAX_HOSTS:
-        return _table(lines)
-    # Those that have counted nothing come first.
-    slowest_first = sorted(
-        lines, key=lambda line: float(line["points/s"].strip("-") or 0) / int(line["ranks"])
-    )
-    half = MAX_HOSTS // 2
-    what = "hosts of shards" if result.shards else "hosts"
-    return (
-        _table(slowest_first[:half] + slowest_first[-half:])
-        + f"\n({half} slowest and {half} fastest of {len(lines)} {what}; --json FILE holds them all)"
-    )
+    return _table([_host_cells(shard, host, rows, total) for (shard, host), rows in hosts], note)
 
 
 def _with_shards(result: Result) -> Iterator[tuple[str, RankStats]]:
-    """The ranks, each with its shard, or with "" if no shards were merged."""
+    """Generate each rank with its shard, or with "" if no shards were merged."""
     shards = (f"{shard.index}/{len(result.shards)}" for shard in result.shards for _ in range(shard.ranks))
     return zip(shards if result.shards else itertools.repeat(""), result.ranks, strict=False)
 
 
-def _host_line(host: str, rows: Sequence[RankStats], total_points: int) -> dict[str, str]:
+def _host_cells(shard: str, host: str, rows: Sequence[RankStats], total_points: int) -> dict[str, str]:
     points, count = sum(row.points for row in rows), sum(row.count_seconds for row in rows)
-    wait = sum(row.wait_seconds for row in rows)
-    rate = sum(row.points_per_second for row in rows)
-    return {
+    wait, rate = sum(row.wait_seconds for row in rows), sum(row.points_per_second for row in rows)
+    return ({"shard": shard} if shard else {}) | {
         "host": host,
         "ranks": str(len(rows)),
         "threads": str(sum(row.info.threads for row in rows)),
@@ -263,53 +250,49 @@ def _host_line(host: str, rows: Sequence[RankStats], total_points: int) -> dict[
     }
 
 
-def _rank_lines(result: Result) -> Iterator[dict[str, str]]:
-    """A line for each rank; those of a shard are counted from 0."""
-    for shard, group in itertools.groupby(_with_shards(result), key=lambda pair: pair[0]):
-        for rank, (_, row) in enumerate(group):
-            yield ({"shard": shard} if shard else {}) | _rank_line(replace(row, rank=rank))
-
-
-def _rank_line(row: RankStats) -> dict[str, str]:
-    return {
-        "rank": str(row.rank),
-        "host": row.info.host,
-        "threads": str(row.info.threads),
-        "units": str(row.units),
-        "points": str(row.points),
-        "seconds": f"{row.count_seconds:.4f}",
-        "wait": f"{row.wait_seconds:.4f}",
-        "points/s": f"{row.points_per_second:.4e}" if row.points_per_second else "-",
-        "ideal": _ideal(row.count_seconds, row.wait_seconds),
-        "off": f"{row.standard_errors:+.2f}",
-        "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
-    }
+def _rank_cells(result: Result) -> Iterator[dict[str, str]]:
+    """Generate the cells of each rank; in a merged result, ranks are numbered from 0 in each shard."""
+    for _, group in itertools.groupby(_with_shards(result), key=lambda pair: pair[0]):
+        for rank, (shard, row) in enumerate(group):
+            yield ({"shard": shard} if shard else {}) | {
+                "rank": str(rank),
+                "host": row.info.host,
+                "threads": str(row.info.threads),
+                "units": str(row.units),
+                "points": str(row.points),
+                "seconds": f"{row.count_seconds:.4f}",
+                "wait": f"{row.wait_seconds:.4f}",
+                "points/s": f"{row.points_per_second:.4e}" if row.points_per_second else "-",
+                "ideal": _ideal(row.count_seconds, row.wait_seconds),
+                "off": f"{row.standard_errors:+.2f}",
+                "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
+            }
 
 
 def _ideal(count_seconds: float, wait_seconds: float) -> str:
-    """The share of the rounds spent counting; ideally all of it."""
+    """Return the share of the rounds spent counting; ideally all of it."""
     seconds = count_seconds + wait_seconds
     return f"{100 * count_seconds / seconds:.1f}%" if seconds > 0 else "-"
 
 
-def _table(lines: Iterable[dict[str, str]]) -> str:
-    """Of numbers, but for the host."""
-    lines = list(lines)
-    return table(lines, numbers=lines[0].keys() - {"host"})
+def _table(rows: Sequence[Mapping[str, str]], note: str = "") -> Table:
+    return Table(rows, numbers=rows[0].keys() - {"host"}, note=note)
 
 
-def _kinds(values: Iterable[str], between: str = ", ") -> str:
-    """The distinct values in the order of the ranks, the first few of them."""
-    kinds = list(dict.fromkeys(values))
-    more = f" and {len(kinds) - 3} more kinds" if len(kinds) > 3 else ""
-    return between.join(kinds[:3]) + more
+def _seconds(seconds: float, remark: str = "") -> str:
+    return f"{seconds:.4f} s{f' ({remark})' if remark else ''}"
+
+
+def _rate(points: int, seconds: float) -> str:
+    """Return points per second; none are known of no time."""
+    return f"{points / seconds:.4e}" if seconds > 0 else UNKNOWN
+
+
+def _share(points: int, total: int) -> str:
+    return f"{points} of {total} points ({format_percent(points, total)})"
 
 
 def _clock(seconds: float) -> str:
-    """As bash's `time` writes it: 0m11.485s."""
+    """Return a duration as bash's `time` writes it: 0m11.485s."""
     minutes, milliseconds = divmod(round(seconds * 1000), 60_000)
     return f"{minutes}m{milliseconds / 1000:.3f}s"
-
-
-def _share(points: int, of: int) -> str:
-    return f"{points} of {of} points ({100 * points / of:.3g} %)"
