@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from mpi_pi.model.shard import Shard, as_fields, from_fields
+from mpi_pi.model.shard import Shard
 from mpi_pi.storage import json_document
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError, beside, is_special
+from mpi_pi.storage.fields import as_fields, from_fields
 from mpi_pi.storage.lock_file import Lock, LockHeld
 from mpi_pi.version import __version__
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, ShardSummary, Timeline
-from mpi_pi.model.shard import Shard, amount, as_fields, from_fields, rows, spent_from_fields
+from mpi_pi.model.shard import Shard
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import json_document, schema
+from mpi_pi.storage.fields import amount, as_fields, from_fields, rows, spent_from_fields
 from mpi_pi.system import phases
 from mpi_pi.version import __version__
 
