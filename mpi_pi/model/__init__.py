@@ -1,1 +1,12 @@
-"""What is counted, and what came of it: plain values."""
+"""What is counted and what it says of pi: plain values, without input, output, MPI or JSON.
+
+job         trials x points and a seed, cut into units
+goodness    goodness of fit of the units' hits, in bins
+tally       exact sums over units
+shard       a part of a job with its tally and resource usage
+binomial    the distribution of hits under the null hypothesis
+dispersion  chi-squared test of the variance between units
+estimate    pi and its test statistics, from a tally
+result      outcome of a run: shard, estimate, statistics of ranks and rounds
+verdict     criteria that a correct result passes
+"""

@@ -1,8 +1,8 @@
-"""The binomial distribution of hits, precise in its far tails and for any number of points.
+"""The binomial distribution of hits, accurate in its far tails and for any number of points.
 
-Each point is a hit with probability `P` = pi / 4, independently. Functions take floats or arrays of them: a
-number of points up to 1e30, and `off`, what the hits are off their expectation points * P. At that size the
-hits themselves would have lost their last digits as floats.
+Each point is a hit with probability `P` = pi / 4, independently. Functions take floats or arrays of them:
+`points` up to 1e30, and `excess` = hits - points * P, since floats that large would have lost the last digits
+of the hits themselves.
 """
 
 import math
@@ -16,64 +16,64 @@ Q = 1 - P
 Floats = NDArray[np.float64]
 
 _SERIES_FROM = 16
-_LOG_FACTORIAL_LESS = np.array(
+_STIRLING_REMAINDER = np.array(
     [math.lgamma(n + 1) - (n * math.log(n) if n else 0) + n for n in range(_SERIES_FROM)]
 )
 
 
-def deviation(points: ArrayLike) -> Floats:
-    """Return the standard deviation of the hits of so many points."""
+def standard_deviation(points: ArrayLike) -> Floats:
+    """Return the standard deviation of the hits."""
     return np.sqrt(np.asarray(points, np.float64) * (P * Q))
 
 
 def standard_errors(points: ArrayLike, hits: ArrayLike) -> Floats:
-    """Return what hits are off their expectation, signed, in standard deviations; 0 for no points.
+    """Return the signed deviation of hits from their mean, in standard deviations; 0 for no points.
 
-    The product of points and P is off by less than a thousandth of that for up to 1e26 points.
+    Rounding adds less than 0.001 for up to 1e26 points.
     """
     points, hits = np.asarray(points, np.float64), np.asarray(hits, np.float64)
-    return (hits - points * P) / deviation(np.maximum(points, 1))
+    return (hits - points * P) / standard_deviation(np.maximum(points, 1))
 
 
-def probability(points: ArrayLike, off: ArrayLike) -> Floats:
+def probability(points: ArrayLike, excess: ArrayLike) -> Floats:
     """Return the probability of exactly these hits; relative error below 1e-9 up to 12 standard deviations.
 
-    The saddle-point form of Loader, "Fast and Accurate Computation of Binomial Probabilities" (2000): the
-    large terms of the logarithm cancel in closed form instead of in floats.
+    This is the saddle-point form of Loader, "Fast and Accurate Computation of Binomial Probabilities" (2000),
+    in which the large terms of the logarithm cancel in closed form.
     """
-    points, off = np.asarray(points, np.float64), np.asarray(off, np.float64)
-    hits = np.rint(points * P + off)
-    scale = _log_factorial_less(points) - _log_factorial_less(hits) - _log_factorial_less(points - hits)
-    divergence = points * (P * _excess(off / (points * P)) + Q * _excess(-off / (points * Q)))
-    return np.exp(scale - divergence)
+    points, excess = np.asarray(points, np.float64), np.asarray(excess, np.float64)
+    hits = np.rint(points * P + excess)
+    scale = _stirling_remainder(points) - _stirling_remainder(hits) - _stirling_remainder(points - hits)
+    deviance = points * (P * _deviance(excess / (points * P)) + Q * _deviance(-excess / (points * Q)))
+    return np.exp(scale - deviance)
 
 
-def tail(points: ArrayLike, off: ArrayLike) -> Floats:
-    """Return an upper bound of the chance of hits that are as far off in the same direction, or farther.
+def tail(points: ArrayLike, excess: ArrayLike) -> Floats:
+    """Return an upper bound of the probability of a deviation at least as large, with the same sign.
 
-    It is never too small. At 5 standard deviations of many points it is 4 % too large, farther out less.
-    Feller, "An Introduction to Probability Theory", volume 1, VI (3.4): the tail from k hits on is at most
-    the probability of k, times k * Q / (k - points * P); for misses likewise.
+    For many points the bound is 4 % above the probability at 5 standard deviations, and closer farther out.
+    Source: Feller, "An Introduction to Probability Theory", volume 1, VI (3.4): P(hits >= k) is at most
+    P(hits = k) * k * Q / (k - points * P), and correspondingly for misses.
     """
-    points, off = np.maximum(np.asarray(points, np.float64), 1), np.asarray(off, np.float64)
-    above = off > 0
+    points, excess = np.maximum(np.asarray(points, np.float64), 1), np.asarray(excess, np.float64)
+    above = excess > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        counted = points * np.where(above, P, Q) + np.abs(off)
-        bound = probability(points, off) * counted * np.where(above, Q, P) / np.abs(off)
-    return np.where(off == 0, 1.0, np.fmin(bound, 1.0))
+        counted = points * np.where(above, P, Q) + np.abs(excess)
+        bound = probability(points, excess) * counted * np.where(above, Q, P) / np.abs(excess)
+    return np.where(excess == 0, 1.0, np.fmin(bound, 1.0))
 
 
-def _log_factorial_less(n: Floats) -> Floats:
-    """Return log(n!) - n log(n) + n, for integers n >= 0: a table, then Stirling's series."""
+def _stirling_remainder(n: Floats) -> Floats:
+    """Return log(n!) - n log(n) + n for integers n >= 0, from a table or Stirling's series."""
     m = np.maximum(n, _SERIES_FROM)
     square = 1 / (m * m)
     series = 0.5 * np.log(2 * np.pi * m) + (1 / 12 - (1 / 360 - square / 1260) * square) / m
-    table = _LOG_FACTORIAL_LESS[np.clip(n, 0, _SERIES_FROM - 1).astype(np.intp)]
+    table = _STIRLING_REMAINDER[np.clip(n, 0, _SERIES_FROM - 1).astype(np.intp)]
     return np.where(n < _SERIES_FROM, table, series)
 
 
-def _excess(x: Floats) -> Floats:
-    """Return (1 + x) log(1 + x) - x for x >= -1; by its power series where that would cancel."""
+def _deviance(x: Floats) -> Floats:
+    """Return (1 + x) log(1 + x) - x for x >= -1, near 0 from its power series, to avoid cancellation."""
     x = np.maximum(x, -1)
     small = np.clip(x, -0.01, 0.01)
     series = np.zeros_like(x)

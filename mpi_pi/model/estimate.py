@@ -1,8 +1,7 @@
-"""From a tally to pi: the estimate, its error, and how it compares with what a correct run gives.
+"""Estimate of pi from a tally, with the statistics that test it.
 
-Under the hypothesis that every point hits with probability p = pi/4, independently, the hits of n points
-are binomial. What is reported is measured against that, with p the true one, not the estimated. What follows
-from it is the matter of `verdict`.
+Under the null hypothesis each point is a hit with probability p = pi / 4, independently, so the hits of n
+points are binomial. All statistics use that p, not an estimate of it.
 """
 
 from dataclasses import dataclass
@@ -20,57 +19,54 @@ PI = Decimal(
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a tally of at least one point says of pi, and of the generator that made it."""
+    """Estimate of pi and test statistics of a tally of at least one point."""
 
     hits: int
     points: int
     units: int
     pi: str
-    """4 * hits / points, see `decimal_quotient`."""
+    """4 * hits / points, as `decimal_quotient` writes it."""
     standard_error: float
-    """Of the estimate of pi: 4 * sqrt(p (1 - p) / points)."""
+    """Standard error of `pi`: 4 * sqrt(p (1 - p) / points)."""
     standard_errors: float
-    """Distance of the estimate from pi, signed, in standard errors."""
+    """Signed distance of `pi` from pi, in standard errors."""
     distance_bound: float
-    """At most this is the chance of a distance as large in that direction, see `binomial.tail`."""
+    """Upper bound of the probability of such a distance on its side, see `binomial.tail`."""
     chi_squared: float
     """Dispersion of the units' hits about their expectation, with `units` degrees of freedom."""
     p_value: float
-    """The chance of a larger chi-squared."""
+    """Probability of a larger chi-squared."""
     lower_p_value: float
-    """The chance of a smaller one: what is missing to 1, but without rounding."""
+    """Probability of a smaller one: 1 - `p_value` without the rounding."""
     dispersion_bound: float | None
-    """At most this is the chance of a chi-squared as extreme on its side, see `dispersion`. None for a single
-    unit, whose chi-squared is its distance once more."""
+    """Upper bound of the probability of a chi-squared as extreme on its side, see `dispersion`. None for a
+    single unit, for which it says no more than the distance."""
     fit: Fit | None
-    """Of the units whose hits were binned; None if they are too few to judge."""
+    """Goodness of fit of the units that are binned; None for too few of them."""
     correct_digits: int
-    """Leading digits that the estimate has in common with pi, the 3 among them."""
+    """Leading digits that the estimate shares with pi, including the 3."""
 
 
 def estimate(tally: Tally) -> Estimate:
-    """The estimate of a tally; raises ValueError for one without points."""
+    """Return the estimate that follows from a tally; raise ValueError if the tally has no points."""
     hits, points = tally.hits, tally.points
     if not points:
         raise ValueError("no points were counted")
     pi = decimal_quotient(4 * hits, points)
-    # Sums of exact integers of some 2 * log10(points) digits, less nearly the same: 100 digits carry them.
+    # Exact integers of about 2 * log10(points) digits that nearly cancel: 100 digits suffice.
     with localcontext(Context(prec=100)):
         p = PI / 4
         variance = p * (1 - p)
-        off = hits - points * p
-        chi_squared = sum(
-            (
-                _squares_about(points * p, centre(points), sums.units, sums.hits, sums.squares)
-                / (points * variance)
-                for points, sums in tally.by_size.items()
-            ),
-            Decimal(0),
-        )
+        excess_hits = hits - points * p
+        chi_squared = Decimal(0)
+        for size, sums in tally.by_size.items():
+            squares = _squares_about(size * p, centre(size), sums.units, sums.hits, sums.squares)
+            chi_squared += squares / (size * variance)
         excess = float(chi_squared - tally.units)
         standard_error = float(4 * (variance / points).sqrt())
-        standard_errors = float(off / (points * variance).sqrt())
-    spread = dispersion({points: sums.units for points, sums in tally.by_size.items()}, excess)
+        standard_errors = float(excess_hits / (points * variance).sqrt())
+    tests = dispersion({size: sums.units for size, sums in tally.by_size.items()}, excess)
+    binned = next(((size, sums.bins) for size, sums in tally.by_size.items() if sums.bins), None)
     return Estimate(
         hits=hits,
         points=points,
@@ -78,30 +74,24 @@ def estimate(tally: Tally) -> Estimate:
         pi=pi,
         standard_error=standard_error,
         standard_errors=standard_errors,
-        distance_bound=float(binomial.tail(points, float(off))),
+        distance_bound=float(binomial.tail(points, float(excess_hits))),
         chi_squared=float(chi_squared),
-        p_value=spread.more,
-        lower_p_value=spread.less,
-        dispersion_bound=spread.bound if tally.units > 1 else None,
-        fit=_fit(tally),
+        p_value=tests.p_value,
+        lower_p_value=tests.lower_p_value,
+        dispersion_bound=tests.bound if tally.units > 1 else None,
+        fit=binned and goodness.fit(*binned),
         correct_digits=digits_in_common(pi, str(PI)),
     )
 
 
-def _fit(tally: Tally) -> Fit | None:
-    """The goodness of fit of the only size of unit that is binned."""
-    binned = [(points, sums.bins) for points, sums in tally.by_size.items() if sums.bins]
-    return goodness.fit(*binned[0]) if binned else None
-
-
 def _squares_about(mean: Decimal, about: int, units: int, hits: int, squares: int) -> Decimal:
-    """The sum of squares about `mean`, given the one about the integer `about`."""
+    """Return the sum of squares about `mean`, given the sum of squares about the integer `about`."""
     shift = mean - about
     return squares - 2 * shift * (hits - units * about) + units * shift * shift
 
 
 def decimal_quotient(numerator: int, denominator: int) -> str:
-    """Numerator / denominator, correctly rounded, half to even; every digit is one of the quotient's.
+    """Return numerator / denominator in decimal, correctly rounded, ties to even.
 
     It has as many decimals as `denominator - 1` has digits, enough to tell any two results apart, and at
     least 8; trailing zeros are dropped: 4 * 78538813 / 100000000 is 3.14155252.
@@ -116,7 +106,7 @@ def decimal_quotient(numerator: int, denominator: int) -> str:
 
 
 def digits_in_common(a: str, b: str) -> int:
-    """Leading decimal digits that two numbers, written out, share."""
+    """Return how many leading decimal digits two numbers share."""
     count = 0
     for x, y in zip(a, b, strict=False):
         if x != y:

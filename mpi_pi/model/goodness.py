@@ -1,6 +1,6 @@
-"""Goodness of fit of the units' hits: 16 bins of about equal probability under the binomial distribution.
+"""Goodness of fit of the units' hits, in 16 bins of about equal probability under the binomial distribution.
 
-It finds what mean and dispersion cannot, such as a generator with so few seeds that trials repeat.
+This finds what mean and dispersion cannot, such as a generator with so few seeds that trials repeat.
 """
 
 import functools
@@ -17,33 +17,34 @@ from mpi_pi.model.binomial import Floats
 BINS = 16
 
 _QUANTILES = (0, 161, 326, 500, 691, 908, 1178, 1571)
-"""The normal distribution's of 8/16 … 15/16, in 1024ths of a standard deviation."""
+"""Quantiles 8/16 … 15/16 of the normal distribution, in 1024ths of a standard deviation."""
 
 MIN_EXPECTED = 50
-"""Units expected in the least likely bin for a judgement. P-values below 5e-8 then come about by chance up to
-1.5 times as often as that for units of 1000 points or more, and 3.6 times for units of 2, the worst."""
+"""Expected units in the least likely bin, for a judgement. Then a correct run has a p-value below 5e-8 with
+at most 1.5 times that probability for units of 1000 points or more, 3.6 times for units of 2 points, the
+worst."""
 
-FARTHEST = 12.0
-"""Standard deviations from the mean beyond which no unit ever is: the chance is below 1e-20."""
+MAX_DEVIATION = 12.0
+"""Limit of sums over hits, in standard deviations: the probability beyond is below 1e-20."""
 
 
 class Fit(NamedTuple):
-    """The counts of the bins against their expectation."""
+    """Counts in bins compared with their expectation."""
 
     units: int
     bins: int
-    """Those in which a unit can be; one less is the number of degrees of freedom."""
+    """Bins that are possible; there is one degree of freedom less."""
     chi_squared: float
     p_value: float
-    """The chance of a larger chi-squared."""
+    """Probability of a larger chi-squared."""
 
 
 @functools.cache
 def edges(points: int) -> tuple[int, ...]:
-    """Return the least hits of bins 1 … 15 of units of so many points; bin 0 is below.
+    """Return the least hits of bins 1 … 15 for units of `points` points; bin 0 is below.
 
-    Integer arithmetic alone, so that a unit is in the same bin on every machine. 355/452 is pi/4 to 7e-8.
-    Where points are few, edges coincide, and bins between them are empty.
+    Integer arithmetic alone puts a unit into one bin on every machine; 355/452 is pi/4 to 7e-8. With few
+    points, edges coincide, and the bins between them are empty.
     """
     middle = points * 355 // 452 + 1
     sigma = math.isqrt(points * 355 * 97 * (1 << 20) // 452**2)  # in 1024ths
@@ -52,18 +53,18 @@ def edges(points: int) -> tuple[int, ...]:
 
 
 def counts(points: int, hits: NDArray[np.int64]) -> list[int]:
-    """Return how many units are in each bin, given the hits of each, which have so many points."""
+    """Return how many units are in each bin, given the hits of units of `points` points."""
     small = hits.astype(np.int32)  # twice as many in an instruction
     at_least = [len(hits), *(int(np.count_nonzero(small >= edge)) for edge in edges(points)), 0]
     return [at_least[k] - at_least[k + 1] for k in range(BINS)]
 
 
 def probabilities(points: int) -> Floats:
-    """Return the probability of each bin, shape (16,), relative error below 1e-9; 0 for an empty one.
+    """Return the probability of each bin, shape (16,), 0 for an empty one; relative error below 1e-9.
 
-    So of 1e15 units what that is off would add 1e-3 to chi-squared.
+    With 1e15 units that error adds 1e-3 to chi-squared.
     """
-    reach = math.ceil(FARTHEST * float(binomial.deviation(points)))
+    reach = math.ceil(MAX_DEVIATION * float(binomial.standard_deviation(points)))
     middle = points * 355 // 452
     hits = np.arange(max(0, middle - reach), min(points, middle + reach) + 1)
     chances = binomial.probability(points, hits - points * binomial.P)
@@ -72,7 +73,7 @@ def probabilities(points: int) -> Floats:
 
 
 def fit(points: int, bins: Sequence[int]) -> Fit | None:
-    """Judge the counts of the bins of units of so many points; None if there are too few units for that."""
+    """Compare the counts of units of `points` points with their expectation; None for too few units."""
     units = sum(bins)
     if units < 2 * MIN_EXPECTED:
         return None
@@ -81,15 +82,15 @@ def fit(points: int, bins: Sequence[int]) -> Fit | None:
     expected = chances[possible] * units
     if expected.min() < MIN_EXPECTED:
         return None
-    off = np.array(bins, np.float64)[possible] - expected
-    chi_squared, freedom = float((off**2 / expected).sum()), len(expected) - 1
+    excess = np.array(bins, np.float64)[possible] - expected
+    chi_squared, freedom = float((excess**2 / expected).sum()), len(expected) - 1
     return Fit(units, len(expected), chi_squared, chi_squared_tail(chi_squared, freedom))
 
 
 def chi_squared_tail(x: float, freedom: int) -> float:
-    """Return the chance that chi-squared with `freedom` >= 1 degrees of freedom exceeds x >= 0.
+    """Return the probability that chi-squared with `freedom` >= 1 degrees of freedom exceeds x >= 0.
 
-    Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.4.4 and 26.4.5: finite sums.
+    Source: Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.4.4 and 26.4.5, finite sums.
     """
     if x <= 0:
         return 1.0

@@ -1,25 +1,24 @@
-"""What is to be counted: trials, points and a seed, cut into units.
+"""A job: trials x points and a seed, cut into units.
 
-A **unit** is a pair (trial, block): the atom of work, with a random stream of its own. Units are
-numbered trial-major from 0, so that any contiguous range of units is a contiguous range of points.
+A **unit** is a pair (trial, block), the atom of work, with a random stream of its own. Units are numbered
+trial-major from 0, so any contiguous range of units is a contiguous range of points.
 """
 
 from dataclasses import dataclass
 
 BLOCK = 1 << 26
-"""Points in a block at most. A longer trial is cut into several blocks, the last one shorter."""
+"""Maximum of points in a block. A longer trial has several blocks, of which the last may be shorter."""
 
 MAX_TRIALS = 1 << 64
 MAX_POINTS = BLOCK << 32
-"""With at most 2^32 blocks a trial, no two units can ever share a spawn key (see `reference`)."""
+"""With at most 2^32 blocks a trial, no two units share a spawn key (see `mpi_pi.kernel.reference`)."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """`trials` trials of `points` points each, drawn from the streams of `seed`.
+    """`trials` trials of `points` points each, from the random streams of `seed`.
 
-    Raises ValueError, with a message fit for the user, unless 1 <= trials <= 2^64,
-    1 <= points <= 2^58 and seed >= 0.
+    Raises ValueError, with a message for the user, unless trials is 1 … 2^64, points 1 … 2^58, and seed >= 0.
     """
 
     trials: int
@@ -50,7 +49,7 @@ class Job:
 
     @property
     def total_points(self) -> int:
-        """Points in the job, exact whatever its size."""
+        """Points in the job."""
         return self.trials * self.points
 
     @property
@@ -59,35 +58,35 @@ class Job:
         return self.points - (self.blocks - 1) * BLOCK
 
     def trial_and_block(self, unit: int) -> tuple[int, int]:
-        """The trial and the block that a unit stands for."""
+        """Return the trial and the block of a unit."""
         return divmod(unit, self.blocks)
 
     def unit_points(self, unit: int) -> int:
-        """Points in a unit, 1 … BLOCK."""
+        """Return the number of points in a unit, 1 … BLOCK."""
         return self.last_block if unit % self.blocks == self.blocks - 1 else BLOCK
 
-    def shard(self, index: int, of: int) -> range:
-        """The units of shard `index` of `of`, counted from 1; all shards together tile the job.
+    def shard(self, index: int, count: int) -> range:
+        """Return the units of shard `index`, 1 … `count`; all shards together tile the job.
 
-        Raises ValueError, with a message fit for the user, unless 1 <= index <= of <= units.
+        Raises ValueError, with a message for the user, unless 1 <= index <= count <= units.
         """
-        if not 1 <= index <= of:
-            raise ValueError(f"shards are numbered from 1/{of} to {of}/{of}")
-        if of > self.units:
+        if not 1 <= index <= count:
+            raise ValueError(f"shards are numbered from 1/{count} to {count}/{count}")
+        if count > self.units:
             raise ValueError(f"the job has only {self.units} units of work")
-        return range(self.units * (index - 1) // of, self.units * index // of)
+        return range(self.units * (index - 1) // count, self.units * index // count)
 
     def points_before(self, unit: int) -> int:
-        """Points in all units ahead of `unit`; 0 <= unit <= units."""
+        """Return the number of points in all units before `unit`, 0 <= unit <= units."""
         trial, block = self.trial_and_block(unit)
         return trial * self.points + block * BLOCK
 
     def points_in(self, units: range) -> int:
-        """Points in a contiguous range of units."""
+        """Return the number of points in a contiguous range of units."""
         return self.points_before(units.stop) - self.points_before(units.start)
 
     def nearest_unit(self, point: int) -> int:
-        """The unit boundary (0 … units) nearest to a position in the job's points."""
+        """Return the unit boundary, 0 … units, nearest to a position in the points of the job."""
         trial, rest = divmod(point, self.points)
         below = trial * self.blocks + rest // BLOCK
         if below >= self.units:

@@ -1,4 +1,4 @@
-"""What a run has found out, about pi and about the machine."""
+"""Outcome of a run: what was counted, and what each rank did in which time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What one of the shards that were merged has cost."""
+    """One of the shards that were merged."""
 
     index: int
     ranks: int
@@ -27,21 +27,21 @@ class ShardSummary:
 
 
 class RankInfo(NamedTuple):
-    """Who a rank is."""
+    """A rank's host, kernel and threads. The names of the fields are JSON members."""
 
     host: str
     cpu: str
     kernel: str
     kernel_target: str
-    """The CPU that the kernel was compiled for; "" if it was not."""
+    """CPU that the kernel was compiled for; "" if it was not compiled."""
     threads: int
     placement: str
-    """How the ranks of its host sit on the cores, see `mpi_pi.system.affinity`."""
+    """Affinity of the ranks of the host, see `mpi_pi.system.affinity`."""
 
 
 @dataclass(frozen=True)
 class RankStats:
-    """What one rank did in a run."""
+    """Statistics of one rank in a run. The names of the fields are JSON members."""
 
     rank: int
     info: RankInfo
@@ -51,45 +51,45 @@ class RankStats:
     points: int
     hits: int
     kernel_right: bool
-    """Whether its kernel still counted the known answers after each round."""
+    """Whether the kernel passed the self-test after every round."""
     startup_seconds: float
     """From the start of the process until MPI was ready."""
     kernel_seconds: float
-    """Importing numba, and compiling the kernel or loading it from the cache."""
+    """Loading the kernel from the cache, or importing numba and compiling it."""
     count_seconds: float
     wait_seconds: float
-    """In the rounds, but not counting: waiting for other ranks, and exchanging results."""
+    """Within the rounds: waiting for other ranks, and exchanging results."""
     user_seconds: float
     system_seconds: float
     peak_memory_bytes: int
 
     @property
     def points_per_second(self) -> float:
-        """While it was counting, all threads together; 0 for a rank that had nothing to count."""
+        """Rate of all threads together while counting; 0 for a rank that counted nothing."""
         return self.points / self.count_seconds if self.count_seconds else 0.0
 
     @property
     def standard_errors(self) -> float:
-        """What its hits are off their expectation, in standard deviations; 0 if it had nothing to count."""
+        """Signed deviation of the hits from their mean, in standard deviations; 0 if nothing was counted."""
         return float(binomial.standard_errors(self.points, self.hits))
 
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """What each rank did in some rounds that follow on each other; arrays are (ranks,)."""
+    """What each rank did in a round, or in several consecutive ones; arrays have shape (ranks,)."""
 
     first_round: int
     last_round: int
     start_seconds: float
-    """When rank 0 gave the orders for it, since it gave the very first ones."""
+    """When rank 0 sent the assignments, since it sent the first ones of the run."""
     end_seconds: float
-    """When it had the reports of all ranks."""
+    """When rank 0 had the results of all ranks."""
     hits: int
     units: NDArray[np.int64]
     points: NDArray[np.int64]
     count_nanoseconds: NDArray[np.int64]
     lost_units: NDArray[np.int64]
-    """Counted, but beyond a gap that a rank has left in a round cut short: they will be counted again."""
+    """Units counted beyond a gap that a rank left in a round cut short; they will be counted again."""
 
     def __add__(self, later: "RoundRecord") -> "RoundRecord":
         return RoundRecord(
@@ -107,50 +107,50 @@ class RoundRecord:
 
 @dataclass
 class Timeline:
-    """What each rank did in each round. In bounded memory: at the limit, neighbours become one row."""
+    """Records of all rounds in bounded memory: above `CELLS` values, neighbours are joined."""
 
     CELLS = 1 << 18
 
     records: list[RoundRecord] = field(default_factory=list)
 
-    def append(self, row: RoundRecord) -> None:
+    def append(self, record: RoundRecord) -> None:
         """Add the next round."""
-        self.records.append(row)
-        if len(self.records) >= 16 and len(self.records) * row.units.size > self.CELLS:
+        self.records.append(record)
+        if len(self.records) >= 16 and len(self.records) * record.units.size > self.CELLS:
             pairs = [self.records[i : i + 2] for i in range(0, len(self.records), 2)]
             self.records = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a run, on every rank; the rows of the other ranks only on rank 0."""
+    """Outcome of a run, on every rank; the statistics of the other ranks only on rank 0."""
 
     shard: Shard
-    """How far the part of the job that was to be counted has got, from its first unit on."""
+    """The shard that was counted, with the tally of its first units: where another run can go on."""
     tally: Tally
-    """Everything counted of it: of a round that was cut short, units beyond the first ones too."""
+    """Everything counted: in a round cut short also units beyond a gap, which `shard` does not have."""
     usage: Usage
-    """By this run, and by those that it went on from. On rank 0; elsewhere without other ranks' CPU time."""
+    """Of this run and those that it resumed; without the CPU time of other ranks except on rank 0."""
     ranks: tuple[RankStats, ...]
-    """By rank, on rank 0; elsewhere this rank's row alone."""
+    """By rank, on rank 0; elsewhere this rank alone."""
     timeline: Timeline
     rounds: int
-    """Of this run."""
+    """Rounds of this run."""
     kernels_right: bool
-    """Whether the kernels of all ranks still counted the known answers after the run."""
+    """Whether the kernels of all ranks passed the self-test after the run."""
     mpi_library: str
     suspects: tuple[str, ...] = ()
-    """Ranks and hosts whose hits cannot be believed, see `verdict.suspects`; on every rank."""
+    """Ranks and hosts whose hits are not credible, see `verdict.suspects`; on every rank."""
     timestamps: Mapping[str, float] = field(default_factory=dict)
-    """When rank 0 passed which point, see `mpi_pi.timestamps`; nothing if that is not known."""
+    """When rank 0 passed each point, see `mpi_pi.timestamps`; empty if not known."""
     phases: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of each step of rank 0 in this run, see `mpi_pi.system.phases`; nothing if not known."""
+    """Seconds of each phase of rank 0 in this run, see `mpi_pi.system.phases`; empty if not known."""
     shards: tuple[ShardSummary, ...] = ()
-    """Of a merged result of several shards; `ranks` has theirs, one shard after the other."""
+    """Of a merged result, the shards; `ranks` has the ranks of one after the other."""
 
     @property
     def job(self) -> Job:
-        """The job, of which a part was counted."""
+        """The job that the shard belongs to."""
         return self.shard.job
 
     @property
@@ -160,25 +160,27 @@ class Result:
 
     @property
     def points_beyond(self) -> int:
-        """Points counted beyond the part's first ones: whoever goes on from this run counts them again."""
+        """Points counted beyond a gap; a run that resumes this one counts them again."""
         return self.tally.points - self.shard.tally.points
 
     @cached_property
     def estimate(self) -> "Estimate | None":
-        """What the points counted say of pi; None if there are none."""
-        from mpi_pi.model.estimate import estimate  # which a rank that reports nothing does without
+        """The estimate from `tally`; None if no points were counted."""
+        from mpi_pi.model.estimate import (
+            estimate,
+        )  # decimal takes a while, and only a rank that reports needs it
 
         return estimate(self.tally) if self.tally.points else None
 
     @property
     def verified(self) -> bool:
-        """Whether the answer passes the criteria of `mpi_pi.model.verdict`, and the kernels theirs."""
+        """Whether the result passes the criteria of `mpi_pi.model.verdict`, and all kernels the self-test."""
         return not self.reasons
 
     @property
     def reasons(self) -> list[str]:
-        """Why it does not, in words; nothing if it does. The ranks of wrong kernels are known on rank 0."""
-        from mpi_pi.model import verdict
+        """Why the result is not verified, for the user; empty if it is. Only rank 0 names wrong kernels."""
+        from mpi_pi.model import verdict  # imports estimate
 
         found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]
         if not self.kernels_right:

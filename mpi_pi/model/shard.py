@@ -1,4 +1,4 @@
-"""A part of a job, and how far it has got: what checkpoints keep, and what shards are merged from."""
+"""A part of a job: the state that a checkpoint keeps, and the piece that a merge joins."""
 
 from dataclasses import astuple, dataclass, field
 from typing import Self
@@ -9,7 +9,7 @@ from mpi_pi.model.tally import Tally
 
 @dataclass(frozen=True)
 class Usage:
-    """What runs have cost. Adds up."""
+    """Resources that one or more runs have used; `+` adds them up."""
 
     runs: int = 0
     rounds: int = 0
@@ -18,10 +18,11 @@ class Usage:
     round_seconds: float = 0.0
     """Wall time from the start of the first round to the end of the last."""
     core_seconds: float = 0.0
-    """Counting, all threads of all ranks together."""
+    """Counting time, summed over all threads of all ranks."""
     user_seconds: float = 0.0
-    """CPU time, all ranks together; likewise the next."""
+    """CPU time in user mode, summed over all ranks."""
     system_seconds: float = 0.0
+    """CPU time in the kernel, summed over all ranks."""
 
     def __add__(self, other: "Usage") -> "Usage":
         return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
@@ -29,7 +30,10 @@ class Usage:
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `index` of `of` of a job, and the tally of its first units, as many as have been counted."""
+    """Shard `index` (1 … `count`) of the `count` shards of a job, with what has been counted of it.
+
+    `tally` covers the first units of the shard, without a gap.
+    """
 
     job: Job
     index: int = 1
@@ -39,27 +43,27 @@ class Shard:
 
     @property
     def units(self) -> range:
-        """All units of the part, counted or not."""
+        """All units of the shard, counted or not."""
         return self.job.shard(self.index, self.count)
 
     @property
     def remaining(self) -> range:
-        """The units that are still to be counted."""
+        """Units that are still to be counted."""
         units = self.units
         return range(units.start + self.tally.units, units.stop)
 
     @property
     def points(self) -> int:
-        """Points of all units of the part."""
+        """Points of all units of the shard."""
         return self.job.points_in(self.units)
 
     @property
     def complete(self) -> bool:
-        """Whether all of its units have been counted."""
+        """Whether all units have been counted."""
         return not self.remaining
 
     def differences(self, other: Self) -> str:
-        """What another part is of, where that is not the same; in words, empty if it is."""
+        """Return how the job or the number of another shard differs, for the user; "" if they are equal."""
         pairs = (
             ("trials", self.job.trials, other.job.trials),
             ("points per trial", self.job.points, other.job.points),

@@ -1,4 +1,4 @@
-"""What has been counted so far, in integers that never round."""
+"""Exact integer sums over the units counted so far."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,45 +12,47 @@ from mpi_pi.model.job import Job
 
 
 class Sums(NamedTuple):
-    """Sums over units of one size: how many, their hits, the squares of what they are off the centre."""
+    """Sums over units of one size, in points."""
 
     units: int = 0
     hits: int = 0
     squares: int = 0
+    """Sum of (hits - centre)²."""
     bins: tuple[int, ...] = ()
-    """How many of them are in each bin of `goodness`; empty for the shorter last blocks of trials, which are
-    half of all units at the most, and fewer than the units where a checkpoint of long ago had none."""
+    """Units in each bin of `goodness`. Empty for the shorter last blocks of trials, at most half of all
+    units; incomplete after a checkpoint of an old version, which had no bins."""
 
 
 COLUMNS = 3 + goodness.BINS + 3
-"""Of a packed tally: the sums over units of the first block's size, with their bins, and over last blocks."""
+"""Length of a packed tally: sums and bins over units of the first block's size, then sums over last
+blocks."""
 
 
 def centre(points: int) -> int:
-    """The integer next to points * pi / 4, about which the squares are taken to keep them small.
+    """Return the integer next to points * pi / 4, about which squares are summed to keep them small.
 
-    Any fixed integer would do: 355/113 is pi to 3e-7, which is off by 6 for the largest unit.
+    Any fixed integer would do; 355/113 is pi to 3e-7, which puts it off by 6 for the largest unit.
     """
     return points * 355 // 452
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Sums over any set of units, kept apart by unit size (points). `sum(tallies, Tally())` adds."""
+    """Sums over any set of units, by unit size in points. `sum(tallies, Tally())` adds."""
 
     by_size: Mapping[int, Sums] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, units: range, hits: NDArray[np.int64]) -> Self:
-        """The tally of a contiguous range of units, given the hits of each, int64.
+        """Return the tally of a contiguous range of units, given the hits of each, shape (units,).
 
-        Exact for up to 2^37 points: no sum of squares reaches points * BLOCK <= 2^63. See `schedule`.
+        It is exact for up to 2^37 points: no sum of squares reaches points * BLOCK <= 2^63. The load balancer
+        assigns no more at once.
         """
         main = job.unit_points(0)
         if job.blocks == 1 or job.last_block == main:
             return cls({main: _sums(main, hits, binned=True)} if hits.size else {})
-        place_in_trial = (units.start % job.blocks + np.arange(len(units))) % job.blocks
-        is_last = place_in_trial == job.blocks - 1
+        is_last = (units.start % job.blocks + np.arange(len(units))) % job.blocks == job.blocks - 1
         kinds = {
             job.last_block: _sums(job.last_block, hits[is_last], binned=False),
             main: _sums(main, hits[~is_last], binned=True),
@@ -64,12 +66,12 @@ class Tally:
 
     @property
     def points(self) -> int:
-        """Points in them."""
+        """Points counted."""
         return sum(points * sums.units for points, sums in self.by_size.items())
 
     @property
     def hits(self) -> int:
-        """Hits among those."""
+        """Hits among the points."""
         return sum(sums.hits for sums in self.by_size.values())
 
     def __add__(self, other: "Tally") -> "Tally":
@@ -80,37 +82,35 @@ class Tally:
 
 
 def pack(job: Job, tally: Tally) -> list[int]:
-    """A tally of units of `job` as `COLUMNS` integers, for one row of a message; `unpack` undoes it."""
+    """Return a tally of units of `job` as `COLUMNS` integers, a row of a message; `unpack` is the inverse."""
     sizes = (job.unit_points(0), job.last_block)
-    whole = tally.by_size.get(sizes[0], Sums())
+    main = tally.by_size.get(sizes[0], Sums())
     last = tally.by_size.get(sizes[1], Sums()) if sizes[0] != sizes[1] else Sums()
-    return [*whole[:3], *(whole.bins or (0,) * goodness.BINS), *last[:3]]
+    return [*main[:3], *(main.bins or (0,) * goodness.BINS), *last[:3]]
 
 
 def packed_hits(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The hits of tallies that `pack` made, a row each: shape (rows, COLUMNS) in, (rows,) out."""
-    whole, last = 1, COLUMNS - 2
-    return rows[:, whole] + rows[:, last]
+    """Return the hits of packed tallies: shape (rows, COLUMNS) in, (rows,) out."""
+    main, last = 1, COLUMNS - 2
+    return rows[:, main] + rows[:, last]
 
 
 def unpack(job: Job, numbers: Iterable[int]) -> Tally:
-    """The tally that `pack` made, or a sum of several of them."""
+    """Return the tally of a packed one, or of a sum of packed ones."""
     units, hits, squares, *bins, last_units, last_hits, last_squares = map(int, numbers)
-    whole = Sums(units, hits, squares, tuple(bins))
+    main = Sums(units, hits, squares, tuple(bins))
     last = Sums(last_units, last_hits, last_squares)
-    pairs = ((job.unit_points(0), whole), (job.last_block, last))
+    pairs = ((job.unit_points(0), main), (job.last_block, last))
     return Tally({points: sums for points, sums in pairs if sums.units})
 
 
 def _sums(points: int, hits: NDArray[np.int64], binned: bool) -> Sums:
-    """The sums over units of so many points, given the hits of each."""
-    off = hits - centre(points)
+    excess = hits - centre(points)
     bins = goodness.counts(points, hits) if binned else ()
-    return Sums(len(hits), int(hits.sum()), int(off @ off), tuple(bins))
+    return Sums(len(hits), int(hits.sum()), int(excess @ excess), tuple(bins))
 
 
 def _added(a: Sums, b: Sums) -> Sums:
-    bins = (
-        tuple(x + y for x, y in zip(a.bins, b.bins, strict=True)) if a.bins and b.bins else a.bins or b.bins
-    )
+    both = a.bins and b.bins
+    bins = tuple(x + y for x, y in zip(a.bins, b.bins, strict=True)) if both else a.bins or b.bins
     return Sums(a.units + b.units, a.hits + b.hits, a.squares + b.squares, bins)

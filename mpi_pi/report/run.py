@@ -115,7 +115,7 @@ def _answer(result: Result) -> Iterator[Line]:
     yield "Distance from pi", f"{estimate.standard_errors:+.3f} standard errors"
     yield "Dispersion", _dispersion(estimate)
     yield "Goodness of fit", _fit(estimate)
-    for name, shares in zip(("ranks", "hosts"), verdict.shares(result.ranks), strict=True):
+    for name, shares in zip(("ranks", "hosts"), verdict.group_hits(result.ranks), strict=True):
         if len(shares.points) > 1:
             who, errors = shares.farthest()
             yield f"Hits of {name}", f"{who} is farthest off, by {errors:+.3f} standard errors"

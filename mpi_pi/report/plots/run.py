@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from mpi_pi.kernel import reference
-from mpi_pi.model.binomial import P, deviation, probability
+from mpi_pi.model.binomial import P, probability, standard_deviation
 from mpi_pi.model.result import Result
 from mpi_pi.report.plots import timeline as plot_timeline
 from mpi_pi.report.plots.style import DARK, INK, LIGHT, MIDDLE, Look, Panel, label_decades, legend
@@ -179,7 +179,7 @@ def convergence(figure: FigureBase, course: Course) -> None:
 def bin_edges(points: int, trial_hits: NDArray[np.int64], most: int = 60) -> NDArray[np.int64]:
     """Limits of the bars of the histogram, in hits: of equal width, by Scott's rule for the normal curve."""
     low, high = int(trial_hits.min()), int(trial_hits.max())
-    scott = round(3.49 * float(deviation(points)) / len(trial_hits) ** (1 / 3))
+    scott = round(3.49 * float(standard_deviation(points)) / len(trial_hits) ** (1 / 3))
     width = max(1, scott, -(-(high - low + 1) // most))
     return np.arange(low, high + width + 1, width)
 
@@ -188,7 +188,7 @@ def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) ->
     """How often trials gave what, and how often they should."""
     axes = figure.subplots()
     centre = round(points * math.pi / 4)
-    near = trial_hits[abs(trial_hits - centre) <= FARTHEST * deviation(points)]
+    near = trial_hits[abs(trial_hits - centre) <= FARTHEST * standard_deviation(points)]
     edges = bin_edges(points, near if near.size else np.array([centre]))
     width = int(edges[1] - edges[0])
     counts, _ = np.histogram(near, edges)
@@ -196,7 +196,7 @@ def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) ->
     scale = 4 / points
     look: Look = {"color": LIGHT, "edgecolor": DARK, "label": f"trials{far}"}
     axes.bar((edges[:-1] - 0.5) * scale, counts, width * scale, align="edge", **look)
-    reach = 4 * float(deviation(points))
+    reach = 4 * float(standard_deviation(points))
     ends = max(centre - reach, 0), min(centre + reach, points)
     hits = np.unique(np.linspace(*ends, 201).round())
     expected = len(trial_hits) * width * probability(points, hits - points * P)

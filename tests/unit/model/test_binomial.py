@@ -21,7 +21,7 @@ def test_probabilities_are_scipys(points: int) -> None:
     expected = stats.binom.pmf(hits, points, P)
     rel = 1e-9 if points < 10**9 else 1e-6  # where SciPy's own lose digits
     assert binomial.probability(points, hits - points * P) == pytest.approx(expected, rel=rel, abs=0)
-    assert binomial.deviation(points) == pytest.approx(stats.binom.std(points, P))
+    assert binomial.standard_deviation(points) == pytest.approx(stats.binom.std(points, P))
 
 
 @pytest.mark.parametrize("points", [*range(1, 130), 1000, 10**5, 10**8])

@@ -32,9 +32,9 @@ def test_of_many_points_it_is_the_chi_squared_distribution(units: int, p: float)
         excess = float(stats.chi2.isf(p, units)) - units
     found = dispersion({1 << 26: units}, excess)
     few = 0.01 if units == 10 else 1e-3
-    assert found.more == pytest.approx(p, rel=few)
-    assert found.less == pytest.approx(1 - p, rel=few if p < 0.9 else 5 * few)
-    assert min(found.more, found.less) <= found.bound < 60 * min(p, 1 - p)
+    assert found.p_value == pytest.approx(p, rel=few)
+    assert found.lower_p_value == pytest.approx(1 - p, rel=few if p < 0.9 else 5 * few)
+    assert min(found.p_value, found.lower_p_value) <= found.bound < 60 * min(p, 1 - p)
 
 
 @pytest.mark.parametrize(("units", "points"), [(64, 2000), (30, 400), (64, 50)])
@@ -42,8 +42,8 @@ def test_of_many_points_it_is_the_chi_squared_distribution(units: int, p: float)
 def test_chances_are_those_of_the_exact_distribution(units: int, points: int, p: float) -> None:
     for chi_squared in (stats.chi2.isf(p, units), stats.chi2.ppf(p, units)):
         found = judged(units, points, chi_squared)
-        assert found.more == pytest.approx(more_than(points, units, chi_squared), rel=0.3)
-        assert found.less == pytest.approx(less_than(points, units, chi_squared), rel=0.3)
+        assert found.p_value == pytest.approx(more_than(points, units, chi_squared), rel=0.3)
+        assert found.lower_p_value == pytest.approx(less_than(points, units, chi_squared), rel=0.3)
 
 
 @pytest.mark.parametrize("points", [1, 2, 7, 14, 100, 2000])
@@ -57,8 +57,8 @@ def test_bounds_hold_for_few_units_of_few_points(units: int, points: int) -> Non
             assert found.bound * (1 + 1e-6) >= least[step + 1 :].sum()
         else:
             assert found.bound * (1 + 1e-6) >= most[:step].sum()
-        assert 0 <= found.more <= 1
-        assert found.more + found.less == pytest.approx(1)
+        assert 0 <= found.p_value <= 1
+        assert found.p_value + found.lower_p_value == pytest.approx(1)
 
 
 def test_the_best_possible_answer_of_few_units_is_no_wonder() -> None:
@@ -70,4 +70,4 @@ def test_the_best_possible_answer_of_few_units_is_no_wonder() -> None:
 
 def test_units_of_two_sizes() -> None:
     found = dispersion({1 << 26: 300, 1000: 300}, 100.0)
-    assert found.more == pytest.approx(stats.chi2.sf(700, 600), rel=1e-2)
+    assert found.p_value == pytest.approx(stats.chi2.sf(700, 600), rel=1e-2)
