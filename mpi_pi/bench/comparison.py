@@ -12,8 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mpi_pi.bench import median
-from mpi_pi.bench.median import MAX_RATIO, MedianCI, from_fields
+from mpi_pi.bench.median import MAX_RATIO, MedianCI
 from mpi_pi.formatting import number_of
 
 MIN_DRIFT = 0.05
@@ -173,12 +172,15 @@ def _noise(document: Mapping[str, Any], hosts: int) -> float:
 def measured(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Measured]]:
     """All that can be compared."""
     for row in (document["kernel"] or {"rows": ()})["rows"]:
-        yield Metric(f"kernel {row['name']}"), Measured(from_fields(row["points_per_second"]), "points/s", 1)
+        yield (
+            Metric(f"kernel {row['name']}"),
+            Measured(MedianCI.from_fields(row["points_per_second"]), "points/s", 1),
+        )
     hosts = document["machine"]["hosts"]
     for row in document["jobs"] or ():
         what = f"job {row['name']}, {_on(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
         steps = {step["name"]: step["seconds"]["median"] for step in row["steps"]}
-        yield Metric(what, _job(row)), Measured(from_fields(row["seconds"]), "s", hosts, steps)
+        yield Metric(what, _job(row)), Measured(MedianCI.from_fields(row["seconds"]), "s", hosts, steps)
     for kind in ("strong", "weak") if document["scaling"] else ():
         part = document["scaling"][kind]
         for row in part["rows"]:
@@ -186,13 +188,13 @@ def measured(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Measured]]:
             points *= row["ranks"] if kind == "weak" else 1
             yield Metric(f"{kind} scaling, {_on(row)}"), _scaled(row, points)
     for row in (document["round"] or {"rows": ()})["rows"]:
-        yield Metric(f"round, {_on(row)}"), Measured(from_fields(row["seconds"]), "s", row["hosts"])
+        yield Metric(f"round, {_on(row)}"), Measured(MedianCI.from_fields(row["seconds"]), "s", row["hosts"])
 
 
 def _scaled(row: Mapping[str, Any], points: int) -> Measured:
     """A row of scaling. What it has lost since the first row may all be lost to costs of any job alike."""
-    seconds = from_fields(row["seconds"]).samples
-    rate = median.of(points / max(each, 1e-9) for each in seconds)
+    seconds = MedianCI.from_fields(row["seconds"]).samples
+    rate = MedianCI.of(points / max(each, 1e-9) for each in seconds)
     proportional = min(max(row["efficiency"]["low"], 0.0), 1.0)
     return Measured(rate, "points/s", row["hosts"], points=points, proportional=proportional)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from mpi_pi.bench import median
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.storage import json_document, schema
 from mpi_pi.system import affinity, cpu, package
 from mpi_pi.version import __version__
@@ -72,7 +72,7 @@ def of_content(content: bytes) -> Benchmark:
 def _check_spreads(value: Any, place: str = "") -> None:
     """Raise Mismatch unless every median and interval is that of its samples."""
     if isinstance(value, dict) and "samples" in value:
-        if median.from_fields(value) != median.of(value["samples"]):
+        if MedianCI.from_fields(value) != MedianCI.of(value["samples"]):
             raise schema.SchemaError(f"{place}: is not the median and interval of its samples")
         return
     members = (

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mpi_pi.bench import median
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel.loader import NO_CACHE
 from mpi_pi.system.affinity import cores, physical_cores
@@ -334,9 +334,9 @@ def _as_fields(launcher: Sequence[str], work: Work, cold: bool, runs: Sequence[R
         "ranks": len(runs[0].document["ranks"]),
         "command": shlex.join([*launcher, *_command(work)]),
         "cold": cold,
-        "seconds": median.as_fields(median.of(run.seconds for run in runs)),
+        "seconds": MedianCI.of(run.seconds for run in runs).as_fields(),
         "steps": [
-            {"name": name, "seconds": median.as_fields(median.of(turn[name] for turn in of_turns))}
+            {"name": name, "seconds": MedianCI.of(turn[name] for turn in of_turns).as_fields()}
             for name in of_turns[0]
         ],
         "published": {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi.bench import median
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.kernel.layout import MARGIN
 
 if TYPE_CHECKING:
@@ -139,8 +139,8 @@ def compare(
         "rows": [
             {
                 "name": candidate.name,
-                "points_per_second": median.as_fields(median.of(own)),
-                "times_as_fast": median.as_fields(median.ratio(rates[0], own)),
+                "points_per_second": MedianCI.of(own).as_fields(),
+                "times_as_fast": MedianCI.of_ratio(rates[0], own).as_fields(),
                 "bits_per_point": candidate.bits_per_point,
                 "cycles_per_point": _cycles(clocks, at_work),
             }

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
-from mpi_pi.bench import median, round_model, scaling
-from mpi_pi.bench.median import as_fields
+from mpi_pi.bench import round_model, scaling
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, job_of, ladder, ranks_with_cores
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
@@ -243,7 +243,7 @@ def _rounds(everyone: Everyone, kernel: Kernel, effort: Effort, show: Show) -> l
             seconds.append(cost(row, rounds))
         show((done + 1) / effort.turns)
     return [
-        {"ranks": len(row.ranks), "hosts": row.hosts, "seconds": as_fields(median.of(seconds))}
+        {"ranks": len(row.ranks), "hosts": row.hosts, "seconds": MedianCI.of(seconds).as_fields()}
         for row, seconds in zip(rows, costs, strict=True)
     ]
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mpi_pi.bench import median
-from mpi_pi.bench.median import as_fields, from_fields
+from mpi_pi.bench.median import MedianCI
 
 REPORT_BYTES, ORDER_BYTES = 32 * 8, 6 * 8
 HEADER_BYTES = 33
@@ -30,12 +29,12 @@ def measure(full: bool, show: Callable[[float], object]) -> list[dict[str, Any]]
     """The member `planner` of a benchmark's `round`: seconds of `Manager.next`, with made-up reports."""
     rows = []
     for index, ranks in enumerate(MEASURED):
-        rows.append({"ranks": ranks, "seconds": as_fields(_planner(ranks, TURNS_FULL if full else TURNS))})
+        rows.append({"ranks": ranks, "seconds": _planner(ranks, TURNS_FULL if full else TURNS).as_fields()})
         show((index + 1) / len(MEASURED))
     return rows
 
 
-def _planner(ranks: int, turns: int) -> median.MedianCI:
+def _planner(ranks: int, turns: int) -> MedianCI:
     """The seconds of each of some rounds of so many ranks that count a little faster or slower each time."""
     import numpy as np
 
@@ -58,7 +57,7 @@ def _planner(ranks: int, turns: int) -> median.MedianCI:
         start = time.perf_counter()
         orders = planner.next(reports)
         seconds.append(time.perf_counter() - start)
-    return median.of(seconds[1:])  # the first round is like no other: nothing was known of the rates yet
+    return MedianCI.of(seconds[1:])  # the first round is like no other: nothing was known of the rates yet
 
 
 def section(
@@ -91,10 +90,10 @@ class Model:
         self._link = f"the link to {link['host']}" if row["hosts"] > 1 else "a link within the host"
         self._ranks: int = row["ranks"]
         self._planner: list[tuple[int, float]] = [
-            (each["ranks"], from_fields(each["seconds"]).median) for each in planner
+            (each["ranks"], MedianCI.from_fields(each["seconds"]).median) for each in planner
         ]
         modelled = self.planner_seconds(self._ranks) + self.network_seconds(self._ranks)
-        self.own_seconds = max(from_fields(row["seconds"]).median - modelled, 0.0)
+        self.own_seconds = max(MedianCI.from_fields(row["seconds"]).median - modelled, 0.0)
         """What a round costs each rank by itself, whatever their number; 0 if that cannot be told."""
 
     def planner_seconds(self, ranks: int) -> float:

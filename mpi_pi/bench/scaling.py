@@ -20,8 +20,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from mpi_pi.bench import median
-from mpi_pi.bench.median import MedianCI, as_fields
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.model.job import Job
 from mpi_pi.system import affinity
 
@@ -90,7 +89,7 @@ def strong(job: Job, rows: Sequence[Row]) -> dict[str, Any]:
     first = rows[0]
     return {
         "job": _job(job),
-        "serial_fraction": as_fields(_fitted(rows)) if len(rows) > 1 else None,
+        "serial_fraction": _fitted(rows).as_fields() if len(rows) > 1 else None,
         "rows": [_strong(row, first) for row in rows],
     }
 
@@ -116,31 +115,31 @@ def _fitted(rows: Sequence[Row]) -> MedianCI:
     """The serial fraction of each turn."""
     times_as_many = [row.ranks / rows[0].ranks for row in rows]
     turns = zip(*(row.seconds for row in rows), strict=True)
-    return median.of(serial_fraction(times_as_many, turn) for turn in turns)
+    return MedianCI.of(serial_fraction(times_as_many, turn) for turn in turns)
 
 
 def _strong(row: Row, first: Row) -> dict[str, Any]:
     more = row.ranks / first.ranks
-    speed_up = median.ratio(first.seconds, row.seconds)
+    speed_up = MedianCI.of_ratio(first.seconds, row.seconds)
     return _measured(row, speed_up, [each / more for each in speed_up.samples]) | {
-        "karp_flatt": as_fields(median.of(karp_flatt(each, more) for each in speed_up.samples))
+        "karp_flatt": MedianCI.of(karp_flatt(each, more) for each in speed_up.samples).as_fields()
         if more > 1
         else None
     }
 
 
 def _weak(row: Row, first: Row) -> dict[str, Any]:
-    efficiency = median.ratio(first.seconds, row.seconds).samples
-    return _measured(row, median.of(each * row.ranks / first.ranks for each in efficiency), efficiency)
+    efficiency = MedianCI.of_ratio(first.seconds, row.seconds).samples
+    return _measured(row, MedianCI.of(each * row.ranks / first.ranks for each in efficiency), efficiency)
 
 
 def _measured(row: Row, speed_up: MedianCI, efficiency: Iterable[float]) -> dict[str, Any]:
     return {
         "ranks": row.ranks,
         "hosts": row.hosts,
-        "seconds": as_fields(median.of(row.seconds)),
-        "speed_up": as_fields(speed_up),
-        "efficiency": as_fields(median.of(efficiency)),
+        "seconds": MedianCI.of(row.seconds).as_fields(),
+        "speed_up": speed_up.as_fields(),
+        "efficiency": MedianCI.of(efficiency).as_fields(),
     }
 
 

@@ -13,13 +13,14 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mpi_pi.bench import document as bench_document
-from mpi_pi.bench.median import from_fields, in_words
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
+from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.report.table import columns_of
@@ -223,11 +224,11 @@ def _of_benchmark(document: bench_document.Benchmark) -> Verdict:
     """Its most telling numbers; and wrong hits before all others."""
     told, scaling = [], document["scaling"]
     if document["kernel"]:
-        rate = from_fields(document["kernel"]["rows"][0]["points_per_second"])
-        told.append(f"{in_words(rate, '.4g', 1e-6)} million points/s on a core")
+        rate = MedianCI.from_fields(document["kernel"]["rows"][0]["points_per_second"])
+        told.append(f"{format_ci(rate, '.4g', 1e-6)} million points/s on a core")
     if scaling:
         last = scaling["strong"]["rows"][-1]
-        efficiency = in_words(from_fields(last["efficiency"]), ".3g", 100)
+        efficiency = format_ci(MedianCI.from_fields(last["efficiency"]), ".3g", 100)
         told.append(f"efficiency {efficiency} % on {number_of(last['ranks'], 'rank')}")
     if document["noise"]:
         told.append(f"noise {document['noise']['slowdown']:.1%}")

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, repeat, takewhile
 from typing import Any
 
-from mpi_pi.bench import median
-from mpi_pi.bench.median import MedianCI, as_fields
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.storage import json_document
 from mpi_pi.version import __version__
 
@@ -105,7 +104,7 @@ def _host(index: int, hosts: int) -> str:
 def _times(name: str, seconds: float) -> MedianCI:
     """So many seconds in each turn, and a bit; the same bits for the same name."""
     bits = random.Random(name)
-    return median.of(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
+    return MedianCI.of(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
 
 
 def _ladder(most: int) -> list[int]:
@@ -145,12 +144,12 @@ def _kernel(slower: float) -> dict[str, Any]:
     own = next(iter(seconds.values())).samples
     rows = []
     for name, (_, bits) in KERNELS.items():
-        rates = median.of(1 / s for s in seconds[name].samples)
+        rates = MedianCI.of(1 / s for s in seconds[name].samples)
         rows.append(
             {
                 "name": name,
-                "points_per_second": as_fields(rates),
-                "times_as_fast": as_fields(median.ratio(seconds[name].samples, own)),
+                "points_per_second": rates.as_fields(),
+                "times_as_fast": MedianCI.of_ratio(seconds[name].samples, own).as_fields(),
                 "bits_per_point": bits,
                 "cycles_per_point": 3e9 / rates.median,
             }
@@ -172,8 +171,8 @@ def _jobs(ranks: int, slower: float) -> Iterator[dict[str, Any]]:
                 "ranks": ranks,
                 "command": f"mpirun -n {ranks} mpi-pi run -n {trials} -i {points}",
                 "cold": cold,
-                "seconds": as_fields(median.of(map(sum, turns))),
-                "steps": [{"name": step, "seconds": as_fields(seconds)} for step, seconds in steps.items()],
+                "seconds": MedianCI.of(map(sum, turns)).as_fields(),
+                "steps": [{"name": step, "seconds": seconds.as_fields()} for step, seconds in steps.items()],
                 "published": PUBLISHED[name],
             }
 
@@ -194,21 +193,19 @@ def _scaling(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
             "job": {"trials": int(2 * POINTS_PER_SECOND * first / 1e6), "points_per_trial": 1_000_000},
             "serial_fraction": None
             if len(sizes) == 1
-            else as_fields(
-                median.of(SERIAL_FRACTION * (1 + 0.1 * random.Random(turn).random()) for turn in range(TURNS))
-            ),
+            else MedianCI.of(
+                SERIAL_FRACTION * (1 + 0.1 * random.Random(turn).random()) for turn in range(TURNS)
+            ).as_fields(),
             "rows": [
                 {
                     "ranks": n,
                     "hosts": on,
-                    "seconds": as_fields(seconds),
-                    "speed_up": as_fields(median.ratio(strong[0].samples, seconds.samples)),
-                    "efficiency": as_fields(
-                        median.of(
-                            a / b / more for a, b in zip(strong[0].samples, seconds.samples, strict=True)
-                        )
-                    ),
-                    "karp_flatt": None if more == 1 else as_fields(_karp_flatt(strong[0], seconds, more)),
+                    "seconds": seconds.as_fields(),
+                    "speed_up": MedianCI.of_ratio(strong[0].samples, seconds.samples).as_fields(),
+                    "efficiency": MedianCI.of(
+                        a / b / more for a, b in zip(strong[0].samples, seconds.samples, strict=True)
+                    ).as_fields(),
+                    "karp_flatt": None if more == 1 else _karp_flatt(strong[0], seconds, more).as_fields(),
                 }
                 for (n, on), more, seconds in zip(sizes, times_as_many, strong, strict=True)
             ],
@@ -219,11 +216,11 @@ def _scaling(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
                 {
                     "ranks": n,
                     "hosts": on,
-                    "seconds": as_fields(seconds),
-                    "speed_up": as_fields(
-                        median.of(more * a / b for a, b in zip(weak[0].samples, seconds.samples, strict=True))
-                    ),
-                    "efficiency": as_fields(median.ratio(weak[0].samples, seconds.samples)),
+                    "seconds": seconds.as_fields(),
+                    "speed_up": MedianCI.of(
+                        more * a / b for a, b in zip(weak[0].samples, seconds.samples, strict=True)
+                    ).as_fields(),
+                    "efficiency": MedianCI.of_ratio(weak[0].samples, seconds.samples).as_fields(),
                 }
                 for (n, on), more, seconds in zip(sizes, times_as_many, weak, strict=True)
             ],
@@ -238,7 +235,7 @@ def _by_turn(sizes: list[tuple[int, int]], name: str, seconds: Callable[[float],
 
 def _karp_flatt(first: MedianCI, seconds: MedianCI, more: float) -> MedianCI:
     speed_ups = (a / b for a, b in zip(first.samples, seconds.samples, strict=True))
-    return median.of((1 / s - 1 / more) / (1 - 1 / more) for s in speed_ups)
+    return MedianCI.of((1 / s - 1 / more) / (1 - 1 / more) for s in speed_ups)
 
 
 def _round(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
@@ -248,7 +245,7 @@ def _round(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
             {
                 "ranks": n,
                 "hosts": on,
-                "seconds": as_fields(_times(f"round {n}", slower * (1e-4 + 5e-5 * math.log2(n)))),
+                "seconds": _times(f"round {n}", slower * (1e-4 + 5e-5 * math.log2(n))).as_fields(),
             }
             for n, on in sizes
         ],
@@ -260,7 +257,7 @@ def _round(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
             "bytes_per_second": 1.1e8 / slower,
         },
         "planner": [
-            {"ranks": n, "seconds": as_fields(_times(f"planner {n}", slower * (1e-5 + 2e-8 * n)))}
+            {"ranks": n, "seconds": _times(f"planner {n}", slower * (1e-5 + 2e-8 * n)).as_fields()}
             for n in (1, 1000, 10_000, 100_000)
         ],
         "model": [_modelled(10**power, slower) for power in range(3, 7)],

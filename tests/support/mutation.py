@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from mpi_pi.bench import median
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.storage import json_document
 
 
@@ -104,7 +104,7 @@ def twisted(draw: st.DrawFn, content: bytes) -> bytes:
 def _mend_spreads(value: Any) -> None:
     if isinstance(value, dict) and value.get("samples"):
         with contextlib.suppress(TypeError):
-            value |= median.as_fields(median.of(value["samples"]))
+            value |= MedianCI.of(value["samples"]).as_fields()
     elif isinstance(value, dict | list):
         for member in value.values() if isinstance(value, dict) else value:
             _mend_spreads(member)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mpi_pi.bench import median
 from mpi_pi.bench.jobs import FULL, WORTH_SECONDS
+from mpi_pi.bench.median import MedianCI
+from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.table import table
 
 MEANINGS = {
@@ -45,19 +46,19 @@ def _title(job: Mapping[str, Any]) -> str:
 
 
 def _job_line(job: Mapping[str, Any]) -> dict[str, str]:
-    seconds, published = median.from_fields(job["seconds"]), job["published"]
+    seconds, published = MedianCI.from_fields(job["seconds"]), job["published"]
     points = job["job"]["trials"] * job["job"]["points_per_trial"]
     line = {
         "job": _title(job),
         "points": f"{points:g}",
         "ranks": str(job["ranks"]),
-        "seconds": median.in_words(seconds),
+        "seconds": format_ci(seconds),
         "published": "",
         "times as fast": "",
     }
     if published:
-        faster = median.of(published["seconds"] / sample for sample in seconds.samples)
-        line |= {"published": f"{published['seconds']:g}", "times as fast": median.in_words(faster)}
+        faster = MedianCI.of(published["seconds"] / sample for sample in seconds.samples)
+        line |= {"published": f"{published['seconds']:g}", "times as fast": format_ci(faster)}
     return line
 
 

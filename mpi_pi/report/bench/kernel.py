@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mpi_pi.bench import median
 from mpi_pi.bench.kernel import OURS, OURS_SHORT, SHORT_TRIAL
+from mpi_pi.bench.median import MedianCI
+from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.table import table
 
 
@@ -16,7 +17,7 @@ def text(section: Mapping[str, Any]) -> str:
 def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the numbers mean."""
     own = rows[0]
-    rate = median.from_fields(own["points_per_second"])
+    rate = MedianCI.from_fields(own["points_per_second"])
     lines = [
         f"Rate of a core = {_in_words(rate, 1e-6)} million points/s",
         f"Randomness = {_gigabits(own):.3g} Gbit/s, {own['bits_per_point']:.3g} bits for a point",
@@ -26,27 +27,27 @@ def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     by_name = {row["name"]: row for row in rows}
     if OURS_SHORT in by_name:
         seeding = _seeding(own, by_name[OURS_SHORT])
-        lines.append(f"Seeding = {median.in_words(seeding, '.2f', 1e6)} µs for each trial")
+        lines.append(f"Seeding = {format_ci(seeding, '.2f', 1e6)} µs for each trial")
     others = [row for row in rows if not row["name"].startswith(OURS)]
     if others:
         best = max(others, key=lambda row: float(row["points_per_second"]["median"]))
-        times = _in_words(median.from_fields(best["times_as_fast"]))
+        times = _in_words(MedianCI.from_fields(best["times_as_fast"]))
         lines.append(f"Next = {best['name']}; how many times as fast {OURS} is: {times}")
     return lines
 
 
-def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> median.MedianCI:
+def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> MedianCI:
     """Seconds that a short trial takes longer than as many points of a long one, turn by turn."""
-    rates = [median.from_fields(row["points_per_second"]).samples for row in (long, short)]
-    return median.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
+    rates = [MedianCI.from_fields(row["points_per_second"]).samples for row in (long, short)]
+    return MedianCI.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
 
 
 COLUMNS = ("one core", "million points/s", f"{OURS} is … times as fast", "Gbit/s", "cycles")
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    rate = median.from_fields(row["points_per_second"])
-    times = median.from_fields(row["times_as_fast"])
+    rate = MedianCI.from_fields(row["points_per_second"])
+    times = MedianCI.from_fields(row["times_as_fast"])
     cycles = row["cycles_per_point"]
     first = set(times.samples) == {1.0}
     cells = (
@@ -64,8 +65,8 @@ def _gigabits(row: Mapping[str, Any]) -> float:
     return float(row["points_per_second"]["median"]) * float(row["bits_per_point"]) / 1e9
 
 
-def _in_words(numbers: median.MedianCI, scale: float = 1.0) -> str:
-    return median.in_words(numbers, _form(numbers.high * scale), scale)
+def _in_words(numbers: MedianCI, scale: float = 1.0) -> str:
+    return format_ci(numbers, _form(numbers.high * scale), scale)
 
 
 def _digits(number: float) -> str:

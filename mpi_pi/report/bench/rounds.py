@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mpi_pi.bench.median import from_fields, in_words
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.round_model import MATTERS_SECONDS, MAX_RANKS
+from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.table import table
 
 NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency/%")
@@ -25,14 +26,14 @@ def _measured_line(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "ranks": str(row["ranks"]),
         "hosts": str(row["hosts"]),
-        "round besides counting/ms": in_words(from_fields(row["seconds"]), scale=1e3),
+        "round besides counting/ms": format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3),
     }
 
 
 def _planner_line(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "ranks": str(row["ranks"]),
-        "books of rank 0, without network/ms": in_words(from_fields(row["seconds"]), scale=1e3),
+        "books of rank 0, without network/ms": format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3),
     }
 
 

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mpi_pi.bench.median import MedianCI, from_fields, in_words
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
+from mpi_pi.report.bench.numbers import LOST, format_ci
 from mpi_pi.report.table import table
 
 MAX_WIDTH = 0.1
 """Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
-
-
-LOST = "lost in noise"
 
 
 NUMBERS = ("ranks", "hosts")
@@ -41,7 +39,11 @@ def _head(section: Mapping[str, Any]) -> list[str]:
 
 def _between(section: Mapping[str, Any]) -> list[str]:
     fraction = section["strong"]["serial_fraction"]
-    fitted = f"{_fraction(from_fields(fraction), interval=True)}, by Amdahl's law" if fraction else "unknown"
+    fitted = (
+        f"{_fraction(MedianCI.from_fields(fraction), interval=True)}, by Amdahl's law"
+        if fraction
+        else "unknown"
+    )
     return [
         f"Serial fraction = {fitted}",
         f"Weak scaling = {_points(section['weak']['job'])} for each rank",
@@ -56,21 +58,21 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "ranks": str(row["ranks"]),
         "hosts": str(row["hosts"]),
-        "time/s": in_words(from_fields(row["seconds"])),
-        "speed-up": _above_zero(from_fields(row["speed_up"])),
-        "efficiency/%": _above_zero(from_fields(row["efficiency"]), 100),
+        "time/s": format_ci(MedianCI.from_fields(row["seconds"])),
+        "speed-up": _above_zero(MedianCI.from_fields(row["speed_up"])),
+        "efficiency/%": _above_zero(MedianCI.from_fields(row["efficiency"]), 100),
     }
 
 
 def _strong_line(row: Mapping[str, Any]) -> dict[str, str]:
     fraction = row["karp_flatt"]
-    return _line(row) | {"Karp–Flatt": _fraction(from_fields(fraction)) if fraction else "-"}
+    return _line(row) | {"Karp–Flatt": _fraction(MedianCI.from_fields(fraction)) if fraction else "-"}
 
 
 def _above_zero(number: MedianCI, scale: float = 1.0) -> str:
     """A number with its interval. What is lost in noise is as short as can be, for the table's sake."""
     form = ".3g" if number.median * scale < 100 else ".0f"
-    return LOST if number.drowned else in_words(number, form, scale)
+    return LOST if number.inconclusive else format_ci(number, form, scale)
 
 
 def _fraction(fraction: MedianCI, interval: bool = False) -> str:

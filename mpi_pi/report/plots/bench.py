@@ -12,9 +12,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
-from mpi_pi.bench import median, published
+from mpi_pi.bench import published
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
+from mpi_pi.report.bench.numbers import LOST, format_ci
 from mpi_pi.report.plots.style import (
     DARK,
     INK,
@@ -31,8 +32,6 @@ from mpi_pi.report.plots.style import (
 Section = Mapping[str, Any]
 
 PUBLISHED = (published.FLAME_PYTHON, published.FLAME_RUST, published.OCTAPI)
-
-NOISY = "lost in noise"
 
 STEP_LOOKS: list[Look] = [
     *({"facecolor": color} for color in (DARK, LIGHT, MIDDLE, "#ffffff", "#6d6d6d")),
@@ -80,7 +79,7 @@ def reaches(spreads: Sequence[MedianCI]) -> NDArray[np.float64]:
 def kernels(figure: FigureBase, section: Section) -> None:
     """Points per second of ways to count on one core, and of whole jobs that were published."""
     axes = figure.subplots()
-    rates = [median.from_fields(row["points_per_second"]) for row in section["rows"]]
+    rates = [MedianCI.from_fields(row["points_per_second"]) for row in section["rows"]]
     names = [row["name"] for row in section["rows"]] + [f"{run.name}\n{run.machine}" for run in PUBLISHED]
     places = np.arange(len(names))
     own, theirs = places[: len(rates)], places[len(rates) :]
@@ -98,7 +97,7 @@ def kernels(figure: FigureBase, section: Section) -> None:
     look: Look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
     axes.barh(theirs, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
     ends = [rate.high for rate in rates] + published_rates
-    words = [in_words(rate) for rate in rates + [median.of([rate]) for rate in published_rates]]
+    words = [in_words(rate) for rate in rates + [MedianCI.of([rate]) for rate in published_rates]]
     for place, end in enumerate(ends):
         axes.annotate(words[place], (end, place), (6, 0), textcoords="offset points", va="center")
     least = math.floor(math.log10(min(published_rates + [rate.low for rate in rates])))
@@ -114,7 +113,7 @@ def in_words(rate: MedianCI) -> str:
     exponent = math.floor(math.log10(rate.median))
     scale = 10.0**-exponent
     one = rate.low == rate.high
-    number = f"{rate.median * scale:.2f}" if one else median.in_words(rate, ".2f", scale)
+    number = f"{rate.median * scale:.2f}" if one else format_ci(rate, ".2f", scale)
     return f"{number}·{power_of_ten(exponent)}"
 
 
@@ -143,20 +142,20 @@ def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
 def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
     """A row for each job: the medians of its steps one after the other, and the whole with its interval."""
     for place, job in enumerate(jobs):
-        seconds = [median.from_fields(step["seconds"]).median for step in job["steps"]]
+        seconds = [MedianCI.from_fields(step["seconds"]).median for step in job["steps"]]
         lefts = np.cumsum([0, *seconds[:-1]])
         for step, left, width in zip(job["steps"], lefts, seconds, strict=True):
             axes.barh(place, width, 0.55, left, edgecolor=INK, linewidth=0.5, **looks[step["name"]])
-        whole = median.from_fields(job["seconds"])
+        whole = MedianCI.from_fields(job["seconds"])
         axes.errorbar(whole.median, place, xerr=reaches([whole]), fmt="d", color=INK, capsize=4, markersize=4)
-        words = median.in_words(whole) + " s"
+        words = format_ci(whole) + " s"
         if job["published"]:
             words += f"\n{job['published']['name']}: {job['published']['seconds']:.6g} s"
         end = max(whole.high, sum(seconds))
         axes.annotate(words, (end, place), (8, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(jobs)), [f"{job['name']}\n{number_of(job['ranks'], 'rank')}" for job in jobs])
     axes.set_ylim(len(jobs) - 0.5, -0.5)
-    axes.set_xlim(0, 1.02 * max(median.from_fields(job["seconds"]).high for job in jobs))
+    axes.set_xlim(0, 1.02 * max(MedianCI.from_fields(job["seconds"]).high for job in jobs))
 
 
 # Scaling
@@ -177,13 +176,13 @@ def over(axes: Axes, section: Section, name: str) -> None:
 
 def measured(axes: Axes, rows: Sequence[Section], number: str, name: str, look: Look) -> None:
     """Medians of a quantity with their intervals over a number; hollow where noise has drowned them."""
-    numbers, spreads = [row[number] for row in rows], [median.from_fields(row[name]) for row in rows]
+    numbers, spreads = [row[number] for row in rows], [MedianCI.from_fields(row[name]) for row in rows]
     axes.errorbar(numbers, medians(spreads), reaches(spreads), markersize=5, **look)
-    noisy = [place for place, of in enumerate(spreads) if of.drowned]
+    noisy = [place for place, of in enumerate(spreads) if of.inconclusive]
     if noisy:
         known = axes.get_legend_handles_labels()[1]
         hollow: Look = {"marker": look["fmt"][0], "markersize": 5, "color": "white", "linestyle": ""}
-        hollow |= {"markeredgecolor": INK, "label": None if NOISY in known else NOISY, "zorder": 3}
+        hollow |= {"markeredgecolor": INK, "label": None if LOST in known else LOST, "zorder": 3}
         axes.plot([numbers[place] for place in noisy], medians(spreads)[noisy], **hollow)
 
 

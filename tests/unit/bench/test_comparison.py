@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import comparison, scaling
-from mpi_pi.bench import median as bench_median
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.model.job import Job
 from mpi_pi.report.bench import comparison as comparison_report
 from support.benchmarks import benchmark
@@ -44,7 +44,7 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
         row["slowdown"] = noise * rng.uniform(0.7, 1.3)
     for row in document["kernel"]["rows"]:
         seconds = times_of(1 / row["points_per_second"]["median"])
-        row["points_per_second"] = bench_median.as_fields(bench_median.of(1 / s for s in seconds))
+        row["points_per_second"] = MedianCI.of(1 / s for s in seconds).as_fields()
     scaling = document["scaling"]
     for row in [
         *document["jobs"],
@@ -52,7 +52,7 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
         *scaling["weak"]["rows"],
         *document["round"]["rows"],
     ]:
-        row["seconds"] = bench_median.as_fields(bench_median.of(times_of(row["seconds"]["median"])))
+        row["seconds"] = MedianCI.of(times_of(row["seconds"]["median"])).as_fields()
     return document
 
 
@@ -64,7 +64,7 @@ def rounds_of(seconds: list[float], noise: float = 0.01) -> Document:
     """A benchmark with a single number in it."""
     document = copy.deepcopy(SINGLE)
     document["noise"]["rows"][0]["slowdown"] = noise
-    document["round"]["rows"][0]["seconds"] = bench_median.as_fields(bench_median.of(seconds))
+    document["round"]["rows"][0]["seconds"] = MedianCI.of(seconds).as_fields()
     return document
 
 

@@ -8,9 +8,10 @@ import jsonschema
 import pytest
 from scipy import stats
 
-from mpi_pi.bench import baselines, median
+from mpi_pi.bench import baselines
 from mpi_pi.bench import kernel as kernel_bench
 from mpi_pi.bench.kernel import Candidate
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.reference import never
@@ -67,8 +68,8 @@ def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
 def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
     row = {
         "name": "Python, as in the OctaPi lesson",
-        "points_per_second": median.as_fields(median.of([1.42857e9, 4.2e10 / 7])),
-        "times_as_fast": median.as_fields(median.of([33.333, 66.666])),
+        "points_per_second": MedianCI.of([1.42857e9, 4.2e10 / 7]).as_fields(),
+        "times_as_fast": MedianCI.of([33.333, 66.666]).as_fields(),
         "bits_per_point": 106,
         "cycles_per_point": 1012.3,
     }
@@ -82,7 +83,7 @@ def test_the_text_of_another_measurement() -> None:
     made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.OURS_SHORT]
     for row in made_up["rows"]:
         row["cycles_per_point"] = None
-        row["points_per_second"] = median.as_fields(median.of([1e8, 1e9]))
+        row["points_per_second"] = MedianCI.of([1e8, 1e9]).as_fields()
     text = kernel_report.text(made_up)
     assert text.startswith("Rate of a core = lost in noise (100 … 1000) million points/s\n")
     assert "Cycles per point" not in text

@@ -12,15 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpi_pi.bench import median, round_model
-from mpi_pi.bench.median import as_fields
+from mpi_pi.bench import round_model
+from mpi_pi.bench.median import MedianCI
 from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
 from mpi_pi.report.bench import rounds as rounds_report
 from support.schemas import BENCH as SCHEMA
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:
-    return {"ranks": ranks, **others, "seconds": as_fields(median.of([seconds]))}
+    return {"ranks": ranks, **others, "seconds": MedianCI.of([seconds]).as_fields()}
 
 
 def section(
