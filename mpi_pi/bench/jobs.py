@@ -19,6 +19,7 @@ from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.kernel.loader import NO_CACHE
 from mpi_pi.system.affinity import cores, physical_cores
+from mpi_pi.system.command import telling_line
 from mpi_pi.system.launch_env import missing_basics
 
 SEED = 2017
@@ -276,17 +277,9 @@ def _outputs(command: Sequence[str], limit_seconds: float, errors: bool) -> tupl
         finally:
             _end(process)
     if process.returncode:
-        why = ", see above" if errors else f": {_last_word(complaints)}"
+        why = ", see above" if errors else f": {telling_line(complaints, 'mpi-pi: error:') or 'no word'}"
         raise JobFailed(f"{name}: ended with status {process.returncode}{why}")
     return printed, complaints or ""
-
-
-def _last_word(errors: str) -> str:
-    """The line of standard error that tells most: the program's own, or else the last one with words."""
-    lines = [line.strip() for line in errors.splitlines() if line.strip(" -\t")]
-    return (
-        [*lines, *(line for line in lines if line.startswith("mpi-pi: error:"))][-1] if lines else "no word"
-    )
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

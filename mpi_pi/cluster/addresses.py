@@ -1,11 +1,10 @@
 """Where names lead to."""
 
-import os
 import socket
-import subprocess
 from dataclasses import dataclass
 
 from mpi_pi.cluster.hostfile import Host
+from mpi_pi.system import command
 
 LIMIT_SECONDS = 5
 
@@ -55,17 +54,5 @@ def is_here(host: Host) -> bool:
     return any(map(is_own, resolve(host.name)[:1]))
 
 
-def _output(*command: str) -> str:
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT_SECONDS,
-            check=False,
-            env=os.environ | {"LC_ALL": "C"},
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
+def _output(*words: str) -> str:
+    return command.output(words, LIMIT_SECONDS, {"LC_ALL": "C"}) or ""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mpi_pi.mpi import library as mpi_library
+from mpi_pi.system import command
 
 PLUGINS = {"Open MPI": "pmix", "MPICH": "pmi2"}
 """What a library takes, by the beginning of its name. (Slurm's documentation, mpi_guide)"""
@@ -80,13 +81,9 @@ def _plugin(library: str, environ: Mapping[str, str], offered: Callable[[], Sequ
 
 def _offered() -> list[str]:
     """The plug-ins that srun has here. Where it does not tell, those that most have."""
-    import subprocess  # which most runs do not need
-
     try:
-        asked = subprocess.run(
-            ["srun", "--mpi=list"], capture_output=True, text=True, timeout=LIMIT_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
+        asked = command.run(["srun", "--mpi=list"], LIMIT_SECONDS)
+    except command.CommandError:
         return list(PLUGINS.values())
     # Slurm before 20.11 tells it on standard error, each after "srun: ".
     return re.findall(r"^(?:srun:)?\s*(\w+)$", asked.stdout + asked.stderr, re.MULTILINE)
@@ -102,21 +99,12 @@ def _of_environment() -> str:
 
 def _without_slurms_own() -> str:
     """The name of the machine's library, if it is an Open MPI that cannot do without a plug-in of srun."""
-    import subprocess
-
     with mpi_library.search_path() as search_path:
         files = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", " ".join(search_path.values()))]
         try:
-            asked = subprocess.run(
-                [sys.executable, "-c", _INQUIRY],
-                env={**os.environ, **search_path},
-                capture_output=True,
-                text=True,
-                timeout=LIMIT_SECONDS,
-                check=True,
-                pass_fds=files,
-            )
-        except (OSError, subprocess.SubprocessError):
+            inquiry = [sys.executable, "-c", _INQUIRY]
+            asked = command.run(inquiry, LIMIT_SECONDS, environ=search_path, pass_fds=files)
+        except command.CommandError:
             return ""
     name, slurms_own = asked.stdout.splitlines()[-2:]
     return name if name.startswith("Open MPI") and slurms_own == "False" else ""

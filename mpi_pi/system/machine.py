@@ -3,18 +3,16 @@
 What the system tells is read below `root`, which can hold what other machines have told.
 """
 
-import contextlib
 import fcntl
 import ipaddress
 import os
 import shutil
 import socket
 import struct
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi.system import clock, cpu
+from mpi_pi.system import clock, command, cpu
 from mpi_pi.system.read_file import system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
@@ -190,18 +188,9 @@ def _throttle_events(root: Path) -> int | None:
 def _firmware_throttling(root: Path) -> int | None:
     told = _text(root / _FIRMWARE)
     if told is None and (program := shutil.which("vcgencmd")):
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            asked = subprocess.run(
-                [program, "get_throttled"],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=2,
-                check=True,
-            )
-            told = asked.stdout.strip().partition("=")[2]
+        told = (command.output([program, "get_throttled"], 2) or "").strip().partition("=")[2]
     try:
-        return None if told is None else int(told, 16)
+        return int(told or "", 16)
     except ValueError:
         return None
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-import subprocess
 from pathlib import Path
+
+from mpi_pi.system import command
 
 FOLDER = Path(__file__).parents[1]
 
@@ -25,13 +26,7 @@ def commit(folder: Path = FOLDER.parent) -> str | None:
 
     Without a repository it is what MPI_PI_COMMIT says, for a package that was sent on, or else None.
     """
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    describe = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     if not (folder / ".git").exists():
         return os.environ.get("MPI_PI_COMMIT") or None
-    try:
-        told = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return told.stdout.strip() or None
+    return (command.output(describe, 10) or "").strip() or None

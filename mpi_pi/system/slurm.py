@@ -5,6 +5,8 @@ import re
 import time
 from collections.abc import Mapping
 
+from mpi_pi.system import command
+
 
 def shard(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Which task of how many in its job array this one is, counted from 1."""
@@ -25,15 +27,11 @@ def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
     job = environ["SLURM_JOB_ID"]
     if "SLURM_ARRAY_JOB_ID" in environ:  # one of an array's tasks has the number of them all
         job = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ.get('SLURM_ARRAY_TASK_ID')}"
-    import subprocess  # which most runs do not need
-
-    command = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
+    squeue = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
     for pause in (1, 3, None):  # a controller that is busy may need to be asked again
         try:
-            asked = subprocess.run(
-                command, capture_output=True, text=True, errors="replace", timeout=20, check=True
-            )
-        except (OSError, subprocess.SubprocessError) as error:
+            asked = command.run(squeue, 20)
+        except command.CommandError as error:
             if pause is None:
                 raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error
             time.sleep(pause)
