@@ -1,8 +1,9 @@
 """Outcome of a run: what was counted, and what each rank did in which time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -105,6 +106,11 @@ class RoundRecord:
         )
 
 
+def add_pairs(records: Sequence[RoundRecord]) -> list[RoundRecord]:
+    """Return half as many records, each the sum of two neighbours; an odd last one stays."""
+    return [reduce(add, records[place : place + 2]) for place in range(0, len(records), 2)]
+
+
 @dataclass
 class Timeline:
     """Records of all rounds in bounded memory: above `CELLS` values, neighbours are joined."""
@@ -117,8 +123,7 @@ class Timeline:
         """Add the next round."""
         self.records.append(record)
         if len(self.records) >= 16 and len(self.records) * record.units.size > self.CELLS:
-            pairs = [self.records[i : i + 2] for i in range(0, len(self.records), 2)]
-            self.records = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+            self.records = add_pairs(self.records)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Pictures of what files hold, all in one figure or one by one. Needs matplotlib, an extra of the package."""
+"""Figures of what files hold, all panels in one figure or each in its own.
+
+matplotlib is an extra of the package, and heavy: it is imported when something is to be drawn.
+"""
 
 import contextlib
 import importlib.util
@@ -16,14 +19,17 @@ from mpi_pi.storage.trial_log import Trials
 from mpi_pi.system import imports
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, FigureBase
+    from matplotlib.figure import Figure
 
     from mpi_pi.report.plots.style import Panel
 
 FORMATS = ("png", "svg", "pdf")
 
 PAGE_WIDTH, WIDTH_ALONE = 10.0, 8.0
-"""Inches: of two panels side by side, and of one that is a figure of its own."""
+"""Inches of two panels side by side, and of a panel that is a figure of its own."""
+
+MAX_NAME_LETTERS = 30
+"""Letters of a file's name in a title."""
 
 
 class PlottingUnavailable(RunError):
@@ -35,9 +41,9 @@ class NothingToDraw(UserError):
 
 
 def panels(items: Sequence[Item]) -> list["Panel"]:
-    """What there is to be drawn of the items, in their order, trial logs last. Raises PlottingUnavailable.
+    """Return the panels of the items, in their order, trial logs last. Raises PlottingUnavailable.
 
-    A trial log is drawn with the run that wrote it, if that is among them.
+    A trial log is drawn with the run that wrote it, if that is among the items.
     """
     try:
         with _without_settings_of_users():
@@ -47,6 +53,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         if importlib.util.find_spec("matplotlib") is None:
             why = "pictures need matplotlib: pip install matplotlib"
         raise PlottingUnavailable(why) from error
+    # These import matplotlib.
     from mpi_pi.report.plots import bench as plot_bench
     from mpi_pi.report.plots import run as plot_run
     from mpi_pi.report.plots.style import shortened
@@ -64,7 +71,9 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         elif not any(content is log for log in drawn):
             found.append((name, plot_run.trial_panels(content.points, content.hits)))
     return [
-        panel._replace(title=f"{panel.title} ({shortened(name, 30)})") if len(found) > 1 else panel
+        panel._replace(title=f"{panel.title} ({shortened(name, MAX_NAME_LETTERS)})")
+        if len(found) > 1
+        else panel
         for name, of_item in found
         for panel in of_item
     ]
@@ -72,15 +81,15 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
 
 @contextlib.contextmanager
 def _without_settings_of_users() -> Iterator[None]:
-    """Import matplotlib in here: no backend, and no file of settings, of the user's is looked at.
+    """Import matplotlib in this context, in which it sees neither a backend nor a settings file of the user.
 
-    A terminal of Jupyter names a backend that only Jupyter has; and a broken file in the folder where the
-    user happens to be would be no reason not to draw.
+    A terminal of Jupyter names a backend that only Jupyter has, and a broken file in the present folder is no
+    reason not to draw.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of fonts, and of folders that cannot be written
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # no warnings of fonts and folders
     backend = os.environ.pop("MPLBACKEND", None)
     found = importlib.util.find_spec("matplotlib")
-    # The present folder is where matplotlib looks first; and here is the file with its own settings.
+    # matplotlib first reads a file in the present folder; the one in this folder has its own settings.
     folder = Path(found.origin).parent / "mpl-data" if found and found.origin else Path()
     try:
         with contextlib.chdir(folder) if folder.is_dir() else contextlib.nullcontext():
@@ -91,7 +100,7 @@ def _without_settings_of_users() -> Iterator[None]:
 
 
 def pictures(items: Sequence[Item]) -> Iterator[tuple[str, "Figure"]]:
-    """A title, and a figure with that title some 800 pixels wide, for each panel.
+    """Generate a title, and a figure of 800 pixels with that title, for each panel.
 
     Raises PlottingUnavailable.
     """
@@ -100,7 +109,7 @@ def pictures(items: Sequence[Item]) -> Iterator[tuple[str, "Figure"]]:
 
 
 def figure(items: Sequence[Item]) -> "Figure":
-    """All panels of all items. Raises PlottingUnavailable and NothingToDraw."""
+    """Return the figure of all panels of all items. Raises PlottingUnavailable and NothingToDraw."""
     rows: list[list[Panel]] = []
     for panel in panels(items):
         if rows and len(rows[-1]) == 1 and not (panel.wide or rows[-1][0].wide):
@@ -114,10 +123,10 @@ def figure(items: Sequence[Item]) -> "Figure":
 
 
 def _laid_out(rows: Sequence[Sequence["Panel"]], width: float) -> "Figure":
-    """Panels in rows of so many inches; one that has a row for itself is as wide as that."""
-    from matplotlib.figure import Figure
+    """Return a figure of rows of one or two panels, so many inches wide; a single panel fills its row."""
+    from matplotlib.figure import Figure  # heavy
 
-    from mpi_pi.report.plots.style import style
+    from mpi_pi.report.plots.style import style  # with matplotlib
 
     with style():
         heights = [max(panel.height for panel in row) for row in rows]
@@ -126,18 +135,15 @@ def _laid_out(rows: Sequence[Sequence["Panel"]], width: float) -> "Figure":
         for place, row in enumerate(rows):
             columns: tuple[int | slice, ...] = (slice(2),) if len(row) == 1 else (0, 1)
             for panel, column in zip(row, columns, strict=True):
-                _draw(panel, figure.add_subfigure(grid[place, column]))
+                part = figure.add_subfigure(grid[place, column])
+                part.suptitle(panel.title, fontweight="bold")
+                panel.draw(part)
     return figure
 
 
-def _draw(panel: "Panel", figure: "FigureBase") -> None:
-    figure.suptitle(panel.title, fontweight="bold")
-    panel.draw(figure)
-
-
 def written(figure: "Figure", form: str) -> bytes:
-    """A figure as a file of one of FORMATS; the same figure is the same bytes each time."""
-    from mpi_pi.report.plots.style import style
+    """Return a figure as a file of one of FORMATS; equal figures give equal bytes."""
+    from mpi_pi.report.plots.style import style  # with matplotlib
 
     dates: dict[str, dict[str, None]] = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
     file = io.BytesIO()
@@ -147,5 +153,5 @@ def written(figure: "Figure", form: str) -> bytes:
 
 
 def drawn(items: Sequence[Item], form: str) -> bytes:
-    """All panels of all items as a file of one of FORMATS. Raises PlottingUnavailable and NothingToDraw."""
+    """Return `figure(items)` as a file of one of FORMATS. Raises PlottingUnavailable and NothingToDraw."""
     return written(figure(items), form)

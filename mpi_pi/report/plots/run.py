@@ -1,4 +1,4 @@
-"""Pictures of a run: its points, its way to pi, and what its trials gave."""
+"""Pictures of a run: its first points, the convergence to pi, and the distribution of its trials."""
 
 import math
 from collections.abc import Iterator
@@ -21,23 +21,29 @@ DARTS = 3000
 """Points on the dartboard."""
 
 FIRST_POINTS = 1 << 17
-"""Points from whose beginnings convergence is drawn one by one: the reference needs a tenth of a second."""
+"""Points that convergence is drawn of before the first trial or round; counting them takes 0.1 s."""
 
-FIRST_UNITS = 1000
-"""Units that these may come from, at most: each one has to be seeded."""
+MAX_FIRST_UNITS = 1000
+"""Units that the first points may come from: each unit has to be seeded."""
 
-FEWEST_POINTS = 64
-"""Where the picture of convergence begins, unless fewer were counted: no estimate is worth drawing before."""
+MIN_POINTS = 64
+"""Points of the first estimate drawn, unless fewer were counted."""
 
-FARTHEST = 20
-"""Standard deviations from the mean within which the results of trials are drawn; a right kernel gives 5."""
+MAX_DEVIATIONS = 20
+"""Standard deviations from the mean within which trials are drawn; those of a right kernel are within 5."""
 
-STEPS = 60
-"""Of a line through many trials."""
+MAX_ESTIMATES = 60
+"""Estimates on the line through many trials."""
+
+MAX_BINS = 60
+"""Bars of the histogram of trials."""
 
 
 def panels(result: Result, trial_hits: NDArray[np.int64] | None = None) -> Iterator[Panel]:
-    """What there is to be seen of a run; `trial_hits` has the hits of all its trials, from its trial log."""
+    """Generate the panels of a run.
+
+    `trial_hits` are the hits of all its trials, int64, from its trial log.
+    """
     if units_in_line(result):
         yield Panel("Dartboard", lambda figure: dartboard(figure, first_points(result, DARTS)))
     if result.tally.points:
@@ -49,13 +55,13 @@ def panels(result: Result, trial_hits: NDArray[np.int64] | None = None) -> Itera
 
 
 def trial_panels(points: int, trial_hits: NDArray[np.int64]) -> Iterator[Panel]:
-    """What a trial log shows by itself: the hits of each trial, of so many points each."""
+    """Generate the panels of a trial log without its run: the hits of each trial of so many points."""
     yield Panel("Convergence", lambda figure: convergence(figure, course_of_trials(points, trial_hits)))
     yield histogram_panel(points, trial_hits)
 
 
 def histogram_panel(points: int, trial_hits: NDArray[np.int64]) -> Panel:
-    """The results of trials."""
+    """Return the panel of the distribution of trials."""
     return Panel("Trials", lambda figure: histogram(figure, points, trial_hits))
 
 
@@ -63,15 +69,15 @@ def histogram_panel(points: int, trial_hits: NDArray[np.int64]) -> Panel:
 
 
 def units_in_line(result: Result) -> int:
-    """How many of the first units of its part a run has counted without a gap."""
+    """Return how many of the first units of its shard a run has counted without a gap."""
     return result.tally.units - sum(int(row.lost_units.sum()) for row in result.timeline.records)
 
 
 def first_points(result: Result, most: int) -> NDArray[np.int64]:
-    """The coordinates, (points, 2), of the first points that a run has counted, from its seed."""
+    """Return the coordinates of at most so many first points of a run, int64, (points, 2)."""
     job, start = result.job, result.shard.units.start
     taken = [np.zeros((0, 2), np.int64)]
-    for unit in range(start, start + min(units_in_line(result), FIRST_UNITS)):
+    for unit in range(start, start + min(units_in_line(result), MAX_FIRST_UNITS)):
         number = min(job.unit_points(unit), most)
         taken.append(reference.first_points(job, unit, number))
         most -= number
@@ -81,22 +87,16 @@ def first_points(result: Result, most: int) -> NDArray[np.int64]:
 
 
 def dartboard(figure: FigureBase, points: NDArray[np.int64]) -> None:
-    """Points as they hit and miss the disc."""
+    """Draw points in the square, hits and misses apart."""
     axes = figure.subplots()
     hit, radii = reference.in_disc(points), points / 2**31
     marks: Look = {"s": 4, "linewidths": 0.6}
-    axes.scatter(
-        *radii[hit].T,
-        marker="o",
-        color=DARK,
-        label=f"hits: {hit.sum()} of the first {len(points)}",
-        **marks,
-    )
+    hits = f"hits: {hit.sum()} of the first {len(points)}"
+    axes.scatter(*radii[hit].T, marker="o", color=DARK, label=hits, **marks)
     axes.scatter(*radii[~hit].T, marker="x", color=MIDDLE, label=f"misses: {(~hit).sum()}", **marks)
     axes.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=1.2))
     axes.set(aspect="equal", xlim=(-1, 1), ylim=(-1, 1), xlabel="x (radii)", ylabel="y (radii)")
-    axes.set_xticks([-1, 0, 1])
-    axes.set_yticks([-1, 0, 1])
+    axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
     axes.spines[:].set_visible(True)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=2)
@@ -106,16 +106,16 @@ def dartboard(figure: FigureBase, points: NDArray[np.int64]) -> None:
 
 
 class Course(NamedTuple):
-    """How many of the first points of a job were hits: exact integers, ascending."""
+    """Points counted and hits among them, at some moments of a run; exact integers, ascending."""
 
     points: list[int]
     hits: list[int]
 
 
 def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Course:
-    """The first points one by one, then trial by trial if their hits are known, or else round by round."""
+    """Return the course of the first points, doubled again and again, then of trials or of rounds."""
     hits = np.cumsum(reference.in_disc(first_points(result, FIRST_POINTS)))
-    start = min(FEWEST_POINTS, len(hits))
+    start = min(MIN_POINTS, len(hits))
     prefixes = [start << doubled for doubled in range(32) if 0 < start << doubled <= len(hits)]
     first = Course(prefixes, [int(hits[prefix - 1]) for prefix in prefixes])
     rest = course_of_rounds(result) if trial_hits is None else course_of_trials(result.job.points, trial_hits)
@@ -124,7 +124,7 @@ def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Cours
 
 
 def course_of_rounds(result: Result) -> Course:
-    """What had been counted after each round; first, what had been counted before this run."""
+    """Return the course from what had been counted before this run, if anything, over each of its rounds."""
     rows = result.timeline.records
     points, hits = [int(row.points.sum()) for row in rows], [row.hits for row in rows]
     points_before, hits_before = result.tally.points - sum(points), result.tally.hits - sum(hits)
@@ -134,19 +134,19 @@ def course_of_rounds(result: Result) -> Course:
 
 
 def course_of_trials(points: int, trial_hits: NDArray[np.int64]) -> Course:
-    """What had been counted after some of the trials, evenly spaced in logarithms, the last among them."""
+    """Return the course over trials evenly spaced in logarithms, the last one among them."""
     sums = list(accumulate(trial_hits.tolist()))
-    numbers = np.unique(np.geomspace(1, len(sums), STEPS).round().astype(int)).tolist()
+    numbers = np.unique(np.geomspace(1, len(sums), MAX_ESTIMATES).round().astype(int)).tolist()
     return Course([number * points for number in numbers], [sums[number - 1] for number in numbers])
 
 
 def standard_error(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of the estimate of pi from so many points."""
+    """Return the standard error of an estimate of pi from so many points."""
     return np.asarray(np.sqrt(math.pi * (4 - math.pi) / points))
 
 
 def convergence(figure: FigureBase, course: Course) -> None:
-    """The estimate closing in on pi; and how far off it still is, where the eye can no longer tell."""
+    """Draw the estimate over the points counted, and below on a logarithmic scale its distance from pi."""
     above, below = figure.subplots(2, 1, sharex=True)
     points = np.array(course.points, float)
     estimates = np.array([4 * hits / number for number, hits in zip(course.points, course.hits, strict=True)])
@@ -176,19 +176,19 @@ def convergence(figure: FigureBase, course: Course) -> None:
 # The histogram
 
 
-def bin_edges(points: int, trial_hits: NDArray[np.int64], most: int = 60) -> NDArray[np.int64]:
-    """Limits of the bars of the histogram, in hits: of equal width, by Scott's rule for the normal curve."""
+def bin_edges(points: int, trial_hits: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the edges of bins of equal width in hits, int64, by Scott's rule for the normal distribution."""
     low, high = int(trial_hits.min()), int(trial_hits.max())
     scott = round(3.49 * float(standard_deviation(points)) / len(trial_hits) ** (1 / 3))
-    width = max(1, scott, -(-(high - low + 1) // most))
+    width = max(1, scott, -(-(high - low + 1) // MAX_BINS))
     return np.arange(low, high + width + 1, width)
 
 
 def histogram(figure: FigureBase, points: int, trial_hits: NDArray[np.int64]) -> None:
-    """How often trials gave what, and how often they should."""
+    """Draw the histogram of trials, and the numbers that the binomial distribution lets expect."""
     axes = figure.subplots()
     centre = round(points * math.pi / 4)
-    near = trial_hits[abs(trial_hits - centre) <= FARTHEST * standard_deviation(points)]
+    near = trial_hits[abs(trial_hits - centre) <= MAX_DEVIATIONS * standard_deviation(points)]
     edges = bin_edges(points, near if near.size else np.array([centre]))
     width = int(edges[1] - edges[0])
     counts, _ = np.histogram(near, edges)

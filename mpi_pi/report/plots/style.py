@@ -1,4 +1,4 @@
-"""What all pictures have in common: how a panel is described, and a style that is as good in grey."""
+"""Panels, and a style for all pictures that also works in grey."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +15,10 @@ INK = "#1b1b1b"
 DARK = "#1b4f7f"
 MIDDLE = "#dd7d2a"
 LIGHT = "#c9dcec"
-"""Each of these is much lighter than the one before, so that they differ in grey too."""
+"""Colours, each much lighter than the one before, so that they differ in grey."""
 
 Look = dict[str, Any]
-"""Colours and lines, as matplotlib names them."""
+"""Properties of lines and areas, as matplotlib names them."""
 
 STYLE: Any = {
     "figure.dpi": 100,
@@ -46,16 +46,16 @@ class Panel(NamedTuple):
 
     title: str
     draw: Callable[[FigureBase], None]
-    """Draws it, without its title, into an empty figure or a part of one."""
+    """Draws the picture, without its title, into an empty figure or a part of one."""
     wide: bool = False
-    """Whether it wants all the width of a page."""
+    """Whether it needs all the width of a page."""
     height: float = 3.9
     """Inches."""
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Figures are made, and written, in here: whatever matplotlib has been told elsewhere is left out."""
+    """Make and write figures in this context, in which no other settings of matplotlib hold."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
@@ -63,23 +63,23 @@ def style() -> Iterator[None]:
 
 
 def legend(figure: FigureBase, axes: Axes, columns: int = 3) -> None:
-    """What the marks in `axes` mean, below everything else, where no data can be."""
+    """Add a legend of `axes` below everything else, where it cannot cover data."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def shortened(name: str, most: int) -> str:
-    """Without its middle if it is longer than that; names that are alike mostly differ at their ends."""
+    """Return a name without its middle if it is longer than `most`; similar names differ at their ends."""
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
 
 
 def power_of_ten(exponent: int) -> str:
-    """As it is written: 10⁹."""
+    """Return a power as people write it: 10⁹."""
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def label_decades(axis: Axis) -> None:
-    """Label a logarithmic axis at powers of ten, and a short one between them, in plain letters."""
+    """Label a logarithmic axis at powers of ten, and a short axis also between them."""
 
     def label(value: float, _: int | None) -> str:
         if 0.9 < value < 900:
@@ -95,7 +95,7 @@ def label_decades(axis: Axis) -> None:
 
 
 def number_ticks(axes: Axes, values: Sequence[int], most: int = 8) -> None:
-    """Label a logarithmic x axis of base two with these numbers, or with as many as have room."""
+    """Give `axes` a logarithmic x axis of base two, with labels at those of the values that have room."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(spaced(values, most))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
@@ -103,7 +103,7 @@ def number_ticks(axes: Axes, values: Sequence[int], most: int = 8) -> None:
 
 
 def spaced(values: Sequence[int], most: int) -> list[int]:
-    """Of ascending numbers the last, and of those before it all that are far enough apart in logarithms."""
+    """Return the last of ascending values, and those before it that are far enough apart in logarithms."""
     apart = math.log(values[-1] / values[0]) / most
     kept = [values[-1]]
     for value in reversed(values):

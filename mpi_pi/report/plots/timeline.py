@@ -1,4 +1,4 @@
-"""The picture of what the ranks of a run, or those of each host, did when: counting or waiting."""
+"""The picture of the work of ranks, or of hosts, over time: counting or waiting."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,36 +11,44 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from mpi_pi.model.result import Result, RoundRecord
+from mpi_pi.model.result import Result, RoundRecord, add_pairs
 from mpi_pi.report.plots.style import DARK, INK, Panel, shortened
 
 MAX_BARS = 16
-"""Rows that are drawn as bars with names; more become a strip."""
+"""Rows that are drawn as bars with names; of more, each is a row of pixels."""
 
 MAX_ROUNDS = 256
-"""Rounds as bars; of more, neighbours are drawn as one."""
+"""Rounds drawn as bars; of more, neighbours are added up."""
+
+MAX_NAME_LETTERS = 20
+
+STRIP_COLUMNS = 800
+"""Pixels of each row of a strip."""
 
 COUNTING, LOST, WAITING = "#3f7fb5", INK, "#e6ebf0"
 
 
 def panel(result: Result) -> Panel:
-    """The timeline of a run that has rounds."""
+    """Return the timeline of a run that has rounds."""
     rows = rows_of([row.info.host for row in result.ranks])
     height = 1.5 + 0.25 * min(len(rows.names), MAX_BARS)
     return Panel("Work over time", lambda figure: timeline(figure, result, rows), wide=True, height=height)
 
 
 class Rows(NamedTuple):
-    """Ranks, or hosts with all of their ranks, as they are drawn: one row each."""
+    """Rows of the picture: ranks, or hosts with all of their ranks."""
 
     kind: str
     names: list[str]
     of_rank: NDArray[np.intp]
-    """The row of each rank."""
+    """The row of each rank, (ranks,)."""
 
 
 def rows_of(hosts: Sequence[str]) -> Rows:
-    """Given the host of each rank: a row for each rank of few or of one host, otherwise for each host."""
+    """Return a row for each rank, if these are few or on one host, otherwise for each host.
+
+    `hosts` has the host of each rank.
+    """
     places = {host: place for place, host in enumerate(dict.fromkeys(hosts))}
     short = short_names(list(places))
     of_rank = np.array([places[host] for host in hosts])
@@ -52,18 +60,19 @@ def rows_of(hosts: Sequence[str]) -> Rows:
     return Rows("host", short, of_rank)
 
 
-def short_names(hosts: Sequence[str], most: int = 20) -> list[str]:
-    """Names of hosts without domain, and long ones without their middle, if they still differ then."""
+def short_names(hosts: Sequence[str]) -> list[str]:
+    """Return host names without domain, and long ones without their middle, if they still differ then."""
     first = [host.split(".")[0] for host in hosts]
     names = first if len(set(first)) == len(hosts) else list(hosts)
-    cut = [shortened(name, most) for name in names]
+    cut = [shortened(name, MAX_NAME_LETTERS) for name in names]
     return cut if len(set(cut)) == len(hosts) else names
 
 
 def seconds_of(rows: Sequence[RoundRecord], of_rank: NDArray[np.intp]) -> NDArray[np.float64]:
-    """What the ranks of each row did in each round: (rounds, rows, 3) seconds of a mean rank.
+    """Return the seconds of the mean rank of each row in each round, float64, (rounds, rows, 3).
 
-    They count what is kept, count what will be counted again, and wait for the next round; in this order.
+    The last axis is time spent on counting what is kept, on counting what will be counted again, and on
+    waiting for the next round.
     """
     ranks = np.bincount(of_rank)
 
@@ -81,16 +90,15 @@ def seconds_of(rows: Sequence[RoundRecord], of_rank: NDArray[np.intp]) -> NDArra
 
 
 def fewer(rows: Sequence[RoundRecord], most: int) -> list[RoundRecord]:
-    """The rounds, neighbours taken together until there are no more than so many rows."""
+    """Return the rounds, neighbours added up until there are at most so many."""
     rows = list(rows)
     while len(rows) > most:
-        pairs = [rows[place : place + 2] for place in range(0, len(rows), 2)]
-        rows = [pair[0] + pair[1] if len(pair) == 2 else pair[0] for pair in pairs]
+        rows = add_pairs(rows)
     return rows
 
 
 def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
-    """What each rank, or the ranks of each host, did when."""
+    """Draw the rows over time, few as bars and many as a strip of pixels."""
     rounds = result.timeline.records
     if len(rows.names) <= MAX_BARS:
         axes = figure.subplots()
@@ -119,7 +127,7 @@ def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
 
 
 def bars(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]) -> None:
-    """A row of bars for each row: in each round counting, then waiting."""
+    """Draw bars for each row: in each round counting, then waiting."""
     starts = np.array([row.start_seconds for row in rounds])
     for place in range(seconds.shape[1]):
         begins = starts[:, np.newaxis] + np.cumsum(seconds[:, place], axis=1) - seconds[:, place]
@@ -130,12 +138,10 @@ def bars(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]
             )
 
 
-def strip(
-    axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64], columns: int = 800
-) -> None:
-    """A row of pixels for each row, as dark as it is busy."""
+def strip(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]) -> None:
+    """Draw pixels for each row, the darker the busier."""
     start, end = rounds[0].start_seconds, rounds[-1].end_seconds
-    shares = shares_over_time(rounds, seconds, np.linspace(start, end, columns + 1))
+    shares = shares_over_time(rounds, seconds, np.linspace(start, end, STRIP_COLUMNS + 1))
     palette = np.array([to_rgb(color) for color in (COUNTING, LOST, WAITING)])
     rows = seconds.shape[1]
     axes.imshow(
@@ -144,7 +150,7 @@ def strip(
 
 
 def speeds(axes: Axes, result: Result, rows: Rows) -> None:
-    """A dot for each row, so that a single slow one of many is seen."""
+    """Draw the rate of each row as a dot, so that a single slow one of many is seen."""
     points_per_second = np.bincount(rows.of_rank, [row.points_per_second for row in result.ranks])
     axes.plot(points_per_second, np.arange(len(rows.names)), ".", color=DARK, markersize=2)
     axes.set(xlim=(0, 1.1 * max(points_per_second.max(), 1)), xlabel="points/s")
@@ -156,9 +162,9 @@ def speeds(axes: Axes, result: Result, rows: Rows) -> None:
 def shares_over_time(
     rounds: Sequence[RoundRecord], seconds: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What share of the time between two edges each row spent on what: (rows, edges - 1, 3), adding up to 1.
+    """Return how the rows spent the time between two edges, (rows, edges - 1, 3); the last axis adds up to 1.
 
-    Within a round, what a rank does is spread over all of it.
+    That axis is the one of `seconds`. The work of a rank in a round is taken as spread evenly over the round.
     """
     times = [row.start_seconds for row in rounds] + [rounds[-1].end_seconds]
     done = np.concatenate([np.zeros((1, *seconds.shape[1:])), np.cumsum(seconds, axis=0)])
