@@ -2,3 +2,113 @@
 
 Where a change is meant, MPI_PI_RENEW_GOLDEN=1 writes them anew; the difference is then to be reviewed.
 """
+
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mpi_pi.check.diagnosis import findings
+from mpi_pi.check.hosts import group_by_host
+from mpi_pi.cluster import deploy, hostfile, preflight
+from mpi_pi.cluster.wheels import Platform
+from mpi_pi.model.result import Result
+from mpi_pi.model.shard import Shard
+from mpi_pi.report import check as check_report
+from mpi_pi.report import plain
+from mpi_pi.report import run as run_report
+from mpi_pi.report.bench import comparison
+from mpi_pi.report.bench import document as bench_report
+from mpi_pi.storage import merge
+from support import runs
+from support.benchmarks import benchmark
+from support.health import CASES, healthy, without
+from support.launching import TESTS
+from support.runs import flame
+
+TEXTS = TESTS / "data" / "text"
+BEFORE = TESTS / "data" / "before"
+
+
+def of_run(result: Result, per_rank: bool = True) -> str:
+    members = [row.info for row in result.ranks]
+    head = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
+    return head + run_report.text(result, per_rank)
+
+
+def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
+    found = group_by_host(list(change(healthy(hosts))))
+    return plain.text(check_report.blocks(found, findings(found)))
+
+
+def of_findings() -> str:
+    texts = []
+    for case, (change, *_) in CASES.items():
+        found = findings(group_by_host(list(change(healthy()))))
+        texts += [f"# {case}", *(f"{one.severity}: {one.text}" for one in found), ""]
+    return "\n".join(texts)
+
+
+def of_deploy() -> str:
+    target = Platform("3.11.2", "aarch64", "2.36")
+    hosts = [hostfile.Host(f"node{number}") for number in range(1, 6)]
+    sites = [
+        deploy.Target(host, "0", target=target, seconds=12.34 + number) for number, host in enumerate(hosts)
+    ]
+    sites[0].done, sites[1].done, sites[2].done = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
+    sites[2].target = replace(target, python="3.13.1")
+    sites[3].problem = sites[4].problem = "no space left on its disk"
+    sites[4].target = None
+    return deploy._report(sites)
+
+
+def of_check_hosts() -> str:
+    own = {"version": "0.1.0", "python": "3.11.2", "launcher": "Open MPI 5.0.11"}
+    client = preflight.Examined(hostfile.Host("client"), here=True, facts=own)
+    everyone = [client]
+    for number in range(1, 6):
+        one = preflight.Examined(hostfile.Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
+        one.ports = [1024, 1025]
+        everyone.append(one)
+    everyone[1].here = True
+    everyone[2].facts = {}
+    everyone[2].problems = ["no route to host: is it on, and in the network?"]
+    everyone[3].blocked = {1024: ["node1: timed out", "node5: timed out"], 1025: ["client: refused"]}
+    everyone[3].remarks = ["Python 3.13 here, and 3.11 there: no obstacle"]
+    for one in everyone:
+        one.problems += preflight._blocked(one)
+    return preflight._report(everyone, "192.168.1.0/24", own["launcher"])
+
+
+GOLDEN: dict[str, Callable[[], str]] = {
+    "run_flame": lambda: of_run(flame()),
+    "run_flame_threads": lambda: of_run(flame(ranks=4, hosts=2, threads=3), per_rank=False),
+    "run_wrong": lambda: of_run(flame(hits=78_900_000)),
+    "run_hosts": lambda: of_run(runs.run(3, 2)),
+    "run_many_hosts": lambda: of_run(runs.run(40)),
+    "run_stopped": lambda: of_run(runs.run(3, 2, stopped=True)),
+    "run_bad_kernel": lambda: of_run(replace(flame(), kernels_right=False)),
+    "merge": lambda: of_run(merge.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])),
+    "check_healthy": of_check,
+    "check_of_many_hosts": lambda: of_check(without(7), 20),
+    "check_findings": of_findings,
+    "bench_host": lambda: bench_report.text(benchmark()),
+    "bench_hosts": lambda: bench_report.text(benchmark(16, 4)),
+    "compare_same": lambda: comparison.compare(benchmark(), benchmark())[0],
+    "compare_slower": lambda: comparison.compare(benchmark(), benchmark(slower=1.3))[0],
+    "compare_faster": lambda: comparison.compare(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
+    "deploy": of_deploy,
+    "check_hosts": of_check_hosts,
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_text_is_as_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "python_version", lambda: "3.11.2")
+    text, file = GOLDEN[name](), TEXTS / f"{name}.txt"
+    if "MPI_PI_RENEW_GOLDEN" in os.environ:
+        file.write_text(text)
+    assert text == file.read_text()
