@@ -136,15 +136,19 @@ def _merge(args: argparse.Namespace) -> int:
 def _from_client(args: argparse.Namespace) -> int:
     """`mpi-pi check-hosts` and `mpi-pi deploy`."""
     from mpi_pi.cluster import deploy, hostfile, preflight, wheels
+    from mpi_pi.report import deployment, plain
+    from mpi_pi.report import preflight as preflight_report
 
     try:
         hosts = _hosts(args.hostfile, args.mpirun)
         if args.command == "check-hosts" and args.file_alone:
             return VERIFIED
         if args.command == "deploy":
-            text, ready = deploy.deploy(hosts, console.note)
+            targets = deploy.deploy(hosts, console.note)
+            blocks, ready = deployment.blocks(targets), all(target.done for target in targets)
         else:
-            text, ready = preflight.check(hosts, args.hostfile, args.mpirun)
+            found = preflight.check(hosts, args.hostfile, args.mpirun)
+            blocks, ready = preflight_report.blocks(found), found.ready
     except hostfile.HostfileError as error:
         console.error(f"argument HOSTFILE: {error}")
         return BAD_USAGE
@@ -154,7 +158,7 @@ def _from_client(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         console.error("interrupted; run it again")
         return SIGNALLED + signal.SIGINT
-    return VERIFIED if console.said(text) and ready else FAILED
+    return VERIFIED if console.said(plain.text(blocks)) and ready else FAILED
 
 
 def _hosts(path: str, mpirun: str) -> "list[Host]":

@@ -1,7 +1,6 @@
 """The client's environment, installed at the same path on hosts that have no more than Python and sshd."""
 
 import contextlib
-import platform
 import re
 import secrets
 import sys
@@ -16,8 +15,7 @@ from mpi_pi.cluster import addresses, wheels
 from mpi_pi.cluster.agent import INSTALL_SECONDS, VERIFY_SECONDS, occupied
 from mpi_pi.cluster.hostfile import Host
 from mpi_pi.cluster.ssh import HostError, SshPool, SshSession
-from mpi_pi.report.table import table
-from mpi_pi.system import package, versions
+from mpi_pi.system import package
 
 ANSWER_SECONDS = 30
 MARGIN_SECONDS = 30
@@ -56,15 +54,15 @@ class Target:
         return self.session.ask(seconds, do, files, **arguments)
 
 
-def deploy(hosts: Sequence[Host], say: Callable[[str], None]) -> tuple[str, bool]:
-    """Deploy to these hosts: a report, and whether all of them are ready.
+def deploy(hosts: Sequence[Host], say: Callable[[str], None]) -> Sequence[Target]:
+    """Deploy to these hosts; return what has become of each of them.
 
-    `say` is told of progress, in lines. Raises wheels.WheelsUnavailable where there is nothing to be
+    `say` is called with lines on the progress. Raises wheels.WheelsUnavailable if there is nothing to be
     deployed.
     """
     deployment = Deployment(hosts, say)
     deployment.run()
-    return _report(deployment.sites), all(site.done for site in deployment.sites)
+    return deployment.sites
 
 
 class Deployment:
@@ -215,31 +213,3 @@ def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None
         )
     if not facts["glibc"].startswith("2."):
         raise HostError("its C library is not glibc, for which the wheels are made: use a Debian or the like")
-
-
-def _report(sites: Sequence[Target]) -> str:
-    """What has become of the hosts: a table, and what is wrong, once for all hosts that it is wrong with."""
-    failed: dict[str, list[str]] = {}
-    for site in sites:
-        if site.problem:
-            failed.setdefault(site.problem, []).append(site.host.name)
-    lines = [
-        {
-            "host": site.host.name,
-            "machine": site.target.machine if site.target else "-",
-            "Python": site.target.python if site.target else "-",
-            "deployment": site.done or "FAILED",
-            "seconds": f"{site.seconds:.1f}",
-        }
-        for site in sites
-    ]
-    sentences = [f"{', '.join(names)}: {problem}" for problem, names in failed.items()]
-    own = {"python": platform.python_version()}
-    sentences += [
-        f"{site.host.name}: note: {difference}"
-        for site in sites
-        if site.target and not site.problem
-        for difference in versions.harmless({"python": site.target.python}, own)
-    ]
-    ready = f"Ready = {sum(not site.problem for site in sites)} of {len(sites)} hosts"
-    return "\n".join([table(lines, numbers=("seconds",)), "", *sentences, ready]) + "\n"

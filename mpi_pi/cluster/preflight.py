@@ -11,12 +11,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mpi_pi.cluster import addresses, agent, ssh
 from mpi_pi.cluster.hostfile import Host
 from mpi_pi.cluster.ssh import HostError, SshPool, SshSession
-from mpi_pi.report.table import table
 from mpi_pi.system import versions
 
 HOST_SECONDS = 15
@@ -29,15 +28,6 @@ MAX_PEERS = 16
 
 ANY = (0, 0)
 """Ports as the system deals them out."""
-
-HOW_TO_OPEN = """\
-MPI connects any two of these hosts by TCP ports of its own choice. Where a firewall is in the way, let the
-cluster's network through on each of them:
-  sudo ufw allow from {network}
-or let MPI choose from a few ports, and open those on each of them:
-  export {variables}
-  sudo ufw allow 50000:50499/tcp
-"""
 
 FEWER_PORTS = {
     "Open MPI 4": (
@@ -90,8 +80,22 @@ class Examined:
         return [(name, ipaddress.IPv4Interface(it)) for name, it in self.facts.get("networks", ())]
 
 
-def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> tuple[str, bool]:
-    """A report, and whether a job could start on the hosts of this file, by that mpirun of several."""
+class Preflight(NamedTuple):
+    """What was found out about the client and the hosts of a hostfile."""
+
+    client: Examined
+    hosts: Sequence[Examined]
+    network: str
+    """The IPv4 network that most of them are in."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a job could start."""
+        return not any(one.problems for one in (self.client, *self.hosts))
+
+
+def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> Preflight:
+    """Examine whether a job could start on the hosts of this file, by that mpirun of several."""
     deploy = _command("deploy", hostfile)
     own = agent.describe(sys.prefix, mpirun)
     client = Examined(Host("client"), here=True, facts=own)
@@ -115,8 +119,7 @@ def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> tuple[str, 
         client.problems += _torn_apart(own["launcher"], agent.chosen_mpirun(Path(sys.prefix), mpirun))
     for one in (client, *reached):
         one.problems += _blocked(one)
-    everyone = [client, *examined]
-    return _report(everyone, network, own["launcher"]), not any(one.problems for one in everyone)
+    return Preflight(client, examined, network)
 
 
 def _torn_apart(launcher: str, mpirun: str) -> Iterator[str]:
@@ -309,7 +312,7 @@ def _compare_networks(client: Examined, machines: Sequence[Examined]) -> str:
     # By the name of the interface if there is one: of a network that two interfaces are in, PRRTE may die.
     interfaces = {name for one in everyone for name, it in one.interfaces if it.network == common}
     where = interfaces.pop() if len(interfaces) == 1 else common
-    setting = _of_launcher(ONE_NETWORK, client.facts["launcher"]).format(where=where)
+    setting = of_launcher(ONE_NETWORK, client.facts["launcher"]).format(where=where)
     if setting and "OMPI_MCA_btl_tcp_if_include" not in os.environ:
         for what, names in holders.items():
             if len(names) > 1:
@@ -320,38 +323,6 @@ def _compare_networks(client: Examined, machines: Sequence[Examined]) -> str:
     return str(common)
 
 
-def _of_launcher(settings: Mapping[str, str], launcher: str) -> str:
+def of_launcher(settings: Mapping[str, str], launcher: str) -> str:
+    """Return the setting for a launcher, whose name starts with one of the keys; "" if there is none."""
     return next((text for name, text in settings.items() if launcher.startswith(name)), "")
-
-
-def _report(everyone: Sequence[Examined], network: str, launcher: str) -> str:
-    examined = everyone[1:]
-    sentences = [
-        line
-        for one in everyone
-        for line in (
-            *(f"{one.name}: {problem}" for problem in one.problems),
-            *(f"{one.name}: note: {remark}" for remark in one.remarks),
-        )
-    ]
-    if any(one.blocked for one in everyone):
-        sentences += ["", HOW_TO_OPEN.format(network=network, variables=_of_launcher(FEWER_PORTS, launcher))]
-    ready = sum(not one.problems for one in examined)
-    return (
-        "\n".join([table(map(_line, examined)), "", *sentences, f"Ready = {ready} of {len(examined)} hosts"])
-        + "\n"
-    )
-
-
-def _line(one: Examined) -> dict[str, str]:
-    there = bool(one.facts)
-    return {
-        "host": one.name,
-        "address": one.address or "-",
-        "ssh": "here" if one.here else "ok" if there else "FAILED",
-        "mpi_pi": one.facts.get("version", "MISSING" if there else "-"),
-        "Python": one.facts.get("python", "-"),
-        "MPI": one.facts.get("launcher", "-") or "MISSING",
-        "ports": "-" if not one.ports else "BLOCKED" if one.blocked else "ok",
-        "ready": "NO" if one.problems else "yes",
-    }

@@ -18,7 +18,8 @@ from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Shard
 from mpi_pi.report import check as check_report
-from mpi_pi.report import plain
+from mpi_pi.report import deployment, plain
+from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import comparison
 from mpi_pi.report.bench import document as bench_report
@@ -62,7 +63,7 @@ def of_deploy() -> str:
     sites[2].target = replace(target, python="3.13.1")
     sites[3].problem = sites[4].problem = "no space left on its disk"
     sites[4].target = None
-    return deploy._report(sites)
+    return plain.text(deployment.blocks(sites))
 
 
 def of_check_hosts() -> str:
@@ -80,7 +81,7 @@ def of_check_hosts() -> str:
     everyone[3].remarks = ["Python 3.13 here, and 3.11 there: no obstacle"]
     for one in everyone:
         one.problems += preflight._blocked(one)
-    return preflight._report(everyone, "192.168.1.0/24", own["launcher"])
+    return plain.text(preflight_report.blocks(preflight.Preflight(client, everyone[1:], "192.168.1.0/24")))
 
 
 GOLDEN: dict[str, Callable[[], str]] = {

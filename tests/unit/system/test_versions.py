@@ -10,6 +10,7 @@ from mpi_pi.check.diagnosis import findings, fit
 from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, preflight, wheels
 from mpi_pi.cluster.hostfile import Host
+from mpi_pi.report import deployment, plain
 from mpi_pi.system import versions
 from support.health import SOFTWARE, healthy
 
@@ -75,7 +76,7 @@ def test_deploy_says_the_same() -> None:
         wheels.Platform("3.99.1", "x86_64", "2.36"),
     )
     ours.done = other.done = "installed"
-    report = deploy._report([ours, other])
+    report = plain.text(deployment.blocks([ours, other]))
     assert (
         f"node2: note: it has Python 3.99, and the client {versions.minor(own)}, {versions.NO_OBSTACLE}"
         in report
