@@ -1,9 +1,9 @@
 """What the tests share: real launches under a timeout, and a count of what ran."""
 
-import json
 import os
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ import pytest
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from support import lacks, mpis
-from support.launching import MPIRUN, SETTINGS, Launch
+from support.launching import MPIRUN, SETTINGS, TESTS, Launch
 from support.mpis import Found, Mpi, there
+from support.outcomes import Ran, leave
 
 # How fast a test runs says nothing here: the first example may compile, and the machine is shared.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -23,16 +24,35 @@ hypothesis.settings.load_profile("untimed")
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # where not everybody looks for programs
 
+MPI_TESTS = TESTS / "mpi"
+MIN_RANKS = pytest.StashKey[list[int]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests in tests/mpi as MPI tests; those anywhere else must not be."""
+    marked = item.get_closest_marker("mpi") is not None
+    if MPI_TESTS not in item.path.parents:
+        if marked:
+            raise pytest.UsageError(f"{item.nodeid}: MPI tests lie in tests/mpi")
+    elif not marked:
+        item.add_marker(pytest.mark.mpi)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep for `pytest_terminal_summary` how many ranks each MPI test needs."""
+    marks = [mark for item in session.items if (mark := item.get_closest_marker("mpi"))]
+    session.config.stash[MIN_RANKS] = [mark.kwargs.get("min_size", 1) for mark in marks]
+
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Leave a count of the outcomes, and what was lacking, for run_all.py, one file for each rank."""
+    """Leave the outcomes, and what was lacking, for run_all.py; each rank leaves a file."""
     folder = os.environ.get("MPI_PI_COUNTS")
     if folder:
-        counts = {name: len(reports) for name, reports in terminalreporter.stats.items() if name}
+        counts = Counter({name: len(reports) for name, reports in terminalreporter.stats.items() if name})
         reasons = [report.longrepr[-1] for report in terminalreporter.stats.get("skipped", ())]
         lacking = [names for reason in reasons if (names := lacks.lacking(reason))]
-        left = json.dumps({"counts": counts, "lacking": lacking})
-        (Path(folder) / f"{os.getpid()}.json").write_text(left)
+        min_ranks = terminalreporter.config.stash.get(MIN_RANKS, [])
+        leave(Path(folder), Ran(counts, lacking, min_ranks))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,7 +8,7 @@ python tests/run_all.py MPIRUN [--only RANKS]
 import argparse
 import functools
 import os
-import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -62,11 +62,12 @@ def print_lacks(counts: Path) -> None:
         print(summary, flush=True, end="\n" if summary else "")
 
 
-def pytest(counts: Path, command: list[str]) -> int:
-    """Run it, and have its processes leave there what has come of it; the exit status."""
+def pytest(counts: Path, command: list[str], stdout: int | None = None) -> int:
+    """Run pytest, whose processes leave files of their outcomes in the new folder; return its exit status."""
     counts.mkdir()
     environment = os.environ | {"MPI_PI_COUNTS": str(counts)}
-    return subprocess.run(command, timeout=LIMIT_SECONDS, check=False, env=environment).returncode
+    run = subprocess.run(command, timeout=LIMIT_SECONDS, check=False, env=environment, stdout=stdout)
+    return run.returncode
 
 
 def mpi_tests(ranks: int, counts: Path) -> int:
@@ -75,29 +76,21 @@ def mpi_tests(ranks: int, counts: Path) -> int:
     status = pytest(counts, [*command, *PYTEST, "-x", "--with-mpi", "-m", "mpi"])
     ran = outcomes(counts)
     passed = sum(one.counts["passed"] for one in ran)
-    expected = sum(least <= ranks for least in least_ranks()) * ranks
+    expected = sum(need <= ranks for need in min_ranks()) * ranks
     print(f"on {ranks} ranks: {passed} passed of {expected}", flush=True)
     return status or int(passed != expected or len(ran) != ranks)
 
 
 @functools.cache
-def least_ranks() -> list[int]:
-    """How many ranks each of the MPI tests needs, going by the marks in their text."""
-    collected = subprocess.run(
-        [sys.executable, *PYTEST, "--collect-only", "-m", "mpi"],
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_SECONDS,
-        check=True,
-        env={**os.environ, "PYTEST_ADDOPTS": ""},  # they may change what it prints
-    ).stdout
-    tests = [line.partition("::")[2].partition("[")[0] for line in collected.splitlines() if "::" in line]
-    sources = [file.read_text() for file in Path(__file__).parent.glob("*/test_*.py")]
-    source = "\n".join(text for text in sources if "\npytestmark = pytest.mark.mpi\n" in text)
-    needs = {name: int(least) for least, name in re.findall(r"mpi\(min_size=(\d+)\)\ndef (\w+)", source)}
-    assert all(f"def {name}(" in source for name in tests), "MPI tests stand in files of their own"
-    assert len(set(tests)) == len(re.findall(r"^def test_", source, re.MULTILINE)), "every test there is one"
-    return [needs.get(name, 1) for name in tests]
+def min_ranks() -> list[int]:
+    """Return how many ranks each of the tests in tests/mpi needs, as pytest collects them."""
+    with tempfile.TemporaryDirectory() as folder:
+        counts = Path(folder) / "counts"
+        command = [sys.executable, *PYTEST, "--collect-only", str(Path(__file__).parent / "mpi")]
+        if pytest(counts, command, stdout=subprocess.DEVNULL) != 0:
+            raise RuntimeError(f"the MPI tests could not be collected: {shlex.join(command)}")
+        (collected,) = outcomes(counts)
+    return collected.min_ranks
 
 
 if __name__ == "__main__":

@@ -21,8 +21,6 @@ from mpi_pi.parallel import run as parallel
 from mpi_pi.parallel.run import cores_for_each_rank
 from mpi_pi.system import affinity, cpu
 
-pytestmark = pytest.mark.mpi
-
 COMM = MPI.COMM_WORLD
 JOB = Job(trials=600, points=10_001, seed=2**90)
 

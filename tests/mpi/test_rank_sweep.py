@@ -21,8 +21,6 @@ from mpi_pi.mpi.runtime import may_use_threads
 from mpi_pi.system import affinity
 from support.schemas import BENCH as SCHEMA
 
-pytestmark = pytest.mark.mpi
-
 COMM = MPI.COMM_WORLD
 TURNS = 2
 

@@ -1,6 +1,7 @@
-"""The files in which the processes of a run of pytest leave what has come of it."""
+"""The files in which the processes of a run of pytest leave their outcomes."""
 
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,15 +9,22 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Ran:
-    """What has come of a run of pytest on one rank."""
+    """The outcomes of a run of pytest in one process."""
 
     counts: Counter[str]
-    """By outcome."""
+    """The number of tests with each outcome."""
     lacking: list[list[str]]
-    """Of each test that was skipped for it."""
+    """For each test that was skipped for want of something: what this machine lacks."""
+    min_ranks: list[int]
+    """For each MPI test that was collected: how many ranks it needs."""
+
+
+def leave(folder: Path, ran: Ran) -> None:
+    """Write the outcomes of this process into the folder."""
+    (folder / f"{os.getpid()}.json").write_text(json.dumps(vars(ran)))
 
 
 def outcomes(folder: Path) -> list[Ran]:
-    """What the ranks of a pytest run have left behind."""
+    """Return the outcomes that the processes of a run have left in the folder."""
     documents = [json.loads(file.read_text()) for file in sorted(folder.iterdir())]
-    return [Ran(Counter(document["counts"]), document["lacking"]) for document in documents]
+    return [Ran(**document | {"counts": Counter(document["counts"])}) for document in documents]
