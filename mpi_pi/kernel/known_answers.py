@@ -1,9 +1,9 @@
-"""Known answers: counts by the reference, which a kernel has to repeat before it is believed.
+"""Known answers: counts by the reference that a kernel has to repeat before it is trusted.
 
-They are chosen to notice damage in any bit of the compiled kernel, each of whose parts has to have its say:
-the seeding of a stream, whole steps, single points, points in doubt (see `vector`), and the second piece of a
-unit that is too long for one call. A test flips the bits of the machine code one by one. The answers are kept
-apart from the code under test; a test holds them to the reference.
+They are chosen so that damage to any bit of the compiled kernel changes one of them. So all of its parts take
+part: the seeding of a stream, whole steps, single points, doubtful points (see `layout.MARGIN`), and the
+second piece of a unit that is too long for one call. A test flips the bits of the machine code one by one.
+The answers are literals, apart from the code under test; a test compares them with the reference.
 """
 
 import numpy as np
@@ -20,43 +20,31 @@ def _unit(number: int) -> range:
 
 HITS_OF_UNITS: tuple[tuple[Job, range, tuple[int, ...]], ...] = (
     # More than 256 hits in each place of a step.
-    (Job(trials=1, points=26_003, seed=0), range(1), (20312,)),
+    (Job(1, 26_003, seed=0), range(1), (20312,)),
     # A seed beyond 128 bits, and trials on both sides of 2^32.
-    (
-        Job(trials=1 << 33, points=2001, seed=(1 << 130) + 7),
-        range((1 << 32) - 1, (1 << 32) + 2),
-        (1586, 1554, 1555),
-    ),
+    (Job(1 << 33, 2001, seed=(1 << 130) + 7), range((1 << 32) - 1, (1 << 32) + 2), (1586, 1554, 1555)),
     # Trials and blocks that make each factor of the hash meet odd numbers: its highest bit counts for those.
     (
-        Job(trials=1 << 64, points=1003, seed=12345),
+        Job(1 << 64, 1003, seed=12345),
         range((0xFE175330 << 32) - 2, (0xFE175330 << 32) + 2),
         (791, 774, 785, 782),
     ),
-    (Job(trials=1 << 64, points=741 * BLOCK + 1500, seed=7), _unit(916_049_455), (1160,)),
-    (
-        Job(trials=1 << 64, points=0x1EF2A4F0 * BLOCK + 1293, seed=77777),
-        _unit(2838794387850868053225545437),
-        (1030,),
-    ),
+    (Job(1 << 64, 741 * BLOCK + 1500, seed=7), _unit(916_049_455), (1160,)),
+    (Job(1 << 64, 0x1EF2A4F0 * BLOCK + 1293, seed=77777), _unit(2838794387850868053225545437), (1030,)),
     # No whole step.
-    (Job(trials=1000, points=63, seed=5), range(8), (50, 55, 53, 50, 52, 48, 50, 56)),
-    (
-        Job(trials=1000, points=1, seed=99),
-        range(24),
-        (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0, 1),
-    ),
-    # Chosen by trial among random units, for flips of a bit that the others let through.
-    (Job(trials=1 << 60, points=10_090, seed=305), _unit(212218158197553668), (7939,)),
-    (Job(trials=1 << 60, points=6 * BLOCK + 13_187, seed=922), _unit(1844112262152766283), (10344,)),
-    (Job(trials=1 << 60, points=1965505325 * BLOCK + 1, seed=15039594943221149912), _unit(1965505325), (1,)),
-    (Job(trials=1 << 60, points=4, seed=92), _unit(1457572739), (3,)),
-    (Job(trials=1 << 60, points=8, seed=18145269163777988318), _unit(1292421678), (6,)),
+    (Job(1000, 63, seed=5), range(8), (50, 55, 53, 50, 52, 48, 50, 56)),
+    (Job(1000, 1, seed=99), range(24), tuple(map(int, "110101011111111110011101"))),
+    # Found by trying random units, for flips of a bit that the others do not notice.
+    (Job(1 << 60, 10_090, seed=305), _unit(212218158197553668), (7939,)),
+    (Job(1 << 60, 6 * BLOCK + 13_187, seed=922), _unit(1844112262152766283), (10344,)),
+    (Job(1 << 60, 1965505325 * BLOCK + 1, seed=15039594943221149912), _unit(1965505325), (1,)),
+    (Job(1 << 60, 4, seed=92), _unit(1457572739), (3,)),
+    (Job(1 << 60, 8, seed=18145269163777988318), _unit(1292421678), (6,)),
 )
+"""Job, units and the hits of each unit."""
 
 HITS_FROM_STATES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
-    # For each of the states of `edge_states` the points of pieces that follow one another, and their hits.
-    # The first step is in doubt; 63 points are no whole step, so that the state stays what it is.
+    # All points of the first step are doubtful; 63 points are no whole step and leave the state as it is.
     ((63, 33 * 64, 1000), (40, 1632, 777)),
     ((15, 64), (5, 29)),
     ((64,), (31,)),
@@ -64,18 +52,19 @@ HITS_FROM_STATES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
     ((64,), (39,)),
     ((64,), (27,)),
 )
+"""For each of `edge_states`, the points of consecutive pieces of a unit and their hits."""
 
 
 def edge_states(number: int) -> NDArray[np.uint64]:
-    """So many states, (number, 4, 32), whose next step throws its points next to the circle.
+    """Return states, uint64 (number, 4, 32), whose next step has its points next to the circle.
 
-    They are from 1 to 2^22 away from it, on either side and all around, so that the high bits leave a doubt
-    of most of them. In the second half of the states the low bits are all set, which puts the points in the
-    farthest corners of their cells. The first two points are those with the least s in doubt, and next to it.
-    Reals are used for square roots alone, which are the same on all machines.
+    They are from 1 to 2^22 away from it, on either side and all around, so that most of them are doubtful. In
+    the second half of the states the low bits are all set, which puts the points in the farthest corners of
+    their cells. The first two points are the one with the least doubtful s and one with the s below it.
+    Floating point is used for square roots alone, which are the same on all machines.
     """
     i = np.arange(number * POINTS_PER_STEP)
-    x = i * 0x9E3779B9 % (1 << 32) - (1 << 31)  # as evenly spread as can be: by the golden ratio
+    x = i * 0x9E3779B9 % (1 << 32) - (1 << 31)  # multiples of the golden ratio: spread as evenly as can be
     away = np.where(i // 23 % 2, 1, -1) << i % 23
     y = np.minimum(np.sqrt(2.0**62 - x * x).astype(np.int64) + away, (1 << 31) - 1)
     points = np.stack([x, np.where(i // 46 % 2, y, -y)], axis=-1) | 1
@@ -88,7 +77,7 @@ def edge_states(number: int) -> NDArray[np.uint64]:
 
 
 def _state_before(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """A state, (4, …), of which `reference.high_bits` and `low_bits` make these words."""
+    """Return states, uint64 (4, …), of which `reference.high_bits` and `low_bits` make these words."""
     s0 = high * np.uint64(0x9E3779B97F4A7C15)  # any state word would do here, and for s2
     s1 = rotate_left(low * np.uint64(pow(9, -1, 1 << 64)), 64 - 7) * np.uint64(pow(5, -1, 1 << 64))
     s3 = rotate_left(high - s0, 64 - 23) - s0

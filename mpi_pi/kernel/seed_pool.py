@@ -1,9 +1,9 @@
-"""What a seed alone contributes to every stream of a job: NumPy's entropy pool, before the spawn key.
+"""Entropy pool of NumPy's SeedSequence after the seed, which all streams of a job have in common.
 
-NumPy's SeedSequence (O'Neill, "Developing a seed_seq alternative", 2015; `numpy/random/bit_generator.pyx`)
-hashes the words of the seed into a pool of four, then those of the spawn key, with a constant that changes
-at every step. The pool after the seed is the same for all units of a job. It is computed here in Python's
-integers, because importing numpy.random takes longer than counting 10^7 points; a test holds it to NumPy's.
+SeedSequence (O'Neill, "Developing a seed_seq alternative", 2015; `numpy/random/bit_generator.pyx`) hashes
+the words of the seed into a pool of four words, then those of the spawn key, with a constant that changes at
+every step. The first half is computed here, once a job, in Python's integers: importing numpy.random takes
+longer than counting 10^7 points. A test compares it with NumPy's.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,14 @@ WORD = 0xFFFFFFFF
 
 
 class SeedPool(NamedTuple):
-    """The pool after the words of a seed, uint32 (4,), and the hash constant that is next, below 2^32."""
+    """State of the hash after the seed: the pool, uint32 (4,), and the next constant, below 2^32."""
 
     words: NDArray[np.uint32]
     constant: int
 
 
 def seed_pool(seed: int) -> SeedPool:
-    """The pool of `SeedSequence(seed, spawn_key=…)` when it comes to the spawn key; seed >= 0."""
+    """Return the state in which `SeedSequence(seed, spawn_key=…)` begins with the spawn key; seed >= 0."""
     words = [seed >> bit & WORD for bit in range(0, max(seed.bit_length(), 32 * POOL_SIZE), 32)]
     constant = INIT_A
 

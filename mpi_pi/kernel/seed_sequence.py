@@ -1,7 +1,7 @@
-"""From a seed's entropy to the state of a unit's generators: the rest of NumPy's SeedSequence, compiled.
+"""NumPy's SeedSequence from the spawn key on, compiled: from the seed pool to the state of a unit.
 
-NumPy's own object takes 10-15 microseconds a unit, more than counting a trial of 10,000 points. This is the
-same algorithm (see `entropy`): it mixes in the spawn key and writes the state. A test holds it to NumPy's.
+NumPy's own object takes 10-15 microseconds a unit, more than counting a trial of 10,000 points. Source of the
+algorithm: see `seed_pool`. A test compares the states with NumPy's.
 """
 
 import numba
@@ -18,19 +18,19 @@ INIT_B, MULT_B = 0x8B51F9DD, 0x58F38DED
 u32, u64 = np.uint32, np.uint64
 LOW_WORD = u64(0xFFFFFFFF)
 
-# The constants that generate_state runs through are the same for every unit. Those that meet the same word of
-# the pool lie side by side, (4, 64): so LLVM makes vectors of the loop, which is three times as fast.
+# The hash constants of generate_state are the same for every unit. Those that meet the same word of the pool
+# lie side by side, (4, 64), so that LLVM vectorises the loop, which makes it three times as fast.
 _CONSTANTS = np.array(
     [INIT_B * pow(MULT_B, i, 1 << 32) % (1 << 32) for i in range(OUTPUT_WORDS + 1)], np.uint32
 )
-XORED, MULTIPLIED = (some.reshape(-1, POOL_SIZE).T.copy() for some in (_CONSTANTS[:-1], _CONSTANTS[1:]))
+XORED, MULTIPLIED = (part.reshape(-1, POOL_SIZE).T.copy() for part in (_CONSTANTS[:-1], _CONSTANTS[1:]))
 
-# NumPy and numba disagree on what uint32 arithmetic yields (numba widens it), hence the casts.
+# numba widens uint32 arithmetic to 64 bits, hence the casts.
 
 
 @numba.njit(inline="always")
 def _mix_in(pool, constant, word):  # type: ignore[no-untyped-def]  # compiled: numba infers
-    """Mix one word of entropy into the pool; the hash constant moves on by four."""
+    """Mix one word of entropy into the pool; return the hash constant four steps on."""
     for target in range(POOL_SIZE):
         value = u32(word ^ constant)
         constant = u32(constant * u32(MULT_A))
@@ -43,9 +43,10 @@ def _mix_in(pool, constant, word):  # type: ignore[no-untyped-def]  # compiled: 
 
 @numba.njit(inline="always")
 def unit_state(seed_words, constant, trial, block, pool, state):  # type: ignore[no-untyped-def]
-    """Write the state of unit (trial, block), uint64 below 2^64 and 2^32, into `state`, uint64 (128,).
+    """Write the initial state of a unit to `state`, uint64 (128,).
 
-    `seed_words` and `constant` are a SeedPool; `pool`, uint32 (4,), is working space. Arrays or pointers.
+    `trial` and `block` are uint64, below 2^64 and 2^32; `seed_words` and `constant` are those of a SeedPool;
+    `pool`, uint32 (4,), is working memory. Arrays may be pointers.
     """
     for i in range(POOL_SIZE):
         pool[i] = seed_words[i]
