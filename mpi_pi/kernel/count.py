@@ -1,4 +1,4 @@
-"""Count the hits of a range of units: compiled by numba to a piece of machine code that needs no numba."""
+"""The compiled kernel: numba makes an object file of it, whose machine code needs no numba."""
 
 import os
 
@@ -41,7 +41,7 @@ def _count_units(  # type: ignore[no-untyped-def]  # compiled by SIGNATURE
 
 @numba.njit(inline="always")
 def _count_points(state, points):  # type: ignore[no-untyped-def]
-    """Hits of the first `points` points that follow from a state, which is advanced."""
+    """Return the hits of the next `points` points of a state; advance it by the whole steps among them."""
     steps = points // POINTS_PER_STEP
     hits = count_steps(state, steps)
     for point in range(points - steps * POINTS_PER_STEP):
@@ -52,12 +52,12 @@ def _count_points(state, points):  # type: ignore[no-untyped-def]
 
 
 def cpu_name() -> str:
-    """LLVM's name for the CPU that is compiled for."""
+    """Return LLVM's name of the CPU that the code is compiled for."""
     return os.environ.get("NUMBA_CPU_NAME") or str(llvm.get_host_cpu_name())
 
 
 def assembly() -> tuple[str, str]:
-    """Compile: LLVM assembly, optimised for this machine's CPU, and the name of the function in it."""
+    """Return the kernel as LLVM assembly optimised for this host's CPU, and the name of its function."""
     dispatcher = numba.njit(SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
         _count_units
     )
@@ -67,15 +67,15 @@ def assembly() -> tuple[str, str]:
 
 
 def object_code() -> tuple[bytes, str]:
-    """Compile: an object file for this machine's CPU, and the name of the function in it, an `abi.FUNCTION`.
+    """Return the kernel as an object file for this host's CPU, and the name of its function.
 
-    The function calls nothing but memset.
+    The function is an `abi.FUNCTION` and calls nothing but memset.
     """
     text, name = assembly()
     triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
     if "vnni" in features:
-        # LLVM keeps vpdpwssd, a vpmaddwd with the addition in it, from CPUs where it has the longer latency.
-        # Here it is throughput that counts.
+        # LLVM avoids vpdpwssd, a vpmaddwd with an addition, on CPUs where its latency is longer; here
+        # throughput counts.
         features += ",+fast-dpwssd"
     machine = llvm.Target.from_triple(triple).create_target_machine(
         cpu=cpu, features=features, opt=3, codemodel="jitdefault", jit=True
