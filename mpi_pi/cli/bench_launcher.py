@@ -68,12 +68,12 @@ def _measured(args: argparse.Namespace) -> tuple[Benchmark | None, bool]:
 
 
 def _kernel(args: argparse.Namespace) -> Benchmark:
-    """One core needs no ranks, and no MPI. Raises kernels.KernelUnavailable and ArithmeticError."""
+    """One core needs no ranks, and no MPI. Raises KernelUnavailable and ArithmeticError."""
     kernel = loader.load("auto", Path(args.cache) if args.cache else None, console.note)
     if kernel.warning:
         console.warning(kernel.warning)
     with bar(args.progress, 1, desc="kernel", bar_format=PART) as show:
-        return bench_document.new(args.full, kernel.described) | {
+        return bench_document.new(args.full, kernel.label) | {
             "kernel": kernel_bench.measure(kernel, args.full, show)
         }
 

@@ -82,7 +82,7 @@ def _measured(
     with rank_sweep.measuring(comm, alive, args.oversubscribe) as everyone:
         if comm.rank == 0:
             made = bench_document.new(
-                args.full, kernel.described, parallel.library_name(), set(everyone.hosts), comm.size
+                args.full, kernel.label, parallel.library_name(), set(everyone.hosts), comm.size
             )
         for part in PLACES if args.part == "all" else [args.part]:
             with bar(progress, 1, desc=part, bar_format=PART) as show:

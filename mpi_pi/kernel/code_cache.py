@@ -1,7 +1,7 @@
-"""Where compiled code is kept between runs: per user, on this node, out of everyone else's reach.
+"""Cache of compiled code between runs: one for each user and host, closed to other users.
 
-A cache of machine code is executable code: whoever can write to it can run things in the name of whoever
-reads it. So a folder is used only if no other user but root could have put anything there.
+Whoever can write to a cache of machine code can run programs in the name of whoever reads it. So a folder is
+used only if no other user but root could have put anything there.
 """
 
 import contextlib
@@ -14,34 +14,39 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mpi_pi.errors import UserError
+
 VARIABLE = "MPI_PI_CACHE"
-"""Environment variable that places the cache."""
+"""Environment variable with the folder of the cache."""
 
 PATIENCE_SECONDS = 60.0
-"""How long a process waits for another one that compiles. That takes a Raspberry Pi up to a minute; but the
-other one may also have been stopped, for ever."""
+"""How long a process waits for another one to compile. That takes a Raspberry Pi up to a minute; but the
+other process may also have been stopped for ever."""
 
-TELL_SECONDS = 5.0
-"""After which it says what it is waiting for."""
+NOTIFY_SECONDS = 5.0
+"""Time after which a waiting process says what it waits for."""
 
 ELSEWHERE = "name a folder of yours with --cache DIR"
 
 _MAX_LINKS = 40
 """Symbolic links that a path may lead through."""
 
+_OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Whatever is in place of a file, no link is followed and no pipe waited for."""
 
-class CacheError(Exception):
-    """A cache folder that cannot or must not be used; says why."""
+
+class CacheError(UserError):
+    """A cache folder that cannot or must not be used."""
 
 
 class CacheBusy(CacheError):
-    """A lock that cannot be had: what was made was made, and stored, without it."""
+    """A lock that is not to be had; the entry was made and written without it."""
 
 
 def default_folder() -> Path:
-    """The user's cache: where the variable says, otherwise on the node's own disk.
+    """Return the folder of the user's cache: where the variable says, otherwise on the host's own disk.
 
-    Not in the home folder, which on a cluster is one for all nodes.
+    It is not in the home folder, which on a cluster is one for all hosts.
     """
     return Path(os.environ.get(VARIABLE) or f"/var/tmp/mpi-pi-{os.geteuid()}")
 
@@ -50,85 +55,83 @@ def fetch(
     folder: Path,
     key: str,
     make: Callable[[], bytes],
-    tell: Callable[[str], object] = lambda _: None,
+    notify: Callable[[str], object] = lambda _: None,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> tuple[bytes, bool]:
-    """What is stored under a key, made and stored if it is not there yet; and whether it was there.
+    """Return the entry of a key, made and written if it is not there yet; and whether it was there.
 
-    Of the processes of a node that find nothing only one makes it, while the others sleep until it is done,
-    or dead, or has taken too long; after a while they `tell` the user. Raises CacheError, perhaps after
-    `make` has done its work.
+    Of several processes on a host that find no entry only one makes it, while the others wait until it is
+    done, or dead, or has taken too long; after a while `notify` is called with a message. Raises CacheError,
+    perhaps after `make` has been called.
     """
-    folder = opened(folder)
-    stored = read(folder, key)
-    if stored is not None:
-        return stored, True
+    folder = prepare(folder)
+    if (entry := read(folder, key)) is not None:
+        return entry, True
     with contextlib.ExitStack() as held:
         try:
-            held.enter_context(_locked(folder / "lock", tell, patience_seconds))
+            held.enter_context(_locked(folder / "lock", notify, patience_seconds))
         except CacheBusy:
             write(folder, key, make())  # so that nobody has to wait again
             raise
-        stored = read(folder, key)
-        if stored is not None:
-            return stored, True
-        made = make()
-        write(folder, key, made)
-        return made, False
+        if (entry := read(folder, key)) is not None:
+            return entry, True
+        entry = make()
+        write(folder, key, entry)
+        return entry, False
 
 
-def opened(folder: Path) -> Path:
-    """The folder, made if it is missing, with all links resolved.
+def prepare(folder: Path) -> Path:
+    """Make the folder if it is missing; return it with all links resolved.
 
     Raises CacheError if it cannot be made or written, or if another user could have written to it.
     """
-    with _unusable_for_os_errors(folder):
-        place, unknown = Path("/"), _unknown_owner()
-        if unknown == os.geteuid():
+    with _os_errors_as_cache_errors(folder):
+        path, unmapped = Path("/"), _unmapped_owner()
+        if unmapped == os.geteuid():
             raise CacheError(f"{folder}: this process is nobody that its user namespace knows")
-        _refuse_if_others_can_write(place, place.lstat(), unknown)
+        _require_closed(path, path.lstat(), unmapped)
         parts, links = list(folder.absolute().parts[1:]), 0
         while parts:
             part = parts.pop(0)
             if part == "..":
-                place = place.parent
+                path = path.parent
                 continue
-            facts = _made_if_missing(place / part)
+            facts = _stat_or_make(path / part)
             if stat.S_ISLNK(facts.st_mode):
-                _refuse_link_of_others(place, part, facts)
+                _require_trusted_link(path, part, facts)
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                target = (place / part).readlink()
-                place = Path("/") if target.is_absolute() else place
+                target = (path / part).readlink()
+                path = Path("/") if target.is_absolute() else path
                 parts[:0] = target.parts[target.is_absolute() :]
                 continue
-            place /= part
+            path /= part
             if not stat.S_ISDIR(facts.st_mode):
-                raise CacheError(f"{place} is not a directory: {ELSEWHERE}")
-            _refuse_if_others_can_write(place, facts, unknown if parts else None)
-        if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-            raise CacheError(f"{place} is not writable: {ELSEWHERE}")
-    return place
+                raise CacheError(f"{path} is not a directory: {ELSEWHERE}")
+            _require_closed(path, facts, unmapped if parts else None)
+        if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+            raise CacheError(f"{path} is not writable: {ELSEWHERE}")
+    return path
 
 
-def _made_if_missing(place: Path) -> os.stat_result:
-    """Of a folder, or of whatever is in its place."""
+def _stat_or_make(path: Path) -> os.stat_result:
+    """Return the facts about whatever is at a path, a new folder if nothing was there."""
     with contextlib.suppress(FileNotFoundError):
-        return place.lstat()
-    place.mkdir(mode=0o700, exist_ok=True)
-    return place.lstat()
+        return path.lstat()
+    path.mkdir(mode=0o700, exist_ok=True)
+    return path.lstat()
 
 
 def read(folder: Path, key: str) -> bytes | None:
-    """What is stored under a key; None if there is nothing, or nothing whole. Raises CacheError."""
-    place = _file(folder, key)
+    """Return the entry of a key; None if there is none, or it is not whole. Raises CacheError."""
+    path = _entry_path(folder, key)
     try:
-        with open(os.open(place, _GUARDED | os.O_RDONLY), "rb") as file:  # noqa: PTH123  # a descriptor
+        with open(os.open(path, _OPEN_FLAGS | os.O_RDONLY), "rb") as file:  # noqa: PTH123  # a descriptor
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 return None
-            _refuse_if_others_can_write(place, facts)
+            _require_closed(path, facts)
             checksum, _, content = file.read().partition(b"\n")
     except OSError:
         return None
@@ -136,75 +139,66 @@ def read(folder: Path, key: str) -> bytes | None:
 
 
 def write(folder: Path, key: str, content: bytes) -> None:
-    """Store something under a key, whole or not at all. Raises CacheError."""
-    file = _file(folder, key)
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    with _unusable_for_os_errors(folder):
-        aside.unlink(missing_ok=True)  # what a process of our number may have left
+    """Write the entry of a key, whole or not at all. Raises CacheError."""
+    path = _entry_path(folder, key)
+    temporary = path.with_suffix(f".{os.getpid()}.part")
+    with _os_errors_as_cache_errors(folder):
+        temporary.unlink(missing_ok=True)  # a process of the same number may have left it
         try:
-            descriptor = os.open(aside, _GUARDED | os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb") as stream:  # noqa: PTH123
-                stream.write(_checksum(content) + b"\n" + content)
-            aside.replace(file)
+            descriptor = os.open(temporary, _OPEN_FLAGS | os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as file:  # noqa: PTH123
+                file.write(_checksum(content) + b"\n" + content)
+            temporary.replace(path)
         finally:
-            aside.unlink(missing_ok=True)
-
-
-_GUARDED = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""How files are opened: whatever is in their place, no link is followed, and no pipe waited for."""
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _locked(place: Path, tell: Callable[[str], object], patience_seconds: float) -> Iterator[None]:
-    """Hold the lock file `place`. Raises CacheBusy."""
+def _locked(path: Path, notify: Callable[[str], object], patience_seconds: float) -> Iterator[None]:
+    """Hold the lock file `path`. Raises CacheBusy."""
     try:
         # Nothing is ever written to it, so that nothing is lost should it be another file.
-        lock = os.open(place, _GUARDED | os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(path, _OPEN_FLAGS | os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         why = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror
-        raise CacheBusy(f"{place} {why}: remove it") from error
+        raise CacheBusy(f"{path} {why}: remove it") from error
     try:
         if not stat.S_ISREG(os.fstat(lock).st_mode):
-            raise CacheBusy(f"{place} is no file: remove it")
-        _wait_for(lock, place, tell, patience_seconds)
+            raise CacheBusy(f"{path} is no file: remove it")
+        _wait_for(lock, path, notify, patience_seconds)
         yield
     finally:
         os.close(lock)
 
 
-def _wait_for(lock: int, place: Path, tell: Callable[[str], object], patience_seconds: float) -> None:
-    start, told = time.monotonic(), False
-    while not _is_ours(lock, place):
-        waited = time.monotonic() - start
+def _wait_for(lock: int, path: Path, notify: Callable[[str], object], patience_seconds: float) -> None:
+    start, notified = time.monotonic(), False
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = time.monotonic() - start
+        except OSError as error:
+            raise CacheBusy(f"{path}: {error.strerror}") from error
         if waited > patience_seconds:
             raise CacheBusy(
-                f"another process has had {place} for {patience_seconds:.0f} s: end it if it hangs"
+                f"another process has had {path} for {patience_seconds:.0f} s: end it if it hangs"
             )
-        if waited > TELL_SECONDS and not told:
-            tell(f"waiting for another process that compiles the kernel; it has {place}")
-            told = True
+        if waited > NOTIFY_SECONDS and not notified:
+            notify(f"waiting for another process that compiles the kernel; it has {path}")
+            notified = True
         time.sleep(0.02)
 
 
-def _is_ours(lock: int, place: Path) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise CacheBusy(f"{place}: {error.strerror}") from error
-    return True
-
-
 @contextlib.contextmanager
-def _unusable_for_os_errors(folder: Path) -> Iterator[None]:
+def _os_errors_as_cache_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise CacheError(f"{folder}: {error.strerror}: {ELSEWHERE}") from error
 
 
-def _file(folder: Path, key: str) -> Path:
+def _entry_path(folder: Path, key: str) -> Path:
     return folder / f"{hashlib.sha256(os.fsencode(key)).hexdigest()[:32]}.kernel"
 
 
@@ -212,41 +206,46 @@ def _checksum(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest().encode()
 
 
-def _refuse_if_others_can_write(place: Path, facts: os.stat_result, unknown: int | None = None) -> None:
-    """What leads to machine code must be ours or root's, and closed to others.
+def _require_closed(path: Path, facts: os.stat_result, unmapped: int | None = None) -> None:
+    """Raise CacheError unless `path` is owned by us or root and not writable by others.
 
-    But for sticky folders such as /tmp, where others may add things of their own and not touch ours. What is
-    above our own folder may also belong to `unknown`, see `_unknown_owner`.
+    Sticky folders such as /tmp may be: there others can add files and not touch ours. What is above our own
+    folder may also belong to `unmapped`, see `_unmapped_owner`.
     """
     # There is no way around the root.
-    remedy = "no folder will do" if place == Path("/") else ELSEWHERE
-    if facts.st_uid not in (0, os.geteuid(), unknown):
-        raise CacheError(f"{place} belongs to another user (uid {facts.st_uid}): {remedy}")
-    open_to_others = facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if open_to_others and not (stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX):
-        raise CacheError(f"{place} can be written by other users: {remedy}")
+    remedy = "no folder will do" if path == Path("/") else ELSEWHERE
+    if facts.st_uid not in (0, os.geteuid(), unmapped):
+        raise CacheError(f"{path} belongs to another user (uid {facts.st_uid}): {remedy}")
+    is_sticky = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
+    if _is_open_to_others(facts) and not is_sticky:
+        raise CacheError(f"{path} can be written by other users: {remedy}")
 
 
-def _refuse_link_of_others(folder: Path, name: str, facts: os.stat_result) -> None:
-    """A link must be ours or root's; or that of whoever owns a folder that nobody else writes to."""
+def _require_trusted_link(folder: Path, name: str, facts: os.stat_result) -> None:
+    """Raise CacheError unless a link is owned by us, root, or the owner of a folder closed to others."""
     above = folder.lstat()
-    closed = not above.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    if facts.st_uid not in (0, os.geteuid()) and not (closed and facts.st_uid == above.st_uid):
+    trusted = (0, os.geteuid()) if _is_open_to_others(above) else (0, os.geteuid(), above.st_uid)
+    if facts.st_uid not in trusted:
         raise CacheError(
             f"{folder / name} is a symbolic link of another user (uid {facts.st_uid}): {ELSEWHERE}"
         )
 
 
-def _unknown_owner(proc: Path = Path("/proc")) -> int | None:
-    """The user to whom all belongs whose owner has no number in this user namespace; None if all have one.
+def _is_open_to_others(facts: os.stat_result) -> bool:
+    return bool(facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
-    In a container of one user that is root's, too: `/` and `/var` then are no more dangerous than elsewhere.
-    Whoever it is may move our folder away, but not make another one that belongs to us.
+
+def _unmapped_owner(proc: Path = Path("/proc")) -> int | None:
+    """Return the user id that stands for all owners without a number in this user namespace; None if all have
+    one.
+
+    In a container of one user root is among them: `/` and `/var` then are no more dangerous than elsewhere.
+    Such an owner may move our folder away, but not make another one that belongs to us.
     """
     try:
-        unknown = int((proc / "sys/kernel/overflowuid").read_bytes())
+        unmapped = int((proc / "sys/kernel/overflowuid").read_bytes())
         spans = [tuple(map(int, line.split())) for line in (proc / "self/uid_map").read_bytes().splitlines()]
     except (OSError, ValueError):
         return None
-    known = any(first <= unknown < first + number for first, _, number in spans)
-    return None if known else unknown
+    is_mapped = any(first <= unmapped < first + number for first, _, number in spans)
+    return None if is_mapped else unmapped

@@ -1,7 +1,6 @@
-"""The compiled kernel: its machine code put into memory, and called as a function of (job, units).
+"""The compiled kernel in memory, as a function of a job and its units.
 
-Where that is at hand, neither numba nor LLVM is imported: it saves a rank half a second and more
-than 100 MB.
+Neither numba nor LLVM is imported for it, which saves a rank half a second and more than 100 MB.
 """
 
 import ctypes
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.errors import RunError
 from mpi_pi.kernel import abi, elf
 from mpi_pi.kernel.layout import STATE_WORDS
 from mpi_pi.kernel.reference import never
@@ -21,123 +21,123 @@ from mpi_pi.kernel.seed_pool import POOL_SIZE, SeedPool, seed_pool
 from mpi_pi.model.job import Job
 
 PIECE = 1 << 24
-"""Points counted by one call at most, whole steps: 4 ms with AVX-512, some 40 on a Raspberry Pi."""
+"""Points that one call counts at most, in whole steps: 4 ms with AVX-512, some 40 ms on a Raspberry Pi."""
 
-TELLING = {
-    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),
-    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),
+CPUINFO_FIELDS = {
+    *("vendor_id", "cpu family", "model", "model name", "stepping", "flags"),  # x86
+    *("CPU implementer", "CPU architecture", "CPU variant", "CPU part", "CPU revision", "Features"),  # Arm
     *("cpu", "isa", "uarch"),
 }
-"""Lines of /proc/cpuinfo: on x86, on Arm, elsewhere."""
+"""Fields of /proc/cpuinfo that tell CPUs of different kinds apart."""
 
-LOOK_CHARACTERS = 1 << 16
+CPUINFO_CHARACTERS = 1 << 16
+"""How much of /proc/cpuinfo is read: it may describe hundreds of cores, which takes Linux its time. On x86
+all of them are alike."""
 
 
 def target() -> str:
-    """Everything about the machine that the machine code depends on, numba's settings included."""
+    """Return everything about this host that the machine code depends on, numba's settings included."""
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
     return "\n".join([platform.machine(), *_cpu_lines(), *settings])
 
 
 def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
-    """What Linux tells of the kind of the CPU and its features, of all kinds that there are here."""
+    """Return the different lines that tell the kinds of CPUs, and their features."""
     try:
-        with file.open(errors="replace", encoding="utf-8") as lines:
-            # On x86 all cores are alike; there may be hundreds, and Linux takes its time to tell of each.
-            told = lines.read(LOOK_CHARACTERS)
+        with file.open(errors="replace", encoding="utf-8") as stream:
+            text = stream.read(CPUINFO_CHARACTERS)
     except OSError:
         return []
-    whole = told[: told.rfind("\n") + 1]  # the last line may have been cut anywhere
-    return sorted({line for line in whole.splitlines() if line.partition(":")[0].strip() in TELLING})
+    whole_lines = text[: text.rfind("\n") + 1].splitlines()
+    return sorted({line for line in whole_lines if line.partition(":")[0].strip() in CPUINFO_FIELDS})
 
 
 _seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known answers
 
 
 class CompiledKernel:
-    """Counts the hits of units with the function `name` of an object file made by `kernel.object_code`.
+    """Function `name` of an object file made by `count.object_code`.
 
-    The global interpreter lock is released meanwhile. Raises RuntimeError if there is no such function, and
+    The global interpreter lock is released while it counts. Raises RunError if there is no such function, and
     OSError where the system allows no memory to be executed.
     """
 
     def __init__(self, code: bytes, name: str) -> None:
-        self._keep, addresses = _loaded(code)
-        address = addresses(name)
+        self._image, address_of = _load(code)
+        address = address_of(name)
         if not address:
-            raise RuntimeError(f"the machine code has no function {name}")
+            raise RunError(f"the machine code has no function {name}")
         self._function = abi.FUNCTION(address)
 
     def __call__(self, job: Job, units: range, stop: Callable[[], bool] = never) -> NDArray[np.int64]:
-        """Hits of each unit, int64, in the order of `units`, a contiguous range.
+        """Return the hits of each unit, int64, in the order of `units`, a contiguous range.
 
-        When `stop()` turns true the count ends soon, and the answer holds the units finished by then.
+        When `stop()` turns true the count ends soon, and the result holds the units finished by then. Units
+        of at most PIECE points are all counted in one call, without a look at `stop`.
         """
-        space = _Space(_seed_pool(job.seed))
+        memory = _WorkingMemory(_seed_pool(job.seed))
         if job.unit_points(0) <= PIECE:
             hits = np.empty(len(units), np.int64)
-            trial, block = job.trial_and_block(units.start)
-            place = (trial, block, job.blocks, job.last_block)
-            self._call(space, place, len(hits), hits.ctypes.data, fresh=True)
+            place = (*job.trial_and_block(units.start), job.blocks, job.last_block)
+            self._call(memory, place, len(hits), hits.ctypes.data, fresh=True)
             return hits
-        long: list[int] = []
+        finished: list[int] = []
         for unit in units:
-            hits_of_unit = self._long_unit(space, job, unit, stop)
+            hits_of_unit = self._count_long_unit(memory, job, unit, stop)
             if hits_of_unit is None:
                 break
-            long.append(hits_of_unit)
-        return np.array(long, np.int64)
+            finished.append(hits_of_unit)
+        return np.array(finished, np.int64)
 
     def resume(self, state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
-        """Hits of pieces of a unit that follow one another, the first from a state on, uint64 (4, 32).
+        """Return the hits of consecutive pieces of a unit, the first from a state on, uint64 (4, 32).
 
-        `pieces` holds the points of each. A state is advanced by whole steps alone.
+        `pieces` holds the points of each. A piece advances the state by its whole steps alone.
         """
-        # Seed, trial and block do not matter any more; but if by mistake they did, the hits would show it.
-        space = _Space(_seed_pool(1))
-        ctypes.memmove(space.state, state.tobytes(), ctypes.sizeof(space.state))
-        return [self._piece(space, 1, 1, points, fresh=False) for points in pieces]
+        # Seed, trial and block have no effect any more; if by a fault they had one, the hits would show it.
+        memory = _WorkingMemory(_seed_pool(1))
+        ctypes.memmove(memory.state, state.tobytes(), ctypes.sizeof(memory.state))
+        return [self._count_piece(memory, 1, 1, points, fresh=False) for points in pieces]
 
-    def _long_unit(self, space: "_Space", job: Job, unit: int, stop: Callable[[], bool]) -> int | None:
-        """Hits of a unit, a piece at a time, so that a slow CPU too looks up often; None if stopped."""
+    def _count_long_unit(
+        self, memory: "_WorkingMemory", job: Job, unit: int, stop: Callable[[], bool]
+    ) -> int | None:
+        """Return the hits of a unit, counted in pieces so that `stop` is polled often; None if stopped."""
         trial, block = job.trial_and_block(unit)
-        points, total = job.unit_points(unit), 0
+        points, hits = job.unit_points(unit), 0
         for start in range(0, points, PIECE):
             if stop():
                 return None
-            total += self._piece(space, trial, block, min(PIECE, points - start), fresh=start == 0)
-        return total
+            hits += self._count_piece(memory, trial, block, min(PIECE, points - start), fresh=start == 0)
+        return hits
 
-    def _piece(self, space: "_Space", trial: int, block: int, points: int, fresh: bool) -> int:
-        """Hits of a piece of a unit, its first one if fresh."""
-        # As if the piece were the last block of its trial: of that the kernel is told the size.
-        self._call(space, (trial, block, block + 1, points), 1, space.hits_address, fresh)
-        return int(space.hits)
+    def _count_piece(self, memory: "_WorkingMemory", trial: int, block: int, points: int, fresh: bool) -> int:
+        """Return the hits of a piece of a unit; `fresh` for its first piece."""
+        # As if the piece were the last block of its trial, whose size is an argument.
+        self._call(memory, (trial, block, block + 1, points), 1, memory.hits_address, fresh)
+        return int(memory.hits)
 
     def _call(
-        self, space: "_Space", place: tuple[int, int, int, int], units: int, hits: int, fresh: bool
+        self, memory: "_WorkingMemory", place: tuple[int, int, int, int], units: int, hits: int, fresh: bool
     ) -> None:
-        """Fill the memory at the address `hits` for so many units, int64; see `abi.ARGUMENTS`.
-
-        `place` says which: trial and block of the first one, blocks in a trial, points in the last block.
-        """
-        status = self._function(*space.first_arguments, *place, units, hits, *space.last_arguments, fresh)
+        """Call the function with `abi.ARGUMENTS`; `place` holds trial, block, blocks and last_block."""
+        status = self._function(*memory.first_arguments, *place, units, hits, *memory.last_arguments, fresh)
         if status:
-            raise RuntimeError(f"the compiled kernel returned {status}")
+            raise RunError(f"the compiled kernel returned {status}")
 
 
-def _loaded(code: bytes) -> tuple[object, Callable[[str], int | None]]:
-    """What keeps the code of an object file in memory, and what tells where a function is in it."""
+def _load(code: bytes) -> tuple[object, Callable[[str], int | None]]:
+    """Load an object file; return its owner, which keeps it in memory, and the function of its addresses."""
     try:
-        loaded = elf.ExecutableImage(elf.ObjectFile(code))
+        image = elf.ExecutableImage(elf.ObjectFile(code))
     except (elf.LinkError, OSError):
-        return _loaded_by_llvm(code)
-    return loaded, loaded.addresses.get
+        return _load_with_llvm(code)
+    return image, image.addresses.get
 
 
-def _loaded_by_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
-    """The same for what is not as we know it, at the price of LLVM. Raises OSError."""
-    import llvmlite.binding as llvm
+def _load_with_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
+    """Load an object file of a kind that `elf` does not know. Raises OSError."""
+    import llvmlite.binding as llvm  # which takes 40 ms and 50 MB
 
     llvm.check_jit_execution()  # where the system refuses it, LLVM would crash
     llvm.initialize_native_target()
@@ -149,8 +149,8 @@ def _loaded_by_llvm(code: bytes) -> tuple[object, Callable[[str], int | None]]:
     return engine, engine.get_function_address
 
 
-class _Space(ctypes.Structure):
-    """Memory for one thread's calls, in one piece: NumPy takes a microsecond to tell where an array lies."""
+class _WorkingMemory(ctypes.Structure):
+    """Memory for the calls of one thread, in one piece: the address of a NumPy array costs a microsecond."""
 
     _fields_ = (
         ("state", ctypes.c_uint64 * STATE_WORDS),
@@ -163,8 +163,8 @@ class _Space(ctypes.Structure):
     def __init__(self, seed: SeedPool) -> None:
         super().__init__()
         self.seed_words[:] = seed.words.tolist()
-        start = ctypes.addressof(self)
-        unused = start + _Space.unused.offset
-        self.first_arguments = (unused, unused, start + _Space.seed_words.offset, seed.constant)
-        self.last_arguments = (start + _Space.pool.offset, start)
-        self.hits_address = start + _Space.hits.offset
+        start, fields = ctypes.addressof(self), type(self)
+        unused = start + fields.unused.offset
+        self.first_arguments = (unused, unused, start + fields.seed_words.offset, seed.constant)
+        self.last_arguments = (start + fields.pool.offset, start)
+        self.hits_address = start + fields.hits.offset

@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi import timestamps
+from mpi_pi.errors import MpiPiError
 from mpi_pi.formatting import format_some
-from mpi_pi.kernel.loader import Kernel, load, never_told
+from mpi_pi.kernel.loader import Kernel, ignore, load
 from mpi_pi.kernel.reference import never
 from mpi_pi.model import tally
 from mpi_pi.model.job import Job
@@ -94,7 +95,7 @@ def run(
     """Count a job, or what is left of a part of one, on all ranks of `comm` together.
 
     Every one of them has to call this, with the same work; `threads` may differ. `kernel` is one of
-    `kernels.load`, or its name. `on_round` is called on every rank after each round, but not after one that
+    `loader.load`, or its name. `on_round` is called on every rank after each round, but not after one that
     was cut short. Once `stop()` turns true on a rank, all stop counting within a fraction of a second, and
     the run ends with a partial result: its `part` is where another run can go on. `unit_hits` collects the
     hits of every unit for `on_round` on rank 0. A round has `most_units` at most.
@@ -133,9 +134,9 @@ def load_kernel(
     comm: MPI.Intracomm,
     name: str,
     cache_folder: Path | None = None,
-    tell: Callable[[str], object] = never_told,
+    tell: Callable[[str], object] = ignore,
 ) -> Kernel:
-    """`kernels.load` on every rank. Raises CollectiveError on all if one cannot have it."""
+    """`loader.load` on every rank. Raises CollectiveError on all if one cannot have it."""
     return call_on_all(comm, lambda: load(name, cache_folder, tell))
 
 
@@ -512,5 +513,5 @@ def _fail_together(
 
 def _in_words(error: BaseException) -> str:
     text = " ".join(str(error).split())
-    expected = isinstance(error, OSError | RuntimeError | ValueError) and text
+    expected = isinstance(error, MpiPiError | OSError | RuntimeError | ValueError) and text
     return text if expected else f"{type(error).__name__}: {text}"

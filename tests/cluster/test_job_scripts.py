@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
@@ -254,7 +253,7 @@ LONG = Job(4_000_000, 10_000, 6)
 
 @pytest.fixture(scope="module")
 def long_hits() -> int:
-    return int(load("numba").count(LONG, range(LONG.units), reference.never).sum())
+    return int(load("numba").count(LONG, range(LONG.units)).sum())
 
 
 def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, **variables: str) -> str:

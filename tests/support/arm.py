@@ -7,7 +7,7 @@ CPU, FEATURES = "cortex-a72", "+fp-armv8,+neon,+crc"
 
 
 def compile_for_a_pi(folder: Path) -> None:
-    """Leave in the folder what `kernel.object_code` makes on a Pi: kernel.o, kernel.s (its text) and name.
+    """Leave in the folder what `count.object_code` makes on a Pi: kernel.o, kernel.s (its text) and name.
 
     LLVM is told wrong about the machine before numba asks it: so numba does all that it does on a Pi, its
     optimiser included. For a process of its own, where nothing has asked yet.

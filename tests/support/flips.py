@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from mpi_pi.kernel import elf, loader, reference
+from mpi_pi.kernel import elf, loader
 from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import BLOCK, Job
 
@@ -47,7 +47,7 @@ class Trial:
     def __init__(self) -> None:
         self.kernel = loader.load("numba")
         assert isinstance(self.kernel.count, CompiledKernel)
-        loaded = self.kernel.count._keep
+        loaded = self.kernel.count._image
         assert isinstance(loaded, elf.ExecutableImage)
         self.memory = loaded.memory
         self.units = units()
@@ -96,7 +96,7 @@ class Trial:
         return 0 if right else 1
 
     def _hits(self, job: Job, unit: range) -> int:
-        return int(self.kernel.count(job, unit, reference.never)[0])
+        return int(self.kernel.count(job, unit)[0])
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel import loader
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
@@ -18,7 +18,7 @@ def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = Fa
     """A run whose hosts are unevenly fast, the last one the slowest; perhaps cut short in its last round."""
     ranks = hosts * ranks_per_host
     job = Job(trials=20 * ranks * rounds, points=1000, seed=seed)
-    hits = loader.load().count(job, range(job.units), reference.never)
+    hits = loader.load().count(job, range(job.units))
     points_per_second = 1e4 * (2 + np.arange(ranks)[::-1] / ranks)
     timeline, cuts = Timeline(), np.linspace(0, job.units, rounds + 1).astype(int).tolist()
     now, done = 0.0, Tally()

@@ -191,7 +191,7 @@ def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
     monkeypatch.setattr(loader, "_compile", lambda: b"")
     tmp_path.chmod(0o777)
-    _, _, warning = loader._machine_code(tmp_path, "key")
+    _, _, warning = loader._cache_entry(tmp_path, "key")
     job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
     with pytest.raises(job_bench.JobFailed) as failed:
         job_bench.measure(["sh", "-c", job, warning], False, print, works=[TINY])

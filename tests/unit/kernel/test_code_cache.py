@@ -23,7 +23,7 @@ from support.launching import Launch, soak
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return code_cache.opened(tmp_path / "cache")
+    return code_cache.prepare(tmp_path / "cache")
 
 
 def test_what_is_written_is_read(folder: Path) -> None:
@@ -43,7 +43,7 @@ def test_damaged_entries_do_not_count(folder: Path) -> None:
 
 
 def test_the_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
-    assert code_cache.opened(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
+    assert code_cache.prepare(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
 
@@ -53,7 +53,7 @@ def test_folders_open_to_others_are_refused(tmp_path: Path, mode: int) -> None:
     place.mkdir()
     place.chmod(mode)
     with pytest.raises(code_cache.CacheError, match="can be written by other users"):
-        code_cache.opened(place)
+        code_cache.prepare(place)
 
 
 def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_path: Path) -> None:
@@ -61,14 +61,14 @@ def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_p
     shared.mkdir()
     shared.chmod(0o777)
     with pytest.raises(code_cache.CacheError, match="can be written by other users"):
-        code_cache.opened(shared / "cache")
+        code_cache.prepare(shared / "cache")
     shared.chmod(0o1777)
-    assert code_cache.opened(shared / "cache")
+    assert code_cache.prepare(shared / "cache")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 def test_things_of_others_are_refused(tmp_path: Path) -> None:
-    place = code_cache.opened(tmp_path / "cache")
+    place = code_cache.prepare(tmp_path / "cache")
     code_cache.write(place, "key", b"code")
     (entry,) = place.glob("*.kernel")
     os.chown(entry, 12345, -1)
@@ -76,7 +76,7 @@ def test_things_of_others_are_refused(tmp_path: Path) -> None:
         code_cache.read(place, "key")
     os.chown(place, 12345, -1)
     with pytest.raises(code_cache.CacheError, match="uid 12345"):
-        code_cache.opened(place)
+        code_cache.prepare(place)
 
 
 def test_entries_that_others_can_write_are_refused(folder: Path) -> None:
@@ -147,7 +147,7 @@ def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: 
 def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code_cache, "TELL_SECONDS", 0.05)
+    monkeypatch.setattr(code_cache, "NOTIFY_SECONDS", 0.05)
     told: list[str] = []
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -161,7 +161,7 @@ STOPPED = """
 import sys
 from mpi_pi.kernel import code_cache as cache; from mpi_pi.cli import main as cli
 cache.fetch.__defaults__ = (*cache.fetch.__defaults__[:-1], 0.5)
-cache.TELL_SECONDS = 0.1
+cache.NOTIFY_SECONDS = 0.1
 sys.exit(cli.main(sys.argv[1:]))
 """
 
@@ -172,7 +172,7 @@ sys.exit(cli.main(sys.argv[1:]))
 )
 def test_no_command_waits_for_a_stopped_compiler(launch: Launch, tmp_path: Path, command: list[str]) -> None:
     """It has the lock, as one has that was stopped by SIGSTOP, and never gives it back."""
-    folder = code_cache.opened(tmp_path / "cache")
+    folder = code_cache.prepare(tmp_path / "cache")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         run = launch(0, sys.executable, "-c", STOPPED, *command, "--cache", str(folder), timeout=120)
@@ -227,7 +227,7 @@ def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
     assert code_cache.read(tmp_path / "far" / "cache", "key") == b"code"
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(code_cache.CacheError, match="symbolic links"):
-        code_cache.opened(tmp_path / "loop")
+        code_cache.prepare(tmp_path / "loop")
 
 
 IN_A_CONTAINER = """
@@ -239,7 +239,7 @@ cache.fetch(folder / "cache", "key", lambda: b"code")
 assert cache.read(folder / "cache", "key") == b"code"
 for place in ("strangers", "strangers/cache"):
     try:
-        cache.opened(folder / place)
+        cache.prepare(folder / place)
     except cache.CacheError as error:
         print(error)
 """
@@ -282,9 +282,9 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
 
 
 def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "_unknown_owner", os.geteuid)
+    monkeypatch.setattr(code_cache, "_unmapped_owner", os.geteuid)
     with pytest.raises(code_cache.CacheError, match="nobody that its user namespace knows"):
-        code_cache.opened(tmp_path / "cache")
+        code_cache.prepare(tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -296,15 +296,15 @@ def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: py
         ("0 1000 1\n1 100000 999", 65534),
     ],
 )
-def test_the_unknown_owner_is_one_whom_the_namespace_does_not_map(
+def test_the_unmapped_owner_is_one_whom_the_namespace_does_not_map(
     tmp_path: Path, spans: str, unknown: int | None
 ) -> None:
     (tmp_path / "sys/kernel").mkdir(parents=True)
     (tmp_path / "sys/kernel/overflowuid").write_text("65534\n")
     (tmp_path / "self").mkdir()
     (tmp_path / "self/uid_map").write_text(spans + "\n")
-    assert code_cache._unknown_owner(tmp_path) == unknown
-    assert code_cache._unknown_owner(tmp_path / "none") is None
+    assert code_cache._unmapped_owner(tmp_path) == unknown
+    assert code_cache._unmapped_owner(tmp_path / "none") is None
 
 
 def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:

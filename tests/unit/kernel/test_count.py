@@ -43,30 +43,30 @@ def test_hits_are_the_references(compiled: Kernel, seed: int, first: int, units:
     job = Job(trials=2**64, points=points, seed=seed)
     first = min(first, job.units - units)
     some = range(first, first + units)
-    assert compiled.count(job, some, reference.never).tolist() == reference.count(job, some).tolist()
+    assert compiled.count(job, some).tolist() == reference.count(job, some).tolist()
 
 
 def test_blocks_of_a_trial_are_the_references(compiled: Kernel) -> None:
     """The short last blocks of long trials; of the whole ones, which take the reference half a minute each
     (that is for the soak), that they are where they belong."""
     job = Job(trials=3, points=2 * BLOCK + 77, seed=11)
-    short = [compiled.count(job, range(u, u + 1), reference.never)[0] for u in (2, 5, 8)]
+    short = [compiled.count(job, range(u, u + 1))[0] for u in (2, 5, 8)]
     assert short == [reference.count(job, range(u, u + 1))[0] for u in (2, 5, 8)]
-    across = compiled.count(job, range(2, 6), reference.never)
+    across = compiled.count(job, range(2, 6))
     assert [across[0], across[3]] == short[:2]
-    assert across[1:3].tolist() == [compiled.count(job, range(u, u + 1), reference.never)[0] for u in (3, 4)]
+    assert across[1:3].tolist() == [compiled.count(job, range(u, u + 1))[0] for u in (3, 4)]
     assert across[1] != across[2]
 
 
 def test_a_long_unit_is_the_references(compiled: Kernel) -> None:
     job = Job(trials=2, points=(1 << 20) + 33, seed=8)
-    assert compiled.count(job, range(2), reference.never).tolist() == reference.count(job, range(2)).tolist()
+    assert compiled.count(job, range(2)).tolist() == reference.count(job, range(2)).tolist()
 
 
 @soak
 def test_a_whole_block_is_the_references(compiled: Kernel) -> None:
     job = Job(trials=2, points=BLOCK + 1, seed=5)
-    assert compiled.count(job, range(4), reference.never).tolist() == reference.count(job, range(4)).tolist()
+    assert compiled.count(job, range(4)).tolist() == reference.count(job, range(4)).tolist()
 
 
 def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
@@ -145,10 +145,10 @@ def test_pieces_follow_one_another(compiled: Kernel, seed: int, pieces: list[int
 def test_a_unit_in_pieces_is_that_in_one(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     job = Job(trials=1 << 40, points=BLOCK + 5000, seed=6)
     unit = range(2 * (1 << 34) - 1, 2 * (1 << 34))
-    whole = compiled.count(job, unit, reference.never).tolist()
+    whole = compiled.count(job, unit).tolist()
     assert whole == reference.count(job, unit).tolist()
     monkeypatch.setattr(compiled_module, "PIECE", 1024)
-    assert compiled.count(job, unit, reference.never).tolist() == whole
+    assert compiled.count(job, unit).tolist() == whole
 
 
 def test_octapi_mistake_no_two_of_the_first_million_units_share_a_state() -> None:
@@ -179,8 +179,8 @@ def test_hits_are_the_same_compiled_for_another_cpu(
 ) -> None:
     program = (
         "import json, sys; from mpi_pi.kernel import loader as kernels; from mpi_pi.model.job import Job;"
-        "from mpi_pi.kernel.reference import never; k = kernels.load('numba');"
-        "print(json.dumps([k.target, k.count(Job(50, 100_001, 3), range(50), never).tolist()]))"
+        "k = kernels.load('numba');"
+        "print(json.dumps([k.target, k.count(Job(50, 100_001, 3), range(50)).tolist()]))"
     )
     settings_ = {"NUMBA_CPU_NAME": cpu} if cpu else {}
     settings_ |= {} if features is None else {"NUMBA_CPU_FEATURES": features}

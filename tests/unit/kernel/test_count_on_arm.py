@@ -279,5 +279,5 @@ def test_a_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
     linked, flat = tmp_path / "linked", tmp_path / "flat"
     subprocess.run([gnu_ld, "-T", tmp_path / "layout", "-o", linked, for_a_pi / "kernel.o"], check=True)
     subprocess.run([objcopy, "-O", "binary", linked, flat], check=True)
-    assert program.at(base) == flat.read_bytes()
+    assert program.link(base) == flat.read_bytes()
     assert (for_a_pi / "name").read_text() in program.functions

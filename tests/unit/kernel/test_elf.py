@@ -38,7 +38,7 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
 
 def test_it_needs_no_llvm() -> None:
     """Or the fallback would hide that ours does not work."""
-    assert isinstance(CompiledKernel(*object_code())._keep, elf.ExecutableImage)
+    assert isinstance(CompiledKernel(*object_code())._image, elf.ExecutableImage)
 
 
 def test_code_is_never_writable_and_executable_at_once() -> None:
@@ -73,7 +73,7 @@ def test_a_relocation_of_another_kind_is_refused() -> None:
     code = bytearray(object_code()[0])
     code[18:20] = (243).to_bytes(2, "little")  # RISC-V
     with pytest.raises(elf.LinkError, match=r"relocation .* for machine 243"):
-        elf.ObjectFile(bytes(code)).at(1 << 20)
+        elf.ObjectFile(bytes(code)).link(1 << 20)
 
 
 def test_the_cache_knows_the_versions() -> None:
@@ -81,7 +81,7 @@ def test_the_cache_knows_the_versions() -> None:
     import llvmlite
     import numba
 
-    numba_version, llvm_version = loader._versions()
+    numba_version, llvm_version = loader._compiler_versions()
     assert numba.__version__.encode() in numba_version
     assert llvmlite.__version__.encode() in llvm_version
 
@@ -92,4 +92,4 @@ def test_a_relocation_beyond_the_end_is_refused() -> None:
     relocations = next(section for section in program._sections if section.type == 4)
     code[relocations.offset : relocations.offset + 8] = (1 << 40).to_bytes(8, "little")
     with pytest.raises(elf.LinkError, match="damaged"):
-        elf.ObjectFile(bytes(code)).at(1 << 20)
+        elf.ObjectFile(bytes(code)).link(1 << 20)

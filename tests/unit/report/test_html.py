@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel import loader
 from mpi_pi.model.result import Result
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
@@ -89,7 +89,7 @@ def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
 
 
 def with_log(result: Result) -> list[Item]:
-    hits = loader.load().count(result.job, range(result.job.units), reference.never)
+    hits = loader.load().count(result.job, range(result.job.units))
     return [Item("result.json", result), Item("trials.csv", Trials(result.job.points, np.asarray(hits)))]
 
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mpi_pi.bench import document as bench_document
-from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel import loader
 from mpi_pi.model.job import Job
 from mpi_pi.report import sources
 from mpi_pi.storage import checkpoint, result_file
@@ -19,7 +19,7 @@ JOB = Job(300, 200_000, 7)
 
 @pytest.fixture(scope="module")
 def hits() -> NDArray[np.int64]:
-    return loader.load("numpy").count(JOB, range(JOB.units), reference.never)
+    return loader.load("numpy").count(JOB, range(JOB.units))
 
 
 def test_results(hits: NDArray[np.int64]) -> None:
@@ -47,14 +47,14 @@ def test_checkpoint() -> None:
     part = checkpoint.load(BEFORE / "checkpoint")
     assert part is not None
     assert part.job == Job(3000, 100_000, 9)
-    counted = loader.load("numpy").count(part.job, range(part.tally.units), reference.never)
+    counted = loader.load("numpy").count(part.job, range(part.tally.units))
     assert part.tally.units == 148
     assert part.tally.hits == counted.sum()
 
 
 def test_partial_results() -> None:
     run = result_file.read(str(BEFORE / "partial.json"))
-    counted = loader.load("numpy").count(run.job, range(148), reference.never)
+    counted = loader.load("numpy").count(run.job, range(148))
     assert run.shard.tally.hits == counted.sum()
     assert run.partial
 
