@@ -4,9 +4,12 @@ import contextlib
 import io
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from mpi_pi.cli import launcher_streams
+from mpi_pi.report import plain
+from mpi_pi.report.blocks import Block
 from mpi_pi.report.narrow import fitted
 from mpi_pi.system import launch_env
 
@@ -70,36 +73,43 @@ class _Forgiving(io.RawIOBase):
         return os.isatty(self._descriptor)
 
 
-def out(text: str, through_mpirun: bool = True, verbatim: bool = False) -> None:
-    """Results, to standard output; to mpirun's own where it no longer passes on ours. Raises RuntimeError.
+def out(
+    content: str | Sequence[Block], through_mpirun: bool = True, verbatim: bool = False, end: str = ""
+) -> None:
+    """Write results, and `end`, to standard output. Raises RuntimeError.
 
-    On a narrow terminal they are folded, unless they are `verbatim`.
+    Blocks, and text unless it is `verbatim`, are folded for a narrow terminal. With `through_mpirun` off, the
+    output of mpirun itself is written to, if it can be reached: mpirun may no longer forward ours.
     """
     launchers = launcher_streams.stream_of_launcher(1)
-    columns = None if verbatim else _columns(launchers or sys.stdout)
+    columns = _columns(launchers or sys.stdout)
+    if not isinstance(content, str):
+        text = plain.text(content, columns)
+    else:
+        text = fitted(content, columns) if columns and not verbatim else content
     stream = None if through_mpirun else launchers
     if stream is None and sys.stdout is None:
         raise RuntimeError("standard output is closed")
     try:
         with stream or contextlib.nullcontext(sys.stdout) as output:
-            output.write(fitted(text, columns) if columns else text)
+            output.write(text + end)
             output.flush()
     except OSError as error:
         raise RuntimeError(f"standard output: {error.strerror}") from error
 
 
-def _columns(stream: TextIO | None) -> int:
-    """How wide the terminal is that a stream leads to; 0 for what is no terminal, or does not tell."""
+def _columns(stream: TextIO | None) -> int | None:
+    """Return the width of the terminal that a stream leads to; None if it is none, or does not tell."""
     try:
-        return os.get_terminal_size(stream.fileno()).columns if stream else 0
+        return os.get_terminal_size(stream.fileno()).columns or None if stream else None
     except (OSError, ValueError):  # a ValueError of what has no descriptor
-        return 0
+        return None
 
 
-def said(text: str, through_mpirun: bool = True, verbatim: bool = False) -> bool:
+def said(content: str | Sequence[Block], through_mpirun: bool = True, verbatim: bool = False) -> bool:
     """`out`, and whether that was possible; if not, why is said on standard error."""
     try:
-        out(text, through_mpirun, verbatim)
+        out(content, through_mpirun, verbatim)
     except RuntimeError as problem:
         error(str(problem))
         return False

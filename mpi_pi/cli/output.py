@@ -1,8 +1,10 @@
 """Where a report goes: text for people to standard output, and JSON to the file that --json names."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from mpi_pi.cli import console
+from mpi_pi.report.blocks import Block
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError
 
 
@@ -16,13 +18,13 @@ class Output:
         self._json_alone = json == "-"
         self._file = AtomicFile("--json", json) if json and not self._json_alone else None
 
-    def put(self, text: str, as_json: str, through_mpirun: bool = True) -> bool:
+    def put(self, content: str | Sequence[Block], as_json: str, through_mpirun: bool = True) -> bool:
         """Write, and then print; whether both were possible. If not, why is said on standard error.
 
         In this order, for a reader that has gone away, or a terminal, must not cost the file.
         """
         written = self._written(as_json)
-        told = as_json if self._json_alone else text
+        told = as_json if self._json_alone else content
         return console.said(told, through_mpirun, verbatim=self._json_alone) and written
 
     def _written(self, as_json: str) -> bool:

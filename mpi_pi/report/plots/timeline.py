@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from mpi_pi.formatting import format_percent
 from mpi_pi.model.result import Result, RoundRecord, add_pairs
-from mpi_pi.report.plots.style import DARK, INK, Panel, shortened
+from mpi_pi.report.plots.style import DARK, INK, Look, Panel, shortened
 
 MAX_BARS = 16
 """Rows that are drawn as bars with names; of more, each is a row of pixels."""
@@ -117,9 +118,9 @@ def timeline(figure: FigureBase, result: Result, rows: Rows) -> None:
     axes.set_xlabel("seconds since the first round began")
     kept, lost, waiting = seconds_of(rounds, rows.of_rank).sum(axis=(0, 1))
     spent = [("counting", COUNTING, kept), ("counted again later", LOST, lost), ("waiting", WAITING, waiting)]
-    total = max(kept + lost + waiting, 1e-9)
+    total, edge = max(kept + lost + waiting, 1e-9), Look(edgecolor=INK, linewidth=0.5)
     patches = [
-        Patch(facecolor=color, edgecolor=INK, linewidth=0.5, label=f"{name} ({100 * seconds / total:.3g} %)")
+        Patch(facecolor=color, label=f"{name} ({format_percent(seconds, total)})", **edge)
         for name, color, seconds in spent
         if seconds or color != LOST
     ]
