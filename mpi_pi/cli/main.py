@@ -17,7 +17,6 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mpi_pi.cli import console, parser
@@ -29,11 +28,7 @@ from mpi_pi.system import imports, launch_env
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-    from mpi_pi.cluster.hostfile import Host
     from mpi_pi.mpi.heartbeat import Heartbeat
-
-MAX_NOTES = 3
-"""Of a hostfile."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,42 +130,14 @@ def _merge(args: argparse.Namespace) -> int:
 
 def _from_client(args: argparse.Namespace) -> int:
     """`mpi-pi check-hosts` and `mpi-pi deploy`."""
-    from mpi_pi.cluster import deploy, hostfile, preflight, wheels
-    from mpi_pi.report import deployment, plain
-    from mpi_pi.report import preflight as preflight_report
+    from mpi_pi.cli import cluster
+    from mpi_pi.errors import RunError, UserError
 
     try:
-        hosts = _hosts(args.hostfile, args.mpirun)
-        if args.command == "check-hosts" and args.file_alone:
-            return VERIFIED
-        if args.command == "deploy":
-            targets = deploy.deploy(hosts, console.note)
-            blocks, ready = deployment.blocks(targets), all(target.done for target in targets)
-        else:
-            found = preflight.check(hosts, args.hostfile, args.mpirun)
-            blocks, ready = preflight_report.blocks(found), found.ready
-    except hostfile.HostfileError as error:
-        console.error(f"argument HOSTFILE: {error}")
-        return BAD_USAGE
-    except wheels.WheelsUnavailable as error:
+        return cluster.deploy(args) if args.command == "deploy" else cluster.check_hosts(args)
+    except (UserError, RunError) as error:
         console.error(str(error))
-        return FAILED
-    except KeyboardInterrupt:
-        console.error("interrupted; run it again")
-        return SIGNALLED + signal.SIGINT
-    return VERIFIED if console.said(plain.text(blocks)) and ready else FAILED
-
-
-def _hosts(path: str, mpirun: str) -> "list[Host]":
-    """The hosts of a hostfile, as mpirun reads it. Raises hostfile.HostfileError."""
-    from mpi_pi.cluster import agent, hostfile
-
-    found = hostfile.read(path, agent.launcher(Path(sys.prefix), mpirun))
-    for note in found.notes[:MAX_NOTES]:
-        console.warning(f"{path!r}: {note}")
-    if more := found.notes[MAX_NOTES:]:
-        console.warning(f"{path!r}: and so {len(more)} times more")
-    return found.hosts
+        return BAD_USAGE if isinstance(error, UserError) else FAILED
 
 
 def _bench(args: argparse.Namespace) -> int:

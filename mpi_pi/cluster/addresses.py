@@ -1,9 +1,9 @@
-"""Where names lead to."""
+"""Where the names of hosts lead to."""
 
 import socket
 from dataclasses import dataclass
 
-from mpi_pi.cluster.hostfile import Host
+from mpi_pi.cluster.host import Host
 from mpi_pi.system import command
 
 LIMIT_SECONDS = 5
@@ -11,16 +11,16 @@ LIMIT_SECONDS = 5
 
 @dataclass(frozen=True)
 class SshEndpoint:
-    """How ssh gets to a host, by the user's settings."""
+    """How ssh reaches a host, by the user's settings."""
 
     name: str
     port: int
     direct: bool
-    """Not by way of another host."""
+    """Whether it is reached without another host or a command in between."""
 
 
-def way(host: Host) -> SshEndpoint:
-    """What ssh makes of a host, whose name may be an alias in ~/.ssh/config."""
+def ssh_endpoint(host: Host) -> SshEndpoint:
+    """Return what ssh makes of a host, whose name may be an alias in ~/.ssh/config."""
     port = ["-p", str(host.port)] if host.port else []
     told = _output("ssh", "-G", *port, "--", host.destination)
     settings = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
@@ -32,14 +32,14 @@ def way(host: Host) -> SshEndpoint:
 
 
 def resolve(name: str) -> list[str]:
-    """The addresses of a name, those of IPv4 first, which is what MPI uses; none if it is not known."""
+    """Return the addresses of a name, those of IPv4 first, which MPI uses; none if the name is not known."""
     # Not by Python's own function, which may wait for ever for a name server.
     found = [line.split()[0] for line in _output("getent", "ahosts", name).splitlines() if line]
     return sorted(dict.fromkeys(found), key=lambda address: ":" in address)
 
 
 def is_own(address: str) -> bool:
-    """Whether it is an address of this machine."""
+    """Return whether this machine has that address."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
@@ -50,7 +50,7 @@ def is_own(address: str) -> bool:
 
 
 def is_here(host: Host) -> bool:
-    """Whether a host is this machine, for which nobody needs ssh."""
+    """Return whether a host is this machine, which is reached without ssh."""
     return any(map(is_own, resolve(host.name)[:1]))
 
 

@@ -1,6 +1,6 @@
 """Wheels made of what is installed in this environment, where they cannot be downloaded again.
 
-The format is that of PyPA's "Binary distribution format". Such a wheel fits what the installed one fitted.
+The format is PyPA's "Binary distribution format". Such a wheel fits the same platforms as the installed one.
 """
 
 import base64
@@ -60,7 +60,7 @@ def pack_package(name: str, package: Path, folder: Path) -> Path:
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:
-    """What is in this environment of that name, wherever else something of it may be found."""
+    """Return the distribution of that name in this environment alone. Raises LookupError."""
     places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     found = next(iter(importlib.metadata.distributions(name=name, path=places)), None)
     if found is None or found.read_text("METADATA") is None:
@@ -69,12 +69,12 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
 
 
 def _title(found: importlib.metadata.Distribution) -> str:
-    """Name and version as they begin the name of a wheel."""
+    """Return name and version as they begin the file name of a wheel."""
     return f"{re.sub(r'[-_.]+', '_', found.metadata['Name'])}-{found.version}"
 
 
 def _tags(about: str) -> str:
-    """The tags of a file WHEEL, as they end the name of a wheel: those of Python, ABI and platform."""
+    """Return the tags in a file WHEEL, of Python, ABI and platform, as they end the file name of a wheel."""
     tags = [
         line.partition(":")[2].strip().split("-") for line in about.splitlines() if line.startswith("Tag:")
     ]

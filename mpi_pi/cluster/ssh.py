@@ -1,6 +1,8 @@
-"""Conversations with many hosts over ssh, at the same time, none of them without a limit in time."""
+"""Sessions with many hosts over ssh, at the same time, each with a time limit."""
 
 import contextlib
+import functools
+import inspect
 import json
 import secrets
 import shlex
@@ -12,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from mpi_pi.cluster.hostfile import Host
+from mpi_pi.cluster.agent import commands, environment, installation, network, server
+from mpi_pi.cluster.host import Host
+from mpi_pi.cluster.ssh_errors import HostError, explanation
 
 CONNECT_SECONDS = 5
 MAX_AT_ONCE = 64
@@ -26,37 +30,51 @@ OPTIONS = (
     "LogLevel=ERROR",  # no banners
 )
 
+AGENT = (commands, environment, installation, network, server)
+"""The modules of the agent. Each imports earlier ones alone."""
+
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-class HostError(Exception):
-    """What is wrong with a host, in a sentence that also says what to do."""
+@functools.cache
+def agent_program() -> str:
+    """Return the text of a program that is the agent, for a Python without this package.
+
+    The program executes the texts of the agent's modules, each under the name by which later ones import it.
+    """
+    texts = {module.__name__: inspect.getsource(module) for module in AGENT}
+    return (
+        f"import sys, types\nfor name, text in {texts!r}.items():\n"
+        "    module = sys.modules[name] = types.ModuleType(name)\n"
+        "    exec(compile(text, name, 'exec'), module.__dict__)\n"
+        "module.serve()\n"
+    )
 
 
 def ssh(host: Host) -> list[str]:
-    """The command that leads to a host, but for what is to be done there."""
+    """Return the ssh command that leads to a host, without what is to be run there."""
     options = [word for option in OPTIONS for word in ("-o", option)]
     return ["ssh", "-T", *options, *(["-p", str(host.port)] if host.port else []), "--", host.destination]
 
 
 class SshSession:
-    """A host that answers requests, by way of `on_host`. Begin and requests may raise Problem."""
+    """A host whose agent answers requests. The constructor and `ask` raise HostError."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._mark = f"mpi-pi-{secrets.token_hex(8)}"
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the session
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the session
         self._late = False
-        program = Path(__file__).with_name("agent.py").read_bytes()
+        program = agent_program().encode()
         # Nothing has to get through the host's shell but this: all else follows on standard input.
-        read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'on_host', 'exec'))"
+        read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'agent', 'exec'))"
         try:
             self._ssh = subprocess.Popen(
                 [*ssh(host), f"exec python3 -I -c {shlex.quote(read)}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._said,
+                stderr=self._errors,
                 start_new_session=True,  # Ctrl-C is for the client, which then ends this in good order
             )
         except FileNotFoundError as error:
@@ -66,7 +84,7 @@ class SshSession:
         self._greeting = program + f"{self._mark}\n".encode()
 
     def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
-        """Have a function of `on_host` called there, and files sent to it; what it returned."""
+        """Have a function of the agent called, and files sent to it; return what it returned."""
         if files:
             arguments["files"] = [(file.name, file.stat().st_size) for file in files]
         request = json.dumps({"do": do, **arguments}).encode() + b"\n"
@@ -110,15 +128,15 @@ class SshSession:
         self.kill()
 
     def kill(self) -> None:
-        """End it at once; the host notices, and tidies up."""
+        """End the session at once; the host notices, and tidies up."""
         self._ssh.kill()
 
     def _reason(self, seconds: float) -> str:
         status = self._ssh.wait()
         if self._late:
             return f"it did not answer within {seconds:.0f} s: ssh {self.host.destination} uptime"
-        self._said.seek(0)
-        return explanation(self.host, status, self._said.read().decode(errors="replace"))
+        self._errors.seek(0)
+        return explanation(self.host, status, self._errors.read().decode(errors="replace"))
 
     def close(self) -> None:
         """Hang up, and give the host the time to tidy up."""
@@ -132,52 +150,7 @@ class SshSession:
             self._ssh.wait()
         if self._ssh.stdout:
             self._ssh.stdout.close()
-        self._said.close()
-
-
-def explanation(host: Host, status: int, said: str) -> str:
-    """Why ssh, or what it was to start, ended with that status, and what to do."""
-    you, name = host.destination, host.name
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), f"status {status}")
-    if status == 127 or "python3: not found" in said:
-        return f"it has no python3: ssh -t {you} sudo apt-get install python3"
-    if status != 255:
-        return f"what was started there ended with status {status}: {last}"
-    port = f" -p {host.port}" if host.port else ""
-    known = f"[{name}]:{host.port}" if host.port else name
-    reasons = {
-        "IDENTIFICATION HAS CHANGED": (
-            "its host key is not the one that was known. If the host was set up anew:"
-            f" ssh-keygen -R {known}, then ssh{port} {you} once"
-        ),
-        "Host key verification failed": f"its host key is not known yet: ssh{port} {you} once, answer yes",
-        "UNPROTECTED PRIVATE KEY": "ssh ignores a key that others can read: chmod 600 ~/.ssh/id_*",
-        "Permission denied": f"ssh does not let us in without a password: ssh-copy-id{port} {you}",
-        "Could not resolve": name_unknown(name),
-        "Connection refused": refused(name),
-        "timed out": silent(name),
-        "No route to host": silent(name),
-        "Network is unreachable": silent(name),
-        "not responding": f"it has fallen silent: ping -c 3 {name}",
-        "Connection closed": f"it hung up ({last}): see journalctl -u ssh there",
-        "Connection reset": f"it hung up ({last}): see journalctl -u ssh there",
-    }
-    return next((sentence for words, sentence in reasons.items() if words in said), f"ssh failed: {last}")
-
-
-def name_unknown(name: str) -> str:
-    """Of a host without an address."""
-    return f"the name {name} is not known here: use its address, or add a line with both to /etc/hosts"
-
-
-def silent(name: str) -> str:
-    """Of a host that does not react."""
-    return f"no answer: is it switched on, and on this network? ping -c 3 {name}"
-
-
-def refused(name: str) -> str:
-    """Of a host that is there, but without sshd."""
-    return f"{name} is on, but takes no ssh connections: on it, sudo systemctl enable --now ssh"
+        self._errors.close()
 
 
 class SshPool:
@@ -185,8 +158,7 @@ class SshPool:
 
     def __init__(self) -> None:
         self._sessions: list[SshSession] = []
-        self.over = False
-        """Whether it was interrupted."""
+        self.interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -195,21 +167,21 @@ class SshPool:
         self.each(SshSession.close, self._sessions)
 
     def open(self, host: Host) -> SshSession:
-        """A new session."""
-        if self.over:
+        """Return a new session. Raises HostError."""
+        if self.interrupted:
             raise HostError("interrupted")
         self._sessions.append(SshSession(host))
         return self._sessions[-1]
 
     def each(self, work: Callable[[T], U], items: Sequence[T]) -> list[U]:
-        """Do something for all of them at the same time; what came out."""
+        """Call `work` for all items at the same time, and return the results in the order of the items."""
         if not items:
             return []
         with ThreadPoolExecutor(min(len(items), MAX_AT_ONCE)) as pool:
             try:
                 return list(pool.map(work, items))
             except BaseException:  # Ctrl-C: nobody waits for what is under way
-                self.over = True
+                self.interrupted = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 for session in self._sessions:
                     session.kill()

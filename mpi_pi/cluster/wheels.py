@@ -1,4 +1,4 @@
-"""What the hosts need, collected here as wheels for a machine and a Python that may be others than these."""
+"""Wheels of what hosts need, collected for a machine and a Python that may differ from those here."""
 
 import contextlib
 import hashlib
@@ -8,7 +8,6 @@ import json
 import platform
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
@@ -16,7 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi.cluster import agent, packing
+from mpi_pi.cluster import packing
+from mpi_pi.cluster.agent.environment import fingerprint, glibc
+from mpi_pi.errors import RunError
+from mpi_pi.system import command
 
 LIMIT_SECONDS = 900
 
@@ -43,41 +45,41 @@ NO_NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError"
     r"|Temporary failure in name|Network is unreachable"
 )
-"""In what pip says when it does not reach the packages."""
+"""Words of pip when it does not reach the packages."""
 
 
-class WheelsUnavailable(RuntimeError):
-    """Wheels that are not to be had; says why."""
+class WheelsUnavailable(RunError):
+    """Wheels that cannot be had, or nothing to be deployed."""
 
 
 class IndexUnreachable(WheelsUnavailable):
-    """Wheels that pip looked for without reaching any place where they may be."""
+    """Wheels that pip looked for without reaching any index or folder."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """What wheels have to fit."""
+    """A machine and a Python that wheels have to fit."""
 
     python: str
     """The full version."""
     machine: str
-    """"aarch64", "x86_64"."""
+    """"aarch64" or "x86_64"."""
     glibc: str
-    """Its version; empty if the system has another C library."""
+    """Version of glibc; "" if the system has another C library."""
 
     def __str__(self) -> str:
         return f"Python {self.python} on {self.machine} with glibc {self.glibc}"
 
     def platforms(self) -> list[str]:
-        """The tags of all wheels that run there, the best first."""
-        glibc = re.match(r"2\.(\d+)", self.glibc)
+        """Return the platform tags of all wheels that run there, the best first (PEP 600)."""
+        minor = re.match(r"2\.(\d+)", self.glibc)
         tags = []
-        for number in range(int(glibc[1]) if glibc else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
+        for number in range(int(minor[1]) if minor else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
             tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
 
     def runs(self, other: "Platform") -> bool:
-        """Whether it runs what was installed for the other one."""
+        """Return whether it runs what was installed for the other one."""
         if self.machine != other.machine or _minor(self.python) != _minor(other.python):
             return False
         return bool(other.glibc) and _numbers(self.glibc) >= _numbers(other.glibc)
@@ -92,40 +94,37 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def here() -> Platform:
-    """Return this machine, with the Python of this environment."""
-    return Platform(platform.python_version(), platform.machine(), agent.glibc())
+    """Return the platform of this environment."""
+    return Platform(platform.python_version(), platform.machine(), glibc())
 
 
 @dataclass(frozen=True)
 class Project:
-    """The project whose environment this is, and what it requires."""
+    """The project that is deployed, and what it requires."""
 
     folder: Path
     what: str
-    """The package, with the extra that the environment has been made with."""
+    """The requirement to be installed: the package, with the extra of this environment's MPI."""
     sources: str
-    """The fingerprint of its package."""
+    """Fingerprint of its package."""
     recipe: str
-    """That of how it is built."""
+    """Fingerprint of its pyproject.toml."""
     least_python: tuple[int, ...]
     requirements: tuple[str, ...]
     pinned: tuple[str, ...]
-    """Of what is required and installed here the versions, so that they will be the same there."""
+    """Requirements with the versions that are installed here, to be the same there."""
     pinned_mpi: tuple[str, ...]
-    """Those of them that have to be."""
+    """Those of them that must be the same."""
 
     def digest(self, target: Platform) -> str:
-        """Tells whether what was installed on a host is what would be installed now."""
+        """Return a digest that changes with what would be installed on a host, but for the package itself."""
         python = _minor(target.python)
         document = [self.requirements, self.pinned, python, target.machine]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
 
 def project(folder: Path) -> Project:
-    """The project in a folder, with the MPI from PyPI that is installed here, if any.
-
-    Raises WheelsUnavailable.
-    """
+    """Return the project in a folder, with the MPI from PyPI installed here. Raises WheelsUnavailable."""
     try:
         recipe = (folder / "pyproject.toml").read_text("utf-8")
         table = tomllib.loads(recipe)["project"]
@@ -138,7 +137,7 @@ def project(folder: Path) -> Project:
     return Project(
         folder=folder,
         what=f"mpi-pi[{extra}]" if extra else "mpi-pi",
-        sources=agent.fingerprint(folder / "mpi_pi"),
+        sources=fingerprint(folder / "mpi_pi"),
         recipe=hashlib.sha256(recipe.encode()).hexdigest()[:12],
         least_python=tuple(map(int, least[1].split("."))) if least else (),
         requirements=(*dependencies, *of_mpi),
@@ -148,7 +147,7 @@ def project(folder: Path) -> Project:
 
 
 def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
-    """What is installed here of the requirements, and of theirs, as name==version."""
+    """Return which requirements, and requirements of those, are installed here, as name==version."""
     found: dict[str, str] = {}
     waiting = list(requirements)
     while waiting:
@@ -163,10 +162,11 @@ def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
 
 
 def collect(project: Project, target: Platform, say: Callable[[str], object] = str) -> list[Path]:
-    """Wheels of all that is required, and of pip. They stay in the folder `build`. Raises WheelsUnavailable.
+    """Return wheels of all that is required, and of pip; they stay in the folder `build`.
 
-    They come from where pip is set up to get packages from, or else from this environment, where the target
-    is a machine like this one; which then is said.
+    They come from where pip is set up to get packages from. Where it cannot get them, they are made of this
+    environment if the target runs what is installed here, and `say` is called with that. Raises
+    WheelsUnavailable.
     """
     kind = f"{target.machine}-glibc-{target.glibc}-python-{_minor(target.python)}"
     kept = project.folder / "build" / "wheels" / f"{kind}-{project.digest(target)}"
@@ -195,7 +195,7 @@ def collect(project: Project, target: Platform, say: Callable[[str], object] = s
 
 
 def download(requirements: Iterable[str], pinned: Iterable[str], target: Platform, folder: Path) -> None:
-    """Put wheels of all that is required into a folder, and of pip. Raises WheelsUnavailable."""
+    """Put wheels of all requirements, and of pip, into a folder. Raises WheelsUnavailable."""
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pinned))
     options = [f"--dest={folder}", f"--constraint={constraints}", "--only-binary=:all:"]
@@ -213,7 +213,7 @@ def download(requirements: Iterable[str], pinned: Iterable[str], target: Platfor
 
 
 def _pack(project: Project, folder: Path) -> None:
-    """Put wheels of all that is required into a folder, and of pip, made of this environment."""
+    """Put wheels of all requirements, and of pip, made of this environment, into a folder."""
     try:
         for name in (*(pin.partition("==")[0] for pin in project.pinned), "pip"):
             packing.pack(name, folder)
@@ -222,7 +222,7 @@ def _pack(project: Project, folder: Path) -> None:
 
 
 def build(project: Project) -> Path:
-    """A wheel of the project itself. It stays in the folder `build`. Raises WheelsUnavailable."""
+    """Return a wheel of the project, which stays in the folder `build`. Raises WheelsUnavailable."""
     kept = project.folder / "build" / "wheels" / f"mpi_pi-{project.sources}-{project.recipe}"
     if not kept.is_dir():
         # From a copy: setuptools would leave things between the sources, and take in old ones of its own.
@@ -232,7 +232,7 @@ def build(project: Project) -> Path:
             package = shutil.copytree(
                 project.folder / "mpi_pi", Path(copy) / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__")
             )
-            if agent.fingerprint(package) != project.sources:
+            if fingerprint(package) != project.sources:
                 raise WheelsUnavailable("the sources are being edited: run it again")
             try:
                 _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
@@ -247,7 +247,7 @@ def build(project: Project) -> Path:
 
 @contextlib.contextmanager
 def _new_folder(kept: Path) -> Iterator[Path]:
-    """A folder to fill; it gets its name when it is complete."""
+    """Make a folder to fill, which gets its name when it is complete."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as parent:
@@ -266,25 +266,10 @@ def _new_folder(kept: Path) -> Iterator[Path]:
 def _pip(*arguments: str) -> None:
     if importlib.util.find_spec("pip") is None:
         raise WheelsUnavailable(f"the environment {sys.prefix} has no pip: make one with make run")
-    command = [
-        sys.executable,
-        *arguments,
-        "--quiet",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--retries=2",
-    ]
+    options = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries=2"]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
+        done = command.run([sys.executable, *arguments, *options], LIMIT_SECONDS, check=False)
+    except command.CommandError as error:
         raise WheelsUnavailable(f"pip was not done after {LIMIT_SECONDS} s") from error
     if done.returncode:
         if NO_NETWORK.search(done.stderr):

@@ -1,4 +1,4 @@
-"""Report of `mpi-pi deploy`."""
+"""The report of `mpi-pi deploy`."""
 
 import platform
 from collections.abc import Sequence
@@ -9,36 +9,31 @@ from mpi_pi.system import versions
 
 
 def blocks(targets: Sequence[Target]) -> list[Block]:
-    """Return a table of the hosts, and their problems, each once for all hosts that have it."""
-    failed: dict[str, list[str]] = {}
+    """Return what became of the hosts: a table, and each problem once for all hosts that have it."""
+    hosts_by_problem: dict[str, list[str]] = {}
     for target in targets:
         if target.problem:
-            failed.setdefault(target.problem, []).append(target.host.name)
+            hosts_by_problem.setdefault(target.problem, []).append(target.host.name)
+    sentences = [f"{', '.join(names)}: {problem}" for problem, names in hosts_by_problem.items()]
     own = {"python": platform.python_version()}
-    notes = [
+    sentences += [
         f"{target.host.name}: note: {difference}"
         for target in targets
-        if target.target and not target.problem
-        for difference in versions.harmless({"python": target.target.python}, own)
+        if target.platform and not target.problem
+        for difference in versions.harmless({"python": target.platform.python}, own)
     ]
     ready = sum(not target.problem for target in targets)
     return [
-        Table([_cells(target) for target in targets], numbers=("seconds",)),
-        Lines(
-            [
-                *(f"{', '.join(names)}: {problem}" for problem, names in failed.items()),
-                *notes,
-                ("Ready", f"{ready} of {len(targets)} hosts"),
-            ]
-        ),
+        Table([_row(target) for target in targets], numbers=("seconds",)),
+        Lines([*sentences, ("Ready", f"{ready} of {len(targets)} hosts")]),
     ]
 
 
-def _cells(target: Target) -> dict[str, str]:
+def _row(target: Target) -> dict[str, str]:
     return {
         "host": target.host.name,
-        "machine": target.target.machine if target.target else "-",
-        "Python": target.target.python if target.target else "-",
-        "deployment": target.done or "FAILED",
+        "machine": target.platform.machine if target.platform else "-",
+        "Python": target.platform.python if target.platform else "-",
+        "deployment": target.outcome or "FAILED",
         "seconds": f"{target.seconds:.1f}",
     }

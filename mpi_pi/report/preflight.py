@@ -1,7 +1,9 @@
-"""Report of `mpi-pi check-hosts`."""
+"""The report of `mpi-pi check-hosts`."""
 
-from mpi_pi.cluster.preflight import FEWER_PORTS, Examined, Preflight, of_launcher
-from mpi_pi.report.blocks import Block, Line, Lines, Table
+from mpi_pi.cluster.host_check import HostCheck
+from mpi_pi.cluster.ports import FEWER_PORTS, of_launcher
+from mpi_pi.cluster.preflight import Preflight
+from mpi_pi.report.blocks import Block, Lines, Table
 
 HOW_TO_OPEN = """\
 MPI connects any two of these hosts by TCP ports of its own choice. Where a firewall is in the way, let the
@@ -12,24 +14,24 @@ or let MPI choose from a few ports, and open those on each of them:
   sudo ufw allow 50000:50499/tcp"""
 
 
-def blocks(found: Preflight) -> list[Block]:
-    """Return a table of the hosts, their problems, and how many are ready."""
-    everyone, ready = (found.client, *found.hosts), sum(not one.problems for one in found.hosts)
-    last: Line = ("Ready", f"{ready} of {len(found.hosts)} hosts")
+def blocks(preflight: Preflight) -> list[Block]:
+    """Return a table of the hosts, sentences about what is wrong, and how to open ports that are blocked."""
+    everyone = [preflight.client, *preflight.hosts]
     sentences = [
-        f"{one.name}: {text}"
+        f"{one.name}: {sentence}"
         for one in everyone
-        for text in (*one.problems, *(f"note: {remark}" for remark in one.remarks))
+        for sentence in (*one.problems, *(f"note: {note}" for note in one.notes))
     ]
-    table = Table([_cells(one) for one in found.hosts])
+    ready = ("Ready", f"{sum(not one.problems for one in preflight.hosts)} of {len(preflight.hosts)} hosts")
+    table = Table([_row(one) for one in preflight.hosts])
     if not any(one.blocked for one in everyone):
-        return [table, Lines([*sentences, last])]
-    variables = of_launcher(FEWER_PORTS, found.client.facts["launcher"])
-    advice = HOW_TO_OPEN.format(network=found.network, variables=variables)
-    return [table, Lines(sentences), Lines(advice.splitlines()), Lines([last])]
+        return [table, Lines([*sentences, ready])]
+    variables = of_launcher(FEWER_PORTS, preflight.client.facts["launcher"])
+    how_to_open = HOW_TO_OPEN.format(network=preflight.network, variables=variables)
+    return [table, Lines(sentences), Lines([how_to_open]), Lines([ready])]
 
 
-def _cells(one: Examined) -> dict[str, str]:
+def _row(one: HostCheck) -> dict[str, str]:
     there = bool(one.facts)
     return {
         "host": one.name,

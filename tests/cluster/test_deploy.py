@@ -4,6 +4,7 @@ import ast
 import contextlib
 import fcntl
 import importlib.metadata
+import inspect
 import json
 import os
 import re
@@ -20,9 +21,12 @@ from typing import Any
 import packaging.tags
 import pytest
 
-from mpi_pi.cluster import agent, wheels
+from mpi_pi.cluster import ssh, wheels
+from mpi_pi.cluster.agent.commands import AgentError
+from mpi_pi.cluster.agent.environment import RECORD, fingerprint
+from mpi_pi.cluster.agent.installation import WHEELS, install
 from mpi_pi.cluster.deploy import require_fit
-from mpi_pi.cluster.ssh import HostError
+from mpi_pi.cluster.ssh_errors import HostError
 from mpi_pi.model.job import Job
 from support import cluster as cluster_module
 from support.cluster import Cluster, mount, until
@@ -90,7 +94,7 @@ def left_over(cluster: Cluster, *names: str) -> list[str]:
     for name in names:
         project = cluster.folder / f"project.{name}"
         found += [str(path) for path in project.iterdir() if path.name != ENVIRONMENT.name]
-        found += [str(path) for path in project.glob("*/.mpi-pi*") if path.name != agent.RECORD]
+        found += [str(path) for path in project.glob("*/.mpi-pi*") if path.name != RECORD]
         found += [str(path) for path in (cluster.folder / f"tmp.{name}").iterdir()]
     return found
 
@@ -134,8 +138,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -
 def deployed(cluster: Cluster, project: Path) -> Any:
     """node1 has what an interrupted one may leave, and node2 shares its files; the others are no good."""
     unfinished = cluster.folder / "project.node1" / ENVIRONMENT.name
-    (unfinished / agent.WHEELS).mkdir(parents=True)
-    (unfinished / agent.RECORD).touch()
+    (unfinished / WHEELS).mkdir(parents=True)
+    (unfinished / RECORD).touch()
     (unfinished / "junk").touch()
     mount(cluster, "node2", "--bind", cluster.folder / "project.node1", ROOT)
 
@@ -278,7 +282,7 @@ def test_of_changed_sources_the_package_alone_is_sent(
     before = numpy.stat().st_ctime
     again = deploy(cluster, edited, "node1")
     assert outcomes(again.stdout) == {"node1": "mpi_pi renewed"}, again.stderr
-    assert agent.fingerprint(numpy.parent / "mpi_pi") == agent.fingerprint(edited / "mpi_pi")
+    assert fingerprint(numpy.parent / "mpi_pi") == fingerprint(edited / "mpi_pi")
     assert numpy.stat().st_ctime == before
     assert left_over(cluster, "node1") == []
 
@@ -337,7 +341,7 @@ def test_what_is_interrupted_leaves_nothing_behind(
         assert client.stderr is not None
         assert any("sending" in line for line in client.stderr)
         node7 = cluster.folder / "project.node7"
-        until(lambda: list(node7.glob(f"*/{agent.WHEELS}/*")), "a wheel on the host")
+        until(lambda: list(node7.glob(f"*/{WHEELS}/*")), "a wheel on the host")
         children = Path(f"/proc/{client.pid}/task/{client.pid}/children").read_text()
         os.kill(int(children), number)
         said = client.stderr.read()
@@ -367,14 +371,19 @@ def test_what_does_not_run_is_made_anew_the_next_time(deployed: Any, cluster: Cl
     run = deploy(cluster, project, "node1")
     assert run.returncode == 1
     assert re.search(r"^node1: it does not run: .*numpy", run.stdout, re.MULTILINE)
-    assert (environment / agent.RECORD).read_text() == ""
+    assert (environment / RECORD).read_text() == ""
 
 
 def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
     """All users here are root, but for this one."""
-    program = Path(agent.__file__).read_text()
+    program = ssh.agent_program()
     request = json.dumps(
-        {"do": "claim", "path": "/usr/share/an octapi/.venv", "token": "token", "you": "pi@node1"}
+        {
+            "do": "create_marker",
+            "path": "/usr/share/an octapi/.venv",
+            "marker": "marker",
+            "destination": "pi@node1",
+        }
     )
     run = subprocess.run(
         ["/usr/bin/python3", "-I", "-c", program],
@@ -391,17 +400,19 @@ def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> Non
 
 
 def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
-    record = tmp_path / agent.RECORD
+    record = tmp_path / RECORD
     with record.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(agent.AgentError, match="another deployment is at work on"):
-            agent.install(str(tmp_path), "mpi-pi", "digest", anew=True, files=[])
+        with pytest.raises(AgentError, match="another deployment is at work on"):
+            install(str(tmp_path), "mpi-pi", "digest", fresh=True, files=[])
     assert [path.name for path in tmp_path.iterdir()] == [record.name]
 
 
 def test_what_is_sent_to_hosts_is_understood_by_older_versions_of_python() -> None:
     """So that they can say that they are too old."""
-    ast.parse(Path(agent.__file__).read_text(), feature_version=(3, 7))
+    for module in ssh.AGENT:
+        ast.parse(inspect.getsource(module), feature_version=(3, 7))
+    ast.parse(ssh.agent_program(), feature_version=(3, 7))
 
 
 def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:

@@ -18,9 +18,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.cluster import agent as cluster_agent
-from mpi_pi.cluster import hostfile, preflight
-from mpi_pi.cluster.hostfile import Host, HostfileError, parse
+from mpi_pi.cluster import hostfile, ports, preflight
+from mpi_pi.cluster.agent.environment import launcher as launcher_at
+from mpi_pi.cluster.host import Host
+from mpi_pi.cluster.hostfile import HostfileError, parse
 from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
 from support import cluster as cluster_module
@@ -140,7 +141,7 @@ def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]
     )
     told = said.read_text() if said.exists() else run.stdout
     found = re.findall(r"^ (?:   (?=.*: slots)|Data for node: )([\w.]+)", told, re.MULTILINE)
-    read = hostfile.read(str(file), cluster_agent.launcher(Path(sys.prefix)))
+    read = hostfile.read(str(file), launcher_at(Path(sys.prefix)))
     assert list(dict.fromkeys(found)) == [host.name for host in read.hosts]
 
 
@@ -148,15 +149,15 @@ def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]
     ("launcher", "variables", "ranges"),
     [
         ("Open MPI 5.0.11", "", ((0, 0), (1024, 65534))),
-        ("Open MPI 5.0.11", preflight.FEWER_PORTS["Open MPI"], ((50000, 50009), (50100, 50499))),
-        ("Open MPI 4.1.4", preflight.FEWER_PORTS["Open MPI 4"], ((50000, 50009), (50100, 50499))),
+        ("Open MPI 5.0.11", ports.FEWER_PORTS["Open MPI"], ((50000, 50009), (50100, 50499))),
+        ("Open MPI 4.1.4", ports.FEWER_PORTS["Open MPI 4"], ((50000, 50009), (50100, 50499))),
         ("MPICH 5.0.2", "", ((0, 0), (0, 0))),
-        ("MPICH 5.0.2", preflight.FEWER_PORTS["MPICH"], ((50000, 50009), (50100, 50499))),
+        ("MPICH 5.0.2", ports.FEWER_PORTS["MPICH"], ((50000, 50009), (50100, 50499))),
     ],
 )
 def test_the_ports_that_a_launcher_is_told_to_use(launcher: str, variables: str, ranges: Any) -> None:
     environ = dict(variable.split("=") for variable in variables.split())
-    assert preflight.port_ranges(launcher, environ) == ranges
+    assert ports.port_ranges(launcher, environ) == ranges
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +326,7 @@ def test_the_ports_that_the_report_proposes_get_through_the_firewall(
 def test_paths_from_which_open_mpi_starts_nothing_on_other_hosts(
     launcher: str, mpirun: str, problem: bool
 ) -> None:
-    assert bool(list(preflight._torn_apart(launcher, mpirun))) == problem
+    assert bool(list(preflight._unsafe_path(launcher, mpirun))) == problem
 
 
 def test_a_path_with_blanks_is_told(cluster: Cluster) -> None:

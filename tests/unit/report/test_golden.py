@@ -13,7 +13,9 @@ import pytest
 
 from mpi_pi.check.diagnosis import findings
 from mpi_pi.check.hosts import group_by_host
-from mpi_pi.cluster import deploy, hostfile, preflight
+from mpi_pi.cluster import deploy, ports, preflight
+from mpi_pi.cluster.host import Host
+from mpi_pi.cluster.host_check import HostCheck
 from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Shard
@@ -55,32 +57,32 @@ def of_findings() -> str:
 
 def of_deploy() -> str:
     target = Platform("3.11.2", "aarch64", "2.36")
-    hosts = [hostfile.Host(f"node{number}") for number in range(1, 6)]
+    hosts = [Host(f"node{number}") for number in range(1, 6)]
     sites = [
-        deploy.Target(host, "0", target=target, seconds=12.34 + number) for number, host in enumerate(hosts)
+        deploy.Target(host, "0", platform=target, seconds=12.34 + number) for number, host in enumerate(hosts)
     ]
-    sites[0].done, sites[1].done, sites[2].done = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
-    sites[2].target = replace(target, python="3.13.1")
+    sites[0].outcome, sites[1].outcome, sites[2].outcome = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
+    sites[2].platform = replace(target, python="3.13.1")
     sites[3].problem = sites[4].problem = "no space left on its disk"
-    sites[4].target = None
+    sites[4].platform = None
     return plain.text(deployment.blocks(sites))
 
 
 def of_check_hosts() -> str:
     own = {"version": "0.1.0", "python": "3.11.2", "launcher": "Open MPI 5.0.11"}
-    client = preflight.Examined(hostfile.Host("client"), here=True, facts=own)
+    client = HostCheck(Host("client"), here=True, facts=own)
     everyone = [client]
     for number in range(1, 6):
-        one = preflight.Examined(hostfile.Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
+        one = HostCheck(Host(f"node{number}"), address=f"192.168.1.10{number}", facts=own)
         one.ports = [1024, 1025]
         everyone.append(one)
     everyone[1].here = True
     everyone[2].facts = {}
     everyone[2].problems = ["no route to host: is it on, and in the network?"]
     everyone[3].blocked = {1024: ["node1: timed out", "node5: timed out"], 1025: ["client: refused"]}
-    everyone[3].remarks = ["Python 3.13 here, and 3.11 there: no obstacle"]
+    everyone[3].notes = ["Python 3.13 here, and 3.11 there: no obstacle"]
     for one in everyone:
-        one.problems += preflight._blocked(one)
+        one.problems += ports.blocked_ports(one)
     return plain.text(preflight_report.blocks(preflight.Preflight(client, everyone[1:], "192.168.1.0/24")))
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.cluster import agent
+from mpi_pi.cluster.agent import environment
 from mpi_pi.system import package
 
 
@@ -32,5 +32,5 @@ def test_fingerprint_is_of_modules_alone(source: Path) -> None:
 
 
 def test_hosts_and_client_agree_on_the_fingerprint(source: Path) -> None:
-    assert agent.fingerprint(source) == package.fingerprint(source)
-    assert agent.fingerprint(package.FOLDER) == package.fingerprint()
+    assert environment.fingerprint(source) == package.fingerprint(source)
+    assert environment.fingerprint(package.FOLDER) == package.fingerprint()

@@ -9,7 +9,7 @@ import pytest
 from mpi_pi.check.diagnosis import findings, fit
 from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, preflight, wheels
-from mpi_pi.cluster.hostfile import Host
+from mpi_pi.cluster.host import Host
 from mpi_pi.report import deployment, plain
 from mpi_pi.system import versions
 from support.health import SOFTWARE, healthy
@@ -71,11 +71,11 @@ def test_patches_of_python_are_the_same() -> None:
 def test_deploy_says_the_same() -> None:
     ours, other = (deploy.Target(Host(name), "") for name in ("node1", "node2"))
     own = ".".join(map(str, sys.version_info[:3]))
-    ours.target, other.target = (
+    ours.platform, other.platform = (
         wheels.Platform(own, "x86_64", "2.36"),
         wheels.Platform("3.99.1", "x86_64", "2.36"),
     )
-    ours.done = other.done = "installed"
+    ours.outcome = other.outcome = "installed"
     report = plain.text(deployment.blocks([ours, other]))
     assert (
         f"node2: note: it has Python 3.99, and the client {versions.minor(own)}, {versions.NO_OBSTACLE}"

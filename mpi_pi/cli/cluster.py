@@ -1,0 +1,69 @@
+"""The commands `mpi-pi check-hosts` and `mpi-pi deploy`, which work on hosts over ssh."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mpi_pi.cli import console
+from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
+from mpi_pi.cluster import deploy as deployment
+from mpi_pi.cluster import hostfile, preflight
+from mpi_pi.cluster.agent.environment import launcher
+from mpi_pi.cluster.host import Host
+from mpi_pi.errors import UserError
+from mpi_pi.report import deployment as deployment_report
+from mpi_pi.report import plain
+from mpi_pi.report import preflight as preflight_report
+from mpi_pi.report.blocks import Block
+
+MAX_NOTES = 3
+"""Notes on a hostfile that are shown."""
+
+
+def check_hosts(args: argparse.Namespace) -> int:
+    """Tell whether a job could start on all hosts, and return the exit status. Raises UserError."""
+    hosts = _hosts(args.hostfile, args.mpirun)
+    if args.file_alone:
+        return VERIFIED
+
+    def check() -> tuple[list[Block], bool]:
+        found = preflight.check(hosts, args.hostfile, args.mpirun)
+        return preflight_report.blocks(found), found.ready
+
+    return _status(check)
+
+
+def deploy(args: argparse.Namespace) -> int:
+    """Install this environment on all hosts, and return the exit status. Raises UserError and RunError."""
+    hosts = _hosts(args.hostfile, args.mpirun)
+
+    def install() -> tuple[list[Block], bool]:
+        targets = deployment.deploy(hosts, console.note)
+        return deployment_report.blocks(targets), all(target.outcome for target in targets)
+
+    return _status(install)
+
+
+def _hosts(path: str, mpirun: str) -> Sequence[Host]:
+    """Return the hosts of a hostfile, as mpirun reads it. Raises UserError."""
+    try:
+        found = hostfile.read(path, launcher(Path(sys.prefix), mpirun))
+    except hostfile.HostfileError as error:
+        raise UserError(f"argument HOSTFILE: {error}") from error
+    for note in found.notes[:MAX_NOTES]:
+        console.warning(f"{path!r}: {note}")
+    if more := found.notes[MAX_NOTES:]:
+        console.warning(f"{path!r}: and so {len(more)} times more")
+    return found.hosts
+
+
+def _status(work: Callable[[], tuple[list[Block], bool]]) -> int:
+    """Print the report of the work, and return the exit status; that of an interruption, too."""
+    try:
+        blocks, ready = work()
+    except KeyboardInterrupt:
+        console.error("interrupted; run it again")
+        return SIGNALLED + signal.SIGINT
+    return VERIFIED if console.said(plain.text(blocks)) and ready else FAILED

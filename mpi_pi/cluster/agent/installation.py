@@ -1,0 +1,163 @@
+"""Installation of an environment on a host, from wheels that the client sends."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import getpass
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mpi_pi.cluster.agent.commands import AgentError, run
+from mpi_pi.cluster.agent.environment import RECORD, kind_of, occupied
+
+WHEELS = ".mpi-pi-wheels"
+"""Folder in an environment where wheels are until they are installed."""
+
+INSTALL_SECONDS = 900
+VERIFY_SECONDS = 300
+"""The kernel is compiled in this time, which takes a Raspberry Pi a while."""
+
+_markers: list[Path] = []
+
+
+def create_marker(path: str, marker: str, destination: str) -> None:
+    """Make the folder that the environment will be in, and a file there that hosts sharing it will find.
+
+    `destination` is this host as ssh is told of it.
+    """
+    parent = Path(path).parent
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        _markers.append(parent / marker)
+        _markers[-1].touch()
+    except PermissionError as error:
+        user = getpass.getuser()
+        make = shlex.quote(f"sudo install -d -o {shlex.quote(user)} {shlex.quote(str(parent))}")
+        raise AgentError(f"{user} may not write to {parent}: ssh -t {destination} {make}") from error
+    except OSError as error:
+        raise AgentError(f"{parent} cannot be written to: {error.strerror}") from error
+
+
+def find_markers(path: str, markers: list[str]) -> list[bool]:
+    """Return which markers are here. Each is looked up: a network file system may list old entries."""
+    return [(Path(path).parent / marker).exists() for marker in markers]
+
+
+def remove_markers() -> None:
+    """Remove the markers created on this host."""
+    while _markers:
+        with contextlib.suppress(OSError):
+            _markers.pop().unlink()
+
+
+def install(path: str, what: str, digest: str, fresh: bool, files: list[tuple[str, int]]) -> None:
+    """Install `what` from wheels that follow on standard input, given by name and size; record the digest.
+
+    With `fresh` into a new environment, of which nothing is left if that fails. Otherwise that package alone
+    is replaced in the environment that is there.
+    """
+    place = Path(path)
+    wheels = place / WHEELS
+    if kind_of(place) == "other":
+        raise AgentError(occupied(path))
+    place.mkdir(exist_ok=True)
+    with _locked(place / RECORD) as record:
+        try:
+            if fresh:
+                _empty(place, but=RECORD)
+                _write(record, "")
+            wheels.mkdir(exist_ok=True)
+            for name, size in files:
+                _receive(wheels / Path(name).name, size)
+            if fresh:
+                venv = [sys.executable, "-m", "venv", "--without-pip", path]
+                run(venv, "the environment cannot be made", INSTALL_SECONDS)
+            _pip(place, what, fresh)
+            _write(record, digest)
+        except BaseException:
+            if fresh:
+                _empty(place)
+                with contextlib.suppress(OSError):
+                    place.rmdir()
+            raise
+        finally:
+            shutil.rmtree(str(wheels), ignore_errors=True)
+
+
+def verify(path: str) -> str:
+    """Run what has been installed, and return its version. Its kernel is compiled, and kept for later."""
+    program = str(Path(path) / "bin" / "mpi-pi")
+    try:
+        with tempfile.TemporaryDirectory(prefix="mpi-pi-") as folder:  # where MPI may leave things
+            environ = {**os.environ, "TMPDIR": folder}
+            version = run([program, "--version"], "it does not start", VERIFY_SECONDS, environ)
+            run([program, "run", "-n", "1", "-i", "1"], "it does not run", VERIFY_SECONDS, environ)
+    except AgentError:
+        with contextlib.suppress(OSError):  # the next deployment then makes the environment afresh
+            if (Path(path) / RECORD).exists():
+                (Path(path) / RECORD).write_text("")
+        raise
+    return version.split()[-1]
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[Any]:
+    with file.open("a+") as record:
+        try:
+            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AgentError(
+                f"another deployment is at work on {file.parent}: wait until it is done"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield record
+
+
+def _write(record: Any, digest: str) -> None:
+    record.truncate(0)
+    record.write(digest + "\n")
+    record.flush()
+    os.fsync(record.fileno())
+
+
+def _empty(place: Path, but: str = "") -> None:
+    for entry in list(place.iterdir()):
+        if entry.name == but:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(str(entry), ignore_errors=True)
+        else:
+            entry.unlink()
+
+
+def _receive(file: Path, size: int) -> None:
+    with file.open("wb") as output:
+        while size > 0:
+            part = sys.stdin.buffer.read(min(size, 1 << 20))
+            if not part:
+                raise AgentError("the client is gone")
+            output.write(part)
+            size -= len(part)
+
+
+def _pip(place: Path, what: str, fresh: bool) -> None:
+    """Run pip from its own wheel: a host need not have it."""
+    wheels = place / WHEELS
+    pip = next(wheels.glob("pip-*.whl")) / "pip"
+    # Modules are compiled when they are first used, by a run that follows. A slow disk is spared the others.
+    options = ["--no-index", "--no-compile", "--no-cache-dir", "--disable-pip-version-check", "--quiet"]
+    options += ["--no-warn-script-location", "--root-user-action=ignore", f"--find-links={wheels}"]
+    if not fresh:
+        options += ["--no-deps", "--force-reinstall"]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environ["PIP_CONFIG_FILE"] = os.devnull
+    command = [str(place / "bin" / "python"), "-I", str(pip), "install", *options, what]
+    run(command, "the packages cannot be installed", INSTALL_SECONDS, environ)
