@@ -16,24 +16,14 @@ from mpi_pi.bench import published
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
 from mpi_pi.report.bench.numbers import LOST, format_ci
-from mpi_pi.report.plots.style import (
-    DARK,
-    INK,
-    LIGHT,
-    MIDDLE,
-    Look,
-    Panel,
-    label_decades,
-    legend,
-    number_ticks,
-    power_of_ten,
-)
+from mpi_pi.report.plots import style
+from mpi_pi.report.plots.style import DARK, INK, LIGHT, MIDDLE, Look, Panel
 
 Section = Mapping[str, Any]
 
 PUBLISHED = (published.FLAME_PYTHON, published.FLAME_RUST, published.OCTAPI)
 
-STEP_LOOKS: list[Look] = [
+PHASE_LOOKS: list[Look] = [
     *({"facecolor": color} for color in (DARK, LIGHT, MIDDLE, "#ffffff", "#6d6d6d")),
     {"facecolor": LIGHT, "hatch": "////"},
     {"facecolor": MIDDLE, "hatch": "xxxx"},
@@ -41,118 +31,109 @@ STEP_LOOKS: list[Look] = [
     {"facecolor": INK},
     {"facecolor": "#b9b9b9", "hatch": "\\\\\\\\"},
 ]
-"""Of the steps of a job: neighbours differ much in lightness."""
+"""Looks of the phases of a job: neighbours differ much in lightness."""
 
 
 def panels(benchmark: Mapping[str, Any]) -> Iterator[Panel]:
-    """What there is to be seen of the parts that were measured."""
+    """Generate the panels of those sections that were measured."""
     if kernel := benchmark["kernel"]:
         height = 1.3 + 0.36 * (len(kernel["rows"]) + len(PUBLISHED))
         yield Panel("Kernels on one core", lambda figure: kernels(figure, kernel), True, height)
     if jobs := benchmark["jobs"]:
-        height = 2.1 + 0.55 * len(jobs)
-        yield Panel(
-            "Where the time of a whole job goes", lambda figure: whole_jobs(figure, jobs), True, height
-        )
+        title, height = "Where the time of a whole job goes", 2.1 + 0.55 * len(jobs)
+        yield Panel(title, lambda figure: whole_jobs(figure, jobs), True, height)
     if scaling := benchmark["scaling"]:
         yield Panel("Speed-up", lambda figure: speed_up(figure, scaling))
         yield Panel("Efficiency", lambda figure: efficiency(figure, scaling))
     if round_ := benchmark["round"]:
-        yield Panel(
-            "What a round costs besides counting", lambda figure: cost_of_a_round(figure, round_), True
-        )
+        title = "What a round costs besides counting"
+        yield Panel(title, lambda figure: cost_of_round(figure, round_), True)
 
 
-def medians(spreads: Sequence[MedianCI]) -> NDArray[np.float64]:
-    """Of each."""
-    return np.array([of.median for of in spreads])
+def medians(cis: Sequence[MedianCI]) -> NDArray[np.float64]:
+    """Return the medians, (len(cis),)."""
+    return np.array([ci.median for ci in cis])
 
 
-def reaches(spreads: Sequence[MedianCI]) -> NDArray[np.float64]:
-    """How far the intervals reach below and above the medians, as matplotlib wants it: (2, number)."""
-    return np.array([[of.median - of.low for of in spreads], [of.high - of.median for of in spreads]])
+def error_bars(cis: Sequence[MedianCI]) -> NDArray[np.float64]:
+    """Return how far the intervals reach below and above the medians, (2, len(cis))."""
+    return np.array([[ci.median - ci.low for ci in cis], [ci.high - ci.median for ci in cis]])
 
 
 # Kernels
 
 
 def kernels(figure: FigureBase, section: Section) -> None:
-    """Points per second of ways to count on one core, and of whole jobs that were published."""
+    """Draw points per second of the kernel and its baselines on one core, and of published whole jobs."""
     axes = figure.subplots()
     rates = [MedianCI.from_fields(row["points_per_second"]) for row in section["rows"]]
     names = [row["name"] for row in section["rows"]] + [f"{run.name}\n{run.machine}" for run in PUBLISHED]
     places = np.arange(len(names))
-    own, theirs = places[: len(rates)], places[len(rates) :]
-    axes.barh(
-        own,
-        medians(rates),
-        0.7,
-        xerr=reaches(rates),
-        color=DARK,
-        ecolor=INK,
-        capsize=3,
-        label="one core, measured",
-    )
+    measured_, others = places[: len(rates)], places[len(rates) :]
+    look: Look = {"color": DARK, "ecolor": INK, "capsize": 3, "label": "one core, measured"}
+    axes.barh(measured_, medians(rates), 0.7, xerr=error_bars(rates), **look)
     published_rates = [run.points_per_second for run in PUBLISHED]
-    look: Look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
-    axes.barh(theirs, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
+    look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
+    axes.barh(others, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
     ends = [rate.high for rate in rates] + published_rates
-    words = [in_words(rate) for rate in rates + [MedianCI.of([rate]) for rate in published_rates]]
+    labels = [format_rate(rate) for rate in rates + [MedianCI.of([rate]) for rate in published_rates]]
     for place, end in enumerate(ends):
-        axes.annotate(words[place], (end, place), (6, 0), textcoords="offset points", va="center")
+        axes.annotate(labels[place], (end, place), (6, 0), textcoords="offset points", va="center")
     least = math.floor(math.log10(min(published_rates + [rate.low for rate in rates])))
     axes.set(xscale="log", xlim=(10.0**least / 2, 1.2 * max(ends)), xlabel="points per second")
-    label_decades(axes.xaxis)
+    style.label_decades(axes.xaxis)
     axes.set_yticks(places, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    legend(figure, axes)
+    style.legend(figure, axes)
 
 
-def in_words(rate: MedianCI) -> str:
-    """A rate, and its interval if it has one, with their power of ten: 4.02 (3.98 … 4.05)·10⁹."""
+def format_rate(rate: MedianCI) -> str:
+    """Return a rate, and its interval if it has a width, by a power of ten: `4.02 (3.98 … 4.05)·10⁹`."""
     exponent = math.floor(math.log10(rate.median))
     scale = 10.0**-exponent
-    one = rate.low == rate.high
-    number = f"{rate.median * scale:.2f}" if one else format_ci(rate, ".2f", scale)
-    return f"{number}·{power_of_ten(exponent)}"
+    exact = rate.low == rate.high
+    number = f"{rate.median * scale:.2f}" if exact else format_ci(rate, ".2f", scale)
+    return f"{number}·{style.power_of_ten(exponent)}"
 
 
 # Whole jobs
 
 
 def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
-    """From mpirun to prompt, step by step; cold ones, which take much longer, on a scale of their own."""
+    """Draw the phases of jobs from mpirun to prompt; cold jobs take longer, and have their own scale."""
     kinds = {
         "warm, the kernel is in the cache": [job for job in jobs if not job["cold"]],
         "cold, it has to be compiled": [job for job in jobs if job["cold"]],
     }
     kinds = {kind: jobs for kind, jobs in kinds.items() if jobs}
-    steps = list(dict.fromkeys(step["name"] for job in jobs for step in job["steps"]))
-    looks = {step: STEP_LOOKS[place % len(STEP_LOOKS)] for place, step in enumerate(steps)}
+    phases = list(dict.fromkeys(phase["name"] for job in jobs for phase in job["steps"]))
+    looks = {phase: PHASE_LOOKS[place % len(PHASE_LOOKS)] for place, phase in enumerate(phases)}
     ratios = [len(of_kind) for of_kind in kinds.values()]
     all_axes = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, (kind, of_kind) in zip(all_axes, kinds.items(), strict=True):
         stacks(axes, of_kind, looks)
         axes.set_xlabel(f"seconds, {kind}")
-    patches = [Patch(edgecolor=INK, linewidth=0.5, label=step, **look) for step, look in looks.items()]
+    patches = [Patch(edgecolor=INK, linewidth=0.5, label=phase, **look) for phase, look in looks.items()]
     whole = Line2D([], [], color=INK, marker="d", markersize=4, label="whole job")
     figure.legend(handles=[*patches, whole], loc="outside lower center", ncols=4)
 
 
 def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
-    """A row for each job: the medians of its steps one after the other, and the whole with its interval."""
+    """Draw a row for each job: the medians of its phases side by side, and the whole with its interval."""
     for place, job in enumerate(jobs):
-        seconds = [MedianCI.from_fields(step["seconds"]).median for step in job["steps"]]
+        seconds = [MedianCI.from_fields(phase["seconds"]).median for phase in job["steps"]]
         lefts = np.cumsum([0, *seconds[:-1]])
-        for step, left, width in zip(job["steps"], lefts, seconds, strict=True):
-            axes.barh(place, width, 0.55, left, edgecolor=INK, linewidth=0.5, **looks[step["name"]])
+        for phase, left, width in zip(job["steps"], lefts, seconds, strict=True):
+            axes.barh(place, width, 0.55, left, edgecolor=INK, linewidth=0.5, **looks[phase["name"]])
         whole = MedianCI.from_fields(job["seconds"])
-        axes.errorbar(whole.median, place, xerr=reaches([whole]), fmt="d", color=INK, capsize=4, markersize=4)
-        words = format_ci(whole) + " s"
+        axes.errorbar(
+            whole.median, place, xerr=error_bars([whole]), fmt="d", color=INK, capsize=4, markersize=4
+        )
+        label = format_ci(whole) + " s"
         if job["published"]:
-            words += f"\n{job['published']['name']}: {job['published']['seconds']:.6g} s"
+            label += f"\n{job['published']['name']}: {job['published']['seconds']:.6g} s"
         end = max(whole.high, sum(seconds))
-        axes.annotate(words, (end, place), (8, 0), textcoords="offset points", va="center")
+        axes.annotate(label, (end, place), (8, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(jobs)), [f"{job['name']}\n{number_of(job['ranks'], 'rank')}" for job in jobs])
     axes.set_ylim(len(jobs) - 0.5, -0.5)
     axes.set_xlim(0, 1.02 * max(MedianCI.from_fields(job["seconds"]).high for job in jobs))
@@ -162,60 +143,58 @@ def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> No
 
 
 def over(axes: Axes, section: Section, name: str) -> None:
-    """A quantity of the strong and of the weak rows over what becomes more."""
+    """Draw a quantity of strong and weak scaling over the number of ranks or hosts."""
     looks: dict[str, Look] = {  # the bars of one are to be seen beneath those of the other
         "strong": {"fmt": "o-", "color": DARK, "label": "same job (strong)", "elinewidth": 3, "capsize": 6},
         "weak": {"fmt": "s--", "color": MIDDLE, "label": "growing job (weak)", "elinewidth": 1, "capsize": 3},
     }
     for kind, look in looks.items():
         measured(axes, section[kind]["rows"], section["by"], name, look)
-    number_ticks(axes, [row[section["by"]] for row in section["strong"]["rows"]])
+    style.number_ticks(axes, [row[section["by"]] for row in section["strong"]["rows"]])
     axes.grid(visible=True)
     axes.set_xlabel(section["by"])
 
 
 def measured(axes: Axes, rows: Sequence[Section], number: str, name: str, look: Look) -> None:
-    """Medians of a quantity with their intervals over a number; hollow where noise has drowned them."""
-    numbers, spreads = [row[number] for row in rows], [MedianCI.from_fields(row[name]) for row in rows]
-    axes.errorbar(numbers, medians(spreads), reaches(spreads), markersize=5, **look)
-    noisy = [place for place, of in enumerate(spreads) if of.inconclusive]
+    """Draw medians of a quantity with their intervals over a number; inconclusive ones are hollow."""
+    numbers, cis = [row[number] for row in rows], [MedianCI.from_fields(row[name]) for row in rows]
+    axes.errorbar(numbers, medians(cis), error_bars(cis), markersize=5, **look)
+    noisy = [place for place, of in enumerate(cis) if of.inconclusive]
     if noisy:
         known = axes.get_legend_handles_labels()[1]
         hollow: Look = {"marker": look["fmt"][0], "markersize": 5, "color": "white", "linestyle": ""}
         hollow |= {"markeredgecolor": INK, "label": None if LOST in known else LOST, "zorder": 3}
-        axes.plot([numbers[place] for place in noisy], medians(spreads)[noisy], **hollow)
+        axes.plot([numbers[place] for place in noisy], medians(cis)[noisy], **hollow)
 
 
 def speed_up(figure: FigureBase, section: Section) -> None:
-    """How many times as fast more ranks are."""
+    """Draw the speed-up over the first row."""
     axes = figure.subplots()
     rows = section["strong"]["rows"]
-    numbers, ideal = zip(
-        *((row[section["by"]], row["ranks"] / rows[0]["ranks"]) for row in rows), strict=True
-    )
+    numbers, ideal = [row[section["by"]] for row in rows], [row["ranks"] / rows[0]["ranks"] for row in rows]
     axes.plot(numbers, ideal, color=INK, linewidth=1, linestyle=":", label="ideal")
     over(axes, section, "speed_up")
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylabel(f"times as fast as {number_of(rows[0]['ranks'], 'rank')}")
-    legend(figure, axes)
+    style.legend(figure, axes)
 
 
 def efficiency(figure: FigureBase, section: Section) -> None:
-    """How much of each rank's speed is left."""
+    """Draw the efficiency: the speed-up over the growth of the number of ranks."""
     axes = figure.subplots()
     axes.axhline(1, color=INK, linewidth=1, linestyle=":", label="ideal")
     over(axes, section, "efficiency")
     axes.set_ylim(0, max(1.1, 1.05 * axes.dataLim.y1))
     axes.set_ylabel("efficiency")
-    legend(figure, axes)
+    style.legend(figure, axes)
 
 
 # Rounds
 
 
-def cost_of_a_round(figure: FigureBase, section: Section) -> None:
-    """Measured for the ranks that there are, and by the model for more than that."""
+def cost_of_round(figure: FigureBase, section: Section) -> None:
+    """Draw the time of a round besides counting: measured, and by the model for more ranks."""
     axes = figure.subplots()
     looks: dict[str, Look] = {
         "rows": {"fmt": "o-", "color": DARK, "label": "round, measured", "capsize": 3},
@@ -235,8 +214,8 @@ def cost_of_a_round(figure: FigureBase, section: Section) -> None:
         label = "1 % of a second from here on, model"
         axes.axvline(section["matters_from_ranks"], color=INK, linewidth=0.8, linestyle=":", label=label)
     axes.set(xscale="log", yscale="log", xlabel="ranks", ylabel="time")
-    label_decades(axes.xaxis)
+    style.label_decades(axes.xaxis)
     axes.yaxis.set_major_formatter(EngFormatter(unit="s"))
     axes.minorticks_off()
     axes.grid(visible=True)
-    legend(figure, axes)
+    style.legend(figure, axes)
