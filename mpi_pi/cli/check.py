@@ -14,7 +14,6 @@ from mpi_pi.mpi import runtime
 from mpi_pi.mpi.command_loop import RootTimeout, serve
 from mpi_pi.parallel import run as parallel
 from mpi_pi.report import check as check_report
-from mpi_pi.report import plain
 from mpi_pi.storage.atomic_file import OutputError
 
 if TYPE_CHECKING:
@@ -44,9 +43,9 @@ def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
         with Output(json) as output:
             hosts = survey.conduct()
             findings = diagnosis.findings(hosts)
-            text = plain.text(check_report.blocks(hosts, findings))
+            report = check_report.blocks(hosts, findings)
             # What is printed just before an abort may not get through mpirun any more.
-            written = output.put(text, document.dumps(hosts, findings), through_mpirun=not survey.lost)
+            written = output.put(report, document.dumps(hosts, findings), through_mpirun=not survey.lost)
     except OutputError as error:
         survey.end()
         console.error(str(error))

@@ -14,7 +14,6 @@ from mpi_pi.cluster.agent.environment import launcher
 from mpi_pi.cluster.host import Host
 from mpi_pi.errors import UserError
 from mpi_pi.report import deployment as deployment_report
-from mpi_pi.report import plain
 from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report.blocks import Block
 
@@ -24,26 +23,36 @@ MAX_NOTES = 3
 
 def check_hosts(args: argparse.Namespace) -> int:
     """Tell whether a job could start on all hosts, and return the exit status. Raises UserError."""
-    hosts = _hosts(args.hostfile, args.mpirun)
-    if args.file_alone:
-        return VERIFIED
 
-    def check() -> tuple[list[Block], bool]:
+    def check(hosts: Sequence[Host]) -> tuple[list[Block], bool]:
+        if args.file_alone:
+            return [], True
         found = preflight.check(hosts, args.hostfile, args.mpirun)
         return preflight_report.blocks(found), found.ready
 
-    return _status(check)
+    return _status(args, check)
 
 
 def deploy(args: argparse.Namespace) -> int:
     """Install this environment on all hosts, and return the exit status. Raises UserError and RunError."""
-    hosts = _hosts(args.hostfile, args.mpirun)
 
-    def install() -> tuple[list[Block], bool]:
+    def install(hosts: Sequence[Host]) -> tuple[list[Block], bool]:
         targets = deployment.deploy(hosts, console.note)
         return deployment_report.blocks(targets), all(target.outcome for target in targets)
 
-    return _status(install)
+    return _status(args, install)
+
+
+def _status(args: argparse.Namespace, work: Callable[[Sequence[Host]], tuple[list[Block], bool]]) -> int:
+    """Do the work on the hosts of the hostfile, print its report, if any, and return the exit status."""
+    try:
+        blocks, ready = work(_hosts(args.hostfile, args.mpirun))
+    except KeyboardInterrupt:
+        console.error("interrupted; run it again")
+        return SIGNALLED + signal.SIGINT
+    if blocks and not console.said(blocks):
+        return FAILED
+    return VERIFIED if ready else FAILED
 
 
 def _hosts(path: str, mpirun: str) -> Sequence[Host]:
@@ -57,13 +66,3 @@ def _hosts(path: str, mpirun: str) -> Sequence[Host]:
     if more := found.notes[MAX_NOTES:]:
         console.warning(f"{path!r}: and so {len(more)} times more")
     return found.hosts
-
-
-def _status(work: Callable[[], tuple[list[Block], bool]]) -> int:
-    """Print the report of the work, and return the exit status; that of an interruption, too."""
-    try:
-        blocks, ready = work()
-    except KeyboardInterrupt:
-        console.error("interrupted; run it again")
-        return SIGNALLED + signal.SIGINT
-    return VERIFIED if console.said(plain.text(blocks)) and ready else FAILED
