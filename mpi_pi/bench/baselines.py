@@ -1,7 +1,7 @@
-"""What people write to count the points in a circle, on one core.
+"""Baselines: what people write to count the points in a circle, on one core.
 
-All throw points with floating-point coordinates from 0 to 1 at a quarter of the disc, and return the hits.
-None of them can be told which point belongs to which trial, so their answers change with who counts.
+All of them throw points with floating-point coordinates from 0 to 1 at a quarter of the disc, and return the
+hits. Their points belong to no trial, so their hits depend on who counts.
 """
 
 import random
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def plain_python(points: int, seed: int) -> int:
-    """A trial of the dartboard lesson for the OctaPi (Crown Copyright 2017), which dispy sends to a host."""
+    """Count a trial of the dartboard lesson for the OctaPi (Crown Copyright 2017), which dispy runs."""
     generator = random.Random(seed)  # noqa: S311  # darts are no secrets
     hits = 0
     for _ in range(points):
@@ -22,22 +22,22 @@ def plain_python(points: int, seed: int) -> int:
 
 
 def numpy_rand(points: int) -> int:
-    """A task of Flame's Python example, `examples/pi/python` in xflops/flame."""
+    """Count a task of Flame's Python example, `examples/pi/python` in xflops/flame."""
     x, y = np.random.rand(points), np.random.rand(points)  # noqa: NPY002  # as it stands there
     return int(np.sum(x * x + y * y <= 1.0))
 
 
-def numba_is_there() -> bool:
-    """Whether the two others can be had: numba is installed, and allowed to compile."""
+def has_numba() -> bool:
+    """Return whether numba, which the two others need, is installed and allowed to compile."""
     try:
-        import numba
+        import numba  # optional, and slow to import; likewise below
     except Exception:  # whatever a package raises that is broken
         return False
     return not numba.config.DISABLE_JIT
 
 
 def numba_np_random() -> Callable[[int], int]:
-    """A function of the points: `monte_carlo_pi` of numba's home page, with NumPy's generator of old."""
+    """Return a function of the points, `monte_carlo_pi` of numba's home page: NumPy's legacy generator."""
     import numba
 
     @numba.njit
@@ -53,7 +53,7 @@ def numba_np_random() -> Callable[[int], int]:
 
 
 def numba_generator(generator: np.random.Generator) -> Callable[[int], int]:
-    """The same with a generator such as `default_rng` makes, PCG64, which NumPy's manual advises instead."""
+    """Return a function of the points with a generator of `default_rng`, as NumPy's manual advises."""
     import numba
 
     @numba.njit

@@ -1,9 +1,9 @@
-"""What became faster or slower from one benchmark to another, beyond the noise of both.
+"""Verdicts on what became faster or slower from one benchmark to another, beyond the noise of both.
 
-Of everything that both have measured, the new time over the old one lies in an interval: from the fastest
-that the new time may be over the slowest that the old one may be, to the slowest over the fastest. How far a
-time may be off is told by its samples; that two runs find a shared machine in different moods, by the noise
-that both have measured. What has its whole interval above 1 is slower.
+Of each metric that both have measured, the quotient of the new time by the old one lies in an interval: from
+the least new time over the greatest old one, to the greatest over the least. The times' own intervals come
+from their samples; the interval of the quotient is widened by the noise that both benchmarks have measured,
+as a shared machine is more or less busy from run to run. A metric whose whole interval is above 1 is slower.
 """
 
 import math
@@ -13,140 +13,133 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mpi_pi.bench.median import MAX_RATIO, MedianCI
+from mpi_pi.errors import UserError
 from mpi_pi.formatting import number_of
 
 MIN_DRIFT = 0.05
-"""From one run to the next even quiet machines differ by this: clock, heat, where memory came to lie."""
+"""Relative difference between runs even on quiet machines: clock, heat, placement of memory."""
 
 UNKNOWN_NOISE = 0.10
-"""Of a machine whose noise was not measured."""
+"""Assumed where the noise was not measured."""
 
 SAME = 1.25
-"""An interval around 1 that reaches no further, up or down, says that nothing much has changed."""
+"""Quotients up to this, and down to its reciprocal, are no change worth mentioning."""
 
-WORDS = ("slower", "faster", "same", "lost in noise")
+VERDICTS = ("slower", "faster", "same", "lost in noise")
 
-
-class ComparisonError(ValueError):
-    """Two benchmarks of which nothing can be compared."""
+Benchmark = Mapping[str, Any]
+"""See bench.schema.json."""
 
 
 class Metric(NamedTuple):
-    """What was measured: the same in two benchmarks if it can be compared."""
+    """What was measured: two benchmarks are compared where their metrics are equal."""
 
     what: str
     job: str = ""
 
 
 @dataclass(frozen=True)
-class Measured:
-    """How long it took, or how fast it was."""
+class Measurement:
+    """The value of a metric in one benchmark."""
 
-    taken: MedianCI
+    ci: MedianCI
     """Seconds, or points per second."""
     unit: str
     hosts: int
-    steps: Mapping[str, float] = field(default_factory=dict)
-    """The seconds that its steps took, if it has any."""
+    phases: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of a job's phases."""
     points: int = 1
-    """Of a job that the benchmark has made to measure, for so many seconds."""
+    """Of a job that the benchmark has made as large as it takes a certain time."""
     proportional: float = 1.0
-    """The least share of its time that grows with them."""
+    """Least share of the job's time that grows with its points."""
 
     @property
-    def reach(self) -> tuple[float, float] | None:
-        """The logarithms of the shortest and longest time that it may take; None if that may be 0."""
-        ends = _ends(self.taken)
-        if ends[0] <= 0:
+    def log_bounds(self) -> tuple[float, float] | None:
+        """Logarithms of the shortest and the longest time to be expected; None if the shortest may be 0."""
+        low, high = _expected_bounds(self.ci)
+        if low <= 0:
             return None
-        low, high = map(math.log, ends)
+        low, high = math.log(low), math.log(high)
         return (-high, -low) if self.unit == "points/s" else (low, high)
 
 
 @dataclass(frozen=True)
 class Change:
-    """From old to new: how many times as long it takes."""
+    """Change of a metric from the old benchmark to the new one."""
 
-    old: Measured
-    new: Measured
-    low: float
-    high: float
-    """Of the logarithm, so that there and back are the same but for the sign; not finite if nobody knows."""
+    old: Measurement
+    new: Measurement
+    log_low: float
+    """Least logarithm of the quotient of times; -inf if unknown. Logarithms make there and back symmetric."""
+    log_high: float
+    """Greatest logarithm of the quotient; inf if unknown."""
 
     @property
-    def word(self) -> str:
-        """One of `WORDS`."""
-        if self.low > 0:
+    def verdict(self) -> str:
+        """One of `VERDICTS`."""
+        if self.log_low > 0:
             return "slower"
-        if self.high < 0:
+        if self.log_high < 0:
             return "faster"
-        return "same" if max(-self.low, self.high) <= math.log(SAME) else "lost in noise"
+        return "same" if max(-self.log_low, self.log_high) <= math.log(SAME) else "lost in noise"
 
     @property
-    def least(self) -> float:
-        """From how many times as long on it would have been called slower; not finite if nobody knows."""
-        return self._ratio / math.exp(self.low) if math.isfinite(self.low) else math.inf
-
-    @property
-    def _ratio(self) -> float:
-        """Of the medians."""
-        ratio = self.new.taken.median / self.old.taken.median
+    def ratio(self) -> float:
+        """Quotient of the median times; of an unknown one, `log_low` is infinite."""
+        ratio = self.new.ci.median / self.old.ci.median
         return 1 / ratio if self.old.unit == "points/s" else ratio
 
     @property
-    def times_as_long(self) -> str:
-        """The ratio of the medians, with the interval that decides."""
-        if math.isinf(self.high):
-            return "?"
-        return f"{self._ratio:.3f} ({math.exp(self.low):.2f} … {math.exp(self.high):.2f})"
+    def detectable(self) -> float:
+        """Least ratio that would have been called slower; inf if unknown."""
+        return self.ratio / math.exp(self.log_low) if math.isfinite(self.log_low) else math.inf
 
 
-def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[Metric, Change]:
-    """Of all that both have measured. Raises ComparisonError if that is nothing."""
-    before, after = dict(measured(old)), dict(measured(new))
+def changes(old: Benchmark, new: Benchmark) -> dict[Metric, Change]:
+    """Return the changes of all metrics that both benchmarks have. Raises UserError if there is none."""
+    before, after = measurements(old), measurements(new)
     found = {
-        thing: _change(before[thing], after[thing], _drift(old, new, before[thing].hosts))
-        for thing in before
-        if thing in after
+        metric: _change(before[metric], after[metric], _log_drift(old, new, before[metric].hosts))
+        for metric in before
+        if metric in after
     }
     if not found:
-        raise ComparisonError(
+        raise UserError(
             f"nothing to compare: the old benchmark has {_contents(old)}, the new one {_contents(new)},"
             " and no row of one is the same job on as many ranks and hosts as one of the other"
         )
     return found
 
 
-def _change(old: Measured, new: Measured, drift: float) -> Change:
-    was, is_ = old.reach, new.reach
+def _change(old: Measurement, new: Measurement, drift: float) -> Change:
+    was, is_ = old.log_bounds, new.log_bounds
     if was is None or is_ is None:
         return Change(old, new, -math.inf, math.inf)
-    shorter, longer = _doubts(old, new)
+    shorter, longer = _size_effects(old, new)
     return Change(old, new, (is_[0] - was[1]) - drift - shorter, (is_[1] - was[0]) + drift + longer)
 
 
-def _doubts(old: Measured, new: Measured) -> tuple[float, float]:
-    """By how much it may really take shorter or longer than rates show, as they are of jobs of two sizes.
+def _size_effects(old: Measurement, new: Measurement) -> tuple[float, float]:
+    """Return by how much, as logarithms, times may really be shorter or longer than rates of two sizes tell.
 
-    What does not grow with a job is a smaller share of a larger one, which therefore has the higher rate.
+    Time that does not grow with a job is a smaller share of a larger one, which so has the higher rate.
     """
     larger = max(old.points, new.points) / min(old.points, new.points)
     proportional = min(old.proportional, new.proportional)
-    doubt = math.log((1 - proportional) * larger + proportional)
-    return (0.0, doubt) if new.points > old.points else (doubt, 0.0)
+    effect = math.log((1 - proportional) * larger + proportional)
+    return (0.0, effect) if new.points > old.points else (effect, 0.0)
 
 
-def _ends(taken: MedianCI) -> tuple[float, float]:
-    """Between which the median of another run like this one is to be expected, on the same calm machine.
+def _expected_bounds(ci: MedianCI) -> tuple[float, float]:
+    """Return bounds of the median of another run like this one, on an equally calm machine.
 
-    That is at least where the middle half of the samples lies: those of one run are more alike than runs
-    are. The range of a few samples is too narrow; by Student's t that of three ought to be three times as
-    wide. And one or two do not tell how far they spread.
+    They hold at least the middle half of the samples: those of one run are more alike than runs are. The
+    range of a few samples is too narrow; by Student's t that of three ought to be three times as wide. And
+    one or two do not tell how far they scatter.
     """
-    number = len(taken.samples)
-    low, high = taken.low, taken.high
+    number, low, high = len(ci.samples), ci.low, ci.high
     if number > 1:
-        quarter, _, three_quarters = statistics.quantiles(taken.samples, method="inclusive")
+        quarter, _, three_quarters = statistics.quantiles(ci.samples, method="inclusive")
         low, high = min(low, quarter), max(high, three_quarters)
     if number >= 5 or low <= 0:
         return low, high
@@ -154,61 +147,60 @@ def _ends(taken: MedianCI) -> tuple[float, float]:
     return low / wider, high * wider
 
 
-def _drift(old: Mapping[str, Any], new: Mapping[str, Any], hosts: int) -> float:
-    """By how much the machine itself may differ between two runs: the logarithm of a factor."""
-    return math.log1p(MIN_DRIFT) + sum(math.log1p(_noise(document, hosts)) for document in (old, new))
+def _log_drift(old: Benchmark, new: Benchmark, hosts: int) -> float:
+    """Return the logarithm of the factor by which the machine itself may differ between two runs."""
+    return math.log1p(MIN_DRIFT) + sum(math.log1p(_noise(each, hosts)) for each in (old, new))
 
 
-def _noise(document: Mapping[str, Any], hosts: int) -> float:
-    """Of the noisiest host, or for what ran on one host, of the first."""
-    noise = document["noise"]
+def _noise(benchmark: Benchmark, hosts: int) -> float:
+    """Return the slowdown of the noisiest host or, for what ran on one host, of the first."""
+    noise = benchmark["noise"]
     if noise is None:
         return UNKNOWN_NOISE
-    here = document["machine"]["host"]
-    of_first = [row["slowdown"] for row in noise["rows"] if row["host"] == here]
+    first = benchmark["machine"]["host"]
+    of_first = [row["slowdown"] for row in noise["rows"] if row["host"] == first]
     return max(0.0, *(of_first if hosts == 1 and of_first else [float(noise["slowdown"])]))
 
 
-def measured(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Measured]]:
-    """All that can be compared."""
-    for row in (document["kernel"] or {"rows": ()})["rows"]:
-        yield (
-            Metric(f"kernel {row['name']}"),
-            Measured(MedianCI.from_fields(row["points_per_second"]), "points/s", 1),
-        )
-    hosts = document["machine"]["hosts"]
-    for row in document["jobs"] or ():
-        what = f"job {row['name']}, {_on(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
-        steps = {step["name"]: step["seconds"]["median"] for step in row["steps"]}
-        yield Metric(what, _job(row)), Measured(MedianCI.from_fields(row["seconds"]), "s", hosts, steps)
-    for kind in ("strong", "weak") if document["scaling"] else ():
-        part = document["scaling"][kind]
+def measurements(benchmark: Benchmark) -> dict[Metric, Measurement]:
+    """Return all metrics of a benchmark that can be compared, in its order."""
+    return dict(_measurements(benchmark))
+
+
+def _measurements(benchmark: Benchmark) -> Iterator[tuple[Metric, Measurement]]:
+    for row in (benchmark["kernel"] or {"rows": ()})["rows"]:
+        rate = MedianCI.from_fields(row["points_per_second"])
+        yield Metric(f"kernel {row['name']}"), Measurement(rate, "points/s", 1)
+    hosts = benchmark["machine"]["hosts"]
+    for row in benchmark["jobs"] or ():
+        what = f"job {row['name']}, {_where(row | {'hosts': hosts})}, {'cold' if row['cold'] else 'warm'}"
+        job = f"{row['job']['trials']} x {row['job']['points_per_trial']}"
+        phases = {phase["name"]: phase["seconds"]["median"] for phase in row["steps"]}
+        yield Metric(what, job), Measurement(MedianCI.from_fields(row["seconds"]), "s", hosts, phases)
+    for kind in ("strong", "weak") if benchmark["scaling"] else ():
+        part = benchmark["scaling"][kind]
         for row in part["rows"]:
             points = part["job"]["trials"] * part["job"]["points_per_trial"]
             points *= row["ranks"] if kind == "weak" else 1
-            yield Metric(f"{kind} scaling, {_on(row)}"), _scaled(row, points)
-    for row in (document["round"] or {"rows": ()})["rows"]:
-        yield Metric(f"round, {_on(row)}"), Measured(MedianCI.from_fields(row["seconds"]), "s", row["hosts"])
+            yield Metric(f"{kind} scaling, {_where(row)}"), _of_scaling(row, points)
+    for row in (benchmark["round"] or {"rows": ()})["rows"]:
+        seconds = MedianCI.from_fields(row["seconds"])
+        yield Metric(f"round, {_where(row)}"), Measurement(seconds, "s", row["hosts"])
 
 
-def _scaled(row: Mapping[str, Any], points: int) -> Measured:
-    """A row of scaling. What it has lost since the first row may all be lost to costs of any job alike."""
+def _of_scaling(row: Mapping[str, Any], points: int) -> Measurement:
+    """Return the rate of a row; what it has lost since the first row may all be time that any job takes."""
     seconds = MedianCI.from_fields(row["seconds"]).samples
     rate = MedianCI.of(points / max(each, 1e-9) for each in seconds)
     proportional = min(max(row["efficiency"]["low"], 0.0), 1.0)
-    return Measured(rate, "points/s", row["hosts"], points=points, proportional=proportional)
+    return Measurement(rate, "points/s", row["hosts"], points=points, proportional=proportional)
 
 
-def _job(row: Mapping[str, Any]) -> str:
-    return f"{row['job']['trials']} x {row['job']['points_per_trial']}"
-
-
-def _on(row: Mapping[str, Any]) -> str:
+def _where(row: Mapping[str, Any]) -> str:
     ranks = number_of(row["ranks"], "rank")
     return f"{ranks} on {number_of(row['hosts'], 'host')}" if row["hosts"] > 1 else ranks
 
 
-def _contents(document: Mapping[str, Any]) -> str:
-    """The sections that there are."""
-    there = [name for name in ("kernel", "jobs", "scaling", "round") if document[name]]
+def _contents(benchmark: Benchmark) -> str:
+    there = [name for name in ("kernel", "jobs", "scaling", "round") if benchmark[name]]
     return ", ".join(there) or "nothing"

@@ -1,7 +1,7 @@
-"""Our kernel beside what people write, on one core.
+"""Speed of this program's kernel, the subject, and of baselines, on one core.
 
-All candidates take turns, so that what else the machine does meets them alike, and are compared turn by turn.
-Every answer is judged against pi: none is quick because it is wrong.
+They take turns, so that disturbances meet all of them alike, and are compared turn by turn. Every count is
+checked against pi, so that none is fast because it is wrong.
 """
 
 import math
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.errors import RunError
 from mpi_pi.kernel.layout import MARGIN
+from mpi_pi.model.job import MAX_TRIALS, Job
+from mpi_pi.system.machine import clock_hz
 
 if TYPE_CHECKING:
     from mpi_pi.kernel.loader import Kernel
@@ -19,121 +22,119 @@ if TYPE_CHECKING:
 TURNS = 21
 
 QUICK_SECONDS, FULL_SECONDS = 0.07, 0.3
-"""Of one go of a candidate."""
+"""Duration of a turn of one implementation."""
 
 MAX_STANDARD_ERRORS = 6.0
-"""Beyond which an answer is wrong: of a thousand million right ones, two are."""
+"""A count that is further off is wrong: of a thousand million right ones, two are."""
 
 LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
-"""Points: so many that seeding does not count, and as many as the OctaPi job has."""
+"""Points per trial: so many that seeding is negligible, and as many as in the OctaPi job."""
 
 DEFERRED = math.pi * 2 * MARGIN / 2**32
-"""The share of points that lie in the ring of doubt, see `kernel.layout`."""
+"""Share of points that the high 16 bits of their coordinates leave open, see `kernel.layout`."""
 
 BITS = {"numba": 32 + 32 * DEFERRED, "numpy": 64}
-"""For a point of ours: two coordinates of 16 bits each, and of 32 where those leave a doubt. The NumPy kernel
-always draws all of them."""
+"""Random bits per point: two coordinates of 16 bits, and of 32 where needed; the NumPy kernel draws all."""
 BITS_OF_DOUBLES = 2 * 53
-"""The coordinates of others are doubles, multiples of 2^-53 from 0 to 1."""
+"""Random bits per point of the baselines: their coordinates are multiples of 2^-53 from 0 to 1."""
 
-OURS = "mpi_pi"
-SPELLED = {"numba": "numba", "numpy": "NumPy"}
-OURS_SHORT = f"{OURS}, trials of {SHORT_TRIAL:,} points"
+SUBJECT = "mpi_pi"
+LABELS = {"numba": "numba", "numpy": "NumPy"}
+SHORT_SUBJECT = f"{SUBJECT}, trials of {SHORT_TRIAL:,} points"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Implementation:
     """A way to count."""
 
     name: str
     bits_per_point: float
-    """Random bits that are drawn for its coordinates."""
+    """Random bits drawn for the coordinates."""
     points: int
-    """In a trial."""
+    """Per trial."""
     count: Callable[[int], int]
-    """The hits of so many trials."""
-    at_once: int = 1
-    """How many trials it takes to be quick."""
+    """Returns the hits of that many trials."""
+    trials_at_once: int = 1
+    """Least number of trials in a call at full speed."""
 
 
-def measure(kernel: "Kernel", full: bool, show: Callable[[float], object]) -> dict[str, Any]:
-    """The section `kernel` of a benchmark. Raises ArithmeticError if a candidate counts wrong."""
-    return compare(candidates(kernel), FULL_SECONDS if full else QUICK_SECONDS, TURNS, show)
+def measure(kernel: "Kernel", full: bool, progress: Callable[[float], object]) -> dict[str, Any]:
+    """Return the section `kernel` of a benchmark. Raises RunError if a count is wrong."""
+    return compare(implementations(kernel), FULL_SECONDS if full else QUICK_SECONDS, TURNS, progress)
 
 
-def candidates(kernel: "Kernel") -> list[Candidate]:
-    """Our kernel, and what there is beside it."""
-    from mpi_pi.kernel import loader
+def implementations(kernel: "Kernel") -> list[Implementation]:
+    """Return the subject, which is `kernel`, the NumPy kernel beside it, and the baselines."""
+    from mpi_pi.kernel import loader  # NumPy, which the report on a benchmark does not need
 
+    label = f"{SUBJECT}, {LABELS[kernel.name]}"
     if kernel.name == "numpy":
-        return [ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", SHORT_TRIAL), *_others()]
+        return [subject(kernel, label, SHORT_TRIAL), *_baselines()]
     return [
-        ours(kernel, f"{OURS}, {SPELLED[kernel.name]}", LONG_TRIAL),
-        ours(kernel, OURS_SHORT, SHORT_TRIAL),
-        ours(loader.load("numpy"), f"{OURS}, {SPELLED['numpy']}", SHORT_TRIAL),
-        *_others(),
+        subject(kernel, label, LONG_TRIAL),
+        subject(kernel, SHORT_SUBJECT, SHORT_TRIAL),
+        subject(loader.load("numpy"), f"{SUBJECT}, {LABELS['numpy']}", SHORT_TRIAL),
+        *_baselines(),
     ]
 
 
-def ours(kernel: "Kernel", name: str, points: int) -> Candidate:
-    """One of our kernels, with trials of so many points."""
-    from mpi_pi.model.job import MAX_TRIALS, Job
-
+def subject(kernel: "Kernel", name: str, points: int) -> Implementation:
+    """Return a kernel of this program, with trials of so many points."""
     job = Job(trials=MAX_TRIALS, points=points, seed=1)
 
     def count(trials: int) -> int:
         return int(kernel.count(job, range(trials)).sum())
 
-    return Candidate(name, BITS[kernel.name], points, count, kernel.units_at_once)
+    return Implementation(name, BITS[kernel.name], points, count, kernel.units_at_once)
 
 
-def _others() -> list[Candidate]:
-    """What people write; without numba what it would have compiled is left out."""
-    import numpy as np
+def _baselines() -> list[Implementation]:
+    """Return what people write; without those that need numba, if it is missing."""
+    import numpy as np  # as above
 
     from mpi_pi.bench import baselines
 
-    def repeated(count: Callable[[int], int], points: int) -> Callable[[int], int]:
-        return lambda trials: sum(count(points) for _ in range(trials))
+    def repeat(count: Callable[[int], int]) -> Callable[[int], int]:
+        return lambda trials: sum(count(100_000) for _ in range(trials))
+
+    def lesson(trials: int) -> int:
+        return sum(baselines.plain_python(10_000, seed) for seed in range(trials))
 
     ways: list[tuple[str, int, Callable[[int], int]]] = []
-    if baselines.numba_is_there():
+    if baselines.has_numba():
         generator = baselines.numba_generator(np.random.default_rng(1))
         ways += [
-            ("numba + Generator(PCG64)", 100_000, repeated(generator, 100_000)),
-            ("numba + np.random", 100_000, repeated(baselines.numba_np_random(), 100_000)),
+            ("numba + Generator(PCG64)", 100_000, repeat(generator)),
+            ("numba + np.random", 100_000, repeat(baselines.numba_np_random())),
         ]
     ways += [
-        ("NumPy, as in Flame's example", 100_000, repeated(baselines.numpy_rand, 100_000)),
-        (
-            "Python, as in the OctaPi lesson",
-            10_000,
-            lambda trials: sum(baselines.plain_python(10_000, seed) for seed in range(trials)),
-        ),
+        ("NumPy, as in Flame's example", 100_000, repeat(baselines.numpy_rand)),
+        ("Python, as in the OctaPi lesson", 10_000, lesson),
     ]
-    return [Candidate(name, BITS_OF_DOUBLES, points, count) for name, points, count in ways]
+    return [Implementation(name, BITS_OF_DOUBLES, points, count) for name, points, count in ways]
 
 
 def compare(
-    these: Sequence[Candidate], seconds: float, turns: int, show: Callable[[float], object]
+    candidates: Sequence[Implementation], seconds: float, turns: int, progress: Callable[[float], object]
 ) -> dict[str, Any]:
-    """The section for any candidates, the first of which is compared with all; a go takes about `seconds`."""
-    from mpi_pi.system.machine import clock_hz
+    """Return the section for any implementations, of which the first is the subject.
 
+    `seconds` is the duration of a turn of one implementation.
+    """
     trials = []
-    for number, candidate in enumerate(these):
-        trials.append(_trials_that_take(candidate, seconds))
-        show((number + 1) / len(these) / (turns + 1))
-    rates: list[list[float]] = [[] for _ in these]
-    rates_at_work: list[list[float]] = [[] for _ in these]
+    for done, candidate in enumerate(candidates, start=1):
+        trials.append(_trials_in(candidate, seconds))
+        progress(done / len(candidates) / (turns + 1))
+    rates: list[list[float]] = [[] for _ in candidates]
+    cpu_rates: list[list[float]] = [[] for _ in candidates]
     clocks = []
     for turn in range(turns):
         clocks.append(clock_hz())
-        for candidate, number, own, at_work in zip(these, trials, rates, rates_at_work, strict=True):
-            seconds, core_seconds = _timed(candidate, number)
-            own.append(number * candidate.points / seconds)
-            at_work.append(number * candidate.points / core_seconds)
-        show((turn + 2) / (turns + 1))
+        for index, (candidate, number) in enumerate(zip(candidates, trials, strict=True)):
+            wall_seconds, cpu_seconds = _time(candidate, number)
+            rates[index].append(number * candidate.points / wall_seconds)
+            cpu_rates[index].append(number * candidate.points / cpu_seconds)
+        progress((turn + 2) / (turns + 1))
     return {
         "rows": [
             {
@@ -141,44 +142,36 @@ def compare(
                 "points_per_second": MedianCI.of(own).as_fields(),
                 "times_as_fast": MedianCI.of_ratio(rates[0], own).as_fields(),
                 "bits_per_point": candidate.bits_per_point,
-                "cycles_per_point": _cycles(clocks, at_work),
+                "cycles_per_point": _cycles(clocks, cpu),
             }
-            for candidate, own, at_work in zip(these, rates, rates_at_work, strict=True)
+            for candidate, own, cpu in zip(candidates, rates, cpu_rates, strict=True)
         ]
     }
 
 
-def _trials_that_take(candidate: Candidate, seconds: float) -> int:
-    """How many do; by trying, which also warms up and compiles."""
-    trials = candidate.at_once
+def _trials_in(candidate: Implementation, seconds: float) -> int:
+    """Return how many trials take so long. To find out compiles the code and warms it up, too."""
+    trials = candidate.trials_at_once
     candidate.count(trials)
-    while (taken := _timed(candidate, trials)[0]) < seconds / 4:
+    while (taken := _time(candidate, trials)[0]) < seconds / 4:
         trials *= 2
-    return candidate.at_once * max(1, round(trials / candidate.at_once * seconds / taken))
+    return candidate.trials_at_once * max(1, round(trials / candidate.trials_at_once * seconds / taken))
 
 
-def _timed(candidate: Candidate, trials: int) -> tuple[float, float]:
-    """Seconds for so many trials, of wall time and of the core's.
+def _time(candidate: Implementation, trials: int) -> tuple[float, float]:
+    """Return the wall time and the CPU time of so many trials, in seconds. Raises RunError for wrong hits."""
+    from mpi_pi.model import binomial  # NumPy, as above
 
-    Raises ArithmeticError if their hits are not those of a circle.
-    """
-    start, core_start = time.perf_counter(), time.thread_time()
+    start, cpu_start = time.perf_counter(), time.thread_time()
     hits = candidate.count(trials)
-    seconds, core_seconds = time.perf_counter() - start, time.thread_time() - core_start
-    off = standard_errors(hits, trials * candidate.points)
+    wall_seconds, cpu_seconds = time.perf_counter() - start, time.thread_time() - cpu_start
+    off = float(binomial.standard_errors(trials * candidate.points, hits))
     if abs(off) > MAX_STANDARD_ERRORS:
-        raise ArithmeticError(f"{candidate.name}: {hits} hits are {off:+.1f} standard errors off")
-    return seconds, core_seconds
+        raise RunError(f"{candidate.name}: {hits} hits are {off:+.1f} standard errors off")
+    return wall_seconds, cpu_seconds
 
 
-def standard_errors(hits: int, points: int) -> float:
-    """How far the hits are from what pi lets expect, by the binomial distribution."""
-    from mpi_pi.model import binomial
-
-    return float(binomial.standard_errors(points, hits))
-
-
-def _cycles(clocks: Sequence[float | None], rates_at_work: Sequence[float]) -> float | None:
-    """Cycles per point of the fastest turn, the least disturbed by what shares the core or its caches."""
+def _cycles(clocks: Sequence[float | None], cpu_rates: Sequence[float]) -> float | None:
+    """Return the cycles per point of the fastest turn, which was disturbed the least."""
     known = [clock for clock in clocks if clock is not None]
-    return max(known) / max(rates_at_work) if known else None
+    return max(known) / max(cpu_rates) if known else None

@@ -1,7 +1,7 @@
-"""The noise of a machine: how much longer the same work takes than it could, because of whatever else runs.
+"""OS noise: how much longer a work quantum takes than it could, because of whatever else runs.
 
-Fixed work quanta, as in the FWQ benchmark of the ASC Sequoia suite: work of about a millisecond is done again
-and again, on all ranks at once, and timed each time. The shortest time is what it takes undisturbed.
+Fixed work quanta, as in the FWQ benchmark of the ASC Sequoia suite: work of about a millisecond is repeated
+on all ranks at once, and timed each time. The shortest time is that of undisturbed work.
 """
 
 import socket
@@ -11,80 +11,79 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mpi_pi.model.job import MAX_TRIALS, Job
+from mpi_pi.mpi.requests import allgather, wait
 from mpi_pi.system import affinity
 from mpi_pi.system.read_file import system_text
 
 if TYPE_CHECKING:
-    from mpi4py import MPI
-
+    from mpi_pi.bench.rank_groups import RankGroups
     from mpi_pi.kernel.loader import Kernel
 
 QUANTUM_SECONDS = 1e-3
 QUICK_SECONDS, FULL_SECONDS = 2.0, 10.0
 
-TRIAL_POINTS = 1000
-"""A unit of work: a microsecond or so, so that quanta can be made of them on any machine."""
+JOB = Job(trials=MAX_TRIALS, points=1000, seed=1)
+"""A unit of it takes a microsecond or so; quanta are made of many."""
 
 
 @dataclass(frozen=True)
-class Scatter:
-    """Of the times that the same work took, each over the shortest, less 1."""
+class Slowdown:
+    """Times of a work quantum, each divided by the shortest, less 1."""
 
     slowdown: float
-    """The mean."""
+    """Mean."""
     p99: float
+    """99th percentile: the least of them that 99 % do not exceed."""
     longest: float
 
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> "Slowdown":
+        """Return the statistics of one time or more."""
+        shortest, *_ = ordered = sorted(seconds)
+        p99 = ordered[-(-99 * len(ordered) // 100) - 1]
+        mean = sum(ordered) / len(ordered)
+        return cls(mean / shortest - 1, p99 / shortest - 1, ordered[-1] / shortest - 1)
 
-def scatter(seconds: Sequence[float]) -> Scatter:
-    """Of one time or more; for the 99th percentile the least of them that 99 % do not exceed."""
-    shortest, *_ = ordered = sorted(seconds)
-    p99 = ordered[-(-99 * len(ordered) // 100) - 1]
-    mean = sum(ordered) / len(ordered)
-    return Scatter(mean / shortest - 1, p99 / shortest - 1, ordered[-1] / shortest - 1)
 
+def group_by_host(ranks: Iterable[tuple[str, Slowdown, float | None]]) -> list[dict[str, Any]]:
+    """Return a row for each host, in the order of ranks, given host, slowdown and steal time of each rank.
 
-def by_host(ranks: Iterable[tuple[str, Scatter, float | None]]) -> list[dict[str, Any]]:
-    """Rows of the section, of each rank's host, scatter and stolen time; in the order of the ranks."""
-    hosts: dict[str, list[tuple[Scatter, float | None]]] = {}
-    for host, own, stolen in ranks:
-        hosts.setdefault(host, []).append((own, stolen))
-    rows: list[dict[str, Any]] = []
-    for host, members in hosts.items():
-        told = [stolen for _, stolen in members if stolen is not None]
-        noisiest = max((own for own, _ in members), key=lambda own: own.slowdown)
-        row = {"host": host, "ranks": len(members), **asdict(noisiest), "stolen": max(told, default=None)}
-        rows.append(row)
-    return rows
+    A host has the slowdown of its noisiest rank, and the largest share of steal time that is known.
+    """
+    hosts: dict[str, list[tuple[Slowdown, float | None]]] = {}
+    for host, own, steal in ranks:
+        hosts.setdefault(host, []).append((own, steal))
+    return [
+        {"host": host, "ranks": len(of_host)}
+        | asdict(max((own for own, _ in of_host), key=lambda own: own.slowdown))
+        | {"stolen": max((steal for _, steal in of_host if steal is not None), default=None)}
+        for host, of_host in hosts.items()
+    ]
 
 
 def measure(
-    comm: "MPI.Intracomm",
-    kernel: "Kernel",
-    full: bool,
-    show: Callable[[float], object],
-    meanwhile: Callable[[], object],
+    groups: "RankGroups", kernel: "Kernel", full: bool, progress: Callable[[float], object]
 ) -> dict[str, Any]:
-    """The section `noise` of a benchmark, on rank 0; {} on the others. All ranks of `comm` together.
+    """Measure the section `noise` of a benchmark on all ranks; return it on rank 0, and {} elsewhere.
 
-    `meanwhile` is called again and again while a rank waits.
+    Collective. Raises HeartbeatTimeout.
     """
-    import numpy as np
-
-    from mpi_pi.mpi.requests import allgather, wait
-
-    # The same work for all, and a start together: a rank that waited would leave its core to others.
-    quantum = int(allgather(comm, np.array([_quantum(kernel)], np.int64), meanwhile)[0, 0])
-    wait(comm.Ibarrier(), meanwhile)
+    comm, check = groups.comm, groups.heartbeat.check
+    # The same work for all, begun together: a rank that waited would leave its core to others.
+    units = int(allgather(comm, np.array([_units_in_quantum(kernel)], np.int64), check)[0, 0])
+    wait(comm.Ibarrier(), check)
     cores = affinity.cores()
     before = cpu_times(cores)
-    seconds = _times(kernel, quantum, FULL_SECONDS if full else QUICK_SECONDS, show)
-    stolen = stolen_share(before, cpu_times(cores))
-    wait(comm.Ibarrier(), meanwhile)  # so that nobody has to wait in what comes next, which burns the core
-    ranks = comm.gather((socket.gethostname(), scatter(seconds), stolen))
+    seconds = _repeat(kernel, units, FULL_SECONDS if full else QUICK_SECONDS, progress)
+    steal = steal_share(before, cpu_times(cores))
+    wait(comm.Ibarrier(), check)  # to wait in gather would burn cores on which others still measure
+    ranks = comm.gather((socket.gethostname(), Slowdown.of(seconds), steal))
     if ranks is None:
         return {}
-    hosts = by_host(ranks)
+    hosts = group_by_host(ranks)
     return {
         "quantum_seconds": min(seconds),
         "slowdown": max(host["slowdown"] for host in hosts),
@@ -92,36 +91,33 @@ def measure(
     }
 
 
-def _quantum(kernel: "Kernel") -> int:
-    """How many units take about as long as a quantum here."""
+def _units_in_quantum(kernel: "Kernel") -> int:
+    """Return how many units take about as long as a quantum here."""
     units = kernel.units_at_once
-    while (taken := min(_timed(kernel, units) for _ in range(3))) < QUANTUM_SECONDS / 2:
+    while (taken := min(_time(kernel, units) for _ in range(3))) < QUANTUM_SECONDS / 2:
         units *= 2
     return max(kernel.units_at_once, round(units * QUANTUM_SECONDS / taken))
 
 
-def _times(kernel: "Kernel", quantum: int, seconds: float, show: Callable[[float], object]) -> list[float]:
-    """Of one quantum after the other, for so long."""
+def _repeat(kernel: "Kernel", units: int, seconds: float, progress: Callable[[float], object]) -> list[float]:
+    """Return the times of one quantum after the other, for so long."""
     start = time.perf_counter()
     times: list[float] = []
     while (passed := time.perf_counter() - start) < seconds or not times:
-        times.append(_timed(kernel, quantum))
-        show(passed / seconds)
-    show(1.0)
+        times.append(_time(kernel, units))
+        progress(passed / seconds)
+    progress(1.0)
     return times
 
 
-def _timed(kernel: "Kernel", units: int) -> float:
-    from mpi_pi.model.job import MAX_TRIALS, Job
-
-    job = Job(trials=MAX_TRIALS, points=TRIAL_POINTS, seed=1)
+def _time(kernel: "Kernel", units: int) -> float:
     start = time.perf_counter()
-    kernel.count(job, range(units))
+    kernel.count(JOB, range(units))
     return time.perf_counter() - start
 
 
 def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[int, int] | None:
-    """What has been stolen from these cores since the machine was switched on, and all their time, in ticks.
+    """Return the steal time of these cores since the system was started, and all their time, in ticks.
 
     None where the system does not tell, see proc(5).
     """
@@ -134,8 +130,8 @@ def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[in
     return sum(ticks[7] for ticks in times), sum(map(sum, times))
 
 
-def stolen_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
-    """Of the time that has passed between, if it is known and was more than a tick."""
+def steal_share(before: tuple[int, int] | None, after: tuple[int, int] | None) -> float | None:
+    """Return the share of steal time between two results of `cpu_times`; None if unknown or equal."""
     if before is None or after is None or after[1] <= before[1]:
         return None
     return (after[0] - before[0]) / (after[1] - before[1])

@@ -1,11 +1,11 @@
-"""Runs of the same jobs that others have published, to set this program's beside."""
+"""Runs of other programs, as they were published, with which jobs of equal size are compared."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Published:
-    """A run as it was published."""
+    """A published run."""
 
     name: str
     trials: int
@@ -13,13 +13,13 @@ class Published:
     seconds: float
     """Wall time."""
     date: str
-    """As far as it is known: neither source dates its run."""
+    """As far as it is known: no source dates its run."""
     machine: str
     source: str
 
     @property
     def points_per_second(self) -> float:
-        """Of the whole job, start and end included."""
+        """Rate of the whole job, start and end included."""
         return self.trials * self.points_per_trial / self.seconds
 
 

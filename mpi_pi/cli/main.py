@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
 from mpi_pi.cli.signals import Signals
+from mpi_pi.errors import UserError
 from mpi_pi.mpi import hydra, srun, time_limit
 from mpi_pi.system import imports, launch_env
 
@@ -144,11 +145,13 @@ def _bench(args: argparse.Namespace) -> int:
     """`mpi-pi bench` where no launcher has started it, and `mpi-pi bench compare`."""
     if args.part != "compare":
         from mpi_pi.cli import bench_launcher
+        from mpi_pi.cli.bench_options import BenchOptions
 
-        return bench_launcher.bench(args)
+        return bench_launcher.bench(BenchOptions.of(args))
     from mpi_pi import formatting
     from mpi_pi.bench import comparison
     from mpi_pi.bench import document as bench_document
+    from mpi_pi.report import plain
     from mpi_pi.report.bench import comparison as comparison_report
     from mpi_pi.storage import json_document
 
@@ -161,10 +164,13 @@ def _bench(args: argparse.Namespace) -> int:
     if len(documents) < 2:
         return BAD_USAGE
     try:
-        text, slower = comparison_report.compare(*documents)
-    except comparison.ComparisonError as error:
+        old, new = documents
+        changes = comparison.changes(old, new)
+    except UserError as error:
         console.error(str(error))
         return BAD_USAGE
+    text = plain.text(comparison_report.blocks(old, new, changes))
+    slower = any(change.verdict == "slower" for change in changes.values())
     return FAILED if not console.said(text) or slower else VERIFIED
 
 
@@ -322,8 +328,9 @@ def _on_all_ranks(
     try:
         if args.command == "bench":
             from mpi_pi.cli import bench_on_ranks
+            from mpi_pi.cli.bench_options import BenchOptions
 
-            return bench_on_ranks.bench(args, comm, alive)
+            return bench_on_ranks.bench(BenchOptions.of(args), comm, alive)
         return run_command.Session(args, comm, signals, alive).run()
     except parallel.CollectiveError as failure:  # raised on all ranks alike
         console.error(str(failure))

@@ -18,6 +18,7 @@ from mpi_pi.formatting import number_of
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.bench.numbers import format_ci
@@ -245,10 +246,10 @@ def _told(content: Any) -> Iterator[str]:
     elif isinstance(content, Trials):
         yield from _in_blocks(trials_text(content))
     else:
-        yield from _in_blocks(bench_report.head(content))
-        for title, text in bench_report.sections(content):
-            yield f"<h3>{escape(title)}</h3>"
-            yield from _in_blocks(text)
+        yield from _in_blocks(plain.text([bench_report.head(content)]))
+        for section in bench_report.sections(content):
+            yield f"<h3>{escape(section.title)}</h3>"
+            yield from _in_blocks(plain.text(section.blocks))
         yield _verbatim(bench_report.text(content))
 
 

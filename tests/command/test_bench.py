@@ -41,7 +41,7 @@ def test_on_ranks_of_a_launcher(launch: Launch) -> None:
     made = json.loads(Path("bench.json").read_text())
     jsonschema.validate(made, SCHEMA)
     assert made["round"]["rows"][-1]["ranks"] == 2
-    assert not any(made[part] for part in document_of.PARTS if part != "round")
+    assert not any(made[part] for part in document_of.SECTIONS if part != "round")
     assert document_of.read("bench.json") == made
     assert bench_report.text(made) == run.stdout
 
@@ -131,7 +131,7 @@ A_JOB_FAILS = """
 import sys
 from support.benchmarks import benchmark
 from mpi_pi.cli import bench_launcher as bench_client; from mpi_pi.cli import main as cli
-bench_client._on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
+bench_client._measure_on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
 sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
 """
 

@@ -11,8 +11,8 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 
 from mpi_pi import CollectiveError, Job, run
-from mpi_pi.bench import rank_sweep, round_model, scaling
-from mpi_pi.bench.rank_sweep import round_section, scaling_section
+from mpi_pi.bench import manager, rank_groups, rank_sweep, rounds, scaling
+from mpi_pi.bench.rank_groups import RankGroups
 from mpi_pi.bench.scaling import doubling
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
@@ -27,24 +27,24 @@ TURNS = 2
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    effort = rank_sweep.Effort(TURNS, 0.01, 0.005, 10.0, 0.01, 0.01)
-    monkeypatch.setattr(rank_sweep, "QUICK", effort)
-    monkeypatch.setattr(rank_sweep, "TELLING_SECONDS", 1e-3)
-    monkeypatch.setattr(rank_sweep, "MIN_ROUNDS", 3)
-    monkeypatch.setattr(round_model, "MEASURED", (10, 100, 1000))
+    monkeypatch.setattr(rank_sweep, "QUICK", rank_sweep.TimeBudget(TURNS, 0.01, 0.005, 10.0))
+    monkeypatch.setattr(rank_sweep, "MIN_RATE_SECONDS", 1e-3)
+    monkeypatch.setattr(rounds, "QUICK", rounds.TimeBudget(TURNS, 0.01, 0.01))
+    monkeypatch.setattr(rounds, "MIN_ROUNDS", 3)
+    monkeypatch.setattr(manager, "RANKS", (10, 100, 1000))
 
 
 @pytest.fixture
 def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank_sweep, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
+    monkeypatch.setattr(rank_groups, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
 
 
 @contextlib.contextmanager
-def measuring(oversubscribe: bool) -> Iterator[rank_sweep.Everyone]:
+def measuring(oversubscribe: bool) -> Iterator[RankGroups]:
     alive = Heartbeat(COMM, runtime.HOST, may_use_threads())
     try:
-        with rank_sweep.measuring(COMM, alive, oversubscribe) as everyone:
-            yield everyone
+        with RankGroups(COMM, alive, oversubscribe) as groups:
+            yield groups
     finally:
         alive.close()
 
@@ -57,8 +57,8 @@ def section(
 ) -> dict[str, Any]:
     """What rank 0 has measured, on all ranks."""
     shown: list[float] = []
-    with measuring(oversubscribe) as everyone:
-        made = measure(everyone, kernel or load("numba"), False, shown.append)
+    with measuring(oversubscribe) as groups:
+        made = measure(groups, kernel or load("numba"), False, shown.append)
     if COMM.rank == 0:
         jsonschema.validate(made, SCHEMA["properties"][name] | {"$defs": SCHEMA["$defs"]})
         assert shown == sorted(shown)
@@ -74,7 +74,7 @@ def ranks_and_hosts(rows: list[dict[str, Any]]) -> list[tuple[int, int]]:
 
 
 def test_scaling_on_one_host_goes_by_ranks_and_has_the_same_hits_everywhere() -> None:
-    made = section(scaling_section, "scaling")
+    made = section(rank_sweep.measure, "scaling")
     assert made["by"] == "ranks"
     assert made["idle_ranks"] == 0
     assert made["same_hits"]
@@ -86,7 +86,7 @@ def test_scaling_on_one_host_goes_by_ranks_and_has_the_same_hits_everywhere() ->
 
 @pytest.mark.mpi(min_size=2)
 def test_scaling_on_several_hosts_goes_by_hosts(two_hosts: None) -> None:
-    made = section(scaling_section, "scaling")
+    made = section(rank_sweep.measure, "scaling")
     assert made["by"] == "hosts"
     assert ranks_and_hosts(made["strong"]["rows"]) == [((COMM.size + 1) // 2, 1), (COMM.size, 2)]
 
@@ -94,7 +94,7 @@ def test_scaling_on_several_hosts_goes_by_hosts(two_hosts: None) -> None:
 @pytest.mark.mpi(min_size=2)
 def test_ranks_that_would_share_a_core_are_left_out_unless_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(affinity, "cores", lambda: frozenset({0}))
-    made = section(scaling_section, "scaling", oversubscribe=False)
+    made = section(rank_sweep.measure, "scaling", oversubscribe=False)
     assert made["idle_ranks"] == COMM.size - 1
     assert ranks_and_hosts(made["strong"]["rows"]) == [(1, 1)]
     assert made["strong"]["serial_fraction"] is None
@@ -108,7 +108,7 @@ def test_hits_that_depend_on_the_number_of_ranks_do_not_go_unnoticed() -> None:
         counted_by_another = COMM.rank == 1 and job.seed == scaling.SEED
         return right.count(job, units, stop) + counted_by_another
 
-    assert not section(scaling_section, "scaling", Kernel("numba", count))["same_hits"]
+    assert not section(rank_sweep.measure, "scaling", Kernel("numba", count))["same_hits"]
 
 
 @pytest.mark.mpi(min_size=2)
@@ -122,13 +122,13 @@ def test_ranks_that_are_left_out_hear_of_a_failure(monkeypatch: pytest.MonkeyPat
 
     with (
         pytest.raises(CollectiveError, match=r"rank 0 on host .+: ZeroDivisionError: by a pie"),
-        measuring(oversubscribe=True) as everyone,
+        measuring(oversubscribe=True) as groups,
     ):
-        scaling_section(everyone, Kernel("numba", count), False, lambda done: None)
+        rank_sweep.measure(groups, Kernel("numba", count), False, lambda done: None)
 
 
 def test_rounds_are_measured_on_more_than_one_rank_and_modelled_for_a_million() -> None:
-    made = section(round_section, "round")
+    made = section(rounds.measure, "round")
     assert ranks_and_hosts(made["rows"]) == [(number, 1) for number in doubling(COMM.size)[1:] or [1]]
     assert [row["ranks"] for row in made["planner"]] == [10, 100, 1000]
     assert all(len(row["seconds"]["samples"]) == TURNS for row in made["rows"])
@@ -143,7 +143,7 @@ def test_rounds_are_measured_on_more_than_one_rank_and_modelled_for_a_million() 
 
 @pytest.mark.mpi(min_size=2)
 def test_links_lead_to_other_hosts(two_hosts: None) -> None:
-    assert section(round_section, "round")["link"]["host"] == "odd-host"
+    assert section(rounds.measure, "round")["link"]["host"] == "odd-host"
 
 
 def test_rounds_have_no_more_units_than_wanted() -> None:

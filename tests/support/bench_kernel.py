@@ -13,11 +13,12 @@ import tempfile
 from pathlib import Path
 
 from mpi_pi.bench import kernel as kernel_bench
-from mpi_pi.bench.kernel import BITS, Candidate, ours
+from mpi_pi.bench.kernel import BITS, Implementation, subject
 from mpi_pi.kernel import layout, loader, reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import BLOCK, Job
+from mpi_pi.report import plain
 from mpi_pi.report.bench import kernel as kernel_report
 
 GO_SECONDS = 0.1
@@ -31,18 +32,18 @@ def main() -> int:
     compiled = loader.load("numba")
     with tempfile.TemporaryDirectory() as folder:
         candidates = [
-            ours(compiled, f"mpi_pi for {compiled.target}", BLOCK),
+            subject(compiled, f"mpi_pi for {compiled.target}", BLOCK),
             *by_hand(Path(folder)),
-            ours(for_another_cpu("haswell", "+avx2"), "mpi_pi for haswell", BLOCK),
-            ours(for_another_cpu("generic", ""), "mpi_pi for generic", BLOCK),
-            *(ours(compiled, f"mpi_pi, trials of {points} points", points) for points in SHORT_TRIALS),
+            subject(for_another_cpu("haswell", "+avx2"), "mpi_pi for haswell", BLOCK),
+            subject(for_another_cpu("generic", ""), "mpi_pi for generic", BLOCK),
+            *(subject(compiled, f"mpi_pi, trials of {points} points", points) for points in SHORT_TRIALS),
         ]
         section = kernel_bench.compare(candidates, GO_SECONDS, kernel_bench.TURNS, lambda _: None)
-    print(kernel_report.text(section))
+    print(plain.text(kernel_report.blocks(section)))
     return 0
 
 
-def by_hand(folder: Path) -> list[Candidate]:
+def by_hand(folder: Path) -> list[Implementation]:
     """The hand-written kernel, where there is a C compiler and a CPU for it."""
     compiler = shutil.which("cc")
     if compiler is None or "avx512bw" not in Path("/proc/cpuinfo").read_text():
@@ -61,7 +62,7 @@ def by_hand(folder: Path) -> list[Candidate]:
 
     hits = loader.load("numba").count(JOB, range(1))[0]
     assert count(1) == hits, "the hand-written kernel counts something else"
-    return [Candidate("AVX-512 intrinsics in C, by hand", BITS["numba"], BLOCK, count)]
+    return [Implementation("AVX-512 intrinsics in C, by hand", BITS["numba"], BLOCK, count)]
 
 
 def for_another_cpu(cpu: str, features: str) -> Kernel:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate, repeat, takewhile
 from typing import Any
 
+from mpi_pi.bench import comparison
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.report import plain
+from mpi_pi.report.bench import comparison as comparison_report
 from mpi_pi.storage import json_document
 from mpi_pi.version import __version__
 
@@ -54,6 +57,13 @@ PUBLISHED = {
         "source": "the OctaPi lesson",
     },
 }
+
+
+def compared(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
+    """The report on two benchmarks, and whether anything became slower."""
+    changes = comparison.changes(old, new)
+    slower = any(change.verdict == "slower" for change in changes.values())
+    return plain.text(comparison_report.blocks(old, new, changes)), slower
 
 
 def benchmark(ranks: int = 4, hosts: int = 1, slower: float = 1.0) -> dict[str, Any]:

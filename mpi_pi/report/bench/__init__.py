@@ -1,1 +1,7 @@
-"""What a benchmark shows, for people."""
+"""Reports on a benchmark, as blocks.
+
+numbers      measured numbers as text
+noise, kernel, jobs, scaling, rounds   a section each, of a module of `bench`
+document     the report on a benchmark
+comparison   the report on two benchmarks
+"""

@@ -1,84 +1,84 @@
-"""What became faster or slower, for people."""
+"""Report on two benchmarks: what became faster or slower, and what else differs between them."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mpi_pi.bench.comparison import UNKNOWN_NOISE, WORDS, Change, Measured, Metric, changes, measured
+from mpi_pi.bench.comparison import (
+    UNKNOWN_NOISE,
+    VERDICTS,
+    Benchmark,
+    Change,
+    Measurement,
+    Metric,
+    measurements,
+)
 from mpi_pi.formatting import number_of
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Lines, Table
+
+Pairs = Iterator[tuple[str, str]]
 
 
-def compare(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, bool]:
-    """What to say of two benchmarks (see bench.schema.json), and whether anything became slower.
-
-    Raises ComparisonError if they have measured nothing that is the same.
-    """
-    found = changes(old, new)
+def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> list[Lines | Table]:
+    """Return the conditions of both benchmarks, a table of all changes, and a summary."""
     rows = [
         {
-            "what": thing.what,
+            "what": metric.what,
             "unit": change.old.unit,
             "old": _number(change.old),
             "new": _number(change.new),
-            "times as long": change.times_as_long,
-            "": change.word,
+            "times as long": _times_as_long(change),
+            "": change.verdict,
         }
-        for thing, change in found.items()
+        for metric, change in changes.items()
     ]
-    parts = [
-        "\n".join([*_about(old, new), *_least(found.values())]),
-        table(rows, numbers=("old", "new")),
-        "\n".join(_summary(old, new, found)),
+    return [
+        Lines([*_about(old, new), *_detectable(changes.values())]),
+        Table(rows, ("old", "new")),
+        Lines(list(_summary(old, new, changes))),
     ]
-    return "\n\n".join(parts) + "\n", any(change.word == "slower" for change in found.values())
 
 
-def _number(measured: Measured) -> str:
-    return f"{measured.taken.median:{'.3e' if measured.unit == 'points/s' else '.4g'}}"
+def _number(measurement: Measurement) -> str:
+    return f"{measurement.ci.median:{'.3e' if measurement.unit == 'points/s' else '.4g'}}"
 
 
-def _about(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Which two are compared, and in what they differ besides."""
-    yield f"Old = {_origin(old)}"
-    yield f"New = {_origin(new)}"
+def _times_as_long(change: Change) -> str:
+    """Return the ratio of the medians, with the interval that decides."""
+    if math.isinf(change.log_high):
+        return "?"
+    return f"{change.ratio:.3f} ({math.exp(change.log_low):.2f} … {math.exp(change.log_high):.2f})"
+
+
+def _about(old: Benchmark, new: Benchmark) -> Pairs:
+    yield "Old", _origin(old)
+    yield "New", _origin(new)
     before, after = _conditions(old), _conditions(new)
     for name in before | after:
         was, is_ = before.get(name), after.get(name)
         if was != is_:
-            yield f"{name} = {_or_none(was)} (old), {_or_none(is_)} (new)"
-    yield f"Noise = {_noise_in_words(old)} (old), {_noise_in_words(new)} (new)"
+            yield name, f"{_or_none(was)} (old), {_or_none(is_)} (new)"
+    yield "Noise", f"{_noise(old)} (old), {_noise(new)} (new)"
 
 
-def _least(changes: Iterable[Change]) -> Iterator[str]:
-    """How small a change could have been and yet be found: in one thing or another."""
-    finite = [f"{least:.3g}" for least in sorted(change.least for change in changes) if math.isfinite(least)]
-    if finite:
-        yield f"Least change to be seen = {' … '.join(dict.fromkeys((finite[0], finite[-1])))} times"
-
-
-def _origin(document: Mapping[str, Any]) -> str:
-    machine = document["machine"]
+def _origin(benchmark: Benchmark) -> str:
+    machine = benchmark["machine"]
     where = f"{number_of(machine['ranks'], 'rank')} on {number_of(machine['hosts'], 'host')}"
-    return f"{document['date']}, mpi-pi {document['version']} on {machine['host']}, {where}"
+    return f"{benchmark['date']}, mpi-pi {benchmark['version']} on {machine['host']}, {where}"
 
 
-def _conditions(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What may be the reason for a change, by names for people."""
-    machine = document["machine"]
+def _conditions(benchmark: Benchmark) -> dict[str, Any]:
+    """Return what may be the reason for a change."""
+    machine = benchmark["machine"]
     return {
-        "Version": document["version"],
-        "Commit": document["commit"],
+        "Version": benchmark["version"],
+        "Commit": benchmark["commit"],
         "Host": machine["host"],
         "CPU": machine["cpu"],
-        "Cores": machine["cores"],
-        "Kernel": machine["kernel"],
-        "Platform": machine["platform"],
-        "Hosts": machine["hosts"],
-        "Ranks": machine["ranks"],
-        "Mode": "full" if document["full"] else "quick",
-        **{f"Software {name}": version for name, version in document["software"].items()},
+        **{name.capitalize(): machine[name] for name in ("cores", "kernel", "platform", "hosts", "ranks")},
+        "Mode": "full" if benchmark["full"] else "quick",
+        **{f"Software {name}": version for name, version in benchmark["software"].items()},
     }
 
 
@@ -86,29 +86,36 @@ def _or_none(value: object) -> object:
     return "none" if value is None else value
 
 
-def _noise_in_words(document: Mapping[str, Any]) -> str:
-    if document["noise"] is None:
+def _noise(benchmark: Benchmark) -> str:
+    if benchmark["noise"] is None:
         return f"not measured, {UNKNOWN_NOISE:.0%} assumed"
-    return f"{document['noise']['slowdown']:.1%}"
+    return f"{benchmark['noise']['slowdown']:.1%}"
 
 
-def _summary(
-    old: Mapping[str, Any], new: Mapping[str, Any], changes: Mapping[Metric, Change]
-) -> Iterator[str]:
-    """How much of what; and of jobs that became slower, which of their steps to look at."""
-    counts = Counter(change.word for change in changes.values())
-    for word in WORDS:
-        yield f"{word.capitalize()} = {counts[word]} of {len(changes)}"
-    left_out = [len(dict(measured(one)).keys() - changes.keys()) for one in (old, new)]
+def _detectable(changes: Iterable[Change]) -> Pairs:
+    """Generate how small a change of the steadiest and of the unsteadiest metric would have been found."""
+    least = sorted(change.detectable for change in changes)
+    finite = [f"{each:.3g}" for each in least if math.isfinite(each)]
+    if finite:
+        ends = " … ".join(dict.fromkeys((finite[0], finite[-1])))
+        yield "Least change to be seen", f"{ends} times"
+
+
+def _summary(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> Pairs:
+    """Generate the number of changes by verdict; and of slower jobs the phase that is to be looked at."""
+    counts = Counter(change.verdict for change in changes.values())
+    for verdict in VERDICTS:
+        yield verdict.capitalize(), f"{counts[verdict]} of {len(changes)}"
+    left_out = [len(measurements(each).keys() - changes.keys()) for each in (old, new)]
     if any(left_out):
-        yield f"In one of them alone = {left_out[0]} (old), {left_out[1]} (new)"
-    for thing, change in changes.items():
-        if change.word == "slower" and (step := _most_slowed(change)):
-            was, is_ = change.old.steps[step], change.new.steps[step]
-            yield f"Most of {thing.what} = {step}, {was:.4g} s (old), {is_:.4g} s (new)"
+        yield "In one of them alone", f"{left_out[0]} (old), {left_out[1]} (new)"
+    for metric, change in changes.items():
+        if change.verdict == "slower" and (phase := _most_slowed(change)):
+            was, is_ = change.old.phases[phase], change.new.phases[phase]
+            yield f"Most of {metric.what}", f"{phase}, {was:.4g} s (old), {is_:.4g} s (new)"
 
 
 def _most_slowed(change: Change) -> str | None:
-    """The step that takes the most seconds more than before."""
-    both = change.old.steps.keys() & change.new.steps.keys()
-    return max(sorted(both), key=lambda step: change.new.steps[step] - change.old.steps[step], default=None)
+    """Return the phase that takes the most seconds more than before, if there are phases."""
+    old, new = change.old.phases, change.new.phases
+    return max(sorted(old.keys() & new.keys()), key=lambda phase: new[phase] - old[phase], default=None)

@@ -1,12 +1,14 @@
-"""Whole jobs, for people."""
+"""Section of a benchmark on whole jobs: beside published runs, and the time of their phases."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mpi_pi.bench.jobs import FULL, WORTH_SECONDS
+from mpi_pi.bench.jobs import FULL, MAX_EXPECTED_SECONDS
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Lines, Table
+
+Job = Mapping[str, Any]
 
 MEANINGS = {
     "launcher": "from its start until rank 0's process is started",
@@ -21,66 +23,55 @@ MEANINGS = {
     "exit": "writing, MPI_Finalize, the end of Python and of the launcher",
     "launcher and exit": "rank 0's host has another clock",
 }
+"""Explanations of the phases, by name."""
 
 
-def text(section: Sequence[Mapping[str, Any]], full: bool = False) -> str:
-    """The section for people: the jobs beside the published runs, and where their time goes.
-
-    Of a benchmark in full mode, with those that were left out.
-    """
+def blocks(section: Sequence[Job], full: bool = False) -> list[Lines | Table]:
+    """Return the blocks of the section; in full mode, with the jobs that were left out."""
     columns = {_title(job): _milliseconds(job) for job in section}
-    names = list(dict.fromkeys(name for of_job in columns.values() for name in of_job))
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
     rows = [
-        {"step, ms": name} | {title: of_job.get(name, "") for title, of_job in columns.items()}
+        {"step, ms": name} | {title: column.get(name, "") for title, column in columns.items()}
         for name in names
     ]
-    jobs = table([_job_line(job) for job in section], numbers=("points", "ranks", "published"))
-    legend = "\n".join(f"{name}: {MEANINGS[name]}" for name in names if name in MEANINGS)
-    left_out = _left_out(section) if full else []
-    parts = [jobs, *left_out, *_sources(section), table(rows, numbers=tuple(columns)), legend]
-    return "\n\n".join(parts)
+    legend = [(name, MEANINGS[name]) for name in names if name in MEANINGS]
+    there = {job["name"] for job in section}
+    why = f"left out, for it would take more than {MAX_EXPECTED_SECONDS:g} s here"
+    left_out = [(job.name, why) for job in FULL if full and job.name not in there]
+    return [
+        Table([_row(job) for job in section], ("points", "ranks", "published")),
+        *(Lines(lines) for lines in (left_out, list(_published(section))) if lines),
+        Table(rows, tuple(columns)),
+        Lines(legend, ": "),
+    ]
 
 
-def _title(job: Mapping[str, Any]) -> str:
+def _title(job: Job) -> str:
     return f"{job['name']}, {'cold' if job['cold'] else 'warm'}"
 
 
-def _job_line(job: Mapping[str, Any]) -> dict[str, str]:
+def _row(job: Job) -> dict[str, str]:
     seconds, published = MedianCI.from_fields(job["seconds"]), job["published"]
-    points = job["job"]["trials"] * job["job"]["points_per_trial"]
-    line = {
+    speed_up = MedianCI.of(published["seconds"] / each for each in seconds.samples) if published else None
+    return {
         "job": _title(job),
-        "points": f"{points:g}",
+        "points": f"{job['job']['trials'] * job['job']['points_per_trial']:g}",
         "ranks": str(job["ranks"]),
         "seconds": format_ci(seconds),
-        "published": "",
-        "times as fast": "",
+        "published": f"{published['seconds']:g}" if published else "",
+        "times as fast": format_ci(speed_up) if speed_up else "",
     }
-    if published:
-        faster = MedianCI.of(published["seconds"] / sample for sample in seconds.samples)
-        line |= {"published": f"{published['seconds']:g}", "times as fast": format_ci(faster)}
-    return line
 
 
-def _milliseconds(job: Mapping[str, Any]) -> dict[str, str]:
-    """The median of each step, and of the whole."""
-    steps = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
-    return {step["name"]: f"{step['seconds']['median'] * 1e3:.1f}" for step in steps}
+def _milliseconds(job: Job) -> dict[str, str]:
+    """Return the median of each phase, and of the whole job."""
+    phases = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
+    return {phase["name"]: f"{phase['seconds']['median'] * 1e3:.1f}" for phase in phases}
 
 
-def _left_out(section: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One paragraph of lines on the jobs of full mode that are not there."""
-    there = {job["name"] for job in section}
-    names = [work.name for work in FULL if work.name not in there]
-    lines = [f"{name} = left out, for it would take more than {WORTH_SECONDS:g} s here" for name in names]
-    return ["\n".join(lines)] if lines else []
-
-
-def _sources(section: Sequence[Mapping[str, Any]]) -> list[str]:
-    """One paragraph of lines on the published runs, each once."""
-    by_name = {job["published"]["name"]: job["published"] for job in section if job["published"]}
-    lines = [
-        f"{name} = {run['seconds']:g} s on {run['machine']}; {run['date']}\n  {run['source']}"
-        for name, run in by_name.items()
-    ]
-    return ["\n".join(lines)] if lines else []
+def _published(section: Sequence[Job]) -> Iterator[tuple[str, str]]:
+    """Generate a line for each published run, with its source."""
+    for name, run in {
+        job["published"]["name"]: job["published"] for job in section if job["published"]
+    }.items():
+        yield name, f"{run['seconds']:g} s on {run['machine']}; {run['date']}\n{run['source']}"

@@ -1,72 +1,66 @@
-"""The kernel beside what people write, for people."""
+"""Section of a benchmark on the kernel and the baselines, on one core."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mpi_pi.bench.kernel import OURS, OURS_SHORT, SHORT_TRIAL
+from mpi_pi.bench.kernel import SHORT_SUBJECT, SHORT_TRIAL, SUBJECT
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Lines, Table
+
+Row = Mapping[str, Any]
+
+COLUMNS = ("one core", "million points/s", f"{SUBJECT} is … times as fast", "Gbit/s", "cycles")
 
 
-def text(section: Mapping[str, Any]) -> str:
-    """The section for people."""
-    return "\n\n".join(["\n".join(_lines(section["rows"])), table(map(_line, section["rows"]), COLUMNS[1:])])
+def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
+    """Return lines on the subject, and a table of all implementations."""
+    rows = section["rows"]
+    return [Lines(list(_lines(rows))), Table([_row(row) for row in rows], COLUMNS[1:])]
 
 
-def _lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the numbers mean."""
-    own = rows[0]
-    rate = MedianCI.from_fields(own["points_per_second"])
-    lines = [
-        f"Rate of a core = {_in_words(rate, 1e-6)} million points/s",
-        f"Randomness = {_gigabits(own):.3g} Gbit/s, {own['bits_per_point']:.3g} bits for a point",
-    ]
-    if own["cycles_per_point"] is not None:
-        lines.append(f"Cycles per point = {_digits(own['cycles_per_point'])}")
-    by_name = {row["name"]: row for row in rows}
-    if OURS_SHORT in by_name:
-        seeding = _seeding(own, by_name[OURS_SHORT])
-        lines.append(f"Seeding = {format_ci(seeding, '.2f', 1e6)} µs for each trial")
-    others = [row for row in rows if not row["name"].startswith(OURS)]
-    if others:
-        best = max(others, key=lambda row: float(row["points_per_second"]["median"]))
-        times = _in_words(MedianCI.from_fields(best["times_as_fast"]))
-        lines.append(f"Next = {best['name']}; how many times as fast {OURS} is: {times}")
-    return lines
+def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    subject = rows[0]
+    rate = MedianCI.from_fields(subject["points_per_second"])
+    yield "Rate of a core", f"{_format(rate, 1e-6)} million points/s"
+    bits = f"{subject['bits_per_point']:.3g} bits for a point"
+    yield "Randomness", f"{_gigabits_per_second(subject):.3g} Gbit/s, {bits}"
+    if subject["cycles_per_point"] is not None:
+        yield "Cycles per point", _digits(subject["cycles_per_point"])
+    if short := next((row for row in rows if row["name"] == SHORT_SUBJECT), None):
+        yield "Seeding", f"{format_ci(_seeding_seconds(subject, short), '.2f', 1e6)} µs for each trial"
+    baselines = [row for row in rows if not row["name"].startswith(SUBJECT)]
+    if baselines:
+        best = max(baselines, key=lambda row: float(row["points_per_second"]["median"]))
+        times = _format(MedianCI.from_fields(best["times_as_fast"]))
+        yield "Next", f"{best['name']}; how many times as fast {SUBJECT} is: {times}"
 
 
-def _seeding(long: Mapping[str, Any], short: Mapping[str, Any]) -> MedianCI:
-    """Seconds that a short trial takes longer than as many points of a long one, turn by turn."""
+def _seeding_seconds(long: Row, short: Row) -> MedianCI:
+    """Return how much longer a short trial takes than as many points of a long one, turn by turn."""
     rates = [MedianCI.from_fields(row["points_per_second"]).samples for row in (long, short)]
     return MedianCI.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
 
 
-COLUMNS = ("one core", "million points/s", f"{OURS} is … times as fast", "Gbit/s", "cycles")
-
-
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
-    rate = MedianCI.from_fields(row["points_per_second"])
-    times = MedianCI.from_fields(row["times_as_fast"])
-    cycles = row["cycles_per_point"]
-    first = set(times.samples) == {1.0}
+def _row(row: Row) -> dict[str, str]:
+    times, cycles = MedianCI.from_fields(row["times_as_fast"]), row["cycles_per_point"]
+    is_subject = set(times.samples) == {1.0}
     cells = (
         row["name"],
-        _in_words(rate, 1e-6),
-        "" if first else _in_words(times),
-        f"{_gigabits(row):.3g}",
+        _format(MedianCI.from_fields(row["points_per_second"]), 1e-6),
+        "" if is_subject else _format(times),
+        f"{_gigabits_per_second(row):.3g}",
         "-" if cycles is None else _digits(cycles),
     )
     return dict(zip(COLUMNS, cells, strict=True))
 
 
-def _gigabits(row: Mapping[str, Any]) -> float:
-    """Of randomness in a second."""
+def _gigabits_per_second(row: Row) -> float:
     return float(row["points_per_second"]["median"]) * float(row["bits_per_point"]) / 1e9
 
 
-def _in_words(numbers: MedianCI, scale: float = 1.0) -> str:
-    return format_ci(numbers, _form(numbers.high * scale), scale)
+def _format(ci: MedianCI, scale: float = 1.0) -> str:
+    return format_ci(ci, _form(ci.high * scale), scale)
 
 
 def _digits(number: float) -> str:
@@ -74,5 +68,5 @@ def _digits(number: float) -> str:
 
 
 def _form(largest: float) -> str:
-    """Three digits, and all that stand before the point."""
+    """Return the format of three digits, or of all that stand before the point."""
     return ".0f" if largest >= 1000 else ".3g"

@@ -1,40 +1,36 @@
-"""The noise of a machine, for people."""
+"""Section of a benchmark on OS noise."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from mpi_pi.formatting import number_of
-from mpi_pi.report.table import table
+from mpi_pi.formatting import format_percent, number_of
+from mpi_pi.report.blocks import Lines, Table
 
 MAX_HOSTS = 10
-"""That are listed in the text, the noisiest."""
+"""Hosts in the table, the noisiest."""
+
+NUMBERS = ("ranks", "noise", "99th percentile", "longest", "stolen")
 
 
-def text(section: Mapping[str, Any]) -> str:
-    """The section for people."""
-    rows = section["rows"]
-    quantum = f"{section['quantum_seconds'] * 1e3:.3g} ms"
-    worst = max(rows, key=lambda row: float(row["slowdown"]))
+def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
+    """Return lines on the noisiest host, and, of several, a table of hosts."""
+    rows = sorted(section["rows"], key=lambda row: -float(row["slowdown"]))
+    worst, shown = rows[0], rows[:MAX_HOSTS]
+    where = f", on {worst['host']}" if len(rows) > 1 else ""
+    quantum = f"the mean over the shortest time for {section['quantum_seconds'] * 1e3:.3g} ms of work"
     lines = [
-        f"Noise = {_percent(section['slowdown'])}, the mean over the shortest time for {quantum} of work",
-        f"Noise, 99th percentile = {_percent(worst['p99'])}",
-        f"Noise, longest = {_percent(worst['longest'])}",
-        f"Stolen by the hypervisor = {_percent(worst['stolen'])}",
+        ("Noise", f"{_percent(section['slowdown'])}, {quantum}{where}"),
+        ("Noise, 99th percentile", _percent(worst["p99"])),
+        ("Noise, longest", _percent(worst["longest"])),
+        ("Stolen by the hypervisor", _percent(worst["stolen"])),
     ]
     if len(rows) == 1:
-        return "\n".join(lines)
-    shown = sorted(rows, key=lambda row: -float(row["slowdown"]))[:MAX_HOSTS]
-    lines[0] += f", on {worst['host']}"
-    listed = table(map(_line, shown), _NUMBERS)
-    if len(rows) > len(shown):
-        listed += f"\n(the noisiest of {number_of(len(rows), 'host')})"
-    return "\n".join(lines) + "\n\n" + listed
+        return [Lines(lines)]
+    note = f"the noisiest of {number_of(len(rows), 'host')}" if len(rows) > len(shown) else ""
+    return [Lines(lines), Table([_row(row) for row in shown], NUMBERS, note)]
 
 
-_NUMBERS = ("ranks", "noise", "99th percentile", "longest", "stolen")
-
-
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
+def _row(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "host": row["host"],
         "ranks": str(row["ranks"]),
@@ -46,4 +42,4 @@ def _line(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+    return "-" if share is None else format_percent(share, form=".1f")

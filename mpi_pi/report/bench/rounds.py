@@ -1,4 +1,4 @@
-"""The cost of rounds, for people."""
+"""Section of a benchmark on the cost of a round: what was measured, and apart from it the model."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,35 +6,34 @@ from typing import Any
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.round_model import MATTERS_SECONDS, MAX_RANKS
 from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Lines, Table
+
+Row = Mapping[str, Any]
 
 NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency/%")
 
 
-def text(section: Mapping[str, Any]) -> str:
-    """A benchmark's `round` for people: what was measured, and apart from it the model."""
-    link = section["link"]
-    measured = [
-        table(map(_measured_line, section["rows"]), NUMBERS),
-        f"Slowest link = {_link(link)}" if link else "Slowest link = unknown, with one rank",
-        table(map(_planner_line, section["planner"]), NUMBERS),
+def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
+    """Return tables of rounds and of the manager, the slowest link, and the model, if there is one."""
+    rows = [
+        {"ranks": str(row["ranks"]), "hosts": str(row["hosts"]), "round besides counting/ms": _measured(row)}
+        for row in section["rows"]
     ]
-    return "\n\n".join([*measured, *(_model(section) if section["model"] else [])])
+    manager = [
+        {"ranks": str(row["ranks"]), "books of rank 0, without network/ms": _measured(row)}
+        for row in section["planner"]
+    ]
+    link = _link(section["link"]) if section["link"] else "unknown, with one rank"
+    return [
+        Table(rows, NUMBERS),
+        Lines([("Slowest link", link)]),
+        Table(manager, NUMBERS),
+        *(_model(section) if section["model"] else ()),
+    ]
 
 
-def _measured_line(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "ranks": str(row["ranks"]),
-        "hosts": str(row["hosts"]),
-        "round besides counting/ms": format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3),
-    }
-
-
-def _planner_line(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "ranks": str(row["ranks"]),
-        "books of rank 0, without network/ms": format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3),
-    }
+def _measured(row: Row) -> str:
+    return format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3)
 
 
 def _link(link: Mapping[str, Any]) -> str:
@@ -42,20 +41,18 @@ def _link(link: Mapping[str, Any]) -> str:
     return f"{link['latency_seconds'] * 1e6:.3g} µs, {megabytes:.3g} MB/s, to {link['host']}"
 
 
-def _model(section: Mapping[str, Any]) -> list[str]:
-    matters, ranks = (
-        section["matters_from_ranks"],
-        f"ranks, where a round costs {MATTERS_SECONDS * 1e3:.0f} ms",
-    )
+def _model(section: Mapping[str, Any]) -> list[Lines | Table]:
+    ranks = section["matters_from_ranks"] or f"more than {MAX_RANKS}"
+    where = f"{ranks} ranks, where a round costs {MATTERS_SECONDS * 1e3:.0f} ms and more"
     return [
-        "model, not measured:",
-        table(map(_model_line, section["model"]), NUMBERS),
-        f"Matters from = {matters or f'more than {MAX_RANKS}'} {ranks} and more",
-        "\n".join(["It assumes that", *(f"- {assumption}" for assumption in section["assumptions"])]),
+        Lines(["model, not measured:"]),
+        Table([_model_row(row) for row in section["model"]], NUMBERS),
+        Lines([("Matters from", where)]),
+        Lines(["It assumes that", *(f"- {assumption}" for assumption in section["assumptions"])]),
     ]
 
 
-def _model_line(row: Mapping[str, Any]) -> dict[str, str]:
+def _model_row(row: Row) -> dict[str, str]:
     return {
         "ranks": str(row["ranks"]),
         "planner/ms": _milliseconds(row["planner_seconds"]),

@@ -1,4 +1,4 @@
-"""Strong and weak scaling, for people."""
+"""Section of a benchmark on strong and weak scaling."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,47 +6,34 @@ from typing import Any
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
 from mpi_pi.report.bench.numbers import LOST, format_ci
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Lines, Table
+
+Row = Mapping[str, Any]
 
 MAX_WIDTH = 0.1
 """Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
 
-
 NUMBERS = ("ranks", "hosts")
 
 
-def text(section: Mapping[str, Any]) -> str:
-    """A benchmark's `scaling` for people: a table of strong scaling, the serial fraction, one of weak."""
-    return "\n\n".join(
-        [
-            "\n".join(_head(section)),
-            table(map(_strong_line, section["strong"]["rows"]), NUMBERS),
-            "\n".join(_between(section)),
-            table(map(_line, section["weak"]["rows"]), NUMBERS),
-        ]
-    )
-
-
-def _head(section: Mapping[str, Any]) -> list[str]:
-    idle, turns = section["idle_ranks"], len(section["strong"]["rows"][0]["seconds"]["samples"])
-    job = _points(section["strong"]["job"])
-    return [
-        *([f"Idle = {number_of(idle, 'rank')}: a core for each of the others"] if idle else []),
-        f"Strong scaling = {job}, by {section['by']}, {number_of(turns, 'turn')}",
-        f"Same hits = {'yes' if section['same_hits'] else 'NO'}, in all rows and turns",
+def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
+    """Return a table of strong scaling, the serial fraction, and a table of weak scaling."""
+    strong, weak, idle = section["strong"], section["weak"], section["idle_ranks"]
+    turns = number_of(len(strong["rows"][0]["seconds"]["samples"]), "turn")
+    head = [
+        ("Strong scaling", f"{_points(strong['job'])}, by {section['by']}, {turns}"),
+        ("Same hits", f"{'yes' if section['same_hits'] else 'NO'}, in all rows and turns"),
     ]
-
-
-def _between(section: Mapping[str, Any]) -> list[str]:
-    fraction = section["strong"]["serial_fraction"]
-    fitted = (
-        f"{_fraction(MedianCI.from_fields(fraction), interval=True)}, by Amdahl's law"
-        if fraction
-        else "unknown"
-    )
+    if idle:
+        head.insert(0, ("Idle", f"{number_of(idle, 'rank')}: a core for each of the others"))
+    fraction = strong["serial_fraction"]
+    fitted = f"{_format_fraction(fraction, interval=True)}, by Amdahl's law" if fraction else "unknown"
+    between = [("Serial fraction", fitted), ("Weak scaling", f"{_points(weak['job'])} for each rank")]
     return [
-        f"Serial fraction = {fitted}",
-        f"Weak scaling = {_points(section['weak']['job'])} for each rank",
+        Lines(head),
+        Table([_strong_row(row) for row in strong["rows"]], NUMBERS),
+        Lines(between),
+        Table([_row(row) for row in weak["rows"]], NUMBERS),
     ]
 
 
@@ -54,29 +41,28 @@ def _points(job: Mapping[str, int]) -> str:
     return f"{job['trials']} × {job['points_per_trial']} points"
 
 
-def _line(row: Mapping[str, Any]) -> dict[str, str]:
+def _row(row: Row) -> dict[str, str]:
     return {
         "ranks": str(row["ranks"]),
         "hosts": str(row["hosts"]),
         "time/s": format_ci(MedianCI.from_fields(row["seconds"])),
-        "speed-up": _above_zero(MedianCI.from_fields(row["speed_up"])),
-        "efficiency/%": _above_zero(MedianCI.from_fields(row["efficiency"]), 100),
+        "speed-up": _format_positive(MedianCI.from_fields(row["speed_up"])),
+        "efficiency/%": _format_positive(MedianCI.from_fields(row["efficiency"]), 100),
     }
 
 
-def _strong_line(row: Mapping[str, Any]) -> dict[str, str]:
-    fraction = row["karp_flatt"]
-    return _line(row) | {"Karp–Flatt": _fraction(MedianCI.from_fields(fraction)) if fraction else "-"}
+def _strong_row(row: Row) -> dict[str, str]:
+    return _row(row) | {"Karp–Flatt": _format_fraction(row["karp_flatt"]) if row["karp_flatt"] else "-"}
 
 
-def _above_zero(number: MedianCI, scale: float = 1.0) -> str:
-    """A number with its interval. What is lost in noise is as short as can be, for the table's sake."""
-    form = ".3g" if number.median * scale < 100 else ".0f"
-    return LOST if number.inconclusive else format_ci(number, form, scale)
+def _format_positive(ci: MedianCI, scale: float = 1.0) -> str:
+    """Return a number with its interval; what is lost in noise has none, to keep the table narrow."""
+    return LOST if ci.inconclusive else format_ci(ci, ".3g" if ci.median * scale < 100 else ".0f", scale)
 
 
-def _fraction(fraction: MedianCI, interval: bool = False) -> str:
-    """A serial fraction, which may be as little as zero."""
+def _format_fraction(fields: Mapping[str, Any], interval: bool = False) -> str:
+    """Return a serial fraction, which may be about zero; `interval` even if it is lost in noise."""
+    fraction = MedianCI.from_fields(fields)
     ends = f"({fraction.low:.4f} … {fraction.high:.4f})"
     if fraction.high - fraction.low > MAX_WIDTH:
         return f"{LOST} {ends}" if interval else LOST

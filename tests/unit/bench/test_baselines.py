@@ -64,8 +64,8 @@ def test_numba_with_np_random_counts_as_pi_lets_expect(np_random: Callable[[int]
 
 
 def test_numba_is_missed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert baselines.numba_is_there()
+    assert baselines.has_numba()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
-    assert not baselines.numba_is_there()
+    assert not baselines.has_numba()
     monkeypatch.setitem(sys.modules, "numba", None)
-    assert not baselines.numba_is_there()
+    assert not baselines.has_numba()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from mpi_pi.bench import comparison, scaling
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
-from mpi_pi.report.bench import comparison as comparison_report
-from support.benchmarks import benchmark
+from support.benchmarks import benchmark, compared
 
 Document = dict[str, Any]
 MADE_UP = benchmark()
@@ -29,7 +29,7 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
     """A benchmark on a shared machine.
 
     Within a run, times are longer than they need be by an exponentially distributed share (mean `noise`),
-    now and then by much more; from run to run everything drifts together, and each thing a bit by itself.
+    now and then by much more; from run to run everything drifts together, and each metric a bit by itself.
     """
     document = copy.deepcopy(MADE_UP)
     of_run = slower * rng.lognormal(0, drift)
@@ -57,7 +57,7 @@ def drawn(rng: np.random.Generator, noise: float, drift: float, turns: int, slow
 
 
 def words(old: Document, new: Document) -> Counter[str]:
-    return Counter(change.word for change in comparison.changes(old, new).values())
+    return Counter(change.verdict for change in comparison.changes(old, new).values())
 
 
 def rounds_of(seconds: list[float], noise: float = 0.01) -> Document:
@@ -70,7 +70,7 @@ def rounds_of(seconds: list[float], noise: float = 0.01) -> Document:
 
 def word(old: Document, new: Document) -> str:
     [change] = comparison.changes(old, new).values()
-    return change.word
+    return change.verdict
 
 
 @pytest.mark.parametrize("turns", [3, 9, 30])
@@ -110,8 +110,8 @@ def test_what_is_slower_one_way_is_faster_the_other(was: list[float], is_: list[
     old, new = rounds_of(was, noise), rounds_of(is_)
     there, back = word(old, new), word(new, old)
     assert (there, back) in {("slower", "faster"), ("faster", "slower"), (there, there)}
-    assert comparison_report.compare(old, new)[1] == (there == "slower")
-    assert comparison_report.compare(new, old)[1] == (there == "faster")
+    assert compared(old, new)[1] == (there == "slower")
+    assert compared(new, old)[1] == (there == "faster")
 
 
 @given(times, st.floats(1, 100), st.floats(1, 100), st.floats(0, 0.5))
@@ -143,9 +143,7 @@ def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
 def test_the_least_change_to_be_seen_is_told() -> None:
     """By what is found: a bit less is not, a bit more is."""
     old = rounds_of([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], 0.05)
-    [line] = (
-        row for row in comparison_report.compare(old, old)[0].splitlines() if row.startswith("Least change")
-    )
+    [line] = (row for row in compared(old, old)[0].splitlines() if row.startswith("Least change"))
     least = float(line.removeprefix("Least change to be seen = ").removesuffix(" times"))
     for factor, slower in ((0.99, False), (1.01, True)):
         new = rounds_of([s * least * factor for s in old["round"]["rows"][0]["seconds"]["samples"]], 0.05)
@@ -153,14 +151,14 @@ def test_the_least_change_to_be_seen_is_told() -> None:
     # It is the drift, and half of the samples' width for each.
     drift = (1 + comparison.MIN_DRIFT) * 1.05**2
     assert drift < least < drift * 1.06
-    nobody_knows = comparison_report.compare(old, rounds_of([0.0]))[0]
+    nobody_knows = compared(old, rounds_of([0.0]))[0]
     assert "Least change" not in nobody_knows
 
 
 def test_the_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
     document = benchmark(ranks=8, hosts=2)
     document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
-    text, _ = comparison_report.compare(document, document)
+    text, _ = compared(document, document)
     assert re.search(r"^Least change to be seen = 1\.0\d … 4\.\d+ times$", text, re.MULTILINE)
 
 
@@ -184,7 +182,7 @@ def test_a_single_measurement_says_little() -> None:
 
 @pytest.mark.parametrize("seconds", [[0.0] * 5, [-1e-6, 0.0, 1e-6, 2e-6, 3e-6]])
 def test_a_time_that_may_be_nothing_is_lost_in_noise(seconds: list[float]) -> None:
-    text, slower = comparison_report.compare(rounds_of([1e-4] * 5), rounds_of(seconds))
+    text, slower = compared(rounds_of([1e-4] * 5), rounds_of(seconds))
     assert not slower
     assert "?" in text
     assert text.splitlines()[-6].endswith("lost in noise")
@@ -195,9 +193,7 @@ def test_noise_that_was_not_measured_is_assumed() -> None:
     assert word(quiet, unknown) == "slower"
     unknown["noise"] = None
     assert word(quiet, unknown) == "lost in noise"
-    assert (
-        "Noise = 0.4% (old), not measured, 10% assumed (new)" in comparison_report.compare(quiet, unknown)[0]
-    )
+    assert "Noise = 0.4% (old), not measured, 10% assumed (new)" in compared(quiet, unknown)[0]
 
 
 def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
@@ -205,17 +201,17 @@ def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
     for document in (old, new):
         document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
     found = comparison.changes(old, new)
-    lost = {thing.what for thing, change in found.items() if change.word == "lost in noise"}
+    lost = {metric.what for metric, change in found.items() if change.verdict == "lost in noise"}
     jobs = {
         f"job {name}, 4 ranks on 2 hosts, {how}" for name in ("Flame", "OctaPi") for how in ("cold", "warm")
     }
     on_both = {f"{what}, 8 ranks on 2 hosts" for what in ("strong scaling", "weak scaling", "round")}
     assert lost == jobs | on_both
-    assert {change.word for change in found.values()} == {"lost in noise", "slower"}
+    assert {change.verdict for change in found.values()} == {"lost in noise", "slower"}
 
 
 def test_a_benchmark_is_the_same_as_itself() -> None:
-    text, slower = comparison_report.compare(MADE_UP, MADE_UP)
+    text, slower = compared(MADE_UP, MADE_UP)
     assert not slower
     assert "Same = 20 of 20" in text
     assert text.count("(old)") == 1  # the noise
@@ -223,7 +219,7 @@ def test_a_benchmark_is_the_same_as_itself() -> None:
 
 @pytest.mark.parametrize(("ranks", "hosts"), [(4, 1), (4000, 1000)])
 def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
-    text, slower = comparison_report.compare(benchmark(ranks, hosts), benchmark(ranks, hosts, slower=1.3))
+    text, slower = compared(benchmark(ranks, hosts), benchmark(ranks, hosts, slower=1.3))
     assert slower
     assert max(map(len, text.splitlines())) <= 110
     [row] = [line.split() for line in text.splitlines() if line.startswith("kernel numba + np")]
@@ -235,7 +231,7 @@ def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
 def test_only_what_both_have_is_compared() -> None:
     old, new = benchmark(ranks=4), benchmark(ranks=2)
     new["kernel"] = None
-    text, _ = comparison_report.compare(old, new)
+    text, _ = compared(old, new)
     rows = [
         line for line in text.splitlines() if line.startswith(("kernel", "job", "strong", "weak", "round"))
     ]
@@ -253,7 +249,7 @@ def test_other_machines_and_versions_are_told_of() -> None:
     other["machine"] |= {"cpu": "Another CPU", "kernel": "numpy"}
     other["software"] |= {"mpi": "MPICH 5.0", "numba": None}
     other["version"], other["full"] = "9.9", False
-    text, _ = comparison_report.compare(MADE_UP, other)
+    text, _ = compared(MADE_UP, other)
     assert "CPU = Imaginary CPU @ 3.00GHz (old), Another CPU (new)" in text
     assert f"Kernel = {MADE_UP['machine']['kernel']} (old), numpy (new)" in text
     assert "Software mpi = Open MPI v5.0.11 (old), MPICH 5.0 (new)" in text
@@ -267,15 +263,15 @@ def test_another_job_is_not_compared() -> None:
     other["jobs"][0]["job"]["trials"] += 1
     found = comparison.changes(MADE_UP, other)
     assert len(found) == len(comparison.changes(MADE_UP, MADE_UP)) - 1
-    assert "job Flame, 4 ranks, cold" not in {thing.what for thing in found}
+    assert "job Flame, 4 ranks, cold" not in {metric.what for metric in found}
 
 
 def scaled(trials: int, overhead_seconds: float, points_per_second: float) -> Document:
     """A benchmark of scaling alone, on a machine where each doubling of ranks has a cost."""
 
-    def rows(weak: bool) -> list[scaling.Row]:
+    def rows(weak: bool) -> list[scaling.GroupTimes]:
         return [
-            scaling.Row(
+            scaling.GroupTimes(
                 *(n, 1),
                 (overhead_seconds * np.log2(n) + trials * 1000 * (n if weak else 1) / n / points_per_second,)
                 * 5,
@@ -308,5 +304,5 @@ def test_a_slower_machine_is_found_though_its_jobs_were_made_smaller() -> None:
 def test_nothing_in_common_is_an_error() -> None:
     parts = ("kernel", "jobs", "scaling", "round")
     old, new = MADE_UP | dict.fromkeys(parts[:3]), MADE_UP | dict.fromkeys(parts)
-    with pytest.raises(comparison.ComparisonError, match="the old benchmark has round, the new one nothing"):
-        comparison_report.compare(old, new)
+    with pytest.raises(UserError, match="the old benchmark has round, the new one nothing"):
+        compared(old, new)

@@ -12,18 +12,26 @@ import jsonschema
 import pytest
 
 from mpi_pi.bench import jobs as job_bench
+from mpi_pi.bench import launched
+from mpi_pi.bench.launched import TimedRun
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
+from mpi_pi.errors import RunError
 from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import Job
+from mpi_pi.report import plain
 from mpi_pi.report.bench import jobs as jobs_report
 from mpi_pi.system import affinity
 from support.benchmarks import benchmark
 from support.launching import MPIRUN, SETTINGS
 from support.schemas import BENCH as SCHEMA
 
-TINY = job_bench.Work(
-    "Tiny", Published("By hand", 3, 1000, 60.0, "1949", "a table", "a book"), turns=2, cold_turns=1
+TINY = job_bench.BenchJob(
+    "Tiny", Published("By hand", 3, 1000, 60.0, "1949", "a table", "a book"), warm_turns=2, cold_turns=1
 )
+
+
+def text_of(section: Any, full: bool = False) -> str:
+    return plain.text(jobs_report.blocks(section, full))
 
 
 def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,16 +39,16 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     documents: list[dict[str, Any]] = []
-    run = job_bench._run
+    run = launched.time_run
 
-    def noted(command: list[str]) -> job_bench.Run:
+    def noted(command: list[str]) -> TimedRun:
         one = run(command)
         documents.append(dict(one.document))
         return one
 
-    monkeypatch.setattr(job_bench, "_run", noted)
+    monkeypatch.setattr(job_bench, "time_run", noted)
     shown: list[float] = []
-    section, first = job_bench.measure([MPIRUN, "-n", "2"], False, shown.append, works=[TINY])
+    section, first = job_bench.measure([MPIRUN, "-n", "2"], False, shown.append, jobs=[TINY])
 
     jsonschema.validate(section, {"$defs": SCHEMA["$defs"]} | SCHEMA["properties"]["jobs"])
     assert [(job["name"], job["cold"], job["ranks"]) for job in section] == [
@@ -62,12 +70,12 @@ def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> Non
     hits = int(reference.count(tiny, range(tiny.units)).sum())
     assert {document["estimate"]["hits"] for document in documents} == {hits}
     assert shown == pytest.approx([1 / 3, 2 / 3, 1])
-    text = jobs_report.text(section)
+    text = text_of(section)
     assert text.startswith("job ")
     assert "By hand = 60 s on a table; 1949\n  a book\n" in text
 
 
-def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> job_bench.Run:
+def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> TimedRun:
     """One from 100 s to 111 s."""
     points = ("program", "imported", "mpi", "kernel", "start", "end", "counted")
     marks = dict(zip(points, (101.0, 102.5, 103.5, 105.0, 105.5, 108.0, 108.25), strict=True))
@@ -75,11 +83,11 @@ def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> j
         {"host": "elsewhere", "kernel_source": source, "kernel_seconds": 1.0, "count_seconds": seconds}
         for seconds in (count_seconds * 0.75, count_seconds)
     ]
-    return job_bench.Run(100.0, 111.0, 0.25, {"marks": marks, "ranks": ranks, "estimate": {"hits": hits}})
+    return TimedRun(100.0, 111.0, 0.25, {"marks": marks, "ranks": ranks, "estimate": {"hits": hits}})
 
 
 def test_where_time_went() -> None:
-    assert job_bench.steps(a_run()) == {
+    assert a_run().phases() == {
         "launcher": 0.75,
         "interpreter": 0.25,
         "imports": 1.5,
@@ -91,14 +99,14 @@ def test_where_time_went() -> None:
         "report": 0.25,
         "exit": 2.75,
     }
-    assert sum(job_bench.steps(a_run()).values()) == 11.0
+    assert sum(a_run().phases().values()) == 11.0
 
 
 def test_on_a_host_with_another_clock_start_and_end_are_one_step() -> None:
-    ours, theirs = job_bench.steps(a_run()), job_bench.steps(a_run(), one_clock=False)
+    ours, theirs = a_run().phases(), a_run().phases(shared_clock=False)
     assert theirs.pop("launcher and exit") == ours.pop("launcher") + ours.pop("exit")
     assert theirs == ours
-    assert not job_bench._has_our_clock(a_run())
+    assert not a_run().shares_clock
 
 
 @pytest.mark.parametrize(
@@ -112,17 +120,17 @@ def test_on_a_host_with_another_clock_start_and_end_are_one_step() -> None:
         (a_run(), True, "Tiny: nothing was compiled"),
     ],
 )
-def test_turns_have_to_agree(run: job_bench.Run, cold: bool, why: str) -> None:
+def test_turns_have_to_agree(run: TimedRun, cold: bool, why: str) -> None:
     if not why:
         job_bench._check(run, TINY, cold, hits=2)
         return
-    with pytest.raises(job_bench.JobFailed, match=why):
+    with pytest.raises(RunError, match=why):
         job_bench._check(run, TINY, cold, hits=2)
 
 
-def work(points: int, cold_turns: int = 0) -> job_bench.Work:
+def work(points: int, cold_turns: int = 0) -> job_bench.BenchJob:
     published = Published("By hand", points, 1, 60.0, "1949", "a table", "a book")
-    return job_bench.Work(f"{points} points", published, turns=15, cold_turns=cold_turns)
+    return job_bench.BenchJob(f"{points} points", published, warm_turns=15, cold_turns=cold_turns)
 
 
 def test_a_job_is_expected_to_take_longer_by_its_points_alone() -> None:
@@ -145,24 +153,24 @@ def test_a_job_is_expected_to_take_longer_by_its_points_alone() -> None:
 )
 def test_turns_fit_into_the_budget(budget_seconds: float, turns: list[int]) -> None:
     one, two, ten, hundred = works = [work(100, cold_turns=4), work(200), work(1000), work(10_000)]
-    assert job_bench.expected_seconds(hundred, one, a_run()) == 209 > job_bench.WORTH_SECONDS
-    planned = job_bench.planned(works, a_run(), budget_seconds)
+    assert job_bench.expected_seconds(hundred, one, a_run()) == 209 > job_bench.MAX_EXPECTED_SECONDS
+    planned = job_bench.plan_turns(works, a_run(), budget_seconds)
     assert list(planned) == [(one, True), (one, False), (two, False), (ten, False)]
     assert list(planned.values()) == turns
 
 
 def test_what_is_planned_where_there_is_little_to_choose() -> None:
-    assert job_bench.planned([TINY], a_run(), 1e6) == {(TINY, True): 1, (TINY, False): 2}
+    assert job_bench.plan_turns([TINY], a_run(), 1e6) == {(TINY, True): 1, (TINY, False): 2}
     # NumPy's kernel has nothing to compile. What has been run once is run again, however long it takes.
     one, two = work(100, cold_turns=4), work(200)
     endless = replace(a_run(source="", count_seconds=500), ended=1000.0)
-    assert job_bench.planned([one, two], endless, 60.0) == {(one, False): 3}
+    assert job_bench.plan_turns([one, two], endless, 60.0) == {(one, False): 3}
 
 
 def test_jobs_that_were_left_out_are_told_of() -> None:
     section = [job for job in benchmark()["jobs"] if job["name"] == "Flame"]
-    assert "left out" not in jobs_report.text(section)
-    text = jobs_report.text(section, full=True)
+    assert "left out" not in text_of(section)
+    text = text_of(section, full=True)
     for name in ("Flame tenfold", "OctaPi"):
         assert f"\n{name} = left out, for it would take more than 150 s here\n" in text
     assert "\nFlame = " not in text
@@ -181,25 +189,25 @@ def test_jobs_that_were_left_out_are_told_of() -> None:
 def test_a_launcher_that_fails_is_named(
     command: list[str], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
-    with pytest.raises(job_bench.JobFailed, match=why):
-        job_bench.measure(command, False, print, works=[TINY])
+    monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
+    with pytest.raises(RunError, match=why):
+        job_bench.measure(command, False, print, jobs=[TINY])
 
 
 def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The warning is the real one; what a real job prints besides is in the other tests."""
-    monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
+    monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
     monkeypatch.setattr(loader, "_compile", lambda: b"")
     tmp_path.chmod(0o777)
     _, _, warning = loader._cache_entry(tmp_path, "key")
     job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
-    with pytest.raises(job_bench.JobFailed) as failed:
-        job_bench.measure(["sh", "-c", job, warning], False, print, works=[TINY])
+    with pytest.raises(RunError) as failed:
+        job_bench.measure(["sh", "-c", job, warning], False, print, jobs=[TINY])
     assert warning.startswith(f"compile cache not used: {tmp_path} can be written by other users")
     assert str(failed.value) == f"warm jobs need a compile cache, but {warning}"
 
 
-@pytest.mark.parametrize("error", [job_bench.JobFailed, KeyboardInterrupt])
+@pytest.mark.parametrize("error", [RunError, KeyboardInterrupt])
 def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
     error: type[BaseException], tmp_path: Path
 ) -> None:
@@ -219,10 +227,10 @@ def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
 
 
 def test_a_job_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job_bench, "_interpreter_seconds", lambda: 0.0)
-    monkeypatch.setattr(job_bench, "LIMIT_SECONDS", 0.1)
-    with pytest.raises(job_bench.JobFailed, match=r"sh .*: not done after 0.1 s"):
-        job_bench.measure(["sh", "-c", "exec sleep 60"], False, print, works=[TINY])
+    monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
+    monkeypatch.setattr(launched, "LIMIT_SECONDS", 0.1)
+    with pytest.raises(RunError, match=r"sh .*: not done after 0.1 s"):
+        job_bench.measure(["sh", "-c", "exec sleep 60"], False, print, jobs=[TINY])
 
 
 def gone(process_id: int) -> bool:
@@ -235,7 +243,7 @@ def gone(process_id: int) -> bool:
 
 @pytest.mark.parametrize("deaf", ["", 'trap "" TERM; '])
 @pytest.mark.parametrize(
-    ("limit_seconds", "error"), [(0.1, job_bench.JobFailed), (60.0, KeyboardInterrupt), (60.0, MemoryError)]
+    ("limit_seconds", "error"), [(0.1, RunError), (60.0, KeyboardInterrupt), (60.0, MemoryError)]
 )
 def test_no_launcher_is_left_behind(
     deaf: str,
@@ -245,31 +253,31 @@ def test_no_launcher_is_left_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Neither one that takes too long, nor any if something happens here; even if it does not listen."""
-    monkeypatch.setattr(job_bench, "LAST_SECONDS", 0.1)
+    monkeypatch.setattr(launched, "TERMINATION_SECONDS", 0.1)
     note = tmp_path / "process"
     communicate = subprocess.Popen.communicate
 
     def communicate_once_it_runs(process: "subprocess.Popen[str]", timeout: float) -> tuple[str, str]:
         while process.poll() is None and not (note.exists() and note.read_text().endswith("\n")):
             time.sleep(0.01)
-        if error is not job_bench.JobFailed:
+        if error is not RunError:
             raise error
         return communicate(process, timeout=timeout)
 
     monkeypatch.setattr(subprocess.Popen, "communicate", communicate_once_it_runs)
     command = ["sh", "-c", f"{deaf}echo $$ > {note}; exec sleep 60"]
     with pytest.raises(error):
-        job_bench.output(command, limit_seconds, errors=False)
+        launched.capture(command, limit_seconds)[0]
     assert gone(int(note.read_text()))
 
 
 def test_the_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture[str]) -> None:
     command = ["sh", "-c", "echo 1; echo no slots >&2; exit $0"]
-    assert job_bench.output([*command, "0"], 60, errors=True) == "1\n"
-    with pytest.raises(job_bench.JobFailed, match=r"^sh: ended with status 3, see above$"):
-        job_bench.output([*command, "3"], 60, errors=True)
+    assert launched.capture([*command, "0"], 60, show_errors=True)[0] == "1\n"
+    with pytest.raises(RunError, match=r"^sh: ended with status 3, see above$"):
+        launched.capture([*command, "3"], 60, show_errors=True)[0]
     assert capfd.readouterr() == ("", "no slots\n" * 2)
-    assert job_bench.output([*command, "0"], 60, errors=False) == "1\n"
+    assert launched.capture([*command, "0"], 60)[0] == "1\n"
     assert capfd.readouterr() == ("", "")
 
 
@@ -278,14 +286,14 @@ def test_the_launcher_is_that_of_the_environment_or_of_the_machine(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path / "elsewhere"))
-    with pytest.raises(job_bench.JobFailed, match="argument --launcher: no mpirun was found"):
-        job_bench.default_launcher()
+    with pytest.raises(RunError, match="argument --launcher: no mpirun was found"):
+        launched.default_launcher()
     for place in (tmp_path / "elsewhere" / "mpirun", tmp_path / "mpirun"):
         place.parent.mkdir(exist_ok=True)
         place.write_text("#!/bin/sh\n")
         place.chmod(0o755)
-        assert job_bench.default_launcher()[:2] == [str(place), "-n"]
-    assert 1 <= int(job_bench.default_launcher()[2]) <= len(affinity.cores())
+        assert launched.default_launcher()[:2] == [str(place), "-n"]
+    assert 1 <= int(launched.default_launcher()[2]) <= len(affinity.cores())
 
 
 def test_published_runs() -> None:
@@ -305,7 +313,7 @@ def test_the_text_sets_each_job_beside_the_published_run() -> None:
     section = benchmark()["jobs"]
     section[0]["seconds"] |= {"median": 2.0, "low": 1.9, "high": 2.1, "samples": [2.0, 1.9, 2.1]}
     section[0]["published"] |= {"name": "Theirs", "seconds": 19.0}
-    text = jobs_report.text(section)
+    text = text_of(section)
     (line,) = (line for line in text.splitlines() if line.startswith("Flame, cold  "))
     assert " ".join(line.split()) == "Flame, cold 1e+08 4 2 (1.9 … 2.1) 19 9.5 (9.05 … 10)"
     assert "\nwhole " in text

@@ -10,11 +10,14 @@ from scipy import stats
 
 from mpi_pi.bench import baselines
 from mpi_pi.bench import kernel as kernel_bench
-from mpi_pi.bench.kernel import Candidate
+from mpi_pi.bench.kernel import Implementation
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.errors import RunError
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
+from mpi_pi.model import binomial
 from mpi_pi.model.job import Job
+from mpi_pi.report import plain
 from mpi_pi.report.bench import kernel as kernel_report
 from support.benchmarks import benchmark
 from support.launching import Launch
@@ -26,6 +29,10 @@ NUMBA = ["numba + Generator(PCG64)", "numba + np.random"]
 OTHERS = ["NumPy, as in Flame's example", "Python, as in the OctaPi lesson"]
 
 
+def text_of(section: dict[str, Any]) -> str:
+    return plain.text(kernel_report.blocks(section))
+
+
 @pytest.fixture(scope="module")
 def shown() -> list[float]:
     return []
@@ -33,7 +40,7 @@ def shown() -> list[float]:
 
 @pytest.fixture(scope="module")
 def section(shown: list[float]) -> dict[str, Any]:
-    return kernel_bench.compare(kernel_bench.candidates(loader.load("numba")), 2e-3, 3, shown.append)
+    return kernel_bench.compare(kernel_bench.implementations(loader.load("numba")), 2e-3, 3, shown.append)
 
 
 def test_a_measurement_is_what_the_schema_says(section: dict[str, Any], shown: list[float]) -> None:
@@ -54,7 +61,7 @@ def test_rates_are_compared_turn_by_turn(section: dict[str, Any]) -> None:
 
 
 def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
-    text = kernel_report.text(section)
+    text = text_of(section)
     own = section["rows"][0]
     rate = own["points_per_second"]["median"]
     assert f"\nRandomness = {rate * own['bits_per_point'] / 1e9:.3g} Gbit/s, 32 bits for a point\n" in text
@@ -72,18 +79,18 @@ def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
         "bits_per_point": 106,
         "cycles_per_point": 1012.3,
     }
-    *_, line = kernel_report.text({"rows": [row]}).splitlines()
+    *_, line = text_of({"rows": [row]}).splitlines()
     assert line.endswith("  lost in noise (1429 … 6000)  lost in noise (33.3 … 66.7)     394    1012")
     assert len(line) <= 110
 
 
 def test_the_text_of_another_measurement() -> None:
     made_up = benchmark(ranks=2)["kernel"]
-    made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.OURS_SHORT]
+    made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.SHORT_SUBJECT]
     for row in made_up["rows"]:
         row["cycles_per_point"] = None
         row["points_per_second"] = MedianCI.of([1e8, 1e9]).as_fields()
-    text = kernel_report.text(made_up)
+    text = text_of(made_up)
     assert text.startswith("Rate of a core = lost in noise (100 … 1000) million points/s\n")
     assert "Cycles per point" not in text
     assert "Seeding" not in text
@@ -93,12 +100,12 @@ def test_the_text_of_another_measurement() -> None:
 def test_candidates_take_turns() -> None:
     calls: list[tuple[str, int]] = []
 
-    def counts(name: str) -> Candidate:
+    def counts(name: str) -> Implementation:
         def count(trials: int) -> int:
             calls.append((name, trials))
             return round(trials * 1000 * math.pi / 4)
 
-        return Candidate(name, 1, 1000, count)
+        return Implementation(name, 1, 1000, count)
 
     names = ["a", "b", "c"]
     kernel_bench.compare([counts(name) for name in names], 1e-5, 4, lambda _: None)
@@ -108,8 +115,8 @@ def test_candidates_take_turns() -> None:
 
 
 def test_a_wrong_answer_is_told() -> None:
-    wrong = Candidate("biased", 1, 10**6, lambda trials: round(trials * 10**6 * 0.788))
-    with pytest.raises(ArithmeticError, match=r"^biased: \d+ hits are \+6\.\d standard errors off$"):
+    wrong = Implementation("biased", 1, 10**6, lambda trials: round(trials * 10**6 * 0.788))
+    with pytest.raises(RunError, match=r"^biased: \d+ hits are \+6\.\d standard errors off$"):
         kernel_bench.compare([wrong], 1e-5, 1, lambda _: None)
 
 
@@ -117,19 +124,19 @@ def test_a_wrong_answer_is_told() -> None:
 def test_standard_errors_are_those_of_the_binomial_distribution(hits: int, points: int) -> None:
     expected = stats.binom(points, math.pi / 4)
     off = (hits - expected.mean()) / expected.std()
-    assert kernel_bench.standard_errors(hits, points) == pytest.approx(off)
+    assert binomial.standard_errors(points, hits) == pytest.approx(off)
 
 
 def test_the_bits_of_our_points(compiled: Kernel) -> None:
     assert math.pi * 2 * 92684 / 2**32 == kernel_bench.DEFERRED
-    candidate = kernel_bench.ours(compiled, "", 10_000)
+    candidate = kernel_bench.subject(compiled, "", 10_000)
     assert 32 < candidate.bits_per_point < 32.01
     assert candidate.count(5) == compiled.count(Job(5, 10_000, 1), range(5)).sum()
 
 
 def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baselines, "numba_is_there", lambda: False)
-    found = kernel_bench.candidates(loader.load("numpy"))
+    monkeypatch.setattr(baselines, "has_numba", lambda: False)
+    found = kernel_bench.implementations(loader.load("numpy"))
     assert [candidate.name for candidate in found] == ["mpi_pi, NumPy", *OTHERS]
     assert found[0].bits_per_point == 64
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -13,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import noise
-from mpi_pi.bench.noise import Scatter
+from mpi_pi.bench.noise import Slowdown
+from mpi_pi.report import plain
 from mpi_pi.report.bench import noise as noise_report
 from support.benchmarks import benchmark
 from support.launching import Launch
@@ -31,9 +33,13 @@ ctxt 999
 """
 
 
+def text_of(section: dict[str, Any]) -> str:
+    return plain.text(noise_report.blocks(section))
+
+
 @given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=300))
 def test_scatter_is_numpys(seconds: list[float]) -> None:
-    found = noise.scatter(seconds)
+    found = Slowdown.of(seconds)
     times = np.array(seconds)
     p99 = np.percentile(times, 99, method="inverted_cdf")
     expected = [times.mean(), p99, times.max()] / times.min() - 1
@@ -41,8 +47,8 @@ def test_scatter_is_numpys(seconds: list[float]) -> None:
 
 
 def test_a_host_is_as_noisy_as_the_noisiest_of_its_ranks() -> None:
-    calm, loud = Scatter(0.01, 0.5, 2.0), Scatter(0.1, 0.3, 1.0)
-    rows = noise.by_host([("b", calm, None), ("a", calm, 0.2), ("b", loud, 0.1), ("c", calm, None)])
+    calm, loud = Slowdown(0.01, 0.5, 2.0), Slowdown(0.1, 0.3, 1.0)
+    rows = noise.group_by_host([("b", calm, None), ("a", calm, 0.2), ("b", loud, 0.1), ("c", calm, None)])
     assert rows == [
         {"host": "b", "ranks": 2, "slowdown": 0.1, "p99": 0.3, "longest": 1.0, "stolen": 0.1},
         {"host": "a", "ranks": 1, "slowdown": 0.01, "p99": 0.5, "longest": 2.0, "stolen": 0.2},
@@ -87,21 +93,23 @@ def test_time_of_this_machine_is_psutils() -> None:
 
 
 def test_the_share_of_stolen_time() -> None:
-    assert noise.stolen_share((500, 46010), (520, 46210)) == 0.1
-    assert noise.stolen_share((500, 46010), (500, 46010)) is None
-    assert noise.stolen_share(None, (500, 46010)) is None
-    assert noise.stolen_share((500, 46010), None) is None
+    assert noise.steal_share((500, 46010), (520, 46210)) == 0.1
+    assert noise.steal_share((500, 46010), (500, 46010)) is None
+    assert noise.steal_share(None, (500, 46010)) is None
+    assert noise.steal_share((500, 46010), None) is None
 
 
 ON_RANKS = """
 import json, socket
+from types import SimpleNamespace
 from mpi4py import MPI
 from mpi_pi.kernel import loader as kernels; from mpi_pi.bench import noise
 comm = MPI.COMM_WORLD
 socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
 noise.QUICK_SECONDS = 0.05
 shown = []
-section = noise.measure(comm, kernels.load("numba"), False, shown.append, lambda: None)
+groups = SimpleNamespace(comm=comm, heartbeat=SimpleNamespace(check=lambda: None))
+section = noise.measure(groups, kernels.load("numba"), False, shown.append)
 assert shown == sorted(shown) and shown[-1] == 1
 assert bool(section) == (comm.rank == 0)
 if section:
@@ -116,12 +124,12 @@ def test_ranks_measure_together(launch: Launch) -> None:
     jsonschema.validate(section, SECTION)
     assert [(row["host"][-2:], row["ranks"]) for row in section["rows"]] == [("n0", 1), ("n1", 1)]
     assert section["slowdown"] == max(row["slowdown"] for row in section["rows"])
-    assert noise_report.text(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
+    assert text_of(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
 
 
 def test_the_noisiest_hosts_are_listed() -> None:
     section = benchmark(ranks=200, hosts=100)["noise"]
-    head, _, listed = noise_report.text(section).partition("\n\n")
+    head, _, listed = text_of(section).partition("\n\n")
     assert head.splitlines()[0].endswith("on node99")
     names, first, *others, last = listed.splitlines()
     assert names.split()[:3] == ["host", "ranks", "noise"]

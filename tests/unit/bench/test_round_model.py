@@ -12,11 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mpi_pi.bench import round_model
+from mpi_pi.bench import manager, round_model
 from mpi_pi.bench.median import MedianCI
-from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.manager import Assignment, Manager, WorkResult
+from mpi_pi.report import plain
 from mpi_pi.report.bench import rounds as rounds_report
 from support.schemas import BENCH as SCHEMA
+
+
+def text_of(section: dict[str, Any]) -> str:
+    return plain.text(rounds_report.blocks(section))
 
 
 def row(ranks: int, seconds: float, **others: int) -> dict[str, Any]:
@@ -38,11 +43,6 @@ def section(
 
 def assert_valid(section: dict[str, Any]) -> None:
     jsonschema.validate(section, SCHEMA["properties"]["round"] | {"$defs": SCHEMA["$defs"]})
-
-
-def test_messages_are_as_long_as_in_the_model() -> None:
-    assert REPORT_COLUMNS * np.dtype(np.int64).itemsize == round_model.REPORT_BYTES
-    assert len(Assignment) * np.dtype(np.int64).itemsize == round_model.ORDER_BYTES
 
 
 def test_a_round_is_the_sum_of_its_parts() -> None:
@@ -90,7 +90,7 @@ def test_slow_books_matter_early() -> None:
 
 
 def test_text_keeps_the_model_apart_from_what_was_measured() -> None:
-    said = rounds_report.text(section())
+    said = text_of(section())
     measured, model = said.split("\nmodel, not measured:\n")
     assert "Slowest link = 10 µs, 1e+03 MB/s, to node1" in measured
     assert "100000" in measured
@@ -106,7 +106,7 @@ def test_with_one_rank_there_is_nothing_to_model() -> None:
     assert_valid(made)
     assert made["model"] == made["assumptions"] == []
     assert made["matters_from_ranks"] is None
-    assert "model" not in rounds_report.text(made)
+    assert "model" not in text_of(made)
 
 
 def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,13 +121,15 @@ def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatc
         return orders
 
     monkeypatch.setattr(Manager, "next", watched)
-    monkeypatch.setattr(round_model, "MEASURED", (3, 200))
+    monkeypatch.setattr(manager, "RANKS", (3, 200))
     shown: list[float] = []
-    made = round_model.measure(False, shown.append)
+    made = manager.measure(False, shown.append)
     assert shown == [0.5, 1.0]
     assert [each["ranks"] for each in made] == [3, 200]
-    assert all(len(each["seconds"]["samples"]) == round_model.TURNS for each in made)
-    assert [ranks for ranks, _ in rounds] == [3] * (round_model.TURNS + 1) + [200] * (round_model.TURNS + 1)
+    assert all(len(each["seconds"]["samples"]) == manager.QUICK_TURNS for each in made)
+    assert [ranks for ranks, _ in rounds] == [3] * (manager.QUICK_TURNS + 1) + [200] * (
+        manager.QUICK_TURNS + 1
+    )
 
 
 def test_text_needs_nothing_heavy() -> None:

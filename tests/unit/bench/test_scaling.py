@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.bench import scaling
-from mpi_pi.bench.scaling import Row, doubling, job_of, ladder, ranks_with_cores
+from mpi_pi.bench.scaling import GroupTimes, doubling, job_of, ladder, ranks_with_cores
 from mpi_pi.model.job import Job
+from mpi_pi.report import plain
 from mpi_pi.report.bench import scaling as scaling_report
 from mpi_pi.system import affinity
 from mpi_pi.system.affinity import physical_cores
@@ -24,14 +25,21 @@ fractions = st.floats(0, 1)
 ladders = st.sampled_from(LADDERS)
 
 
-def amdahl(serial: float, first_seconds: list[float], ladder: tuple[int, ...]) -> list[Row]:
+def text_of(section: dict[str, Any]) -> str:
+    return plain.text(scaling_report.blocks(section))
+
+
+def amdahl(serial: float, first_seconds: list[float], ladder: tuple[int, ...]) -> list[GroupTimes]:
     """Rows of times that are exactly Amdahl's; each turn has a first time of its own."""
     return [
-        Row(n, 1, tuple(s * (serial + (1 - serial) * ladder[0] / n) for s in first_seconds)) for n in ladder
+        GroupTimes(n, 1, tuple(s * (serial + (1 - serial) * ladder[0] / n) for s in first_seconds))
+        for n in ladder
     ]
 
 
-def section(strong: list[Row], weak: list[Row], by: str = "ranks", same_hits: bool = True) -> dict[str, Any]:
+def section(
+    strong: list[GroupTimes], weak: list[GroupTimes], by: str = "ranks", same_hits: bool = True
+) -> dict[str, Any]:
     made = {
         "by": by,
         "idle_ranks": 1,
@@ -78,14 +86,16 @@ def test_the_fit_leaves_smaller_squares_than_its_neighbours(seconds: list[float]
 def test_work_that_grows_with_the_ranks_and_takes_as_long_is_scaled_by_their_number(
     first_seconds: list[float], ladder: tuple[int, ...]
 ) -> None:
-    rows = scaling.weak(JOB, [Row(n, 1, tuple(first_seconds)) for n in ladder])["rows"]
+    rows = scaling.weak(JOB, [GroupTimes(n, 1, tuple(first_seconds)) for n in ladder])["rows"]
     assert [row["efficiency"]["median"] for row in rows] == [1.0] * len(ladder)
     assert [row["speed_up"]["median"] for row in rows] == [n / ladder[0] for n in ladder]
 
 
 def test_text_has_a_row_for_each_number_of_ranks_and_the_serial_fraction() -> None:
     rows = amdahl(0.0625, [1.0, 1.01, 1.02], (1, 2, 4))
-    said = scaling_report.text(section(rows, [Row(n, 1, (0.5, 0.5, 0.5)) for n in (1, 2, 4)]))
+    said = plain.text(
+        scaling_report.blocks(section(rows, [GroupTimes(n, 1, (0.5, 0.5, 0.5)) for n in (1, 2, 4)]))
+    )
     lines = said.splitlines()
     assert "Serial fraction = 0.0625 (0.0625 … 0.0625), by Amdahl's law" in lines
     assert "Same hits = yes, in all rows and turns" in lines
@@ -98,9 +108,11 @@ def test_text_has_a_row_for_each_number_of_ranks_and_the_serial_fraction() -> No
 
 def test_what_is_drowned_in_noise_has_no_number_and_fits_beside_what_is_not() -> None:
     noisy = (1.0, 2.3, 1.111)
-    strong = [*amdahl(0.01, [100.01, 110.1, 111.1], (128, 256)), Row(512, 64, noisy)]
-    said = scaling_report.text(
-        section(strong, [Row(n, 1, noisy) for n in (128, 256)], by="hosts", same_hits=False)
+    strong = [*amdahl(0.01, [100.01, 110.1, 111.1], (128, 256)), GroupTimes(512, 64, noisy)]
+    said = plain.text(
+        scaling_report.blocks(
+            section(strong, [GroupTimes(n, 1, noisy) for n in (128, 256)], by="hosts", same_hits=False)
+        )
     )
     assert max(map(len, said.splitlines())) <= 110
     last_of_strong = next(line for line in said.splitlines() if line.startswith("  512"))
@@ -109,18 +121,22 @@ def test_what_is_drowned_in_noise_has_no_number_and_fits_beside_what_is_not() ->
 
 
 def test_a_serial_fraction_of_about_zero_is_a_number_and_a_vague_one_is_not() -> None:
-    sure = [Row(1, 1, (1.0, 1.0, 1.0)), Row(2, 1, (0.5, 0.498, 0.502))]
-    vague = [Row(1, 1, (1.0, 1.0, 1.0)), Row(2, 1, (0.5, 0.6, 0.7))]
-    weak = [Row(n, 1, (1.0, 1.0, 1.0)) for n in (1, 2)]
-    assert "Serial fraction = 0.0000 (-0.0040 … 0.0040)" in scaling_report.text(section(sure, weak))
-    assert "Serial fraction = lost in noise (0.0000 … 0.4000)" in scaling_report.text(section(vague, weak))
+    sure = [GroupTimes(1, 1, (1.0, 1.0, 1.0)), GroupTimes(2, 1, (0.5, 0.498, 0.502))]
+    vague = [GroupTimes(1, 1, (1.0, 1.0, 1.0)), GroupTimes(2, 1, (0.5, 0.6, 0.7))]
+    weak = [GroupTimes(n, 1, (1.0, 1.0, 1.0)) for n in (1, 2)]
+    assert "Serial fraction = 0.0000 (-0.0040 … 0.0040)" in plain.text(
+        scaling_report.blocks(section(sure, weak))
+    )
+    assert "Serial fraction = lost in noise (0.0000 … 0.4000)" in plain.text(
+        scaling_report.blocks(section(vague, weak))
+    )
 
 
 def test_one_row_shows_no_serial_fraction() -> None:
-    rows = [Row(4, 2, (1.0, 1.1))]
+    rows = [GroupTimes(4, 2, (1.0, 1.1))]
     made = section(rows, rows)
     assert made["strong"]["serial_fraction"] is None
-    assert "Serial fraction = unknown" in scaling_report.text(made)
+    assert "Serial fraction = unknown" in text_of(made)
 
 
 @given(st.integers(1, 10**6))

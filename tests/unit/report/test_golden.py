@@ -23,11 +23,10 @@ from mpi_pi.report import check as check_report
 from mpi_pi.report import deployment, plain
 from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
-from mpi_pi.report.bench import comparison
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import merge
 from support import runs
-from support.benchmarks import benchmark
+from support.benchmarks import benchmark, compared
 from support.health import CASES, healthy, without
 from support.launching import TESTS
 from support.runs import flame
@@ -100,9 +99,9 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "check_findings": of_findings,
     "bench_host": lambda: bench_report.text(benchmark()),
     "bench_hosts": lambda: bench_report.text(benchmark(16, 4)),
-    "compare_same": lambda: comparison.compare(benchmark(), benchmark())[0],
-    "compare_slower": lambda: comparison.compare(benchmark(), benchmark(slower=1.3))[0],
-    "compare_faster": lambda: comparison.compare(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
+    "compare_same": lambda: compared(benchmark(), benchmark())[0],
+    "compare_slower": lambda: compared(benchmark(), benchmark(slower=1.3))[0],
+    "compare_faster": lambda: compared(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
     "deploy": of_deploy,
     "check_hosts": of_check_hosts,
 }

@@ -10,13 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.report import run as run_report
-from mpi_pi.report.bench import comparison as comparison_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.narrow import fitted
 from mpi_pi.report.table import table
 from mpi_pi.storage import result_file
 from support import runs
-from support.benchmarks import benchmark
+from support.benchmarks import benchmark, compared
 from support.launching import MPI_PI, MPIRUN, Launch
 from support.runs import flame
 from support.terminal import on_a_terminal
@@ -58,7 +57,7 @@ def test_reports_lose_nothing(columns: int) -> None:
     for text in (
         run_report.text(flame(ranks=4, hosts=2), per_rank=True),
         bench_report.text(document),
-        comparison_report.compare(document, benchmark(slower=1.5))[0],
+        compared(document, benchmark(slower=1.5))[0],
     ):
         folded = fitted(text, columns)
         assert set(words(text)) <= set(words(folded))

@@ -12,15 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mpi_pi.bench import comparison
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
+from mpi_pi.errors import UserError
 from mpi_pi.model.result import Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
-from mpi_pi.report.bench import comparison as comparison_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
@@ -103,8 +102,8 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     if kind == "bench":
         assert bench_report.text(read)
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
-            with contextlib.suppress(comparison.ComparisonError):
-                comparison_report.compare(*pair)
+            with contextlib.suppress(UserError):
+                benchmarks.compared(*pair)
     else:
         assert run_report.text(read, per_rank=True)
     if pictures:
