@@ -1,1 +1,13 @@
-"""All that is made for people's eyes."""
+"""All that is made for people to look at: text, the HTML page and pictures.
+
+blocks      lines, tables and sections that reports are built of
+plain       blocks as plain text
+run         the report of a run
+check       the report of `mpi-pi check`
+preflight   the report of `mpi-pi check-hosts`
+deployment  the report of `mpi-pi deploy`
+bench       the report of a benchmark, and of the comparison of two
+sources     files that pictures and the page are made of
+html        the page, with its style sheet `page.css`
+plots       pictures
+"""

@@ -20,7 +20,7 @@ from mpi_pi.kernel import loader
 from mpi_pi.model.result import Result
 from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
-from mpi_pi.report import table
+from mpi_pi.report.blocks import Table
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.storage.trial_log import Trials
@@ -275,14 +275,11 @@ def test_tables_are_read_as_they_were_written(
     data: st.DataObject, names: list[str], rows: int, right: set[int]
 ) -> None:
     cells = [[data.draw(words) for _ in names] for _ in range(rows)]
-    text = table.table(
+    table = Table(
         [dict(zip(names, row, strict=True)) for row in cells],
         numbers=[name for number, name in enumerate(names) if number in right],
     )
-    lines = [line for line in text.splitlines() if not line.startswith("(")]
-    if len(lines) < rows + 1:
-        return  # a name or a cell that would be a note below the table
-    [read] = Reader(html_report._table(lines)).tables
+    [read] = Reader(html_report._table(table)).tables
     assert read == [names, *cells]
 
 
