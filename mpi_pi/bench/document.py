@@ -57,13 +57,10 @@ def read(name: str) -> Benchmark:
 
 def of_content(content: bytes) -> Benchmark:
     """Return the benchmark that a file has held. Raises DocumentError if `as_json` cannot have written it."""
-    document = json_document.document(content, KIND, number=SCHEMA)
-    try:
-        schema.check(document, "bench")
-        _check_medians(document)
-        _check_rows(document)
-    except schema.SchemaError as error:
-        raise json_document.DocumentError(str(error).lstrip(".")) from error
+    document = json_document.document(content, KIND, version=SCHEMA)
+    schema.check(document, "bench")
+    _check_medians(document)
+    _check_rows(document)
     return document
 
 
@@ -73,10 +70,11 @@ def as_json(benchmark: Benchmark) -> str:
 
 
 def _check_medians(value: Any, place: str = "") -> None:
-    """Raise SchemaError unless every median and interval is that of its samples."""
+    """Raise DocumentError unless every median and interval is that of its samples."""
     if isinstance(value, dict) and "samples" in value:
         if MedianCI.from_fields(value) != MedianCI.of(value["samples"]):
-            raise schema.SchemaError(f"{place}: is not the median and interval of its samples")
+            where = place.lstrip(".")
+            raise json_document.DocumentError(f"{where}: is not the median and interval of its samples")
     elif isinstance(value, dict):
         for name, member in value.items():
             _check_medians(member, f"{place}.{name}")
@@ -86,11 +84,11 @@ def _check_medians(value: Any, place: str = "") -> None:
 
 
 def _check_rows(document: Benchmark) -> None:
-    """Raise SchemaError unless the rows that took turns are equally many, and those of scaling in order."""
+    """Raise DocumentError unless the rows that took turns are equally many, and those of scaling in order."""
     kernel, scaling = document["kernel"], document["scaling"]
     if kernel and len({len(row["points_per_second"]["samples"]) for row in kernel["rows"]}) > 1:
-        raise schema.SchemaError("kernel.rows: have not as many samples as each other")
+        raise json_document.DocumentError("kernel.rows: have not as many samples as each other")
     for kind in ("strong", "weak") if scaling else ():
         numbers = [row[scaling["by"]] for row in scaling[kind]["rows"]]
         if any(more <= fewer for fewer, more in itertools.pairwise(numbers)):
-            raise schema.SchemaError(f"scaling.{kind}.rows: the {scaling['by']} do not become more")
+            raise json_document.DocumentError(f"scaling.{kind}.rows: the {scaling['by']} do not become more")

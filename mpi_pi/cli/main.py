@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from mpi_pi.cli import console, parser
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, VERIFIED
+from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, RUN_AGAIN, SIGNALLED, VERIFIED
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import UserError
 from mpi_pi.mpi import hydra, srun, time_limit
@@ -109,24 +109,14 @@ _FILES = ("json", "trial_log", "checkpoint", "output")
 
 def _merge(args: argparse.Namespace) -> int:
     """`mpi-pi merge`."""
-    from mpi_pi.cli.output import Output
-    from mpi_pi.model.shard import Shard
-    from mpi_pi.report import run as run_report
-    from mpi_pi.storage import merge, result_file
-    from mpi_pi.storage.atomic_file import OutputError
+    from mpi_pi.cli import merge
+    from mpi_pi.errors import UserError
 
     try:
-        with Output(args.json) as output:
-            result = merge.merge(args.files)
-            members = [row.info for row in result.ranks]
-            text = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
-            text += run_report.text(result, args.per_rank)
-            if not output.put(text, result_file.as_json(result)):
-                return FAILED
-    except (OutputError, merge.MergeError) as error:
+        return merge.run(args)
+    except UserError as error:
         console.error(str(error))
         return BAD_USAGE
-    return VERIFIED if result.verified else NOT_VERIFIED
 
 
 def _from_client(args: argparse.Namespace) -> int:

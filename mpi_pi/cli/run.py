@@ -26,7 +26,8 @@ from mpi_pi.mpi.requests import allgather
 from mpi_pi.parallel import run as parallel
 from mpi_pi.report import run as run_report
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError
-from mpi_pi.storage.checkpoint import CheckpointBusy, CheckpointError, CheckpointFile
+from mpi_pi.storage.checkpoint import CheckpointError, CheckpointFile
+from mpi_pi.storage.lock_file import LockHeld
 from mpi_pi.storage.trial_log import TrialLog
 from mpi_pi.system import affinity, launch_env, phases, process, slurm
 
@@ -144,7 +145,7 @@ class Session:
             except ValueError as error:
                 raise Refused(f"argument --shard: '{index}/{of}': {error}") from error
             return self.keeper.begin(part) if self.keeper else part
-        except CheckpointBusy as in_use:
+        except LockHeld as in_use:
             raise Refused(str(in_use), RUN_AGAIN) from in_use
         except CheckpointError as unusable:
             raise Refused(str(unusable)) from unusable

@@ -1,1 +1,12 @@
-"""Files that are written whole, locked and checksummed."""
+"""Files: replaced atomically, locked between runs, and JSON documents with a checksum.
+
+atomic_file    a text file that appears complete, or not at all
+lock_file      a lock between runs on any machines
+json_document  JSON documents with a checksum, written and read
+schema         validation of a document by a JSON schema
+fields         JSON fields of a shard, written and read
+checkpoint     the checkpoint of a run
+result_file    the document of a result, written and read
+trial_log      the hits of every trial as text, written and read
+merge          the result of a job from the results of its shards
+"""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic replacement of files: a file has its name only once it is complete."""
 
 import contextlib
 import errno
@@ -11,65 +11,60 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self, TextIO
 
+from mpi_pi.errors import UserError
+
 READER_SECONDS = 5.0
-"""How long a named pipe may be without anybody who reads from it."""
+"""How long to wait for a reader of a named pipe."""
 
 
-class OutputError(RuntimeError):
-    """A file that cannot be written; says which option asked for it, and why."""
+class OutputError(UserError):
+    """A file that cannot be written, named with its option."""
 
 
 class AtomicFile:
-    """A text file to be written in the course of a run, under its own name only once it is complete.
+    """A text file that is written in the course of a run, and replaces an old one when it is committed.
 
-    It is opened at once, in its final folder and with something written to it, so that a missing folder, a
-    lack of permission or a full disk shows before the run and not after it. Until it is complete it has no
-    name, and even a process that is killed leaves nothing behind; where the file system cannot do that, it
-    has a hidden name of its own. What is no regular file, such as a pipe, is written to directly.
+    It is opened at once, in its final folder, and something is written to it: a missing folder, a lack of
+    permission or a full disk shows before the run and not after it. Until `commit` it has no name, so even a
+    process that is killed leaves nothing behind; a file system that cannot do that gives it a hidden name.
+    What is no regular file, such as a pipe, is written to directly.
 
-    `option` and `path` are what the user said; - is standard output. All methods raise CannotWrite.
+    `option` and `path` are as the user gave them; - is standard output. All methods raise OutputError.
     """
 
     def __init__(self, option: str, path: str) -> None:
-        self._what = f"argument {option}: {path!r}"
+        self._argument = f"argument {option}: {path!r}"
         self._path = Path("/dev/stdout" if path == "-" else path)
         with self._errors():
-            kind = _kind(self._path)
+            kind = _mode(self._path)
             if stat.S_ISDIR(kind):
-                raise IsADirectoryError(21, os.strerror(21))
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             if stat.S_ISBLK(kind):
-                raise PermissionError(1, "a block device, with a disk on it")
+                raise PermissionError(errno.EPERM, "a block device, with a disk on it")
             self.direct = is_special(self._path)
             """Whether it is written to directly."""
-            self.stream = self._opened()
+            # The same bytes in every locale. A name of a file may hold what no encoding has.
+            self.stream: TextIO = os.fdopen(self._open(), "w", encoding="utf-8", errors="backslashreplace")
             if not self.direct:
                 self._try_writing()
 
-    def _opened(self) -> TextIO:
+    def _open(self) -> int:
+        """Return the descriptor of the special file, or of a new file without a name or with a hidden one."""
         if self.direct:
-            return self._text(_opened_directly(self._path))
-        # Through a symbolic link, it is the file it points to that is replaced.
-        self._path = Path(os.path.realpath(self._path))
-        self._named = beside(self._path, f".{os.getpid()}.part", hidden=True)
-        self._named.unlink(missing_ok=True)  # what a process of our number may have left is not ours
+            return _open_special(self._path)
+        self._path = Path(os.path.realpath(self._path))  # through a symbolic link, its target is replaced
+        self._hidden = beside(self._path, f".{os.getpid()}.part", hidden=True)
+        self._hidden.unlink(missing_ok=True)  # left by a process with our number
         mode = 0o666
         if self._path.exists():
             mode = stat.S_IMODE(self._path.stat().st_mode)
             if not os.access(self._path, os.W_OK):
-                raise PermissionError(13, os.strerror(13))
-        try:
-            # A file without a name is given one by way of /proc, in the end.
-            nameless = getattr(os, "O_TMPFILE", 0) if Path("/proc/self/fd").is_dir() else 0
-            if not nameless:
-                raise OSError
-            descriptor = os.open(self._path.parent, nameless | os.O_WRONLY, mode)
-        except OSError:
-            descriptor = os.open(self._named, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-        return self._text(descriptor)
-
-    def _text(self, descriptor: int) -> TextIO:
-        # The same bytes in every locale. What no encoding has is part of the name of a file.
-        return os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace")
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        nameless = getattr(os, "O_TMPFILE", 0)
+        if nameless and Path("/proc/self/fd").is_dir():  # by which `commit` finds it
+            with contextlib.suppress(OSError):
+                return os.open(self._path.parent, nameless | os.O_WRONLY, mode)
+        return os.open(self._hidden, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
 
     def _try_writing(self) -> None:
         try:
@@ -83,7 +78,7 @@ class AtomicFile:
             raise
 
     def write(self, content: str | bytes) -> None:
-        """Add to the file."""
+        """Append to the file."""
         with self._errors():
             if isinstance(content, str):
                 self.stream.write(content)
@@ -91,46 +86,45 @@ class AtomicFile:
                 self.stream.buffer.write(content)
 
     def commit(self) -> None:
-        """Give the file its name; if that fails nothing is left of it."""
+        """Give the file its name; if that fails, nothing is left of it."""
         try:
             with self._errors():
                 self.stream.flush()
                 if self.direct:
                     return
-                os.fsync(self.stream.fileno())
-                if not self._named.exists():
-                    self._give_name()
-                self._named.replace(self._path)
+                descriptor = self.stream.fileno()
+                os.fsync(descriptor)
+                if not self._hidden.exists():
+                    link = f"/proc/self/fd/{descriptor}"
+                    # Python has links followed only if it is given a folder's descriptor, which is not used
+                    # here.
+                    os.link(link, self._hidden, src_dir_fd=descriptor, follow_symlinks=True)
+                self._hidden.replace(self._path)
                 self._sync_folder()
         finally:
             self.discard()
 
-    def _give_name(self) -> None:
-        descriptor = self.stream.fileno()
-        # Only given a folder's descriptor, which has no use here, does Python ask for links to be followed.
-        os.link(f"/proc/self/fd/{descriptor}", self._named, src_dir_fd=descriptor, follow_symlinks=True)
-
     def _sync_folder(self) -> None:
-        """Make the new name last, too, should the power fail."""
+        """Make the new name durable in case of a power failure."""
         descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        with contextlib.suppress(OSError):  # not every file system has this for folders
+        with contextlib.suppress(OSError):  # not every file system can do this with folders
             os.fsync(descriptor)
         os.close(descriptor)
 
     def discard(self) -> None:
-        """Leave no trace, unless it was committed."""
+        """Close the file, and leave nothing of it unless it was committed."""
         with contextlib.suppress(OSError):
             self.stream.close()
         if not self.direct:
             with contextlib.suppress(OSError):
-                self._named.unlink(missing_ok=True)
+                self._hidden.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise OutputError(f"{self._what}: {error.strerror}") from error
+            raise OutputError(f"{self._argument}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -140,42 +134,42 @@ class AtomicFile:
 
 
 def beside(path: Path, ending: str, hidden: bool = False) -> Path:
-    """The path of a file that belongs to another one: its name, and an ending.
+    """Return the path of a file that belongs to another one: its name, and an ending.
 
-    Where the file system has no such long names, a digest stands for the rest of the name.
+    A name that is too long for the file system is cut, and a digest stands for the rest.
     """
     try:
-        most_bytes = os.pathconf(path.parent, "PC_NAME_MAX")
+        max_bytes = os.pathconf(path.parent, "PC_NAME_MAX")
     except (OSError, ValueError):  # there is no such folder, or the system does not tell
-        most_bytes = 255
+        max_bytes = 255
     name = os.fsencode(path.name)
-    most_bytes -= len(os.fsencode(ending)) + hidden
-    if len(name) > most_bytes:
+    max_bytes -= len(os.fsencode(ending)) + hidden
+    if len(name) > max_bytes:
         digest = f"-{hashlib.sha256(name).hexdigest()[:16]}".encode()
-        name = name[: most_bytes - len(digest)].decode(errors="ignore").encode() + digest
+        name = name[: max_bytes - len(digest)].decode(errors="ignore").encode() + digest
     return path.with_name("." * hidden + os.fsdecode(name) + ending)
 
 
-def _kind(path: Path) -> int:
-    """Return the mode of what a path leads to; 0 if that does not exist yet. Raises OSError."""
+def _mode(path: Path) -> int:
+    """Return the mode of the file that a path leads to; 0 if there is none. Raises OSError."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
         return 0
 
 
-def _opened_directly(path: Path) -> int:
-    """Open what is no regular file; raise OSError if it is a named pipe that nobody reads from.
+def _open_special(path: Path) -> int:
+    """Open what is no regular file; raise OSError for a named pipe that has no reader.
 
-    What is open already, such as /dev/stdout, is not opened anew, which would begin at its beginning. Without
-    O_NONBLOCK, to open a named pipe would wait for a reader.
+    What is open already, such as /dev/stdout, is duplicated, since opening it again would begin at its start.
+    Without O_NONBLOCK, opening a named pipe would wait for a reader.
     """
     found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+)", str(path))
     if found:
         name, *numbers = found.groups()
         return os.dup({"out": 1, "err": 2}[name] if name else int(next(filter(None, numbers))))
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOCTTY
-    if not stat.S_ISFIFO(_kind(path)):
+    if not stat.S_ISFIFO(_mode(path)):
         return os.open(path, flags, 0o666)
     deadline = time.monotonic() + READER_SECONDS
     while True:
@@ -193,7 +187,7 @@ def _opened_directly(path: Path) -> int:
 
 
 def is_special(path: Path) -> bool:
-    """Whether a path leads to no regular file, or to one that is open already: /dev/stdout, /dev/fd/3."""
-    if (kind := _kind(path)) and not stat.S_ISREG(kind):
+    """Return whether a path leads to no regular file, or to one that is open: /dev/stdout, /dev/fd/3."""
+    if (mode := _mode(path)) and not stat.S_ISREG(mode):
         return True
     return str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))

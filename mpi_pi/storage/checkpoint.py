@@ -1,9 +1,9 @@
-"""A part of a job on disk, safe: how far a run has got, so that another can go on from there.
+"""The checkpoint of a run: a shard on disk, where another run can go on.
 
 A checkpoint is a JSON document of about a kilobyte, whatever the size of the job: `program` ("mpi-pi"),
-`kind` ("checkpoint"), `format` (1), the program's `version`, the fields of `part.as_fields`, and a
-`checksum`. It is replaced as a whole, so at any moment it is either the old or the new one, and either is
-right: a run that goes on from an older one counts some units once more, and comes to the same hits.
+`kind` ("checkpoint"), `format` (1, its schema version), `version` of the program, the fields of
+`fields.as_fields`, and `checksum`. It is replaced atomically, so the file is always the old or the new one. A
+run that resumes the old one counts some units again, and gets equal hits.
 """
 
 import itertools
@@ -13,58 +13,58 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
+from mpi_pi.errors import RunError, UserError
 from mpi_pi.model.shard import Shard
 from mpi_pi.storage import json_document
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError, beside, is_special
 from mpi_pi.storage.fields import as_fields, from_fields
+from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.storage.lock_file import Lock, LockHeld
 from mpi_pi.version import __version__
 
 KIND, FORMAT = "checkpoint", 1
 
 
-class CheckpointError(Exception):
-    """A checkpoint that this run cannot go on from; says why. The file is as it was."""
-
-
-class CheckpointBusy(CheckpointError):
-    """It is worked on by another run."""
+class CheckpointError(UserError):
+    """A checkpoint that this run cannot resume or write; the file is unchanged."""
 
 
 def load(path: Path) -> Shard | None:
-    """The part in a checkpoint; None if there is no such file. Raises sealed.DocumentError."""
+    """Return the shard in a checkpoint; None if there is no such file. Raises DocumentError."""
     try:
-        return from_fields(json_document.read(path, KIND, "format", FORMAT))
-    except FileNotFoundError:
-        return None
+        return from_fields(json_document.document(json_document.content(path), KIND, "format", FORMAT))
+    except DocumentError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
     except ValueError as error:
-        raise json_document.DocumentError(str(error)) from error
+        raise DocumentError(str(error)) from error
 
 
-def dumps(part: Shard) -> str:
-    """A part as the text of a checkpoint."""
+def dumps(shard: Shard) -> str:
+    """Return a shard as the text of a checkpoint."""
     about = {"program": "mpi-pi", "kind": KIND, "format": FORMAT, "version": __version__}
-    return json_document.dumps(about | as_fields(part))
+    return json_document.dumps(about | as_fields(shard))
 
 
 class CheckpointFile:
-    """Keeps the checkpoint of a run up to date. A context manager, for the end of the run whatever its kind.
+    """The checkpoint of a run, locked and kept up to date; as a context manager, saved at the end of any
+    kind.
 
-    `path` is what the user said; `warn` is called with a line, once at most, when a checkpoint cannot be
-    saved. With `restart` an old checkpoint, of whatever kind, is kept beside the new one under another name.
-    Nobody else may use it meanwhile, but to look at the answer of a finished one. Raises CheckpointError.
+    `path` is as the user gave it. `warn` is called with the first failure to save. With `restart`, an old
+    file, whatever it is, is kept under another name. The lock keeps other runs away, except from a complete
+    checkpoint, which they only read. Raises CheckpointError, and LockHeld if another run is using it.
     """
 
     def __init__(self, path: str, every_seconds: float, restart: bool, warn: Callable[[str], object]) -> None:
         self._name, self._path = path, Path(os.path.realpath(path))
-        self._every, self._warn = every_seconds, warn
+        self._every, self._restart, self._warn = every_seconds, restart, warn
         self._lock = Lock(beside(self._path, ".lock"))
         self._saved_at = time.monotonic()
         self._warned = False
-        self._restart = restart
-        self.saved: Shard | None = None
-        """What the file holds; None if it is not to be gone on from."""
         self._latest: Shard | None = None
+        self.saved: Shard | None = None
+        """Content of the file; None if there is none to resume."""
         try:
             self._open()
         except BaseException:
@@ -75,55 +75,54 @@ class CheckpointFile:
         try:
             special = is_special(Path(self._name)) or is_special(self._path)
         except OSError as error:
-            raise self._unusable(str(error.strerror)) from error
+            raise CheckpointError(self._text(error.strerror)) from error
         if special:
-            raise self._unusable("not a regular file")
+            raise CheckpointError(self._text("not a regular file"))
         self.saved = self._load()
         if self.saved and self.saved.complete:
-            return  # it will only be read
+            return  # only to be read
         try:
             self._lock.acquire()
         except LockHeld as held:
-            raise CheckpointBusy(str(self._unusable(str(held)))) from held
+            raise LockHeld(self._text(held)) from held
         except OSError as error:
-            raise self._unusable(f"its lock: {error.strerror}") from error
-        self.saved = self._load()  # once more: now nobody else changes it
+            raise CheckpointError(self._text(f"its lock: {error.strerror}")) from error
+        self.saved = self._load()  # once more: another run may have changed it until the lock was ours
 
-    def begin(self, part: Shard) -> Shard:
-        """Where to go on with a part of which nothing has been counted. Raises CheckpointError."""
+    def begin(self, shard: Shard) -> Shard:
+        """Return where to go on with `shard`, of which nothing has been counted. Raises CheckpointError."""
         if self.saved:
-            differences = part.differences(self.saved)
-            if differences:
-                raise self._unusable(f"is of another job: {differences}")
-            part = self.saved
+            if differences := shard.differences(self.saved):
+                raise CheckpointError(self._text(f"is of another job: {differences}"))
+            shard = self.saved
         try:
             if not self.saved:
-                self._save(part, aside=self._free_name() if self._restart else None)
-            elif not part.complete:
-                AtomicFile("--checkpoint", str(self._path)).discard()  # to see whether it can be written
+                self._save(shard, aside=self._free_name() if self._restart else None)
+            elif not shard.complete:
+                AtomicFile("--checkpoint", str(self._path)).discard()  # tests whether it can be written
         except OutputError as error:
             raise CheckpointError(str(error)) from error
-        self._latest = part
-        return part
+        self._latest = shard
+        return shard
 
-    def update(self, part: Shard) -> None:
-        """Take note of how far the run has got, and save it when it is time.
+    def update(self, shard: Shard) -> None:
+        """Note the state of the run, and save it when it is time.
 
-        Raises RuntimeError if another run has taken over, because this one stood still for so long.
+        Raises RunError if this process stood still for so long that another run has taken over the lock.
         """
         if self._lock.lost:
-            raise RuntimeError(f"argument --checkpoint: {self._name!r}: another run has taken over")
-        self._latest = part
+            raise RunError(self._text("another run has taken over"))
+        self._latest = shard
         if time.monotonic() - self._saved_at >= self._every:
             self.save()
 
-    def finish(self, part: Shard) -> None:
-        """Save how far the run has got in the end."""
-        self._latest = part
+    def finish(self, shard: Shard) -> None:
+        """Save the final state of the run."""
+        self._latest = shard
         self.save()
 
     def save(self) -> None:
-        """Save what was noted last, if that has not been done. A failure is a warning, and only the first."""
+        """Save the state noted last, unless the file has it. Only the first failure is a warning."""
         if self._latest in (None, self.saved) or self._lock.lost:
             return
         self._saved_at = time.monotonic()
@@ -134,34 +133,32 @@ class CheckpointFile:
                 self._warn(f"{error}: not saved, the last checkpoint stays as it is")
             self._warned = True
 
-    def _save(self, part: Shard, aside: Path | None = None) -> None:
-        """Replace the file; or give it another name, once it is sure that there is room for the new one."""
+    def _save(self, shard: Shard, aside: Path | None = None) -> None:
+        """Replace the file, or rename the old one to `aside` once the disk has room for both."""
         with AtomicFile("--checkpoint", str(self._path)) as file:
-            file.write(dumps(part))
+            file.write(dumps(shard))
             if aside and self._path.exists():
-                self._rename(aside)
+                try:
+                    self._path.rename(aside)
+                except OSError as error:
+                    raise OutputError(f"argument --restart: {str(aside)!r}: {error.strerror}") from error
             file.commit()
-        self.saved = part
-
-    def _rename(self, aside: Path) -> None:
-        try:
-            self._path.rename(aside)
-        except OSError as error:
-            raise OutputError(f"argument --restart: {str(aside)!r}: {error.strerror}") from error
+        self.saved = shard
 
     def _load(self) -> Shard | None:
         try:
             return None if self._restart else load(self._path)
-        except json_document.DocumentError as error:
-            raise self._unusable(f"{error} (--restart begins anew and keeps the file beside)") from error
+        except DocumentError as error:
+            why = f"{error} (--restart begins anew and keeps the file beside)"
+            raise CheckpointError(self._text(why)) from error
 
     def _free_name(self) -> Path:
-        """The first of FILE.1, FILE.2 … that there is not."""
+        """Return the first of FILE.1, FILE.2 … that does not exist."""
         names = (beside(self._path, f".{number}") for number in itertools.count(1))
         return next(name for name in names if not name.exists())
 
-    def _unusable(self, why: str) -> CheckpointError:
-        return CheckpointError(f"argument --checkpoint: {self._name!r}: {why}")
+    def _text(self, why: object) -> str:
+        return f"argument --checkpoint: {self._name!r}: {why}"
 
     def __enter__(self) -> Self:
         return self

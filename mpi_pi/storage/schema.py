@@ -1,7 +1,7 @@
-"""Whether a JSON document is what one of the package's schemas says, in as much of JSON Schema as they use.
+"""Validation of JSON documents by the package's schemas, with the keywords of JSON Schema that they use.
 
-See json-schema.org, draft 2020-12. Two things are stricter here: 1.0 is no integer, and what is a number to
-JSON but not to a double, such as 1e400, is none.
+See json-schema.org, draft 2020-12. Two things are stricter here: 1.0 is no integer, and a number that no
+double can hold, such as 1e400, is no number.
 """
 
 import functools
@@ -13,18 +13,16 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mpi_pi.storage.json_document import DocumentError
+
 Schema = Mapping[str, Any]
 
 
-class SchemaError(ValueError):
-    """A document that is not what its schema says; names the member and what is wrong with it."""
-
-
 def check(document: Any, name: str) -> None:
-    """Raise Mismatch unless a document is what NAME.schema.json says."""
+    """Raise DocumentError, naming a member and what is wrong with it, if NAME.schema.json does not hold."""
     schema = _schema(name)
     for problem in _problems(document, schema, schema):
-        raise SchemaError(problem.lstrip(".: "))
+        raise DocumentError(problem.lstrip(".: "))
 
 
 @functools.cache
@@ -50,9 +48,16 @@ _TYPES: dict[str, Callable[[Any], bool]] = {
     "null": lambda value: value is None,
 }
 
+_LIMITS = (
+    ("minimum", operator.lt, "less than"),
+    ("exclusiveMinimum", operator.le, "not more than"),
+    ("maximum", operator.gt, "more than"),
+)
+"""Keyword, comparison of a wrong value with it, and the text for that."""
+
 
 def _problems(value: Any, schema: Schema, root: Schema) -> Iterator[str]:
-    """Yield what is wrong with a value: ": expected a number", ".rows[3].seconds: is missing"."""
+    """Yield what is wrong with a value: `: 1 is no string`, `.rows[3].seconds: is missing`."""
     if "$ref" in schema:
         path = schema["$ref"].removeprefix("#/").split("/")
         yield from _problems(value, functools.reduce(operator.getitem, path, root), root)
@@ -78,16 +83,9 @@ def _wrong_value(value: Any, schema: Schema) -> Iterator[str]:
     if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
         yield f": {_shown(value)} does not match {schema['pattern']}"
     if type(value) in (int, float):
-        yield from _out_of_range(value, schema)
-
-
-def _out_of_range(value: float, schema: Schema) -> Iterator[str]:
-    if "minimum" in schema and value < schema["minimum"]:
-        yield f": {_shown(value)} is less than {schema['minimum']}"
-    if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
-        yield f": {_shown(value)} is not more than {schema['exclusiveMinimum']}"
-    if "maximum" in schema and value > schema["maximum"]:
-        yield f": {_shown(value)} is more than {schema['maximum']}"
+        for keyword, is_wrong, text in _LIMITS:
+            if keyword in schema and is_wrong(value, schema[keyword]):
+                yield f": {_shown(value)} is {text} {schema[keyword]}"
 
 
 def _wrong_members(value: Mapping[str, Any], schema: Schema, root: Schema) -> Iterator[str]:
@@ -113,8 +111,7 @@ def _wrong_items(value: list[Any], schema: Schema, root: Schema) -> Iterator[str
 
 
 def _equal(value: Any, other: Any) -> bool:
-    """Return whether they are equal to JSON, to which true is not 1."""
-    return type(value) is type(other) and bool(value == other)
+    return type(value) is type(other) and bool(value == other)  # in JSON, true is not 1
 
 
 def _shown(value: Any) -> str:

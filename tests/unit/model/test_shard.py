@@ -76,11 +76,11 @@ UNIT = Sums(1, 785, 0)
         (Tally({1000: Sums(1, 785, 10**9)}), "no such hits"),
     ],
 )
-@pytest.mark.parametrize("in_line", [True, False])
-def test_a_tally_that_cannot_be(tally: Tally, why: str, in_line: bool) -> None:
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_a_tally_that_cannot_be(tally: Tally, why: str, contiguous: bool) -> None:
     fields = as_fields(Shard(Job(10, 1000, 0), tally=tally))
     with pytest.raises(ValueError, match=why):
-        from_fields(fields, in_line)
+        from_fields(fields, contiguous)
 
 
 def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short() -> None:
@@ -88,7 +88,7 @@ def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short
     job = Job(2, BLOCK + 1000, 0)
     hits = centre(BLOCK)
     fields = as_fields(Shard(job, tally=Tally({BLOCK: Sums(2, 2 * hits, 0)})))
-    assert from_fields(fields, in_line=False).tally.units == 2
+    assert from_fields(fields, contiguous=False).tally.units == 2
     with pytest.raises(ValueError, match="not the first ones"):
         from_fields(fields)
 

@@ -16,11 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
 from mpi_pi.storage.checkpoint import CheckpointError, dumps, load
+from mpi_pi.storage.lock_file import LockHeld
 from support.checkpoints import JOB, keeper, part, warnings
 from support.launching import TESTS, soak
 from support.mutation import damaged, forged
@@ -232,7 +234,7 @@ def test_only_one_run_at_a_time(tmp_path: Path) -> None:
         one.begin(part(0))
         (tmp_path / "link").symlink_to("c")
         for name in ("c", "link"):
-            with pytest.raises(CheckpointError, match=f"in use by process {os.getpid()} on host "):
+            with pytest.raises(LockHeld, match=f"in use by process {os.getpid()} on host "):
                 keeper(tmp_path / name)
         one.update(part(10))
     assert load(tmp_path / "c") == part(10)
@@ -248,7 +250,7 @@ def test_a_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
     with keeper(path, every=0) as kept:
         kept.begin(part(0))
         kept._lock.lost = True
-        with pytest.raises(RuntimeError, match="another run has taken over"):
+        with pytest.raises(RunError, match="another run has taken over"):
             kept.update(part(10))
         kept.finish(part(10))
     assert load(path) == part(0)

@@ -60,8 +60,8 @@ changed = st.sampled_from(sorted(DOCUMENTS)).flatmap(
 def complaint(document: Any, kind: str) -> str:
     try:
         schema.check(document, kind)
-    except schema.SchemaError as mismatch:
-        return str(mismatch)
+    except json_document.DocumentError as invalid:
+        return str(invalid)
     return ""
 
 

@@ -95,12 +95,12 @@ def test_an_owner_that_stood_still_finds_out(tmp_path: Path) -> None:
     stopped = Lock(path)
     stopped.acquire()
     stopped._me["machine"] = "another machine"
-    stopped._over.set()  # it beats no more
+    stopped._released.set()  # it beats no more
     time.sleep(0.3)
     path.write_text(json.dumps(stopped._me))  # as it was, but of another machine
     mine = Lock(path)
     mine.acquire()
-    stopped._over.clear()
+    stopped._released.clear()
     stopped._beat()  # it wakes up
     assert stopped.lost
     assert not mine.lost

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mpi_pi.errors import UserError
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
@@ -20,7 +21,6 @@ from mpi_pi.report import html as html_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import merge, result_file
-from mpi_pi.storage.merge import MergeError
 from support.launching import MPI_PI, Launch
 from support.mutation import damaged, forged
 from support.schemas import RUN as SCHEMA
@@ -133,7 +133,7 @@ def test_files_that_are_no_finished_shards_are_all_named() -> None:
 
 
 def complaints_about(names: list[str]) -> list[str]:
-    with pytest.raises(MergeError) as raised:
+    with pytest.raises(UserError) as raised:
         merge.merge(names)
     return str(raised.value).splitlines()
 
@@ -150,7 +150,7 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
     Path("b.json").write_text(OTHER)
     try:
         whole = merge.merge(["a.json", "b.json"])
-    except MergeError:
+    except UserError:
         return
     assert run_report.head(
         Shard(whole.job), [row.info for row in whole.ranks], whole.mpi_library, whole.shards
