@@ -4,7 +4,6 @@ import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from mpi_pi.mpi.pingpong import Link
 from mpi_pi.system import machine
@@ -43,64 +42,53 @@ class RankFacts:
 
 @dataclass(frozen=True)
 class Host:
-    """The ranks of one machine."""
+    """The ranks of one machine, and what follows from them."""
 
     name: str
     address: str
     """The IPv4 address in the network that most hosts have in common; may be empty."""
     ranks: tuple[RankFacts, ...]
+    machine: Machine | None
+    reachable: bool
+    """Whether all ranks are reachable."""
+    right: bool | None
+    """Whether all ranks count the known answers; None if none of them has told."""
+    points_per_second: float | None
+    """Sum over the ranks; None if that of one is missing."""
+    core_share: float | None
+    """Lowest core share among the ranks."""
+    idle: State | None
+    """State before the ranks count."""
+    loaded: State | None
+    """State while all ranks count."""
+    link: Link | None
+    """Link to rank 0; for the host of rank 0, between two ranks on it."""
+    throttled_now: tuple[str, ...] | None
+    """See machine.throttled_now."""
+    throttled_since_boot: tuple[str, ...] | None
+    """See machine.throttled_since_boot."""
 
-    @property
-    def machine(self) -> Machine | None:
-        """The machine, by its first rank."""
-        return self.ranks[0].machine
 
-    @property
-    def reachable(self) -> bool:
-        """Whether all its ranks are reachable."""
-        return all(rank.reachable for rank in self.ranks)
-
-    @property
-    def right(self) -> bool | None:
-        """Whether all its ranks count the known answers; None if none of them has told."""
-        known = [rank.right for rank in self.ranks if rank.right is not None]
-        return all(known) if known else None
-
-    @cached_property
-    def points_per_second(self) -> float | None:
-        """Sum over its ranks; None if that of one is missing."""
-        rates = [rank.points_per_second for rank in self.ranks if rank.points_per_second is not None]
-        return sum(rates) if len(rates) == len(self.ranks) else None
-
-    @cached_property
-    def core_share(self) -> float | None:
-        """Lowest core share among its ranks."""
-        return min((rank.core_share for rank in self.ranks if rank.core_share is not None), default=None)
-
-    @cached_property
-    def idle(self) -> State | None:
-        """State before the ranks count."""
-        return next((rank.idle for rank in self.ranks if rank.idle), None)
-
-    @cached_property
-    def loaded(self) -> State | None:
-        """State while all ranks count."""
-        return next((rank.loaded for rank in self.ranks if rank.loaded), None)
-
-    @cached_property
-    def link(self) -> Link | None:
-        """Link to rank 0; for the host of rank 0, between two ranks on it."""
-        return next((rank.link for rank in self.ranks if rank.link), None)
-
-    @property
-    def throttled_now(self) -> tuple[str, ...] | None:
-        """See machine.throttled_now."""
-        return machine.throttled_now(self.idle, self.loaded) if self.idle and self.loaded else None
-
-    @property
-    def throttled_since_boot(self) -> tuple[str, ...] | None:
-        """See machine.throttled_since_boot."""
-        return machine.throttled_since_boot(self.loaded) if self.loaded else None
+def _host(name: str, address: str, ranks: Sequence[RankFacts]) -> Host:
+    known = [rank.right for rank in ranks if rank.right is not None]
+    rates = [rank.points_per_second for rank in ranks if rank.points_per_second is not None]
+    idle = next((rank.idle for rank in ranks if rank.idle), None)
+    loaded = next((rank.loaded for rank in ranks if rank.loaded), None)
+    return Host(
+        name=name,
+        address=address,
+        ranks=tuple(ranks),
+        machine=ranks[0].machine,
+        reachable=all(rank.reachable for rank in ranks),
+        right=all(known) if known else None,
+        points_per_second=sum(rates) if len(rates) == len(ranks) else None,
+        core_share=min((rank.core_share for rank in ranks if rank.core_share is not None), default=None),
+        idle=idle,
+        loaded=loaded,
+        link=next((rank.link for rank in ranks if rank.link), None),
+        throttled_now=machine.throttled_now(idle, loaded) if idle and loaded else None,
+        throttled_since_boot=machine.throttled_since_boot(loaded) if loaded else None,
+    )
 
 
 def group_by_host(ranks: Sequence[RankFacts]) -> list[Host]:
@@ -116,7 +104,7 @@ def group_by_host(ranks: Sequence[RankFacts]) -> list[Host]:
     addresses = _addresses([group[0].machine for group in by_machine.values()])
     machines_of = Counter(name for name, _ in by_machine)
     return [
-        Host(name if machines_of[name] == 1 else f"{name}/{address or number}", address, tuple(group))
+        _host(name if machines_of[name] == 1 else f"{name}/{address or number}", address, group)
         for number, (((name, _), group), address) in enumerate(
             zip(by_machine.items(), addresses, strict=True)
         )

@@ -364,7 +364,9 @@ def test_the_client_s_own_files_are_left_alone(cluster: Cluster, project: Path) 
     assert sorted(path.name for path in ENVIRONMENT.iterdir()) == before
 
 
-def test_what_does_not_run_is_made_anew_the_next_time(deployed: Any, cluster: Cluster, project: Path) -> None:
+def test_environment_that_does_not_run_is_made_afresh_the_next_time(
+    deployed: Any, cluster: Cluster, project: Path
+) -> None:
     environment = cluster.folder / "project.node1" / ENVIRONMENT.name
     (numpy,) = environment.glob("lib/python*/site-packages/numpy")
     shutil.rmtree(numpy)
