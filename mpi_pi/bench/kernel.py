@@ -94,24 +94,22 @@ def _baselines() -> list[Implementation]:
 
     from mpi_pi.bench import baselines
 
-    def repeat(count: Callable[[int], int]) -> Callable[[int], int]:
-        return lambda trials: sum(count(100_000) for _ in range(trials))
+    def repeat(name: str, points: int, count: Callable[[int], int]) -> Implementation:
+        return Implementation(name, BITS_OF_DOUBLES, points, lambda trials: sum(map(count, range(trials))))
 
-    def lesson(trials: int) -> int:
-        return sum(baselines.plain_python(10_000, seed) for seed in range(trials))
-
-    ways: list[tuple[str, int, Callable[[int], int]]] = []
-    if baselines.has_numba():
-        generator = baselines.numba_generator(np.random.default_rng(1))
-        ways += [
-            ("numba + Generator(PCG64)", 100_000, repeat(generator)),
-            ("numba + np.random", 100_000, repeat(baselines.numba_np_random())),
-        ]
-    ways += [
-        ("NumPy, as in Flame's example", 100_000, repeat(baselines.numpy_rand)),
-        ("Python, as in the OctaPi lesson", 10_000, lesson),
+    flame = repeat("NumPy, as in Flame's example", 100_000, lambda _: baselines.numpy_rand(100_000))
+    lesson = repeat(
+        "Python, as in the OctaPi lesson", 10_000, lambda trial: baselines.plain_python(10_000, seed=trial)
+    )
+    if not baselines.has_numba():
+        return [flame, lesson]
+    pcg64, legacy = baselines.numba_generator(np.random.default_rng(1)), baselines.numba_np_random()
+    return [
+        repeat("numba + Generator(PCG64)", 100_000, lambda _: pcg64(100_000)),
+        repeat("numba + np.random", 100_000, lambda _: legacy(100_000)),
+        flame,
+        lesson,
     ]
-    return [Implementation(name, BITS_OF_DOUBLES, points, count) for name, points, count in ways]
 
 
 def compare(

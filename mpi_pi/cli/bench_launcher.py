@@ -40,7 +40,7 @@ def bench(options: BenchOptions) -> int:
     try:
         with _raising_terminated(), Output(options.json) as output:
             made, failed = _measure(options)
-            put = output.put(bench_report.text(made), document.as_json(made)) if made else False
+            put = output.put(bench_report.blocks(made), document.as_json(made)) if made else False
             return VERIFIED if put and not failed else FAILED
     except OutputError as error:
         console.error(str(error))

@@ -59,7 +59,7 @@ def bench(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") 
             raise
         if output is None:
             return VERIFIED
-        return VERIFIED if output.put(bench_report.text(made), document.as_json(made)) else FAILED
+        return VERIFIED if output.put(bench_report.blocks(made), document.as_json(made)) else FAILED
 
 
 def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> tuple[Output | None, str]:

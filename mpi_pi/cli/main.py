@@ -141,7 +141,6 @@ def _bench(args: argparse.Namespace) -> int:
     from mpi_pi import formatting
     from mpi_pi.bench import comparison
     from mpi_pi.bench import document as bench_document
-    from mpi_pi.report import plain
     from mpi_pi.report.bench import comparison as comparison_report
     from mpi_pi.storage import json_document
 
@@ -159,9 +158,9 @@ def _bench(args: argparse.Namespace) -> int:
     except UserError as error:
         console.error(str(error))
         return BAD_USAGE
-    text = plain.text(comparison_report.blocks(old, new, changes))
+    blocks = comparison_report.blocks(old, new, changes)
     slower = any(change.verdict == "slower" for change in changes.values())
-    return FAILED if not console.said(text) or slower else VERIFIED
+    return FAILED if not console.said(blocks) or slower else VERIFIED
 
 
 def _picture(args: argparse.Namespace) -> int:

@@ -184,7 +184,7 @@ def _summary_of_benchmark(document: Benchmark) -> Summary:
         status,
         verdict,
         "; ".join(numbers),
-        [bench_report.head(document), *bench_report.sections(document)],
+        bench_report.blocks(document),
     )
 
 

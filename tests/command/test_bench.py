@@ -13,6 +13,7 @@ import pytest
 
 from mpi_pi.bench import document as document_of
 from mpi_pi.bench.document import Benchmark
+from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import result_file
 from mpi_pi.system import package
@@ -43,7 +44,7 @@ def test_on_ranks_of_a_launcher(launch: Launch) -> None:
     assert made["round"]["rows"][-1]["ranks"] == 2
     assert not any(made[part] for part in document_of.SECTIONS if part != "round")
     assert document_of.read("bench.json") == made
-    assert bench_report.text(made) == run.stdout
+    assert plain.text(bench_report.blocks(made)) == run.stdout
 
 
 def test_it_starts_a_launcher_itself(launch: Launch) -> None:

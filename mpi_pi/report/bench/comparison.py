@@ -10,7 +10,6 @@ from mpi_pi.bench.comparison import (
     VERDICTS,
     Benchmark,
     Change,
-    Measurement,
     Metric,
     measurements,
 )
@@ -19,6 +18,9 @@ from mpi_pi.report.blocks import Lines, Table
 
 Pairs = Iterator[tuple[str, str]]
 
+FORMS = {"points/s": ".3e", "s": ".4g"}
+"""Of medians, by unit."""
+
 
 def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> list[Lines | Table]:
     """Return the conditions of both benchmarks, a table of all changes, and a summary."""
@@ -26,22 +28,18 @@ def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> 
         {
             "what": metric.what,
             "unit": change.old.unit,
-            "old": _number(change.old),
-            "new": _number(change.new),
+            "old": f"{change.old.ci.median:{FORMS[change.old.unit]}}",
+            "new": f"{change.new.ci.median:{FORMS[change.new.unit]}}",
             "times as long": _times_as_long(change),
             "": change.verdict,
         }
         for metric, change in changes.items()
     ]
     return [
-        Lines([*_about(old, new), *_detectable(changes.values())]),
+        Lines([*_conditions(old, new), *_detectable(changes.values())]),
         Table(rows, ("old", "new")),
-        Lines(list(_summary(old, new, changes))),
+        Lines([*_summary(old, new, changes)]),
     ]
-
-
-def _number(measurement: Measurement) -> str:
-    return f"{measurement.ci.median:{'.3e' if measurement.unit == 'points/s' else '.4g'}}"
 
 
 def _times_as_long(change: Change) -> str:
@@ -51,25 +49,22 @@ def _times_as_long(change: Change) -> str:
     return f"{change.ratio:.3f} ({math.exp(change.log_low):.2f} … {math.exp(change.log_high):.2f})"
 
 
-def _about(old: Benchmark, new: Benchmark) -> Pairs:
-    yield "Old", _origin(old)
-    yield "New", _origin(new)
-    before, after = _conditions(old), _conditions(new)
+def _conditions(old: Benchmark, new: Benchmark) -> Pairs:
+    """Generate the origins of both, and the conditions that differ between them."""
+    for name, benchmark in (("Old", old), ("New", new)):
+        machine = benchmark["machine"]
+        where = f"{number_of(machine['ranks'], 'rank')} on {number_of(machine['hosts'], 'host')}"
+        yield name, f"{benchmark['date']}, mpi-pi {benchmark['version']} on {machine['host']}, {where}"
+    before, after = _by_name(old), _by_name(new)
     for name in before | after:
-        was, is_ = before.get(name), after.get(name)
+        was, is_ = ("none" if each.get(name) is None else each[name] for each in (before, after))
         if was != is_:
-            yield name, f"{_or_none(was)} (old), {_or_none(is_)} (new)"
+            yield name, f"{was} (old), {is_} (new)"
     yield "Noise", f"{_noise(old)} (old), {_noise(new)} (new)"
 
 
-def _origin(benchmark: Benchmark) -> str:
-    machine = benchmark["machine"]
-    where = f"{number_of(machine['ranks'], 'rank')} on {number_of(machine['hosts'], 'host')}"
-    return f"{benchmark['date']}, mpi-pi {benchmark['version']} on {machine['host']}, {where}"
-
-
-def _conditions(benchmark: Benchmark) -> dict[str, Any]:
-    """Return what may be the reason for a change."""
+def _by_name(benchmark: Benchmark) -> dict[str, Any]:
+    """Return the conditions that may be the reason for a change."""
     machine = benchmark["machine"]
     return {
         "Version": benchmark["version"],
@@ -80,10 +75,6 @@ def _conditions(benchmark: Benchmark) -> dict[str, Any]:
         "Mode": "full" if benchmark["full"] else "quick",
         **{f"Software {name}": version for name, version in benchmark["software"].items()},
     }
-
-
-def _or_none(value: object) -> object:
-    return "none" if value is None else value
 
 
 def _noise(benchmark: Benchmark) -> str:

@@ -4,18 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from mpi_pi.formatting import number_of
-from mpi_pi.report import plain
 from mpi_pi.report.bench import jobs, kernel, noise, rounds, scaling
-from mpi_pi.report.blocks import Lines, Section
+from mpi_pi.report.blocks import Block, Lines, Section
 
 
-def text(benchmark: Mapping[str, Any]) -> str:
-    """Return the report as plain text."""
-    return plain.text([head(benchmark), *sections(benchmark)])
+def blocks(benchmark: Mapping[str, Any]) -> list[Block]:
+    """Return lines on program, date and machine, and a section for each part that was measured."""
+    parts = {
+        "noise": ("Noise", noise.blocks),
+        "kernel": ("One core", kernel.blocks),
+        "jobs": ("Whole jobs", lambda section: jobs.blocks(section, benchmark["full"])),
+        "scaling": ("Scaling", scaling.blocks),
+        "round": ("Rounds", rounds.blocks),
+    }
+    there = ((title, make, benchmark[part]) for part, (title, make) in parts.items() if benchmark[part])
+    return [_head(benchmark), *(Section(title, make(section)) for title, make, section in there)]
 
 
-def head(benchmark: Mapping[str, Any]) -> Lines:
-    """Return lines on program, date and machine."""
+def _head(benchmark: Mapping[str, Any]) -> Lines:
     machine, software = benchmark["machine"], benchmark["software"]
     commit = f", commit {benchmark['commit']}" if benchmark["commit"] else ""
     clock = f" at {machine['clock_hz'] / 1e9:.2f} GHz" if machine["clock_hz"] else ""
@@ -31,17 +37,3 @@ def head(benchmark: Mapping[str, Any]) -> Lines:
             ("Software", ", ".join(f"{name} {software[name]}" for name in names)),
         ]
     )
-
-
-def sections(benchmark: Mapping[str, Any]) -> list[Section]:
-    """Return a section for each part that was measured."""
-    parts = {
-        "noise": ("Noise", noise.blocks),
-        "kernel": ("One core", kernel.blocks),
-        "jobs": ("Whole jobs", lambda section: jobs.blocks(section, benchmark["full"])),
-        "scaling": ("Scaling", scaling.blocks),
-        "round": ("Rounds", rounds.blocks),
-    }
-    return [
-        Section(title, blocks(benchmark[part])) for part, (title, blocks) in parts.items() if benchmark[part]
-    ]

@@ -16,7 +16,7 @@ COLUMNS = ("one core", "million points/s", f"{SUBJECT} is … times as fast", "G
 def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
     """Return lines on the subject, and a table of all implementations."""
     rows = section["rows"]
-    return [Lines(list(_lines(rows))), Table([_row(row) for row in rows], COLUMNS[1:])]
+    return [Lines([*_lines(rows)]), Table([_row(row) for row in rows], COLUMNS[1:])]
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -25,8 +25,8 @@ def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     yield "Rate of a core", f"{_format(rate, 1e-6)} million points/s"
     bits = f"{subject['bits_per_point']:.3g} bits for a point"
     yield "Randomness", f"{_gigabits_per_second(subject):.3g} Gbit/s, {bits}"
-    if subject["cycles_per_point"] is not None:
-        yield "Cycles per point", _digits(subject["cycles_per_point"])
+    if (cycles := subject["cycles_per_point"]) is not None:
+        yield "Cycles per point", f"{cycles:{_form(cycles)}}"
     if short := next((row for row in rows if row["name"] == SHORT_SUBJECT), None):
         yield "Seeding", f"{format_ci(_seeding_seconds(subject, short), '.2f', 1e6)} µs for each trial"
     baselines = [row for row in rows if not row["name"].startswith(SUBJECT)]
@@ -50,7 +50,7 @@ def _row(row: Row) -> dict[str, str]:
         _format(MedianCI.from_fields(row["points_per_second"]), 1e-6),
         "" if is_subject else _format(times),
         f"{_gigabits_per_second(row):.3g}",
-        "-" if cycles is None else _digits(cycles),
+        "-" if cycles is None else f"{cycles:{_form(cycles)}}",
     )
     return dict(zip(COLUMNS, cells, strict=True))
 
@@ -61,10 +61,6 @@ def _gigabits_per_second(row: Row) -> float:
 
 def _format(ci: MedianCI, scale: float = 1.0) -> str:
     return format_ci(ci, _form(ci.high * scale), scale)
-
-
-def _digits(number: float) -> str:
-    return f"{number:{_form(number)}}"
 
 
 def _form(largest: float) -> str:

@@ -9,7 +9,8 @@ from mpi_pi.report.blocks import Lines, Table
 MAX_HOSTS = 10
 """Hosts in the table, the noisiest."""
 
-NUMBERS = ("ranks", "noise", "99th percentile", "longest", "stolen")
+COLUMNS = {"noise": "slowdown", "99th percentile": "p99", "longest": "longest", "stolen": "stolen"}
+"""Members of a row, by name of column."""
 
 
 def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
@@ -26,19 +27,13 @@ def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
     ]
     if len(rows) == 1:
         return [Lines(lines)]
+    table = [
+        {"host": row["host"], "ranks": str(row["ranks"])}
+        | {name: _percent(row[member]) for name, member in COLUMNS.items()}
+        for row in shown
+    ]
     note = f"the noisiest of {number_of(len(rows), 'host')}" if len(rows) > len(shown) else ""
-    return [Lines(lines), Table([_row(row) for row in shown], NUMBERS, note)]
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "host": row["host"],
-        "ranks": str(row["ranks"]),
-        "noise": _percent(row["slowdown"]),
-        "99th percentile": _percent(row["p99"]),
-        "longest": _percent(row["longest"]),
-        "stolen": _percent(row["stolen"]),
-    }
+    return [Lines(lines), Table(table, ("ranks", *COLUMNS), note)]
 
 
 def _percent(share: float | None) -> str:

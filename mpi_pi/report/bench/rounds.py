@@ -8,8 +8,6 @@ from mpi_pi.bench.round_model import MATTERS_SECONDS, MAX_RANKS
 from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.blocks import Lines, Table
 
-Row = Mapping[str, Any]
-
 NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency/%")
 
 
@@ -23,44 +21,34 @@ def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
         {"ranks": str(row["ranks"]), "books of rank 0, without network/ms": _measured(row)}
         for row in section["planner"]
     ]
-    link = _link(section["link"]) if section["link"] else "unknown, with one rank"
-    return [
-        Table(rows, NUMBERS),
-        Lines([("Slowest link", link)]),
-        Table(manager, NUMBERS),
-        *(_model(section) if section["model"] else ()),
-    ]
+    slowest = "unknown, with one rank"
+    if link := section["link"]:
+        latency, rate = link["latency_seconds"] * 1e6, link["bytes_per_second"] / 1e6
+        slowest = f"{latency:.3g} µs, {rate:.3g} MB/s, to {link['host']}"
+    model = _model(section) if section["model"] else []
+    return [Table(rows, NUMBERS), Lines([("Slowest link", slowest)]), Table(manager, NUMBERS), *model]
 
 
-def _measured(row: Row) -> str:
+def _measured(row: Mapping[str, Any]) -> str:
     return format_ci(MedianCI.from_fields(row["seconds"]), scale=1e3)
 
 
-def _link(link: Mapping[str, Any]) -> str:
-    megabytes = link["bytes_per_second"] / 1e6
-    return f"{link['latency_seconds'] * 1e6:.3g} µs, {megabytes:.3g} MB/s, to {link['host']}"
-
-
 def _model(section: Mapping[str, Any]) -> list[Lines | Table]:
+    rows = [
+        {"ranks": str(row["ranks"])}
+        | {f"{part}/ms": _milliseconds(row[f"{part}_seconds"]) for part in ("planner", "network", "round")}
+        | {"efficiency/%": f"{row['efficiency'] * 100:.2f}"}
+        for row in section["model"]
+    ]
     ranks = section["matters_from_ranks"] or f"more than {MAX_RANKS}"
     where = f"{ranks} ranks, where a round costs {MATTERS_SECONDS * 1e3:.0f} ms and more"
     return [
         Lines(["model, not measured:"]),
-        Table([_model_row(row) for row in section["model"]], NUMBERS),
+        Table(rows, NUMBERS),
         Lines([("Matters from", where)]),
         Lines(["It assumes that", *(f"- {assumption}" for assumption in section["assumptions"])]),
     ]
 
 
-def _model_row(row: Row) -> dict[str, str]:
-    return {
-        "ranks": str(row["ranks"]),
-        "planner/ms": _milliseconds(row["planner_seconds"]),
-        "network/ms": _milliseconds(row["network_seconds"]),
-        "round/ms": _milliseconds(row["round_seconds"]),
-        "efficiency/%": f"{row['efficiency'] * 100:.2f}",
-    }
-
-
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.3g}" if seconds < 0.1 else f"{seconds * 1e3:.0f}"
+    return f"{seconds * 1e3:{'.3g' if seconds < 0.1 else '.0f'}}"

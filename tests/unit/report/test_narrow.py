@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.narrow import fitted
@@ -56,7 +57,7 @@ def test_reports_lose_nothing(columns: int) -> None:
     document = benchmark()
     for text in (
         run_report.text(flame(ranks=4, hosts=2), per_rank=True),
-        bench_report.text(document),
+        plain.text(bench_report.blocks(document)),
         compared(document, benchmark(slower=1.5))[0],
     ):
         folded = fitted(text, columns)

@@ -19,6 +19,7 @@ from mpi_pi.model.result import Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.plots import figure as plot
@@ -100,7 +101,7 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     except json_document.DocumentError as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
-        assert bench_report.text(read)
+        assert plain.text(bench_report.blocks(read))
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
             with contextlib.suppress(UserError):
                 benchmarks.compared(*pair)
