@@ -119,15 +119,18 @@ if TYPE_CHECKING:
     from mpi_pi.model.job import Job
     from mpi_pi.model.result import Result
     from mpi_pi.model.shard import Shard
-    from mpi_pi.parallel.run import CollectiveError, Round, run
+    from mpi_pi.mpi.collectives import CollectiveError
+    from mpi_pi.parallel.round_loop import Hooks, Round
+    from mpi_pi.parallel.run import run
 
-__all__ = ["CollectiveError", "Job", "Result", "Round", "Shard", "run"]
+__all__ = ["CollectiveError", "Hooks", "Job", "Result", "Round", "Shard", "run"]
 
 _HOMES = {
-    "CollectiveError": "parallel.run",
+    "CollectiveError": "mpi.collectives",
     "Job": "model.job",
     "Result": "model.result",
-    "Round": "parallel.run",
+    "Hooks": "parallel.round_loop",
+    "Round": "parallel.round_loop",
     "Shard": "model.shard",
     "run": "parallel.run",
 }

@@ -7,6 +7,12 @@
 class MpiPiError(Exception):
     """An error that the command shows as it is, without a traceback."""
 
+    @property
+    def own_exit(self) -> BaseException | None:
+        """The cause, if it is no Exception: what this process was about to end with, a KeyboardInterrupt."""
+        cause = self.__cause__
+        return None if isinstance(cause, Exception) else cause
+
 
 class UserError(MpiPiError):
     """What was asked for is not possible; nothing was counted or written."""

@@ -11,7 +11,6 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
 from mpi_pi.mpi import pingpong, runtime
 from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive
-from mpi_pi.parallel import run as parallel
 from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.system import affinity, machine
 from mpi_pi.system.software import software
@@ -42,9 +41,9 @@ class Probe:
     def _facts(self, host_of_rank_0: str, _: Alive) -> dict[str, Any]:
         self.host_of_rank_0 = host_of_rank_0
         return {
-            "host": runtime.HOST,
+            "host": runtime.host_name(),
             "machine": asdict(machine.machine()),
-            "software": asdict(software(parallel.library_name())),
+            "software": asdict(software(runtime.library_name())),
             "cpus": tuple(sorted(affinity.cores())),
         }
 

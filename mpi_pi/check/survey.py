@@ -40,7 +40,7 @@ class Survey:
 
     def conduct(self) -> list[Host]:
         """Let all ranks probe, step by step, and return the hosts. A step that loses a rank is the last."""
-        self._ask("facts", runtime.HOST)
+        self._ask("facts", runtime.host_name())
         hosts = group_by_host(self._ranks)
         self._ask("kernel")
         self._ask("count", [host.ranks[0].rank for host in hosts])

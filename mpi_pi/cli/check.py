@@ -10,9 +10,9 @@ from mpi_pi.check.survey import Survey
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.cli.output import Output
+from mpi_pi.cli.ranks import Ranks
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.command_loop import RootTimeout, serve
-from mpi_pi.parallel import run as parallel
 from mpi_pi.report import check as check_report
 from mpi_pi.storage.atomic_file import OutputError
 
@@ -20,20 +20,24 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-def check(args: argparse.Namespace, comm: "MPI.Intracomm") -> int:
-    """Survey all hosts, on all ranks together, and report on rank 0. Returns the exit status there."""
+def execute(args: argparse.Namespace, ranks: Ranks) -> int:
+    """Survey all hosts, on all ranks together, and report on rank 0; return the exit status there.
+
+    The survey looks for silent ranks without a heartbeat: it is to name, too, those that no message reaches.
+    """
+    comm = ranks.comm
     probe = Probe(comm, Path(args.cache) if args.cache else None, console.note)
     if comm.rank == 0:
         return _survey(args.json, comm, probe)
 
     def complain(message: str) -> None:
-        console.complain(f"rank {comm.rank} on host {runtime.HOST}: {message}")
+        console.complain(f"rank {comm.rank} on host {runtime.host_name()}: {message}")
 
     try:
         serve(comm, probe.actions(), complain)
     except RootTimeout as timeout:
         complain(f"{timeout} on host {probe.host_of_rank_0}")
-        parallel.abort(comm, FAILED)
+        runtime.abort(comm, FAILED)
     return VERIFIED
 
 
@@ -51,6 +55,6 @@ def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
         console.error(str(error))
         return BAD_USAGE
     if survey.lost:
-        parallel.abort(comm, FAILED)
+        runtime.abort(comm, FAILED)
     survey.end()
     return VERIFIED if written and diagnosis.fit(findings) else FAILED

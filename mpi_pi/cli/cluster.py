@@ -21,6 +21,11 @@ MAX_NOTES = 3
 """Notes on a hostfile that are shown."""
 
 
+def execute(args: argparse.Namespace) -> int:
+    """Run the command of this name, and return the exit status. Raises UserError and RunError."""
+    return deploy(args) if args.command == "deploy" else check_hosts(args)
+
+
 def check_hosts(args: argparse.Namespace) -> int:
     """Tell whether a job could start on all hosts, and return the exit status. Raises UserError."""
 

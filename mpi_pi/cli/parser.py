@@ -8,7 +8,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from mpi_pi.model.job import MAX_POINTS, MAX_TRIALS, Job
+from mpi_pi.cli import quantities
+from mpi_pi.errors import UserError
+from mpi_pi.model.job import Job
 from mpi_pi.version import __version__
 
 DESCRIPTION = """\
@@ -96,16 +98,11 @@ WANT_NUMBERS = (
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
 
-MAX_THREADS = 4096
-
 T = TypeVar("T")
 
-MAX_DIGITS = 4000
-"""Python itself reads and writes integers up to 4300 digits."""
 
-
-class UsageError(Exception):
-    """Something is wrong with what the user asked for; says what in a line."""
+class UsageError(UserError):
+    """An error of the command line, in one line."""
 
 
 class _Help(argparse.HelpFormatter):
@@ -160,18 +157,22 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mpi-pi", description=DESCRIPTION, formatter_class=_Help, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
+    parser.set_defaults(handler=None, handler_on_ranks=None, on_ranks=False, needs_numpy=False)
     # With the name, which argparse would otherwise find out by formatting a usage, for 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     add = functools.partial(_subparser, commands)
     run = add("run", "estimate pi (mpi-pi run --help tells how)", DESCRIPTION, EXAMPLES)
+    run.set_defaults(handler_on_ranks="mpi_pi.cli.run")
     _add_run_arguments(run)
     check = add("check", "examine the hosts of a cluster", CHECK_DESCRIPTION, CHECK_EPILOG)
     check.add_argument("--json", metavar="FILE", help="write what was found as JSON; -: to standard output")
+    check.set_defaults(handler_on_ranks="mpi_pi.cli.check")
     _add_cache_argument(check)
     merge = add("merge", "put the results of shards together", MERGE_DESCRIPTION)
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
     merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
+    merge.set_defaults(handler="mpi_pi.cli.merge", needs_numpy=True)
     _add_bench(add("bench", "how fast, and how well it scales", BENCH_DESCRIPTION, BENCH_EPILOG))
     for name, summary, description, output in (
         ("plot", "draw pictures of results and benchmarks", PLOT_DESCRIPTION, "picture.png|svg|pdf"),
@@ -180,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
         made = add(name, summary, description)
         made.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks")
         made.add_argument("-o", "--output", metavar="FILE", required=True, help=f"what to write: {output}")
+        made.set_defaults(handler="mpi_pi.cli.plots", needs_numpy=True)
     for name, summary, description in (
         ("check-hosts", "see whether a job could start on all hosts", CHECK_HOSTS_DESCRIPTION),
         ("deploy", "install this environment on all hosts", DEPLOY_DESCRIPTION),
@@ -192,6 +194,7 @@ def _parser() -> argparse.ArgumentParser:
             default="",
             help="that is to read it, of several; default: the environment's own, or else mpirun",
         )
+        on_hosts.set_defaults(handler="mpi_pi.cli.cluster")
         if name == "check-hosts":  # for make: whether mpirun can read the file, and nothing more
             on_hosts.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
     return parser
@@ -229,11 +232,13 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
             part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
         # Said to the ranks that it starts, which might otherwise not know that they are some, and start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
+        part.set_defaults(handler="mpi_pi.cli.bench_launcher", handler_on_ranks="mpi_pi.cli.bench_on_ranks")
         _add_progress_argument(part)
         _add_cache_argument(part)
     compare = _subparser(parts, "compare", "two benchmarks", COMPARE_DESCRIPTION, COMPARE_EPILOG)
     compare.add_argument("old", metavar="OLD", help="what mpi-pi bench --json wrote before")
     compare.add_argument("new", metavar="NEW", help="and after")
+    compare.set_defaults(handler="mpi_pi.cli.bench")
 
 
 def _add_progress_argument(command: argparse.ArgumentParser) -> None:
@@ -324,73 +329,6 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UsageError(f"argument -o/--output: {output!r}: is one of the files to be read")
 
 
-def quantity(text: str) -> int:
-    """A whole number as people write it: 100000, 100_000, 1e5, 1.5M, 2G. Raises ValueError."""
-    match = re.fullmatch(
-        r"([+-]?)(\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE]([+-]?\d{1,9}))?([kKmMgGtT]?)", text, re.ASCII
-    )
-    if not match or "__" in text or "_." in text or re.search(r"_\D", text + " "):
-        raise ValueError("not a number")
-    sign, digits, exponent, suffix = match.groups()
-    whole, _, fraction = digits.replace("_", "").partition(".")
-    zeros = int(exponent or 0) + 3 * " kmgt".index(suffix.lower() or " ") - len(fraction)
-    if len(digits) + abs(zeros) > MAX_DIGITS:
-        raise ValueError("too large" if zeros > 0 else "not a whole number")
-    number, rest = int(sign + whole + fraction), 0
-    if zeros < 0:
-        number, rest = divmod(number, 10**-zeros)
-    if rest:
-        raise ValueError("not a whole number")
-    return int(number * 10 ** max(zeros, 0))
-
-
-def duration(text: str) -> float:
-    """A time as people write it, in seconds: 90, 90s, 55m, 1.5h, 2d, 1:30:00. Raises ValueError."""
-    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII):
-        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
-    if match := re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", text, re.ASCII):
-        return int(match[1]) * 3600.0 + int(match[2]) * 60 + int(match[3])
-    raise ValueError("not a time such as 90s, 55m or 1:30:00")
-
-
-def shard(text: str) -> tuple[int, int]:
-    """K/N as two numbers. Raises ValueError."""
-    match = re.fullmatch(r"(\d{1,30})/(\d{1,30})", text, re.ASCII)
-    if not match:
-        raise ValueError("not a shard such as 3/16")
-    index, of = int(match[1]), int(match[2])
-    Job(trials=MAX_TRIALS, points=MAX_POINTS, seed=0).shard(index, of)
-    return index, of
-
-
-def threads(text: str) -> int:
-    """A number of threads. Raises ValueError."""
-    number = quantity(text)
-    if not 1 <= number <= MAX_THREADS:
-        raise ValueError(f"from 1 to {MAX_THREADS} threads are possible")
-    return number
-
-
-def command(text: str) -> list[str]:
-    """The words of a command. Raises ValueError."""
-    import shlex  # which nothing else needs
-
-    words = shlex.split(text)
-    if not words:
-        raise ValueError("a command is needed")
-    return words
-
-
-def trials(text: str) -> int:
-    """A number of trials. Raises ValueError."""
-    return Job(trials=quantity(text), points=1, seed=0).trials
-
-
-def points(text: str) -> int:
-    """A number of points for each trial. Raises ValueError."""
-    return Job(trials=1, points=quantity(text), seed=0).points
-
-
 def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[str], T | str]:
     """The conversion as argparse likes it, with the offending value in the message; `word` stays as it is."""
 
@@ -404,14 +342,14 @@ def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[
     return converted
 
 
-_trials = _quoting(trials)
-_points = _quoting(points)
-_seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantity(text)).seed)
-_threads = _quoting(threads, "auto")
-_command = _quoting(command)
-_shard = _quoting(shard, "slurm")
-_duration = _quoting(duration)
-_time_limit = _quoting(duration, "slurm")
+_trials = _quoting(quantities.trials)
+_points = _quoting(quantities.points)
+_seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantities.quantity(text)).seed)
+_threads = _quoting(quantities.threads, "auto")
+_command = _quoting(quantities.command)
+_shard = _quoting(quantities.shard, "slurm")
+_duration = _quoting(quantities.duration)
+_time_limit = _quoting(quantities.duration, "slurm")
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Signs of life between rank 0 and the others: a host that falls silent must not make the rest wait for ever.
+"""Heartbeat between rank 0 and the other ranks, so that a dead host ends the job.
 
 A cable that is pulled, or a machine that hangs, closes no connection, and no MPI notices.
 """
@@ -11,40 +11,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mpi_pi.mpi import time_limit
-from mpi_pi.mpi.requests import allgather
+from mpi_pi.mpi.requests import wait
 from mpi_pi.system import process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-PULSE_SECONDS = 5.0
-"""How often rank 0 and every other rank send each other a sign."""
+INTERVAL_SECONDS = 5.0
+"""How often rank 0 and every other rank send each other a message."""
 
-STEP_SECONDS = 0.5
-"""How often a rank looks for signs. A longer time between two looks was its own sleep, and not silence: all
-ranks of a job may have been suspended, and woken one after the other."""
+POLL_SECONDS = 0.5
+"""How often a rank looks for messages. A longer time between two polls was its own sleep, and not a silence:
+all ranks of a job may have been suspended, and woken one after the other."""
 
 GRACE_SECONDS = 3.0
-"""How long the thread that calls MPI has, after a silence was noticed, to end the job in good order."""
+"""How long the thread that calls MPI has, after a timeout was noticed, to end the job in good order."""
 
-MAX_SIGN_BYTES = 320
-"""A sign is the rank and the name of its host, which has 255 bytes at most."""
+MAX_MESSAGE_BYTES = 320
+"""A message is the rank and the name of its host, which has 255 bytes at most."""
 
 TAG = 32_000
 """Below 32767, the largest tag that every MPI has; nothing else uses it."""
 
 
 class HeartbeatTimeout(RuntimeError):
-    """Some ranks have not been heard of for too long; names them and their hosts. Others may not know yet."""
+    """Ranks that have been silent for too long, with their hosts. Other ranks may not know of it yet."""
 
 
 class Heartbeat:
-    """Signs of life on `comm`, from a thread of its own if `threaded`: if any thread may call MPI.
+    """Messages between rank 0 and every other rank of `comm`, sent and received by a thread if `threaded`.
 
-    Without one, signs are sent and looked for only in calls of this object and of `check`. All ranks have to
-    make it, and to close it together. A silence is raised by `check`. Where nobody calls that, because MPI
-    keeps this rank waiting, the thread calls `give_up` with the silence in words; without `give_up` it goes
-    on waiting. `host` is the name of this rank's host.
+    A thread needs an MPI that any thread may call; without it only `check` sends and receives. All ranks
+    have to make this object together, and to close it together. `check` raises a timeout. Where nobody calls
+    `check`, because MPI keeps this rank waiting, the thread calls `give_up` with the text of the error;
+    without `give_up` it goes on waiting. `host` is the name of this rank's host.
     """
 
     def __init__(
@@ -62,94 +62,94 @@ class Heartbeat:
         self._heard_at = np.zeros(comm.size)
         """On a clock that stands still while this rank sleeps."""
         self._clock = 0.0
-        self._looked_at = self._send_at = time.monotonic()
+        self._polled_at = self._send_at = time.monotonic()
         self._requests: list[MPI.Request] = []
-        self._silence = ""
-        """In words, once there is one."""
+        self._error = ""
+        """The text of the timeout, once there is one."""
         self._raised = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         if self._peers:
             self._send()
             if threaded:
-                self._thread = threading.Thread(target=self._go_on, daemon=True)
+                self._thread = threading.Thread(target=self._run_thread, daemon=True)
                 self._thread.start()
 
-    def __call__(self) -> None:
-        """Send a sign of life, and take in those of others, when it is time and no thread does so."""
-        if self._thread is None and self._peers:
-            self._look()
-
     def check(self) -> None:
-        """The same, and raise Silence if somebody has not been heard of for too long."""
-        self()
-        if self._silence:
+        """Send and receive messages when it is time and no thread does so.
+
+        Raises HeartbeatTimeout if a rank has been silent for too long.
+        """
+        if self._thread is None and self._peers:
+            self._poll()
+        if self._error:
             self._raised = True
-            raise HeartbeatTimeout(self._silence)
+            raise HeartbeatTimeout(self._error)
 
     def close(self) -> None:
-        """Stop, and take in what is still on its way to this rank; all ranks together."""
+        """Stop, and receive what is still on its way to this rank; all ranks together."""
         if not self._peers:
             return
         self.stop()
-        sent = allgather(self._comm, np.array([self._sent], np.int64))[:, 0]
+        sent = np.empty(self._comm.size, np.int64)
+        wait(self._comm.Iallgather(np.array([self._sent]), sent))
         while any(self._got[peer] < sent[peer] for peer in self._peers):
-            self._listen()
+            self._receive()
         for request in self._requests:
             request.Wait()
 
     def stop(self) -> None:
-        """Send no more signs."""
+        """Send no more messages."""
         if self._thread:
             self._wake.set()
             self._thread.join()
 
-    def _go_on(self) -> None:
-        """What the thread does."""
-        while not self._wake.wait(STEP_SECONDS):
-            self._look()
-            if self._silence:
+    def _run_thread(self) -> None:
+        """Poll until `stop` is called or a rank is silent; this is what the thread does."""
+        while not self._wake.wait(POLL_SECONDS):
+            self._poll()
+            if self._error:
                 if self._give_up and not self._wake.wait(GRACE_SECONDS) and not self._raised:
-                    self._give_up(self._silence)
+                    self._give_up(self._error)
                 return
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         now = time.monotonic()
-        if now < self._looked_at + STEP_SECONDS:
+        if now < self._polled_at + POLL_SECONDS:
             return
-        self._clock += min(now - self._looked_at, 2 * STEP_SECONDS)
-        self._looked_at = now
-        self._listen()
+        self._clock += min(now - self._polled_at, 2 * POLL_SECONDS)
+        self._polled_at = now
+        self._receive()
         if now > self._send_at:
             self._send()
-        # Rank 0's silence is noticed by all the others: let one of them be the first to say so.
-        patience = time_limit.PATIENCE_SECONDS + min(self._comm.rank, 100) * 0.05
+        # A silence of rank 0 is noticed by all other ranks: one of them is to be the first to say so.
+        timeout = time_limit.TIMEOUT_SECONDS + min(self._comm.rank, 100) * 0.05
         silence = self._clock - self._heard_at[self._peers.start : self._peers.stop]
-        if silence.max() > patience:
-            # With the one the others of its host, which may have sent their last sign a little later.
-            silent = np.flatnonzero(silence > patience / 2) + self._peers.start
-            self._silence = self._in_words(silent.tolist())
+        if silence.max() > timeout:
+            # With that rank the others of its host, which may have sent their last message a little later.
+            silent = np.flatnonzero(silence > timeout / 2) + self._peers.start
+            self._error = self._describe(silent.tolist())
 
     def _send(self) -> None:
-        self._send_at = time.monotonic() + PULSE_SECONDS
+        self._send_at = time.monotonic() + INTERVAL_SECONDS
         self._requests = [request for request in self._requests if not request.Test()]
-        sign = f"{self._comm.rank} {self._host}".encode()[:MAX_SIGN_BYTES]
-        self._requests += [self._comm.Isend(sign, peer, TAG) for peer in self._peers]
+        message = f"{self._comm.rank} {self._host}".encode()[:MAX_MESSAGE_BYTES]
+        self._requests += [self._comm.Isend(message, peer, TAG) for peer in self._peers]
         self._sent += 1
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         while message := self._comm.Improbe(tag=TAG):
-            sign = bytearray(MAX_SIGN_BYTES)
-            message.Recv(sign)
-            rank, host = sign.rstrip(b"\0").decode(errors="replace").split(" ", 1)
+            content = bytearray(MAX_MESSAGE_BYTES)
+            message.Recv(content)
+            rank, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
             self._hosts[int(rank)] = host
             self._got[int(rank)] += 1
             self._heard_at[int(rank)] = self._clock
 
-    def _in_words(self, silent: Iterable[int]) -> str:
-        here = process.ranks_on_host()  # of one that was never heard of, this may tell the host
+    def _describe(self, silent: Iterable[int]) -> str:
+        here = process.ranks_on_host()  # of a rank that was never heard of, this may tell the host
         ranks: dict[str, list[str]] = {}
         for rank in silent:
             host = self._hosts.get(rank) or (self._host if rank in here else "unknown")
             ranks.setdefault(host, []).append(str(rank))
-        return time_limit.silence_in_words(ranks)
+        return time_limit.describe_silence(ranks)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.mpi.requests import give_way
+from mpi_pi.mpi.requests import yield_core
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -108,6 +108,6 @@ def _finish(request: "MPI.Request") -> None:
     """Wait without sleeping, which would be measured too, but let others have the core in between."""
     deadline = time.perf_counter() + SILENCE_SECONDS
     while not request.Test():
-        give_way()
+        yield_core()
         if time.perf_counter() > deadline:
             raise PeerTimeout

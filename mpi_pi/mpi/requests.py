@@ -5,16 +5,21 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from mpi_pi.kernel.reference import never
-
 if TYPE_CHECKING:
     from mpi4py import MPI
 
+Progress = Callable[[], object]
+"""A function without arguments that is called again and again while a rank waits."""
 
-def give_way() -> None:
+SPIN_SECONDS = 5e-4
+"""How long `wait` tries again at once: to wake up again from a sleep takes a tenth of a millisecond."""
+
+
+def no_progress() -> None:
+    """Do nothing while a rank waits."""
+
+
+def yield_core() -> None:
     """Let another process have the core, if one wants it."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()
@@ -22,26 +27,18 @@ def give_way() -> None:
         time.sleep(0)
 
 
-def wait(request: "MPI.Request", meanwhile: Callable[[], object] = never) -> None:
-    """Wait for a request, and call `meanwhile` again and again.
+def wait(request: "MPI.Request", progress: Progress = no_progress) -> None:
+    """Wait until a request is complete, and call `progress` again and again meanwhile.
 
-    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. This one leaves
-    the core to whoever wants it, and after half a millisecond it sleeps, for an eighth of what it has waited.
+    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. This function
+    leaves the core to whoever wants it, and after half a millisecond it sleeps, for an eighth of the time
+    that it has waited.
     """
     start = time.perf_counter()
     while not request.Test():
-        meanwhile()
+        progress()
         waited = time.perf_counter() - start
-        if waited < 5e-4:
-            give_way()  # to wake up again takes a tenth of a millisecond
+        if waited < SPIN_SECONDS:
+            yield_core()
         else:
             time.sleep(min(waited / 8, 1e-3))
-
-
-def allgather(
-    comm: "MPI.Intracomm", row: NDArray[np.int64], meanwhile: Callable[[], object] = never
-) -> NDArray[np.int64]:
-    """The rows of all ranks, shape (ranks, columns)."""
-    everyone = np.empty((comm.size, row.size), np.int64)
-    wait(comm.Iallgather(row, everyone), meanwhile)
-    return everyone

@@ -1,4 +1,4 @@
-"""A limit to the time that MPI_Init and MPI_Finalize take: they wait for all ranks, and MPI sets none."""
+"""A limit to the time of MPI_Init and MPI_Finalize, which wait for all ranks and for which MPI sets none."""
 
 import contextlib
 import socket
@@ -8,26 +8,27 @@ from pathlib import Path
 
 from mpi_pi.system import launch_env, process
 
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 """After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still
 gets through: it waits up to twice as long before it tries again."""
 
 GiveUp = Callable[[str, Iterable[int]], object]
 give_up: GiveUp | None = None
-"""What ends this process if a function does not return in time, given the reason in words and the processes
-of this host that are missing. The command sets it; a program that uses the package as a library waits without
-end, unless it sets it too."""
+"""The function that ends this process if an MPI function does not return in time, given the reason as a text
+and the processes of this host that are missing. The command sets it; a program that uses the package as a
+library waits without end, unless it sets it too."""
 
-LOOK_AGAIN_SECONDS = 0.5
-"""How long a rank has to be missing, so that one which has given up itself, and is ending, is not named."""
+CONFIRM_SECONDS = 0.5
+"""How long a rank has to be missing: one that has given up, and is about to end, is not to be named."""
 
 STAGGER_SECONDS = 2.0
-"""How much longer those ranks wait which cannot tell who is missing, so that one that can says so first."""
+"""How much longer ranks wait that cannot tell who is missing, so that a rank that can tell is the first
+to."""
 
 
 @contextlib.contextmanager
 def limited(function: str) -> Iterator[None]:
-    """Call `give_up` if what is done within, which is named by its MPI function, takes too long."""
+    """Call `give_up` if the body of the with statement, a call of this MPI function, takes too long."""
     if give_up is None or (launch_env.size() or 1) == 1:
         yield
         return
@@ -45,19 +46,19 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
     # By the name of this thread the other ranks of the host can tell that this one has come so far.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
-    if over.wait(PATIENCE_SECONDS + min(launch_env.rank(), 100) * 0.01):
+    if over.wait(TIMEOUT_SECONDS + min(launch_env.rank(), 100) * 0.01):
         return
     missing = _missing(function)
     if missing:
-        if over.wait(LOOK_AGAIN_SECONDS):
+        if over.wait(CONFIRM_SECONDS):
             return
         missing = dict(missing.items() & _missing(function).items())
     if missing or not over.wait(STAGGER_SECONDS):
-        give_up(_in_words(function, missing), missing.values())
+        give_up(_describe(function, missing), missing.values())
 
 
 def _missing(function: str) -> dict[int, int]:
-    """The processes of those ranks of this host that have not come to `function`, or are stopped in it."""
+    """Return the processes of ranks of this host that have not come to `function`, or are stopped there."""
     return {
         rank: number
         for rank, number in process.ranks_on_host().items()
@@ -66,7 +67,7 @@ def _missing(function: str) -> dict[int, int]:
 
 
 def _threads_of(process: int) -> set[str]:
-    """The names of a process's threads."""
+    """Return the names of the threads of a process."""
     names = set()
     with contextlib.suppress(OSError):  # it has ended
         for thread in Path(f"/proc/{process}/task").iterdir():
@@ -74,19 +75,19 @@ def _threads_of(process: int) -> set[str]:
     return names
 
 
-def _in_words(function: str, missing: Iterable[int]) -> str:
+def _describe(function: str, missing: Iterable[int]) -> str:
     host = socket.gethostname()
     if missing:
-        return silence_in_words({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
+        return describe_silence({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
-        f"rank {launch_env.rank()} on host {host} has waited for {PATIENCE_SECONDS:.0f} s in {function}:"
+        f"rank {launch_env.rank()} on host {host} has waited for {TIMEOUT_SECONDS:.0f} s in {function}:"
         " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
     )
 
 
-def silence_in_words(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
-    """Which ranks have been silent for too long, a line for each host."""
+def describe_silence(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
+    """Return which ranks have been silent for too long, a line for each host."""
     return "\n".join(
-        f"host {host} has been silent for {PATIENCE_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
+        f"host {host} has been silent for {TIMEOUT_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
         for host, ranks in ranks_by_host.items()
     )

@@ -2,6 +2,8 @@
 
 import functools
 import os
+import resource
+import sys
 import time
 from pathlib import Path
 
@@ -85,3 +87,8 @@ def seconds_since_process_start(now: float | None = None) -> float:
 def process_fields(process: object) -> list[str]:
     """What Linux tells in /proc/PROCESS/stat, from the state on (field 3 in proc(5)); nothing elsewhere."""
     return (system_text(Path(f"/proc/{process}/stat")) or "").rpartition(")")[2].split()
+
+
+def peak_memory_bytes(usage: resource.struct_rusage) -> int:
+    """Return the most memory that this process has had so far, in bytes."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes there, KiB elsewhere

@@ -12,9 +12,8 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from mpi_pi.parallel import run as parallel
 from mpi_pi.storage import result_file
-from mpi_pi.system import launch_env
+from mpi_pi.system import launch_env, process
 from support import runs
 from support.launching import MPI_PI, SETTINGS, Launch
 from support.mpis import Mpi
@@ -74,9 +73,9 @@ def test_all_that_a_job_needs_works_elsewhere(
 def test_memory_is_told_in_bytes_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
     """getrusage(2) there; in KiB on Linux."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    assert parallel._peak_memory_bytes(usage) == usage.ru_maxrss * 1024
-    monkeypatch.setattr(parallel, "sys", SimpleNamespace(platform="darwin"))
-    assert parallel._peak_memory_bytes(usage) == usage.ru_maxrss
+    assert process.peak_memory_bytes(usage) == usage.ru_maxrss * 1024
+    monkeypatch.setattr(process, "sys", SimpleNamespace(platform="darwin"))
+    assert process.peak_memory_bytes(usage) == usage.ru_maxrss
 
 
 def test_a_bare_environment(mpi: Mpi) -> None:

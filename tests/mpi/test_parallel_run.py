@@ -1,6 +1,7 @@
 """Runs on several ranks in one program. Needs mpirun: see run_all.py."""
 
 import re
+import signal
 import time
 from collections.abc import Callable
 
@@ -9,29 +10,35 @@ import pytest
 from mpi4py import MPI
 from numpy.typing import NDArray
 
-from mpi_pi import CollectiveError, Job, Result, Round, run
+from mpi_pi import CollectiveError, Hooks, Job, Result, Round, run
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import BLOCK
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
-from mpi_pi.mpi import heartbeat, time_limit
-from mpi_pi.parallel import load_balancer
-from mpi_pi.parallel import run as parallel
-from mpi_pi.parallel.run import cores_for_each_rank
-from mpi_pi.system import affinity, cpu
+from mpi_pi.mpi import collectives, heartbeat, time_limit
+from mpi_pi.mpi.stop import StopRequest
+from mpi_pi.parallel.load_balancer import Tuning
 
 COMM = MPI.COMM_WORLD
 JOB = Job(trials=600, points=10_001, seed=2**90)
 
 
-@pytest.fixture
-def many_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds so short that a small job has many of them, dealt unevenly as the ranks happen to be fast."""
-    monkeypatch.setattr(load_balancer, "FIRST_POINTS", 50_000)
-    monkeypatch.setattr(load_balancer, "ROUND_NANOSECONDS", 50_000)
-    monkeypatch.setattr(load_balancer, "WAIT_FACTOR", 0)
-    monkeypatch.setattr(load_balancer, "TELLING_NANOSECONDS", 1)
+MANY_ROUNDS = Tuning(first_points=50_000, round_nanoseconds=50_000, wait_factor=0, min_nanoseconds=1)
+"""Rounds so short that a small job has many of them, shared unevenly as the ranks happen to be fast."""
+
+
+class StopWhen(StopRequest):
+    """A request that is made on this rank as soon as a condition is true."""
+
+    def __init__(self, condition: Callable[[], bool]) -> None:
+        super().__init__()
+        self._condition = condition
+
+    def poll(self) -> bool:
+        if not self.requested and self._condition():
+            self.request(signal.SIGUSR1)
+        return super().poll()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +93,6 @@ def test_hits_are_the_same_with_an_uneven_deal() -> None:
         assert units[0] > 1.5 * units[1]
 
 
-@pytest.mark.usefixtures("many_rounds")
 def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
     seen: list[NDArray[np.int64]] = []
     rounds: list[Round] = []
@@ -96,12 +102,12 @@ def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
         if round_.unit_hits is not None:
             seen.append(round_.unit_hits)
 
-    run(JOB, COMM, on_round=on_round, unit_hits=True)
+    run(JOB, COMM, hooks=Hooks(on_round, unit_hits=True), tuning=MANY_ROUNDS)
     assert [unit for round_ in rounds for unit in round_.units] == list(range(JOB.units))
     assert len(rounds) >= 3
     if COMM.rank == 0:
-        assert rounds[-1].part is not None
-        assert rounds[-1].part.tally.hits == expected.sum()
+        assert rounds[-1].shard is not None
+        assert rounds[-1].shard.tally.hits == expected.sum()
         assert (np.concatenate(seen) == expected).all()
     else:
         assert not seen
@@ -126,13 +132,13 @@ def test_uneven_units_of_long_trials() -> None:
 
 
 @pytest.mark.parametrize("who", [0, -1])
-def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: int) -> None:
+def test_stopping_on_one_rank_stops_all(who: int) -> None:
     """In the midst of a round, which here would last for hours."""
-    monkeypatch.setattr(load_balancer, "FIRST_POINTS", 1 << 45)
-    monkeypatch.setattr(load_balancer, "MAX_POINTS", 1 << 45)
     job = Job(trials=2**64, points=10**9, seed=1)
     start = time.monotonic()
-    result = run(job, COMM, stop=lambda: COMM.rank == who % COMM.size and time.monotonic() > start + 0.3)
+    stop = StopWhen(lambda: COMM.rank == who % COMM.size and time.monotonic() > start + 0.3)
+    result = run(job, COMM, hooks=Hooks(stop=stop), tuning=Tuning(first_points=1 << 45, max_points=1 << 45))
+    assert stop.reason == signal.SIGUSR1  # on all ranks
     assert result.partial
     assert result.rounds == 1
     assert result.tally.units > 0
@@ -141,7 +147,6 @@ def test_stopping_on_one_rank_stops_all(monkeypatch: pytest.MonkeyPatch, who: in
     assert len(set(COMM.allgather(result.tally.hits))) == 1
 
 
-@pytest.mark.usefixtures("many_rounds")
 @pytest.mark.parametrize("threads", [1, 3])
 def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected: NDArray[np.int64]) -> None:
     """Each run is stopped somewhere, on some rank, and the next goes on from where it had got to."""
@@ -155,7 +160,7 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
             looks -= COMM.rank == who
             return bool(looks < 0)
 
-        result = run(part, COMM, threads=threads, stop=stop)
+        result = run(part, COMM, threads=threads, hooks=Hooks(stop=StopWhen(stop)), tuning=MANY_ROUNDS)
         assert result.shard.tally == Tally.of(
             JOB, range(result.shard.tally.units), expected[: result.shard.tally.units]
         )
@@ -181,9 +186,8 @@ def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
     assert not again.partial
 
 
-@pytest.mark.usefixtures("many_rounds")
 def test_shards_add_up_to_the_job(expected: NDArray[np.int64]) -> None:
-    shards = [run(Shard(JOB, index, 4), COMM) for index in range(1, 5)]
+    shards = [run(Shard(JOB, index, 4), COMM, tuning=MANY_ROUNDS) for index in range(1, 5)]
     assert sum((shard.tally for shard in shards), Tally()) == Tally.of(JOB, range(JOB.units), expected)
     assert not any(shard.partial for shard in shards)
 
@@ -198,30 +202,12 @@ def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64
         assert [row.info.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
 
 
-def test_cores_are_shared_out_among_the_ranks_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, expected in (
-        (frozenset(range(12)), 12 // COMM.size),  # not bound: all have the same
-        (frozenset({3 * COMM.rank, 3 * COMM.rank + 1, 3 * COMM.rank + 2}), 3),  # bound to their own
-        (frozenset({0}), 1),  # all on one
-    ):
-        monkeypatch.setattr(affinity, "cores", lambda cores=cores: cores)
-        assert cores_for_each_rank(COMM) == expected
-
-
 def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
     def notice() -> None:
         raise heartbeat.HeartbeatTimeout("host node7 has been silent")
 
     with pytest.raises(heartbeat.HeartbeatTimeout, match="node7"):
-        parallel.call_on_all(COMM, notice)
-
-
-def test_what_the_roll_call_has_told_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    members = parallel.gather_rank_info(COMM, load("numba"), 1)
-    monkeypatch.setattr(cpu, "cpu_model", lambda: pytest.fail("asked again"))
-    result = run(JOB, COMM, member=members[0])
-    assert [row.info for row in result.ranks] == members
-    assert len(members) == (COMM.size if COMM.rank == 0 else 1)
+        collectives.call_on_all(COMM, notice)
 
 
 def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
@@ -236,7 +222,7 @@ def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
 
 def test_an_error_on_one_rank_is_raised_on_all() -> None:
     def spoil(job: Job, units: range) -> None:
-        if job is JOB and units.stop > 100:
+        if job == JOB and units.stop > 100:
             raise RuntimeError("the dog ate it")
 
     with pytest.raises(CollectiveError, match=rf"rank {COMM.size - 1} on host .+: the dog ate it"):
@@ -255,12 +241,12 @@ def test_an_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error
 
     if COMM.rank == who % COMM.size:
         with pytest.raises(type(error)):
-            run(JOB, COMM, on_round=on_round)
+            run(JOB, COMM, hooks=Hooks(on_round))
     else:
         with pytest.raises(
             CollectiveError, match=rf"rank {who % COMM.size} on host \S+: {type(error).__name__}"
         ):
-            run(JOB, COMM, on_round=on_round)
+            run(JOB, COMM, hooks=Hooks(on_round))
     assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
 
 
@@ -270,25 +256,24 @@ def test_an_error_of_the_caller_is_raised_on_all() -> None:
             raise OSError(28, "No space left on device")
 
     with pytest.raises(CollectiveError, match=r"rank 0 on host .+No space left"):
-        run(JOB, COMM, on_round=on_round)
+        run(JOB, COMM, hooks=Hooks(on_round))
 
 
-@pytest.mark.usefixtures("many_rounds")
 @pytest.mark.parametrize("who", [0, -1])
 @pytest.mark.mpi(min_size=2)
 def test_a_caller_that_takes_long_is_not_taken_for_silent(
     monkeypatch: pytest.MonkeyPatch, expected: NDArray[np.int64], who: int
 ) -> None:
     """Such as one that writes to a file system that stands still."""
-    monkeypatch.setattr(heartbeat, "PULSE_SECONDS", 0.2)
-    monkeypatch.setattr(heartbeat, "STEP_SECONDS", 0.1)
-    monkeypatch.setattr(time_limit, "PATIENCE_SECONDS", 1.5)
+    monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 0.2)
+    monkeypatch.setattr(heartbeat, "POLL_SECONDS", 0.1)
+    monkeypatch.setattr(time_limit, "TIMEOUT_SECONDS", 1.5)
 
     def on_round(round_: Round) -> None:
         if round_.number == 0 and COMM.rank == who % COMM.size:
             time.sleep(4)
 
-    assert run(JOB, COMM, on_round=on_round).tally.hits == expected.sum()
+    assert run(JOB, COMM, hooks=Hooks(on_round), tuning=MANY_ROUNDS).tally.hits == expected.sum()
 
 
 def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
@@ -296,7 +281,7 @@ def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
 
     def spoil(job: Job, units: range) -> NDArray[np.int64]:
         nonlocal counted
-        counted += job is JOB
+        counted += job == JOB
         return reference.count(job, units) + 1
 
     with pytest.raises(CollectiveError, match=r"rank 0 on host .+: kernel numpy fails the known-answer test"):
@@ -309,8 +294,8 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
 
     def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
         nonlocal spoilt
-        spoilt |= job is JOB
-        return None if job is JOB or not spoilt else reference.count(job, units) + 1
+        spoilt |= job == JOB
+        return None if job == JOB or not spoilt else reference.count(job, units) + 1
 
     result = run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
     assert result.tally.hits == expected.sum()
@@ -321,9 +306,8 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
     assert not result.shard.complete  # nobody goes on from what may be wrong
 
 
-@pytest.mark.usefixtures("many_rounds")
 def test_the_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
-    result = run(JOB, COMM)
+    result = run(JOB, COMM, tuning=MANY_ROUNDS)
     own = next(row for row in result.ranks if row.rank == COMM.rank)
     assert sum(COMM.allgather(own.hits)) == expected.sum()
     assert result.suspects == ()
@@ -336,7 +320,7 @@ def test_a_rank_that_loses_hits_is_named_on_all() -> None:
     """Two in a hundred: in 6,000,000 points some 20 standard deviations of those of a rank."""
 
     def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
-        return reference.count(job, units) * 49 // 50 if job is JOB else None
+        return reference.count(job, units) * 49 // 50 if job == JOB else None
 
     result = run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
     assert not result.verified

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.cli import parser
-from mpi_pi.cli.parser import UsageError, parse, quantity
+from mpi_pi.cli.parser import UsageError, parse
+from mpi_pi.cli.quantities import duration, quantity, trials
 
 
 @pytest.mark.parametrize(
@@ -133,13 +133,13 @@ def test_bad_usage_of_merge(argv: list[str]) -> None:
     [("90", 90), ("90s", 90), ("55m", 3300), ("1.5h", 5400), ("2d", 172_800), ("1:30:05", 5405), ("0", 0)],
 )
 def test_times(text: str, seconds: float) -> None:
-    assert parser.duration(text) == seconds
+    assert duration(text) == seconds
 
 
 @given(st.text())
 def test_any_text_is_a_time_or_an_error(text: str) -> None:
     with contextlib.suppress(ValueError):
-        assert parser.duration(text) >= 0
+        assert duration(text) >= 0
 
 
 def test_shards_and_threads() -> None:
@@ -157,4 +157,4 @@ def test_the_blogs_call() -> None:
 def test_arguments_may_be_asked_for() -> None:
     parse(["run", "--ask"])
     with pytest.raises(ValueError, match="at least 1 trial"):
-        parser.trials("0")
+        trials("0")

@@ -6,15 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.parallel.load_balancer import (
-    FIRST_POINTS,
-    MAX_POINTS,
-    MAX_UNITS,
-    ROUND_NANOSECONDS,
-    LoadBalancer,
-    first_chunk,
-    partition,
-)
+from mpi_pi.parallel.load_balancer import LoadBalancer, Tuning
+from mpi_pi.parallel.partition import MAX_UNITS, first_chunk, partition
 
 jobs = st.builds(
     Job,
@@ -80,20 +73,20 @@ def play(
     job: Job, rates: list[float], change: dict[int, list[float]] | None = None
 ) -> list[dict[str, float]]:
     """Work a job off with ranks of these rates (points per second); what each round was like."""
-    schedule = LoadBalancer(job, range(job.units), [1] * len(rates))
+    balancer = LoadBalancer(job, range(job.units), [1] * len(rates))
     history: list[dict[str, float]] = []
     next_unit = 0
     while True:
         rates = (change or {}).get(len(history), rates)
-        units, weights = schedule.next_round()
+        units, weights = balancer.next_round()
         if not units:
             break
         assert units.start == next_unit
         next_unit = units.stop
         points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         seconds = points / np.array(rates)
-        schedule.learn(points, (seconds * 1e9).astype(np.int64), np.full(len(rates), 10**5))
-        assert points.max() <= 3 * MAX_POINTS // 2
+        balancer.update(points, (seconds * 1e9).astype(np.int64), np.full(len(rates), 10**5))
+        assert points.max() <= 3 * Tuning.max_points // 2
         longest = seconds.max()
         history.append({"seconds": longest, "waited": 1 - seconds.mean() / longest})
     assert next_unit == job.units
@@ -103,42 +96,42 @@ def play(
 def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> None:
     """Counts that are always too short to tell a rate make the first rounds larger and larger."""
     threads = [256, *[1] * 99]
-    schedule = LoadBalancer(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
+    balancer = LoadBalancer(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
     for _ in range(20):
-        units, weights = schedule.next_round()
-        points = np.array([BLOCK * len(share) for share in partition(schedule._job, units, weights)])
-        assert points.max() <= MAX_POINTS + BLOCK
-        schedule.learn(points, np.ones(100, np.int64), np.zeros(100, np.int64))
-    assert points.max() >= MAX_POINTS - BLOCK
+        units, weights = balancer.next_round()
+        points = np.array([BLOCK * len(share) for share in partition(balancer._job, units, weights)])
+        assert points.max() <= Tuning.max_points + BLOCK
+        balancer.update(points, np.ones(100, np.int64), np.zeros(100, np.int64))
+    assert points.max() >= Tuning.max_points - BLOCK
 
 
 def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
-    schedule = LoadBalancer(job, range(job.units), [1] * 4)
+    balancer = LoadBalancer(job, range(job.units), [1] * 4)
     counted = np.zeros(4, np.int64)
     while True:
-        units, weights = schedule.next_round()
+        units, weights = balancer.next_round()
         if not units:
             break
         points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         counted += points
         # Each count takes a microsecond of its own, as it does for an empty share too.
-        schedule.learn(points, (points / 4e9 * 1e9).astype(np.int64) + 1000, np.full(4, 10**5))
+        balancer.update(points, (points / 4e9 * 1e9).astype(np.int64) + 1000, np.full(4, 10**5))
     assert counted.min() > 0.8 * counted.mean()
 
 
 def test_a_rank_that_was_held_up_once_comes_back() -> None:
     job = Job(trials=20_000, points=BLOCK, seed=0)
-    schedule = LoadBalancer(job, range(job.units), [1] * 4)
+    balancer = LoadBalancer(job, range(job.units), [1] * 4)
     shares = []
     for number in range(40):
-        units, weights = schedule.next_round()
+        units, weights = balancer.next_round()
         points = np.array([job.points_in(share) for share in partition(job, units, weights)])
         nanoseconds = (points / 4e9 * 1e9).astype(np.int64) + 1000
         if number == 8:
             nanoseconds[2] = 300 * 10**9
-        schedule.learn(points, nanoseconds, np.full(4, 10**5))
+        balancer.update(points, nanoseconds, np.full(4, 10**5))
         shares.append(points[2] / points.sum())
     assert shares[9] < 0.1
     assert shares[-1] > 0.2
@@ -148,7 +141,7 @@ def test_rounds_grow_to_a_second() -> None:
     history = play(Job(10**6, 10**5, 0), [4e9, 4e9])
     assert history[0]["seconds"] < 0.01
     for round_ in history[4:-1]:
-        assert round_["seconds"] == pytest.approx(ROUND_NANOSECONDS / 1e9, rel=0.01)
+        assert round_["seconds"] == pytest.approx(Tuning.round_nanoseconds / 1e9, rel=0.01)
     assert history[-1]["seconds"] < 1.6
 
 
@@ -166,38 +159,38 @@ def test_a_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
 
 def test_a_slow_network_makes_rounds_longer() -> None:
     job = Job(10**6, 10**5, 0)
-    schedule = LoadBalancer(job, range(job.units), [1])
+    balancer = LoadBalancer(job, range(job.units), [1])
     points = np.array([10**9])
     for _ in range(5):
-        units, _weights = schedule.next_round()
-        schedule.learn(points, np.array([10**9]), np.array([5 * 10**7]))
-    units, _weights = schedule.next_round()
+        units, _weights = balancer.next_round()
+        balancer.update(points, np.array([10**9]), np.array([5 * 10**7]))
+    units, _weights = balancer.next_round()
     assert job.points_in(units) == pytest.approx(5e9, rel=0.01)  # 5 s for a wait of 50 ms
 
 
 def test_units_are_bounded_when_their_hits_are_collected() -> None:
-    schedule = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1, 1], most_units=1000)
+    balancer = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1, 1], Tuning(max_units=1000))
     for _ in range(5):
-        units, _weights = schedule.next_round()
+        units, _weights = balancer.next_round()
         assert len(units) <= 1000
-        schedule.learn(np.array([10**9, 10**9]), np.array([10**8, 10**8]), np.array([0, 0]))
+        balancer.update(np.array([10**9, 10**9]), np.array([10**8, 10**8]), np.array([0, 0]))
 
 
 def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None:
-    schedule = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1] * 4, most_units=1000)
+    balancer = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1] * 4, Tuning(max_units=1000))
     for _ in range(5):
-        units, weights = schedule.next_round()
+        units, weights = balancer.next_round()
         assert len(units) == 1000
         assert len(set(weights)) == 1
-        schedule.learn(np.full(4, 250), np.full(4, 10**5), np.full(4, 10**5))
+        balancer.update(np.full(4, 250), np.full(4, 10**5), np.full(4, 10**5))
 
 
 def test_beyond_machine_integers() -> None:
     job = Job(10**15, 10**9, 0)
-    schedule = LoadBalancer(job, range(job.units), [1] * 3)
-    units, weights = schedule.next_round()
-    schedule.learn(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
-    units, weights = schedule.next_round()
+    balancer = LoadBalancer(job, range(job.units), [1] * 3)
+    units, weights = balancer.next_round()
+    balancer.update(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
+    units, weights = balancer.next_round()
     parts = partition(job, units, weights)
     assert sum(map(len, parts)) == len(units) < 1000
     far = range(job.units - 100, job.units)
@@ -207,18 +200,18 @@ def test_beyond_machine_integers() -> None:
 def test_threads_count_in_the_first_round() -> None:
     """Until the rates are known, shares and the length of the round go by the numbers of threads."""
     job = Job(10**9, 1000, 0)
-    schedule = LoadBalancer(job, range(job.units), [1, 64])
-    units, weights = schedule.next_round()
-    assert job.points_in(units) == pytest.approx(65 * FIRST_POINTS, rel=1e-3)
+    balancer = LoadBalancer(job, range(job.units), [1, 64])
+    units, weights = balancer.next_round()
+    assert job.points_in(units) == pytest.approx(65 * Tuning.first_points, rel=1e-3)
     assert weights.tolist() == [1, 64]
 
 
 def test_rounds_too_short_to_tell_grow() -> None:
     job = Job(10**15, 1000, 0)
-    schedule = LoadBalancer(job, range(job.units), [1, 1])
+    balancer = LoadBalancer(job, range(job.units), [1, 1])
     sizes = []
     for _ in range(4):
-        units, _weights = schedule.next_round()
+        units, _weights = balancer.next_round()
         sizes.append(job.points_in(units))
-        schedule.learn(np.array([sizes[-1] // 2] * 2), np.array([1000, 1000]), np.array([0, 0]))
+        balancer.update(np.array([sizes[-1] // 2] * 2), np.array([1000, 1000]), np.array([0, 0]))
     assert sizes == pytest.approx([sizes[0] * 8**k for k in range(4)], rel=1e-3)

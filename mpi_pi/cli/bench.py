@@ -1,0 +1,25 @@
+"""The command `mpi-pi bench compare`."""
+
+import argparse
+
+from mpi_pi import formatting
+from mpi_pi.bench import document as bench_document
+from mpi_pi.cli import console
+from mpi_pi.cli.exit_codes import FAILED, VERIFIED
+from mpi_pi.errors import UserError
+from mpi_pi.report.bench import comparison
+from mpi_pi.storage.json_document import DocumentError
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Compare two benchmarks, and print what became slower or faster; return the exit status."""
+    documents, problems = [], []
+    for name in (args.old, args.new):
+        try:
+            documents.append(bench_document.read(name))
+        except DocumentError as error:
+            problems.append(f"{formatting.printable(name)}: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    text, slower = comparison.compare(*documents)
+    return FAILED if not console.said(text) or slower else VERIFIED

@@ -1,0 +1,77 @@
+"""Numbers and times as people write them on the command line. All functions raise ValueError."""
+
+import re
+
+from mpi_pi.model.job import MAX_POINTS, MAX_TRIALS, Job
+
+MAX_THREADS = 4096
+
+MAX_DIGITS = 4000
+"""Python reads and writes integers of up to 4300 digits."""
+
+
+def quantity(text: str) -> int:
+    """Return a whole number as people write it: 100000, 100_000, 1e5, 1.5M, 2G. Raises ValueError."""
+    match = re.fullmatch(
+        r"([+-]?)(\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE]([+-]?\d{1,9}))?([kKmMgGtT]?)", text, re.ASCII
+    )
+    if not match or "__" in text or "_." in text or re.search(r"_\D", text + " "):
+        raise ValueError("not a number")
+    sign, digits, exponent, suffix = match.groups()
+    whole, _, fraction = digits.replace("_", "").partition(".")
+    zeros = int(exponent or 0) + 3 * " kmgt".index(suffix.lower() or " ") - len(fraction)
+    if len(digits) + abs(zeros) > MAX_DIGITS:
+        raise ValueError("too large" if zeros > 0 else "not a whole number")
+    number, rest = int(sign + whole + fraction), 0
+    if zeros < 0:
+        number, rest = divmod(number, 10**-zeros)
+    if rest:
+        raise ValueError("not a whole number")
+    return int(number * 10 ** max(zeros, 0))
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a time as people write it: 90, 90s, 55m, 1.5h, 2d, 1:30:00. Raises ValueError."""
+    if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII):
+        return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    if match := re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", text, re.ASCII):
+        return int(match[1]) * 3600.0 + int(match[2]) * 60 + int(match[3])
+    raise ValueError("not a time such as 90s, 55m or 1:30:00")
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return the two numbers of K/N. Raises ValueError."""
+    match = re.fullmatch(r"(\d{1,30})/(\d{1,30})", text, re.ASCII)
+    if not match:
+        raise ValueError("not a shard such as 3/16")
+    index, count = int(match[1]), int(match[2])
+    Job(trials=MAX_TRIALS, points=MAX_POINTS, seed=0).shard(index, count)
+    return index, count
+
+
+def threads(text: str) -> int:
+    """Return a number of threads. Raises ValueError."""
+    number = quantity(text)
+    if not 1 <= number <= MAX_THREADS:
+        raise ValueError(f"from 1 to {MAX_THREADS} threads are possible")
+    return number
+
+
+def command(text: str) -> list[str]:
+    """Return the words of a command. Raises ValueError."""
+    import shlex  # for one option alone
+
+    words = shlex.split(text)
+    if not words:
+        raise ValueError("a command is needed")
+    return words
+
+
+def trials(text: str) -> int:
+    """Return a number of trials. Raises ValueError."""
+    return Job(trials=quantity(text), points=1, seed=0).trials
+
+
+def points(text: str) -> int:
+    """Return a number of points for each trial. Raises ValueError."""
+    return Job(trials=1, points=quantity(text), seed=0).points

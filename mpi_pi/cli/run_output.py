@@ -1,0 +1,148 @@
+"""What a run writes and prints on rank 0: head, files, report, and how it goes on after a stop."""
+
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mpi_pi import timestamps
+from mpi_pi.cli import console
+from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.cli.options import RunOptions
+from mpi_pi.cli.run_plan import RunPlan
+from mpi_pi.cli.signals import Signals
+from mpi_pi.errors import RunError
+from mpi_pi.model.job import Job
+from mpi_pi.model.result import Result
+from mpi_pi.parallel.round_loop import Round
+from mpi_pi.report import run as run_report
+from mpi_pi.storage import result_file
+from mpi_pi.storage.atomic_file import OutputError
+from mpi_pi.system import phases
+
+if TYPE_CHECKING:
+    from mpi_pi.storage.checkpoint import CheckpointFile
+
+
+class RunOutput:
+    """The output of a run. `plan` is set on rank 0 once it has been resolved."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.options = options
+        self.plan: RunPlan | None = None
+        self._printable = True
+        """Whether standard output has taken all that was printed so far."""
+
+    @property
+    def checkpoint(self) -> "CheckpointFile | None":
+        """The open checkpoint of rank 0, if there is one."""
+        return self.plan.checkpoint if self.plan else None
+
+    def print_head(self, head: str) -> None:
+        """Print the head of the report.
+
+        Raises RunError if standard output fails and the run writes no files: it would be of no use.
+        """
+        if "-" in (self.options.json, self.options.trial_log):
+            return
+        try:
+            console.out(head)
+        except RuntimeError as error:
+            plan = self.plan
+            if not (plan and (plan.json_file or plan.trial_log_file or plan.checkpoint)):
+                raise RunError(str(error)) from error
+            console.error(f"{error}: the results go to the files alone")
+            self._printable = False
+
+    def log_round(self, job: Job) -> Callable[[Round], None]:
+        """Return the function that writes the trial log after each round."""
+        if not (self.plan and self.plan.trial_log_file):
+            return lambda round_: None
+        from mpi_pi.storage.trial_log import TrialLog  # for this option alone
+
+        log = TrialLog(job, self.plan.trial_log_file.write)
+
+        def add(round_: Round) -> None:
+            if round_.unit_hits is not None:
+                log.add(round_.units, round_.unit_hits)
+
+        return add
+
+    def report(self, result: Result, stop_reason: int, signals: Signals) -> int:
+        """Save, write and print everything; return the exit status."""
+        if self.checkpoint:
+            self.checkpoint.finish(result.shard)
+        timestamps.mark("counted")
+        status = VERIFIED if result.verified else NOT_VERIFIED
+        if result.partial:
+            status = self._explain_stop(stop_reason, result)
+        complete = self._write_and_print(result, through_mpirun=not signals.launcher_ends)
+        return status if complete else FAILED
+
+    def report_interrupted(self, result: Result | None) -> None:
+        """Save and report what has been counted, after other ranks were lost."""
+        if self.checkpoint:
+            self.checkpoint.save()
+            console.note(f"stopped: {self._saved(self.checkpoint)}")
+        if result and self.plan:
+            self._write_and_print(result)
+
+    def _write_and_print(self, result: Result, through_mpirun: bool = False) -> bool:
+        """Return whether everything could be written and printed.
+
+        Files come first: a reader that has gone away, or a terminal, must not cost what was counted.
+        """
+        result = replace(result, timestamps=dict(timestamps.seconds), phases=self._phases(result))
+        json = result_file.as_json(result) if self.options.json else ""
+        written = self._write(result, json)
+        result = replace(result, phases=self._phases(result))  # with the writing
+        if not self._printable:
+            return False  # why has been said
+        text = json if self.options.json == "-" else run_report.text(result, self.options.per_rank)
+        if self.options.trial_log == "-":
+            text = ""
+        return console.said(text, through_mpirun, verbatim=self.options.json == "-") and written
+
+    @staticmethod
+    def _phases(result: Result) -> dict[str, float]:
+        return phases.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
+
+    def _write(self, result: Result, json: str) -> bool:
+        """Write the files; return whether that was possible."""
+        json_file = self.plan and self.plan.json_file
+        log_file = self.plan and self.plan.trial_log_file
+        try:
+            if json_file:
+                json_file.write(json)
+                json_file.commit()
+            if log_file and not result.partial:
+                log_file.commit()
+        except OutputError as error:
+            console.error(str(error))
+            return False
+        if log_file and result.partial:
+            what = "not complete" if log_file.direct else "not written"
+            console.error(
+                f"argument --trial-log: {self.options.trial_log!r}: {what}, the run was interrupted"
+            )
+        return True
+
+    def _saved(self, checkpoint: "CheckpointFile") -> str:
+        saved = checkpoint.saved
+        if not saved:
+            return "nothing is saved"
+        points = f"{saved.tally.points} of {saved.points} points"
+        return f"{points} are saved in {self.options.checkpoint}; run it again"
+
+    def _explain_stop(self, reason: int, result: Result) -> int:
+        """Say why a run has ended early and how it goes on; return the exit status."""
+        checkpoint = self.checkpoint
+        if checkpoint and checkpoint.saved:
+            why = signal.Signals(reason).name if reason > 0 else "--time-limit"
+            more = result.tally.points - checkpoint.saved.tally.points
+            beyond = (
+                f"; {more} more will be counted again: {run_report.why_again(result)}" if more > 0 else ""
+            )
+            console.note(f"stopped by {why}: {self._saved(checkpoint)}{beyond}")
+            return RUN_AGAIN
+        return SIGNALLED + reason if reason > 0 else TIME_LIMIT

@@ -1,0 +1,118 @@
+"""What a run is going to do, as rank 0 finds out: its files, its shard and its deadline, or why it cannot be.
+
+Whatever is wrong is raised as UserError or BusyError, in a fixed order, with the checkpoint last.
+"""
+
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from mpi_pi.cli import console
+from mpi_pi.cli.options import RunOptions
+from mpi_pi.errors import UserError
+from mpi_pi.model.job import Job
+from mpi_pi.model.shard import Shard
+from mpi_pi.storage.atomic_file import AtomicFile
+from mpi_pi.system import process
+
+CHECKPOINT_SECONDS = 60.0
+"""How often a run saves its checkpoint unless --checkpoint-every says otherwise."""
+
+REPORT_SECONDS = 20.0
+"""How long before its end a Slurm job stops by itself, to report in good time."""
+
+if TYPE_CHECKING:
+    from mpi_pi.storage.checkpoint import CheckpointFile
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run on rank 0. The files are open, and closed by the ExitStack that `resolve` was given."""
+
+    shard: Shard
+    deadline: float
+    """Of time.monotonic(); infinite without a time limit."""
+    json_file: AtomicFile | None
+    trial_log_file: AtomicFile | None
+    checkpoint: "CheckpointFile | None"
+
+
+def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
+    """Open the files of a run and decide what is to be counted. Raises UserError and BusyError."""
+
+    def opened(option: str, path: str | None) -> AtomicFile | None:
+        return None if path is None else open_files.enter_context(AtomicFile(option, path))
+
+    # Now, while there is time to do something about a failure.
+    json_file = opened("--json", options.json if options.json != "-" else None)
+    trial_log_file = opened("--trial-log", options.trial_log)
+    points, trials = _points_and_trials(options)
+    index, count = _shard_of(options)
+    deadline = _deadline(options)
+    checkpoint = None
+    if options.checkpoint:
+        from mpi_pi.storage.checkpoint import CheckpointFile  # which most runs do without
+
+        every = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
+        checkpoint = CheckpointFile(options.checkpoint, every, options.restart, console.warning)
+        open_files.enter_context(checkpoint)
+    saved = checkpoint and checkpoint.saved
+    seed = options.seed
+    if seed is None:
+        seed = saved.job.seed if saved else int.from_bytes(os.urandom(8))
+    job = Job(trials, points, seed)
+    try:
+        job.shard(index, count)
+    except ValueError as error:
+        raise UserError(f"argument --shard: '{index}/{count}': {error}") from error
+    shard = Shard(job, index, count)
+    return RunPlan(
+        checkpoint.begin(shard) if checkpoint else shard, deadline, json_file, trial_log_file, checkpoint
+    )
+
+
+def _points_and_trials(options: RunOptions) -> tuple[int, int]:
+    points, trials = options.points, options.trials
+    if points is None or trials is None:
+        from mpi_pi.cli import quantities
+        from mpi_pi.cli.prompt import ask  # for --ask alone
+
+        try:
+            points = points or ask("How many points in each trial? ", quantities.points)
+            trials = trials or ask("How many trials? ", quantities.trials)
+        except EOFError as error:
+            raise UserError("argument --ask: standard input has no answer") from error
+    return points, trials
+
+
+def _shard_of(options: RunOptions) -> tuple[int, int]:
+    if options.shard != "slurm":
+        return options.shard or (1, 1)
+    from mpi_pi.system import slurm  # for this option alone
+
+    return _of_slurm("--shard", slurm.shard)
+
+
+def _deadline(options: RunOptions) -> float:
+    limit, now = options.time_limit, time.monotonic()
+    if limit is None:
+        return math.inf
+    if limit != "slurm":
+        return now + limit - process.seconds_since_process_start()
+    from mpi_pi.system import slurm  # for this option alone
+
+    remaining = _of_slurm("--time-limit", slurm.seconds_left)
+    return math.inf if remaining is None else now + max(remaining - REPORT_SECONDS, remaining / 2)
+
+
+def _of_slurm(option: str, question: Callable[[], T]) -> T:
+    try:
+        return question()
+    except ValueError as error:
+        raise UserError(f"argument {option}: 'slurm': {error}") from error

@@ -1,0 +1,202 @@
+"""The rounds of a run on every rank: get an assignment, count, report, until nothing is left.
+
+All ranks do the same things in the same order. What goes wrong on one of them reaches the others in the
+next exchange, and is raised on all.
+"""
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi import timestamps
+from mpi_pi.model import tally
+from mpi_pi.model.shard import Shard
+from mpi_pi.model.tally import Tally
+from mpi_pi.mpi.collectives import CollectiveError, raise_on_all
+from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+from mpi_pi.mpi.requests import wait
+from mpi_pi.mpi.stop import FAILED, StopRequest
+from mpi_pi.parallel.load_balancer import Tuning
+from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.team import Team
+from mpi_pi.parallel.threads import ThreadTeam
+from mpi_pi.system.process import peak_memory_bytes
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+Row = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round that is done, as `Hooks.on_round` gets it."""
+
+    number: int
+    units: range
+    shard: Shard | None
+    """The work with all that has been counted of it, this round included; on rank 0."""
+    unit_hits: NDArray[np.int64] | None
+    """Hits of each unit of this round, int64 (units,), on rank 0, if `Hooks.unit_hits` asks for them."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller of a run does meanwhile, on each rank."""
+
+    on_round: Callable[[Round], object] | None = None
+    """Called after each round, but not after one that was cut short."""
+    on_idle: Callable[[], object] | None = None
+    """Called again and again while the rank counts or waits for others; it has to be quick, and must not
+    raise."""
+    stop: StopRequest | None = None
+    """Ends the run early, on all ranks, within a fraction of a second."""
+    heartbeat: Heartbeat | None = None
+    """A heartbeat that watches over the ranks already; by default, a run has its own."""
+    unit_hits: bool = False
+    """Whether rank 0 collects the hits of every unit for `on_round`."""
+
+
+class RoundLoop:
+    """The rounds of a run of `team`. `signals` is a communicator for stop requests alone."""
+
+    def __init__(self, team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning) -> None:
+        self._team, self._comm, self._hooks = team, team.comm, hooks
+        self._job, self._next_unit = team.shard.job, team.shard.remaining.start
+        self._stop = hooks.stop or StopRequest()
+        self._stop.connect(signals)
+        self._threads = ThreadTeam(team.kernel, team.stats.info.threads, self.poll)
+        self.manager = (
+            Manager(team.shard, [rank.info.threads for rank in team.ranks], tuning) if team.ranks else None
+        )
+        """On rank 0."""
+        self.rounds = 0
+        self.own = np.zeros(4, np.int64)
+        """Units, points, hits and nanoseconds of counting of this rank."""
+        self.kernel_right = True
+        self.problem: BaseException | None = None
+        """An error of this rank that the others know of, or will after the next exchange."""
+        self._wait_nanoseconds = 0
+
+    def run(self) -> float:
+        """Count all rounds; return the seconds from the first assignment to the end of the last round."""
+        timestamps.mark("start")
+        start = time.perf_counter()
+        assignment = self._next_assignment(None)
+        while assignment[Assignment.UNITS]:
+            assignment = self._round(assignment)
+        timestamps.mark("end")
+        # An error of `on_round` after the last round has not reached the others yet.
+        raise_on_all(self._comm, self.problem, self.poll)
+        return time.perf_counter() - start
+
+    def close(self) -> None:
+        """End threads and the exchange of stop requests; all ranks together."""
+        self._threads.close()
+        self._stop.disconnect(self.poll)
+
+    def poll(self) -> bool:
+        """Poll heartbeat and stop request; return whether to stop. Raises HeartbeatTimeout."""
+        self._team.heartbeat.check()
+        if self._hooks.on_idle:
+            self._hooks.on_idle()
+        return self._stop.poll()
+
+    def _round(self, assignment: Row) -> Row:
+        """Count a round, and return the assignment for the next."""
+        start = time.perf_counter_ns()
+        units = range(self._next_unit, self._next_unit + int(assignment[Assignment.UNITS]))
+        own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
+        counted, hits, right, end = self._count(own)
+        reported = time.perf_counter_ns()
+        rows = self._gather(self._work_result(counted, end - start, right))
+        assignment = self._next_assignment(rows)
+        self._wait_nanoseconds = time.perf_counter_ns() - reported
+
+        if assignment[Assignment.FAILED]:
+            raise_on_all(self._comm, self.problem, self.poll)
+        self.own += [counted.units, counted.points, counted.hits, end - start]
+        self.kernel_right = self.kernel_right and right
+        self.rounds += 1
+        self._next_unit = units.stop
+        if assignment[Assignment.DONE] == len(units):
+            self._call_on_round(units, rows, hits)
+        elif not assignment[Assignment.STOPPED]:
+            raise CollectiveError(
+                f"only {assignment[Assignment.DONE]} of the {len(units)} units of a round were counted"
+            )
+        return assignment
+
+    def _count(self, units: range) -> tuple[Tally, Row, bool, int]:
+        """Return tally and hits of the units, whether the kernel is right, and when counting ended."""
+        end = time.perf_counter_ns()
+        counted, hits, right = Tally(), np.zeros(0, np.int64), True
+        if self.problem is None:
+            try:
+                counted, hits = self._threads.count(self._job, units, self._hooks.unit_hits)
+                end = time.perf_counter_ns()
+                right = self._team.kernel.self_test()
+            except HeartbeatTimeout:
+                raise
+            except BaseException as error:
+                self.problem = error
+        if self.problem is not None:
+            self._stop.request(FAILED)
+        return counted, hits, right, end
+
+    def _work_result(self, counted: Tally, count_nanoseconds: int, right: bool) -> Row:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        row = np.zeros(WORK_RESULT_COLUMNS, np.int64)
+        row[WorkResult.FAILED] = self.problem is not None
+        row[WorkResult.STOPPED] = self._stop.requested
+        row[WorkResult.WRONG] = not right
+        row[WorkResult.POINTS] = counted.points
+        row[WorkResult.COUNT_NS] = count_nanoseconds
+        row[WorkResult.WAIT_NS] = self._wait_nanoseconds
+        row[WorkResult.UNITS] = counted.units
+        row[WorkResult.USER_NS] = int(usage.ru_utime * 1e9)
+        row[WorkResult.SYSTEM_NS] = int(usage.ru_stime * 1e9)
+        row[WorkResult.PEAK_BYTES] = peak_memory_bytes(usage)
+        row[WorkResult.TALLY :] = tally.pack(self._job, counted)
+        return row
+
+    def _gather(self, row: Row) -> Row | None:
+        """Return the rows of all ranks, int64 (ranks, columns), on rank 0; None elsewhere."""
+        rows = np.empty((self._comm.size, len(row)), np.int64) if self.manager else None
+        wait(self._comm.Igather(row, rows), self.poll)
+        return rows
+
+    def _next_assignment(self, rows: Row | None) -> Row:
+        """Return the next assignment of this rank, which rank 0 makes of the work results of all ranks."""
+        assignments = None
+        if self.manager:
+            assignments = self.manager.begin() if rows is None else self.manager.next(rows)
+        assignment = np.empty(len(Assignment), np.int64)
+        wait(self._comm.Iscatter(assignments, assignment), self.poll)
+        return assignment
+
+    def _call_on_round(self, units: range, rows: Row | None, hits: Row) -> None:
+        """Call `on_round`; an error of it reaches the other ranks in the next exchange."""
+        if self._hooks.on_round is None:
+            return
+        unit_hits = self._collect(rows, hits) if self._hooks.unit_hits else None
+        try:
+            shard = self.manager.shard if self.manager else None
+            self._hooks.on_round(Round(self.rounds - 1, units, shard, unit_hits))
+        except BaseException as error:
+            self.problem = error
+
+    def _collect(self, rows: Row | None, hits: Row) -> Row | None:
+        """Return the hits of all units of a round, in order, on rank 0; None elsewhere."""
+        if rows is None:
+            wait(self._comm.Igatherv(hits, None), self.poll)
+            return None
+        units = rows[:, WorkResult.UNITS]
+        collected = np.empty(int(units.sum()), np.int64)
+        wait(self._comm.Igatherv(hits, [collected, units.tolist()]), self.poll)
+        return collected
