@@ -10,7 +10,7 @@ from mpi_pi.bench.median import MedianCI
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import centre
-from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
 
 QUICK_TURNS, FULL_TURNS = 5, 9
 RANKS = (1000, 10_000, 100_000)
@@ -29,12 +29,12 @@ def measure(full: bool, progress: Callable[[float], object]) -> list[dict[str, A
 def _next_seconds(ranks: int, turns: int) -> MedianCI:
     """Time rounds of ranks that count a little faster or slower each time."""
     job = Job(trials=10**12, points=10**6, seed=1)
-    manager = Manager(Shard(job), [1] * ranks, None)
+    manager = Manager(Shard(job), [1] * ranks)
     assignments, seconds = manager.begin(), []
     random = np.random.default_rng(1)
     for _ in range(turns + 1):
         units = assignments[:, Assignment.STOP] - assignments[:, Assignment.START]
-        results = np.zeros((ranks, REPORT_COLUMNS), np.int64)
+        results = np.zeros((ranks, WORK_RESULT_COLUMNS), np.int64)
         results[:, WorkResult.UNITS] = results[:, WorkResult.TALLY] = units
         results[:, WorkResult.POINTS] = units * job.points
         results[:, WorkResult.COUNT_NS] = results[:, WorkResult.POINTS] * random.uniform(0.25, 0.26, ranks)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mpi_pi.model.job import MAX_TRIALS, Job
-from mpi_pi.mpi.requests import allgather, wait
+from mpi_pi.mpi.collectives import allgather
+from mpi_pi.mpi.requests import wait
 from mpi_pi.system import affinity
 from mpi_pi.system.read_file import system_text
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 
 from mpi_pi.bench.scaling import ladder, ranks_with_cores
+from mpi_pi.mpi.collectives import CollectiveError, bcast, call_on_all
 from mpi_pi.mpi.heartbeat import Heartbeat
-from mpi_pi.mpi.runtime import HOST
-from mpi_pi.parallel.run import CollectiveError, call_on_all
+from mpi_pi.mpi.runtime import host_name
 from mpi_pi.system import affinity
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class RankGroups:
 
     def __init__(self, comm: "MPI.Intracomm", heartbeat: Heartbeat, oversubscribe: bool) -> None:
         self.comm, self.heartbeat = comm, heartbeat
-        self.hosts: list[str] = comm.allgather(HOST)
+        self.hosts: list[str] = comm.allgather(host_name())
         """By rank."""
         cores = comm.allgather(affinity.physical_cores(affinity.cores()))
         ranks = list(range(comm.size)) if oversubscribe else ranks_with_cores(self.hosts, cores)
@@ -72,5 +72,4 @@ class RankGroups:
 
     def bcast(self, value: T) -> T:
         """Return rank 0's value on all ranks."""
-        from_root: T = self.comm.bcast(value)
-        return from_root
+        return bcast(self.comm, value, self.heartbeat.check)

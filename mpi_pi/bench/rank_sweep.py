@@ -11,6 +11,7 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.mpi.heartbeat import Heartbeat
+from mpi_pi.parallel.round_loop import Hooks
 from mpi_pi.parallel.run import run
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def measure(
     budget = FULL if full else QUICK
     strong, weak = _jobs(groups, kernel, budget)
 
+    hooks = Hooks(heartbeat=groups.heartbeat)
+
     def count(group: RankGroup, job: Job) -> Result | None:
-        return groups.call_on_group(group, lambda comm: run(job, comm, kernel=kernel, alive=groups.heartbeat))
+        return groups.call_on_group(group, lambda comm: run(job, comm, kernel=kernel, hooks=hooks))
 
     for group in groups.groups:  # which may have to make connections
         count(group, _times_as_large(weak, len(group.ranks) / 4))
@@ -111,7 +114,8 @@ def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, heartbeat: Heartbe
     """Measure the rate of all ranks of `comm` together."""
     job = Job(comm.size, MAX_POINTS_PER_TRIAL, SEED)
     while True:
-        seconds = run(job, comm, kernel=kernel, alive=heartbeat).usage.round_seconds  # the same on all ranks
+        result = run(job, comm, kernel=kernel, hooks=Hooks(heartbeat=heartbeat))
+        seconds = result.usage.round_seconds  # the same on all ranks
         if seconds > MIN_RATE_SECONDS:
             return job.total_points / seconds
         job = _times_as_large(job, 8)

@@ -47,13 +47,13 @@ class RoundModel:
         self, row: Mapping[str, Any], link: Mapping[str, Any], manager: Sequence[Mapping[str, Any]]
     ) -> None:
         # They import NumPy, which the report on a benchmark does not need.
-        from mpi_pi.parallel.load_balancer import ROUND_NANOSECONDS, WAIT_FACTOR
-        from mpi_pi.parallel.manager import REPORT_COLUMNS, Assignment
+        from mpi_pi.parallel.load_balancer import Tuning
+        from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment
 
-        self.bytes_per_rank: int = 8 * (REPORT_COLUMNS + len(Assignment)) + 2 * HEADER_BYTES
+        self.bytes_per_rank: int = 8 * (WORK_RESULT_COLUMNS + len(Assignment)) + 2 * HEADER_BYTES
         """Of a result and an assignment, int64 each."""
-        self._min_round_seconds: float = ROUND_NANOSECONDS / 1e9
-        self._wait_factor = WAIT_FACTOR
+        self._min_round_seconds: float = Tuning.round_nanoseconds / 1e9
+        self._wait_factor = Tuning.wait_factor
         self._latency: float = link["latency_seconds"]
         self._bytes_per_second: float = link["bytes_per_second"]
         self._link = f"the link to {link['host']}" if row["hosts"] > 1 else "a link within the host"

@@ -3,11 +3,12 @@
 import argparse
 
 from mpi_pi import formatting
+from mpi_pi.bench import comparison
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.errors import UserError
-from mpi_pi.report.bench import comparison
+from mpi_pi.report.bench import comparison as comparison_report
 from mpi_pi.storage.json_document import DocumentError
 
 
@@ -21,5 +22,8 @@ def execute(args: argparse.Namespace) -> int:
             problems.append(f"{formatting.printable(name)}: {error}")
     if problems:
         raise UserError("\n".join(problems))
-    text, slower = comparison.compare(*documents)
-    return FAILED if not console.said(text) or slower else VERIFIED
+    old, new = documents
+    changes = comparison.changes(old, new)
+    slower = any(change.verdict == "slower" for change in changes.values())
+    printed = console.said(comparison_report.blocks(old, new, changes))
+    return FAILED if slower or not printed else VERIFIED

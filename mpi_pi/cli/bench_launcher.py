@@ -1,5 +1,6 @@
 """`mpi-pi bench` outside of a launcher: it starts one, for the parts that need ranks and for whole jobs."""
 
+import argparse
 import contextlib
 import json
 import shlex
@@ -14,14 +15,13 @@ from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.launched import capture, default_launcher
 from mpi_pi.cli import console
 from mpi_pi.cli.bench_options import BenchOptions
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, SIGNALLED, VERIFIED
+from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
 from mpi_pi.errors import RunError
 from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
 from mpi_pi.report.bench import document as bench_report
-from mpi_pi.storage.atomic_file import OutputError
 
 MAX_SECONDS = 3600.0
 """For all parts that need ranks, however slow the machine is."""
@@ -35,16 +35,14 @@ class Terminated(KeyboardInterrupt):
         self.number = number
 
 
-def bench(options: BenchOptions) -> int:
-    """Measure, print and write; return the exit status."""
+def execute(args: argparse.Namespace) -> int:
+    """Measure, print and write; return the exit status. Raises MpiPiError."""
+    options = BenchOptions.of(args)
     try:
         with _raising_terminated(), Output(options.json) as output:
             made, failed = _measure(options)
             put = output.put(bench_report.blocks(made), document.as_json(made)) if made else False
             return VERIFIED if put and not failed else FAILED
-    except OutputError as error:
-        console.error(str(error))
-        return BAD_USAGE
     except KeyboardInterrupt as interrupt:
         console.error("interrupted: nothing is written")
         return SIGNALLED + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)

@@ -1,5 +1,6 @@
 """`mpi-pi bench` on the ranks that a launcher has started."""
 
+import argparse
 import contextlib
 import shlex
 from collections.abc import Callable
@@ -11,14 +12,15 @@ from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.rank_groups import RankGroups
 from mpi_pi.cli import console
 from mpi_pi.cli.bench_options import BenchOptions
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
-from mpi_pi.kernel.loader import Kernel
-from mpi_pi.mpi.heartbeat import HeartbeatTimeout
-from mpi_pi.parallel import run as parallel
+from mpi_pi.cli.ranks import Ranks
+from mpi_pi.errors import UserError
+from mpi_pi.kernel.loader import Kernel, load
+from mpi_pi.mpi.collectives import call_on_all, call_on_root, gather, require_identical, unique_by_rank
+from mpi_pi.mpi.runtime import library_name
 from mpi_pi.report.bench import document as bench_report
-from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import launch_env
 
 if TYPE_CHECKING:
@@ -43,51 +45,42 @@ MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], di
 """By the part that is asked for: the section of the document, and the function that measures it."""
 
 
-def bench(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") -> int:
-    """Measure on all ranks together; return the exit status, on rank 0. Raises CollectiveError."""
-    parallel.require_identical(comm, options.common)
+def execute(args: argparse.Namespace, ranks: Ranks) -> int:
+    """Measure on all ranks together; return the exit status, on rank 0. Raises MpiPiError on all ranks."""
+    options, heartbeat = BenchOptions.of(args), ranks.watch()
+    require_identical(ranks.comm, options.common, heartbeat.check)
     with contextlib.ExitStack() as open_files:
-        output, refusal = _open_output(options, open_files) if comm.rank == 0 else (None, "")
-        refusal = comm.bcast(refusal)
-        if refusal:
-            console.error(refusal)
-            return BAD_USAGE
-        try:
-            made = _measure(options, comm, heartbeat)
-        except HeartbeatTimeout as silence:  # on the ranks that have noticed it
-            console.complain(str(silence))
-            raise
-        if output is None:
+        output: list[Output] = []  # one, on rank 0
+        call_on_root(ranks.comm, lambda: output.append(_open_output(options, open_files)), heartbeat.check)
+        made = _measure(options, ranks.comm, heartbeat)
+        if not output:
             return VERIFIED
-        return VERIFIED if output.put(bench_report.blocks(made), document.as_json(made)) else FAILED
+        return VERIFIED if output[0].put(bench_report.blocks(made), document.as_json(made)) else FAILED
 
 
-def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> tuple[Output | None, str]:
-    """Return where the results go, or why nothing is to be measured; on rank 0."""
+def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Output:
+    """Return where the results go. Raises UserError for what cannot be measured on ranks."""
     if options.part == "job":
-        return None, "bench job starts mpirun itself: call it without; --launcher 'mpirun -n 4' says how"
+        raise UserError("bench job starts mpirun itself: call it without; --launcher 'mpirun -n 4' says how")
     if options.launcher:
         launcher = shlex.join(options.launcher)
-        return None, f"argument --launcher: {launcher!r}: not on ranks that are there already"
+        raise UserError(f"argument --launcher: {launcher!r}: not on ranks that are there already")
     if options.on_ranks and not launch_env.started():
-        return None, "argument --launcher: has started no ranks that find each other"
-    try:
-        return open_files.enter_context(Output(options.json)), ""
-    except OutputError as error:
-        return None, str(error)
+        raise UserError("argument --launcher: has started no ranks that find each other")
+    return open_files.enter_context(Output(options.json))
 
 
 def _measure(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") -> Benchmark:
     """Measure all parts that are asked for; return the document, on rank 0."""
     cache = Path(options.cache) if options.cache else None
-    loaded = parallel.load_kernel(comm, "auto", cache, console.note)
-    for text in parallel.unique_by_rank(comm, loaded.warning):
+    loaded = call_on_all(comm, lambda: load("auto", cache, console.note), heartbeat.check)
+    for text in unique_by_rank(gather(comm, loaded.warning, heartbeat.check) or []):
         console.warning(text)
     made: Benchmark = {}
     progress = options.progress if comm.rank == 0 else "off"
     with RankGroups(comm, heartbeat, options.oversubscribe) as groups:
         if comm.rank == 0:
-            library, hosts = parallel.library_name(), set(groups.hosts)
+            library, hosts = library_name(), set(groups.hosts)
             made = document.new(options.full, loaded.label, library, hosts, comm.size)
         for part in MEASURES if options.part == "all" else [options.part]:
             section, measure = MEASURES[part]

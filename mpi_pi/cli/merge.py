@@ -9,7 +9,7 @@ from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge, result_file
 
 
-def run(args: argparse.Namespace) -> int:
+def execute(args: argparse.Namespace) -> int:
     """Merge the result files of shards, report the result of the job, and return the exit status."""
     with Output(args.json) as output:
         result = merge.merge(args.files)

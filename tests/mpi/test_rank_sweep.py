@@ -18,6 +18,7 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import may_use_threads
+from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.system import affinity
 from support.schemas import BENCH as SCHEMA
 
@@ -36,12 +37,12 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rank_groups, "HOST", ("odd" if COMM.rank % 2 else "even") + "-host")
+    monkeypatch.setattr(rank_groups, "host_name", lambda: ("odd" if COMM.rank % 2 else "even") + "-host")
 
 
 @contextlib.contextmanager
 def measuring(oversubscribe: bool) -> Iterator[RankGroups]:
-    alive = Heartbeat(COMM, runtime.HOST, may_use_threads())
+    alive = Heartbeat(COMM, runtime.host_name(), may_use_threads())
     try:
         with RankGroups(COMM, alive, oversubscribe) as groups:
             yield groups
@@ -147,6 +148,6 @@ def test_links_lead_to_other_hosts(two_hosts: None) -> None:
 
 
 def test_rounds_have_no_more_units_than_wanted() -> None:
-    result = run(Job(7 * COMM.size, 1, 1), COMM, most_units=COMM.size)
+    result = run(Job(7 * COMM.size, 1, 1), COMM, tuning=Tuning(max_units=COMM.size))
     assert result.rounds == 7
     assert all(row.units.sum() == COMM.size for row in result.timeline.records)

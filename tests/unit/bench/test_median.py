@@ -9,10 +9,10 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
-from mpi_pi.report.bench.numbers import format_ci
 
 from mpi_pi.bench import median as bench_median
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.report.bench.numbers import format_ci
 
 numbers = st.floats(-1e12, 1e12)
 samples = st.lists(numbers, min_size=1, max_size=50)
