@@ -32,16 +32,13 @@ class LinkError(ValueError):
 
 
 class _Section(NamedTuple):
-    name: int
     type: int
     flags: int
-    address: int
     offset: int
     size: int
     link: int
     info: int
     alignment: int
-    entry_size: int
 
 
 class ObjectFile:
@@ -61,7 +58,7 @@ class ObjectFile:
             (start,) = struct.unpack_from("<Q", content, 40)
             (number,) = struct.unpack_from("<H", content, 60)
             self._sections = [
-                _Section(*struct.unpack_from("<IIQQQQIIQQ", content, start + 64 * index))
+                _Section(*struct.unpack_from("<4xIQ8xQQIIQ8x", content, start + 64 * index))
                 for index in range(number)
             ]
             self._lay_out()
@@ -102,27 +99,27 @@ class ObjectFile:
 
         Raises LinkError.
         """
-        try:
-            return self._relocated(base)
-        except (struct.error, IndexError) as error:
-            raise LinkError(f"damaged: {error}") from error
-
-    def _relocated(self, base: int) -> bytes:
         memory = bytearray(self.size)
         for index, place in self._places.items():
             section = self._sections[index]
             content = self._content[section.offset : section.offset + section.size]
             memory[place : place + section.size] = content
-        for section in self._sections:
-            if section.type == _RELOCATIONS and section.info in self._places:
-                for offset in range(section.offset, section.offset + section.size, 24):
-                    where, what, addend = struct.unpack_from("<QQq", self._content, offset)
-                    target = self._symbols[what >> 32]
-                    if target is None:
-                        raise LinkError("something is missing that is not in the file")
-                    where += self._places[section.info]
-                    self._relocate(memory, where, what & 0xFFFFFFFF, base, target + addend)
+        try:
+            for section in self._sections:
+                if section.type == _RELOCATIONS and section.info in self._places:
+                    self._apply(section, memory, base)
+        except (struct.error, IndexError) as error:
+            raise LinkError(f"damaged: {error}") from error
         return bytes(memory)
+
+    def _apply(self, relocations: _Section, memory: bytearray, base: int) -> None:
+        for offset in range(relocations.offset, relocations.offset + relocations.size, 24):
+            where, what, addend = struct.unpack_from("<QQq", self._content, offset)
+            target = self._symbols[what >> 32]
+            if target is None:
+                raise LinkError("something is missing that is not in the file")
+            where += self._places[relocations.info]
+            self._relocate(memory, where, what & 0xFFFFFFFF, base, target + addend)
 
     def _relocate(self, memory: bytearray, where: int, kind: int, base: int, target: int) -> None:
         """Write the address `base + target`, in the form that `kind` asks for, to the offset `where`."""

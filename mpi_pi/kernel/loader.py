@@ -132,15 +132,8 @@ def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:
         count = machine_code.CompiledKernel(code, name.decode())
     except OSError as error:
         raise _NotExecutable from error
-    return Kernel(
-        name="numba",
-        count=count,
-        resume=count.resume,
-        target=cpu.decode(),
-        source=source,
-        seconds=time.perf_counter() - start,
-        warning=warning,
-    )
+    seconds = time.perf_counter() - start
+    return Kernel("numba", count, cpu.decode(), source, seconds, warning, resume=count.resume)
 
 
 def _cache_entry(folder: Path, key: str, notify: Callable[[str], object] = ignore) -> tuple[bytes, str, str]:
@@ -168,9 +161,12 @@ def _compile() -> bytes:
 
 def _fingerprint() -> str:
     """Return a digest of the sources that the machine code is made from, and of the compiler's versions."""
-    room = Path(__file__).parent
-    files = [*sorted(room.glob("*.py")), room.parent / "model" / "job.py"]
-    return hashlib.sha256(b"".join([file.read_bytes() for file in files] + _compiler_versions())).hexdigest()
+    room, digest = Path(__file__).parent, hashlib.sha256(b"".join(_compiler_versions()))
+    sources = (path for path in room.iterdir() if path.suffix == ".py")  # glob would compile a pattern
+    for path in [*sorted(sources, key=str), room.parent / "model" / "job.py"]:
+        with path.open("rb", buffering=0) as file:
+            digest.update(file.read())
+    return digest.hexdigest()
 
 
 def _compiler_versions() -> list[bytes]:
