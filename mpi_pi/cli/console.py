@@ -10,7 +10,6 @@ from typing import Any, TextIO
 from mpi_pi.cli import launcher_streams
 from mpi_pi.report import plain
 from mpi_pi.report.blocks import Block
-from mpi_pi.report.narrow import fitted
 from mpi_pi.system import launch_env
 
 
@@ -73,20 +72,14 @@ class _Forgiving(io.RawIOBase):
         return os.isatty(self._descriptor)
 
 
-def out(
-    content: str | Sequence[Block], through_mpirun: bool = True, verbatim: bool = False, end: str = ""
-) -> None:
-    """Write results, and `end`, to standard output. Raises RuntimeError.
+def out(content: str | Sequence[Block], through_mpirun: bool = True, end: str = "") -> None:
+    """Write text as it is, or blocks folded for a narrow terminal, and `end` to standard output.
 
-    Blocks, and text unless it is `verbatim`, are folded for a narrow terminal. With `through_mpirun` off, the
-    output of mpirun itself is written to, if it can be reached: mpirun may no longer forward ours.
+    With `through_mpirun` off, the output of mpirun itself is written to, if it can be reached: mpirun may no
+    longer forward ours. Raises RuntimeError.
     """
     launchers = launcher_streams.stream_of_launcher(1)
-    columns = _columns(launchers or sys.stdout)
-    if not isinstance(content, str):
-        text = plain.text(content, columns)
-    else:
-        text = fitted(content, columns) if columns and not verbatim else content
+    text = content if isinstance(content, str) else plain.text(content, _columns(launchers or sys.stdout))
     stream = None if through_mpirun else launchers
     if stream is None and sys.stdout is None:
         raise RuntimeError("standard output is closed")
@@ -106,10 +99,10 @@ def _columns(stream: TextIO | None) -> int | None:
         return None
 
 
-def said(content: str | Sequence[Block], through_mpirun: bool = True, verbatim: bool = False) -> bool:
+def said(content: str | Sequence[Block], through_mpirun: bool = True) -> bool:
     """`out`, and whether that was possible; if not, why is said on standard error."""
     try:
-        out(content, through_mpirun, verbatim)
+        out(content, through_mpirun)
     except RuntimeError as problem:
         error(str(problem))
         return False

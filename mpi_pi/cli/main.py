@@ -50,7 +50,7 @@ def _main(argv: Sequence[str]) -> int:
     try:
         status = ranks.reported(lambda: _dispatch(argv, help_text))
     except SystemExit:  # help or version: they appear once, not once a rank
-        return VERIFIED if launch_env.rank() or console.said(help_text.getvalue(), verbatim=True) else FAILED
+        return VERIFIED if launch_env.rank() or console.said(help_text.getvalue()) else FAILED
     except ImportError as error:
         status = ranks.not_imported(error)
     except KeyboardInterrupt:

@@ -14,8 +14,7 @@ def execute(args: argparse.Namespace) -> int:
     with Output(args.json) as output:
         result = merge.merge(args.files)
         infos = [rank.info for rank in result.ranks]
-        text = run_report.head(Shard(result.job), infos, result.mpi_library, result.shards)
-        text += run_report.text(result, args.per_rank)
-        if not output.put(text, result_file.as_json(result)):
+        head = run_report.head(Shard(result.job), infos, result.mpi_library, result.shards)
+        if not output.put([head, *run_report.blocks(result, args.per_rank)], result_file.as_json(result)):
             return FAILED
     return VERIFIED if result.verified else NOT_VERIFIED

@@ -25,7 +25,7 @@ class Output:
         """
         written = self._written(as_json)
         told = as_json if self._json_alone else content
-        return console.said(told, through_mpirun, verbatim=self._json_alone) and written
+        return console.said(told, through_mpirun) and written
 
     def _written(self, as_json: str) -> bool:
         try:

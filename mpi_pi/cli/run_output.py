@@ -16,6 +16,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.parallel.round_loop import Round
 from mpi_pi.report import run as run_report
+from mpi_pi.report.blocks import Block, Lines
 from mpi_pi.storage import result_file
 from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import phases
@@ -38,7 +39,7 @@ class RunOutput:
         """The open checkpoint of rank 0, if there is one."""
         return self.plan.checkpoint if self.plan else None
 
-    def print_head(self, head: str) -> None:
+    def print_head(self, head: Lines) -> None:
         """Print the head of the report.
 
         Raises RunError if standard output fails and the run writes no files: it would be of no use.
@@ -46,7 +47,7 @@ class RunOutput:
         if "-" in (self.options.json, self.options.trial_log):
             return
         try:
-            console.out(head)
+            console.out([head], end="\n")
         except RuntimeError as error:
             plan = self.plan
             if not (plan and (plan.json_file or plan.trial_log_file or plan.checkpoint)):
@@ -98,10 +99,10 @@ class RunOutput:
         result = replace(result, phases=self._phases(result))  # with the writing
         if not self._printable:
             return False  # why has been said
-        text = json if self.options.json == "-" else run_report.text(result, self.options.per_rank)
-        if self.options.trial_log == "-":
-            text = ""
-        return console.said(text, through_mpirun, verbatim=self.options.json == "-") and written
+        content: str | list[Block] = run_report.blocks(result, self.options.per_rank)
+        if "-" in (self.options.json, self.options.trial_log):
+            content = json if self.options.trial_log != "-" else ""
+        return console.said(content, through_mpirun) and written
 
     @staticmethod
     def _phases(result: Result) -> dict[str, float]:

@@ -138,7 +138,7 @@ def _summary_of_run(result: Result) -> Summary:
     # The text as the run has printed it, whether or not runs before it had counted anything.
     fresh = replace(result.shard, tally=Tally(), usage=Usage())
     infos = [row.info for row in result.ranks]
-    head = run_report.head_block(fresh, infos, result.mpi_library, result.shards)
+    head = run_report.head(fresh, infos, result.mpi_library, result.shards)
     blocks = [head, *run_report.blocks(result)]
     estimate = result.estimate
     if estimate is None:

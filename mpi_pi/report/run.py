@@ -12,7 +12,6 @@ from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
-from mpi_pi.report import plain
 from mpi_pi.report.blocks import Block, Line, Lines, Table
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
@@ -28,17 +27,6 @@ UNKNOWN = "unknown"
 
 
 def head(
-    work: Shard,
-    infos: Sequence[RankInfo],
-    mpi_library: str,
-    shards: Sequence[ShardSummary] = (),
-    columns: int | None = None,
-) -> str:
-    """Return the text of `head_block`, and an empty line."""
-    return plain.text([head_block(work, infos, mpi_library, shards)], columns) + "\n"
-
-
-def head_block(
     work: Shard, infos: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
 ) -> Lines:
     """Return what is counted, and by which ranks: enough to repeat a run, even one that ends badly.
@@ -78,11 +66,6 @@ def _kinds(values: Iterable[str], separator: str = ", ") -> str:
     """Return the distinct values in the order of the ranks, the first few of them."""
     kinds = list(dict.fromkeys(values))
     return format_some(kinds, MAX_KINDS, separator=separator) + (" kinds" if len(kinds) > MAX_KINDS else "")
-
-
-def text(result: Result, per_rank: bool = False, columns: int | None = None) -> str:
-    """Return the text of `blocks`, for a terminal of so many columns."""
-    return plain.text(blocks(result, per_rank), columns)
 
 
 def blocks(result: Result, per_rank: bool = False) -> list[Block]:

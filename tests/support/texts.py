@@ -2,6 +2,14 @@
 
 import re
 
+from mpi_pi.model.result import Result
+from mpi_pi.report import plain
+from mpi_pi.report import run as run_report
+
+
+def report_text(result: Result, per_rank: bool = False) -> str:
+    return plain.text(run_report.blocks(result, per_rank))
+
 
 def values(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([^=\n]+?) = (.+?)\r?$", text, re.MULTILINE))

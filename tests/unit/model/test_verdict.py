@@ -15,11 +15,10 @@ from mpi_pi.model.estimate import estimate
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import RankStats
 from mpi_pi.model.tally import Sums, Tally
-from mpi_pi.report import run as run_report
 from support.exact_dispersion import FINEST, chances, exact
 from support.launching import soak
 from support.runs import flame
-from support.texts import reasons_in
+from support.texts import reasons_in, report_text
 
 P = np.pi / 4
 MILLIONTH = 1e-6
@@ -289,13 +288,13 @@ def test_the_report_names_who_is_off() -> None:
     lost = replace(good.ranks[3], hits=good.ranks[3].hits - 20_000)
     ranks = (*good.ranks[:3], lost)
     bad = replace(good, ranks=ranks, suspects=verdict.suspects(ranks))
-    assert kinds(reasons_in(run_report.text(bad))) == ["rank 3 on host node001", "host node001"]
+    assert kinds(reasons_in(report_text(bad))) == ["rank 3 on host node001", "host node001"]
     off = (lost.hits - lost.points * P) / stats.binom.std(lost.points, P)
     assert f"\nHits of ranks = rank 3 on host node001 is farthest off, by {off:+.3f} standard errors\n" in (
-        run_report.text(bad)
+        report_text(bad)
     )
-    assert "\nHits of hosts = host node001 is farthest off, by -" in run_report.text(bad)
-    assert "Hits of " not in run_report.text(flame(ranks=1))
+    assert "\nHits of hosts = host node001 is farthest off, by -" in report_text(bad)
+    assert "Hits of " not in report_text(flame(ranks=1))
 
 
 def test_what_leaves_hits_binomial_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +314,7 @@ def test_what_leaves_hits_binomial_is_not_seen(monkeypatch: pytest.MonkeyPatch) 
 
 def line(name: str, hits: Hits, points: int) -> str:
     result = replace(flame(ranks=1), tally=tally_of(hits, points))
-    (found,) = [line for line in run_report.text(result).splitlines() if line.startswith(f"{name} = ")]
+    (found,) = [line for line in report_text(result).splitlines() if line.startswith(f"{name} = ")]
     return found
 
 

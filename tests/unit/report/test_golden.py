@@ -38,7 +38,7 @@ BEFORE = TESTS / "data" / "before"
 def of_run(result: Result, per_rank: bool = True) -> str:
     members = [row.info for row in result.ranks]
     head = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
-    return head + run_report.text(result, per_rank)
+    return plain.text([head, *run_report.blocks(result, per_rank)])
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from mpi_pi.kernel import loader
 from mpi_pi.model.result import Result
 from mpi_pi.report import html as html_report
-from mpi_pi.report import run as run_report
 from mpi_pi.report.blocks import Table
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
@@ -27,6 +26,7 @@ from mpi_pi.storage.trial_log import Trials
 from support import runs
 from support.benchmarks import benchmark
 from support.lacks import lack
+from support.texts import report_text
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
 
@@ -154,7 +154,7 @@ def test_a_browser_shows_a_run_and_a_benchmark(small: str, tmp_path: Path) -> No
     assert facts["blank"] == facts["silent"] == 0
     assert facts["scripts"] == 1  # the probe
     assert set(facts["fetched"]) <= {"data:image/"}
-    for line in run_report.text(result).splitlines():
+    for line in report_text(result).splitlines():
         for part in re.split(r" = |\t| {2,}", line):
             assert part.strip() in facts["text"]
     [hosts] = [rows for rows in facts["tables"] if rows[0][0] == "host" and "share" in rows[0]]

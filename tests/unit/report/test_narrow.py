@@ -9,14 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_pi.bench import comparison
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
+from mpi_pi.report.bench import comparison as comparison_report
 from mpi_pi.report.bench import document as bench_report
-from mpi_pi.report.narrow import fitted
-from mpi_pi.report.table import table
+from mpi_pi.report.blocks import Table
 from mpi_pi.storage import result_file
 from support import runs
-from support.benchmarks import benchmark, compared
+from support.benchmarks import benchmark
 from support.launching import MPI_PI, MPIRUN, Launch
 from support.runs import flame
 from support.terminal import on_a_terminal
@@ -55,16 +56,17 @@ def test_examples_stay_lines_of_their_own(launch: Launch) -> None:
 @pytest.mark.parametrize("columns", [1, 20, 40, 79])
 def test_reports_lose_nothing(columns: int) -> None:
     document = benchmark()
-    for text in (
-        run_report.text(flame(ranks=4, hosts=2), per_rank=True),
-        plain.text(bench_report.blocks(document)),
-        compared(document, benchmark(slower=1.5))[0],
+    other = benchmark(slower=1.5)
+    for blocks in (
+        run_report.blocks(flame(ranks=4, hosts=2), per_rank=True),
+        bench_report.blocks(document),
+        comparison_report.blocks(document, other, comparison.changes(document, other)),
     ):
-        folded = fitted(text, columns)
+        text, folded = plain.text(blocks), plain.text(blocks, columns)
         assert set(words(text)) <= set(words(folded))
         if columns >= COLUMNS:
             fits(folded, columns)
-        assert fitted(text, 80) == text
+        assert plain.text(blocks, 80) == text
 
 
 letters = st.text("abc ", min_size=1, max_size=8).map(lambda text: " ".join(text.split()) or "x")
@@ -74,8 +76,8 @@ letters = st.text("abc ", min_size=1, max_size=8).map(lambda text: " ".join(text
 def test_table_becomes_list(rows: list[tuple[str, ...]]) -> None:
     """Every cell with the name of its column."""
     names = [f"name of {number}" for number in range(5)]
-    whole = table([dict(zip(names, row, strict=True)) for row in rows])
-    cells = [line.strip().split(" = ") for line in fitted(whole, 40).splitlines()]
+    table = Table([dict(zip(names, row, strict=True)) for row in rows])
+    cells = [line.strip().split(" = ") for line in plain.text([table], 40).splitlines()]
     assert cells == [list(pair) for row in rows for pair in zip(names, row, strict=True)]
 
 

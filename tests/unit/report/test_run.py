@@ -13,16 +13,17 @@ import mpi_pi
 from mpi_pi.model.result import Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import result_file
 from mpi_pi.version import STREAM_VERSION
 from support.runs import WORDS, flame
 from support.schemas import RUN as SCHEMA
-from support.texts import reasons_in
+from support.texts import reasons_in, report_text
 
 
 def test_the_published_lines() -> None:
-    lines = run_report.text(flame()).splitlines()
+    lines = report_text(flame()).splitlines()
     assert "pi = 4*(78538813/100000000) = 3.14155252" in lines
     assert "The value of Pi is estimated to be 3.14155252 using 100000000 points" in lines
     assert "Verification = SUCCESSFUL" in lines
@@ -31,8 +32,8 @@ def test_the_published_lines() -> None:
 
 def test_every_line_says_what_it_is() -> None:
     result = flame()
-    text = run_report.head(Shard(result.job), [row.info for row in result.ranks], result.mpi_library)
-    text += run_report.text(result)
+    head = run_report.head(Shard(result.job), [row.info for row in result.ranks], result.mpi_library)
+    text = plain.text([head, *run_report.blocks(result)])
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
     assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
     assert values["MPI"] == "Open MPI v5.0.11"
@@ -53,7 +54,7 @@ def test_every_line_says_what_it_is() -> None:
 
 
 def test_hosts_have_a_row_each() -> None:
-    text = run_report.text(flame(ranks=4, hosts=2, threads=3))
+    text = report_text(flame(ranks=4, hosts=2, threads=3))
     table = [line.split() for line in text.splitlines() if line.startswith(("host", "node"))]
     assert table == [
         ["host", "ranks", "threads", "units", "points", "share", "seconds", "idle", "points/s", "ideal"],
@@ -63,15 +64,14 @@ def test_hosts_have_a_row_each() -> None:
 
 
 def test_ranks_have_a_row_each_when_asked() -> None:
-    text = run_report.text(flame(ranks=4), per_rank=True)
+    text = report_text(flame(ranks=4), per_rank=True)
     assert len(re.findall(r"^ +\d  node000 ", text, re.MULTILINE)) == 4
 
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
     result = flame(ranks=10_000, hosts=2500)
-    text = run_report.head(Shard(result.job), [row.info for row in result.ranks], "MPI") + run_report.text(
-        result
-    )
+    head = run_report.head(Shard(result.job), [row.info for row in result.ranks], "MPI")
+    text = plain.text([head, *run_report.blocks(result)])
     assert len(text.splitlines()) <= 60
     assert "10000 on 2500 hosts" in text
     assert "10 slowest and 10 fastest of 2500 hosts" in text
@@ -80,7 +80,7 @@ def test_ten_thousand_ranks_fit_two_screens() -> None:
 def test_a_wrong_answer_is_said() -> None:
     wrong = flame(hits=79_000_000)
     assert not wrong.verified
-    distance, dispersion = reasons_in(run_report.text(wrong))
+    distance, dispersion = reasons_in(report_text(wrong))
     assert re.fullmatch(
         r"distance from pi: \+112\.\d+ standard errors, p-value 1e-300, limit 2e-07", distance
     )
@@ -91,7 +91,7 @@ def test_a_wrong_answer_is_said() -> None:
 def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
     good = flame()
     rows = (good.ranks[0], replace(good.ranks[1], kernel_right=False))
-    text = run_report.text(replace(good, kernels_right=False, ranks=rows))
+    text = report_text(replace(good, kernels_right=False, ranks=rows))
     assert "Known answers = a kernel got them wrong after the run" in text
     assert reasons_in(text) == [
         "known answers: the kernel of rank 1 on host node000 got them wrong after counting"
@@ -100,10 +100,10 @@ def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
 
 def test_a_partial_answer_is_said() -> None:
     part = replace(flame(), tally=Tally({10**5: Sums(100, 7853981, 1685500)}))
-    assert "Partial = 10000000 of 100000000 points (10 %)" in run_report.text(part)
-    assert "Standard error = 0.000519" in run_report.text(part)
+    assert "Partial = 10000000 of 100000000 points (10 %)" in report_text(part)
+    assert "Standard error = 0.000519" in report_text(part)
     nothing = replace(flame(), tally=Tally())
-    assert "No points were counted" in run_report.text(nothing)
+    assert "No points were counted" in report_text(nothing)
     assert not nothing.verified
 
 
@@ -122,23 +122,23 @@ def test_what_will_be_counted_again_is_said() -> None:
         ),
         timeline=Timeline(),
     )
-    text = run_report.text(result)
+    text = report_text(result)
     assert "Partial = 30000000 of 100000000 points (30 %)\n" in text
     assert "In line = 20000000 of 100000000 points (20 %), where another run goes on\n" in text
     assert "Beyond = 10000000 points, which that run counts again: there is a gap before them" in text
     document = json.loads(result_file.as_json(result))
     assert document["tally"] == [{"unit_points": 10**5, **counted._asdict(), "bins": []}]
     assert document["in_line"] == [{"unit_points": 10**5, **kept._asdict(), "bins": []}]
-    assert run_report.text(result_file.of_document(document)) == text
-    assert "Beyond" not in run_report.text(replace(result, shard=replace(result.shard, tally=result.tally)))
-    wrong = run_report.text(replace(result, kernels_right=False))
+    assert report_text(result_file.of_document(document)) == text
+    assert "Beyond" not in report_text(replace(result, shard=replace(result.shard, tally=result.tally)))
+    wrong = report_text(replace(result, kernels_right=False))
     assert "which that run counts again: a kernel got known answers wrong\n" in wrong
 
 
 def test_after_resuming_it_is_said_which_lines_are_of_all_runs() -> None:
-    assert "\nRuns = " not in run_report.text(flame())
+    assert "\nRuns = " not in report_text(flame())
     resumed = replace(flame(), usage=replace(flame().usage, runs=3))
-    (line,) = re.findall(r"^Runs = (.*)$", run_report.text(resumed), re.MULTILINE)
+    (line,) = re.findall(r"^Runs = (.*)$", report_text(resumed), re.MULTILINE)
     assert line.startswith(
         "3: of all of them are the answer, Total, Rate, Rate per core, real, user and sys;"
     )
@@ -149,13 +149,13 @@ def test_no_time_gives_no_rate() -> None:
     idle = flame(ranks=3).ranks[0]
     idle = replace(idle, units=0, points=0, count_seconds=0.0, wait_seconds=0.0)
     one = replace(flame(ranks=3), ranks=(idle, *flame(ranks=3).ranks[1:]))
-    text = run_report.text(one, per_rank=True)
+    text = report_text(one, per_rank=True)
     (rates,) = re.findall(r"^Rate of ranks = (\S+) slowest, .*$", text, re.MULTILINE)
     assert float(rates) == pytest.approx(min(row.points_per_second for row in one.ranks[1:]), rel=1e-4)
     assert "(1 rank had nothing to count)" in text
     assert re.search(r"^ +0 +node000 +1 +0 +0 +0.0000 +0.0000 +- +- ", text, re.MULTILINE)
     none = replace(one, ranks=(idle,), usage=replace(one.usage, round_seconds=0.0, core_seconds=0.0))
-    text = run_report.text(none)
+    text = report_text(none)
     for name in ("Rate", "Rate per core", "Rate of ranks"):
         assert f"\n{name} = unknown" in text
     assert "e+" not in text

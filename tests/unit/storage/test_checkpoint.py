@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
 from mpi_pi.storage.checkpoint import CheckpointError, dumps, load
@@ -61,7 +62,7 @@ def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: 
         loaded = load(tmp_path / "c")
         assert loaded is not None
         assert 0 <= loaded.tally.hits <= loaded.tally.points <= loaded.points
-        assert run_report.head(loaded, [], "An MPI")
+        assert plain.text([run_report.head(loaded, [], "An MPI")])
         assert dumps(replace(loaded, usage=loaded.usage + loaded.usage))
 
 

@@ -20,7 +20,6 @@ from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
 from mpi_pi.report import plain
-from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
@@ -30,6 +29,7 @@ from support import benchmarks, runs
 from support.launching import soak
 from support.mutation import forged, twisted
 from support.runs import flame
+from support.texts import report_text
 
 HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
@@ -106,7 +106,7 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
             with contextlib.suppress(UserError):
                 benchmarks.compared(*pair)
     else:
-        assert run_report.text(read, per_rank=True)
+        assert report_text(read, per_rank=True)
     if pictures:
         assert html_report.page([Item("a", read)])
         with contextlib.suppress(plot.NothingToDraw):
@@ -244,7 +244,7 @@ KINDS: dict[str, Callable[[], Result]] = {
 def test_every_kind_of_result_is_read(kind: str) -> None:
     result = KINDS[kind]()
     read = result_file.of_content(result_file.as_json(result).encode())
-    assert run_report.text(read, per_rank=True) == run_report.text(result, per_rank=True)
+    assert report_text(read, per_rank=True) == report_text(result, per_rank=True)
 
 
 def more_hits(document: dict[str, Any]) -> None:

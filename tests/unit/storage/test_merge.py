@@ -18,12 +18,14 @@ from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.report import html as html_report
+from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import merge, result_file
 from support.launching import MPI_PI, Launch
 from support.mutation import damaged, forged
 from support.schemas import RUN as SCHEMA
+from support.texts import report_text
 
 JOB = Job(50, 1000, 3)
 
@@ -152,10 +154,9 @@ def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
         whole = merge.merge(["a.json", "b.json"])
     except UserError:
         return
-    assert run_report.head(
-        Shard(whole.job), [row.info for row in whole.ranks], whole.mpi_library, whole.shards
-    )
-    assert run_report.text(whole, per_rank=True)
+    infos = [row.info for row in whole.ranks]
+    head = run_report.head(Shard(whole.job), infos, whole.mpi_library, whole.shards)
+    assert plain.text([head, *run_report.blocks(whole, per_rank=True)])
     assert json.loads(result_file.as_json(whole))
     if sealed_as_it_was(content):
         assert whole.tally.hits == HITS
@@ -231,9 +232,9 @@ def test_shards_of_different_sizes() -> None:
     more = replace(two, ranks=(*two.ranks, idle))
     write("2.json", more)
     whole = merge.merge(names)
-    head = run_report.head(whole.shard, [row.info for row in whole.ranks], "MPI", whole.shards)
+    head = plain.text([run_report.head(whole.shard, [row.info for row in whole.ranks], "MPI", whole.shards)])
     assert "\nRanks = 1 to 2 in each of 3 shards on 3 hosts\n" in head
-    lines = run_report.text(whole, per_rank=True).splitlines()
+    lines = report_text(whole, per_rank=True).splitlines()
     rows = [line.split()[:2] for line in lines if re.match(r" *\d/3 +\d ", line)]
     assert rows == [["1/3", "0"], ["2/3", "0"], ["2/3", "1"], ["3/3", "0"]]
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from mpi_pi.model.result import Result
-from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, result_file
 from support import runs
 from support.runs import flame
+from support.texts import report_text
 
 
 def again(result: Result) -> Result:
@@ -32,7 +32,7 @@ def comparable(result: Result) -> tuple[object, ...]:
 )
 def test_all_of_a_result_comes_back(result: Result) -> None:
     assert comparable(again(result)) == comparable(result)
-    assert run_report.text(again(result), per_rank=True) == run_report.text(result, per_rank=True)
+    assert report_text(again(result), per_rank=True) == report_text(result, per_rank=True)
 
 
 @pytest.mark.parametrize(
