@@ -52,9 +52,10 @@ class _Run:
             self.open_files.enter_context(ranks.signals.all_handled())
         team = assemble(ranks.comm, self._request(), ranks.watch())
         signals_comm = ranks.comm.Dup()
-        with ranks.signals.all_handled(), self._progress(team) as show:
+        with ranks.signals.all_handled():
             try:
-                result = count(team, signals_comm, self._hooks(team, show))
+                with self._progress(team) as show:  # which is gone before anything else is printed
+                    result = count(team, signals_comm, self._hooks(team, show))
             except HeartbeatTimeout as silence:  # on the ranks that have noticed it
                 console.complain(str(silence))
                 self.output.report_interrupted(
