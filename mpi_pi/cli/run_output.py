@@ -17,7 +17,6 @@ from mpi_pi.model.result import Result
 from mpi_pi.parallel.round_loop import Round
 from mpi_pi.report import run as run_report
 from mpi_pi.report.blocks import Block, Lines
-from mpi_pi.storage import result_file
 from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import phases
 
@@ -94,7 +93,11 @@ class RunOutput:
         Files come first: a reader that has gone away, or a terminal, must not cost what was counted.
         """
         result = replace(result, timestamps=dict(timestamps.seconds), phases=self._phases(result))
-        json = result_file.as_json(result) if self.options.json else ""
+        json = ""
+        if self.options.json:
+            from mpi_pi.storage import result_file  # for this option alone
+
+            json = result_file.as_json(result)
         written = self._write(result, json)
         result = replace(result, phases=self._phases(result))  # with the writing
         if not self._printable:
