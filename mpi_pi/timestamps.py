@@ -1,18 +1,18 @@
-"""When this process passed which point of the program, to tell where the time goes.
+"""When this process passed each point of the program, to tell how long its phases take.
 
-The points, in order: `program` (Python runs its first line), `imported` (all but MPI is), `mpi` (MPI_Init has
-returned), `met` (all ranks have been heard of), `kernel` (the kernel is loaded), `start` (of the first
-round), `end` (of the last), `summed` (the result is known to rank 0), `counted` (and saved).
+The points, in order: `program` (Python runs the first line of this package), `imported` (all but MPI), `mpi`
+(MPI_Init has returned), `met` (all ranks have started), `kernel` (loaded), `start` (of the first round),
+`end` (of the last), `summed` (rank 0 has the result), `counted` (and has saved it).
 """
 
 import time
 
 seconds: dict[str, float] = {}
-"""Of CLOCK_MONOTONIC, which all processes of a host have in common, by the name of the point."""
+"""Times of CLOCK_MONOTONIC, which all processes of a host share, by the name of the point."""
 
 
 def mark(point: str) -> float:
-    """Note the time, and return it; of a point that is passed more than once, the last one counts."""
+    """Note and return the present time; it replaces an earlier one of the same point."""
     seconds[point] = time.clock_gettime(time.CLOCK_MONOTONIC)
     return seconds[point]
 

@@ -1,4 +1,4 @@
-"""The version of the program, and that of its random points."""
+"""Versions of the program and of its random streams."""
 
 __version__ = "0.1.0"
 

@@ -17,7 +17,7 @@ from mpi_pi.model.job import MAX_TRIALS, Job
 from mpi_pi.mpi.collectives import allgather
 from mpi_pi.mpi.requests import wait
 from mpi_pi.system import affinity
-from mpi_pi.system.read_file import system_text
+from mpi_pi.system.read_file import read_system_text
 
 if TYPE_CHECKING:
     from mpi_pi.bench.rank_groups import RankGroups
@@ -122,7 +122,7 @@ def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[in
 
     None where the system does not tell, see proc(5).
     """
-    lines = [line.split() for line in (system_text(stat) or "").splitlines()]
+    lines = [line.split() for line in (read_system_text(stat) or "").splitlines()]
     wanted = {f"cpu{core}" for core in cores}
     # user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user already.
     times = [[int(ticks) for ticks in line[1:9]] for line in lines if line[0] in wanted]

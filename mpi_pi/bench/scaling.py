@@ -48,10 +48,10 @@ def ranks_with_cores(hosts: Sequence[str], cores: Sequence[frozenset[int]]) -> l
     kept: list[int] = []
     for host in dict.fromkeys(hosts):
         on_host = [rank for rank, name in enumerate(hosts) if name == host]
-        if affinity.crowded([(cores[rank], 1) for rank in on_host]):
+        if affinity.oversubscribed([(cores[rank], 1) for rank in on_host]):
             ranks, on_host = on_host, []
             for rank in ranks:
-                if not affinity.crowded([(cores[other], 1) for other in (*on_host, rank)]):
+                if not affinity.oversubscribed([(cores[other], 1) for other in (*on_host, rank)]):
                     on_host.append(rank)
         kept += on_host
     return sorted(kept)

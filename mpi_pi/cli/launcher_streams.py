@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from mpi_pi.system.process import mpirun
+from mpi_pi.system.process import mpirun_pid
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:
@@ -67,7 +67,7 @@ def _input_of_launcher() -> Iterator[int | None]:
 def _launcher_awaits_input() -> bool:
     """Whether mpirun listens to its input, which it does not after Ctrl-D. True if nobody can tell."""
     with contextlib.suppress(OSError):
-        process = Path(f"/proc/{mpirun()}")
+        process = Path(f"/proc/{mpirun_pid()}")
         waiting_for = [
             (process / "fdinfo" / descriptor.name).read_text()
             for descriptor in (process / "fd").iterdir()
@@ -80,14 +80,14 @@ def _launcher_awaits_input() -> bool:
 def _position_in_input() -> int:
     """How far mpirun has read the file that is its input."""
     try:
-        told = Path(f"/proc/{mpirun()}/fdinfo/0").read_text()
+        told = Path(f"/proc/{mpirun_pid()}/fdinfo/0").read_text()
     except OSError:
         return 0
     return int(re.findall(r"^pos:\s*(\d+)", told, re.MULTILINE)[0])
 
 
 def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
-    process = mpirun()
+    process = mpirun_pid()
     if process is None or not _is_inherited(process, descriptor, flags & os.O_ACCMODE):
         return None
     try:

@@ -31,7 +31,7 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         from tqdm import tqdm
     except Exception as error:  # whatever a package raises that is broken
         if wanted == "on":
-            stream.write(f"mpi-pi: warning: argument --progress: {imports.explained(error)}\n")
+            stream.write(f"mpi-pi: warning: argument --progress: {imports.explain(error)}\n")
         yield lambda done: None
         return
 

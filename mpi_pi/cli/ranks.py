@@ -153,7 +153,7 @@ def mpi_has_started() -> bool:
 
 def not_imported(error: Exception) -> int:
     """Say which package does not work and how to mend it, on the first rank or on this one alone."""
-    why = imports.explained(error)
+    why = imports.explain(error)
     console.error(why)
     if launch_env.rank() != 0:
         time.sleep(IMPORT_SECONDS)  # for rank 0 to say it first, as in `end_without_mpi`
@@ -192,7 +192,7 @@ def _complain_of(error: BaseException, whose: str) -> int:
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT
     if isinstance(error, MemoryError):
-        console.complain(f"{whose}: {imports.of_memory(str(error))}")
+        console.complain(f"{whose}: {imports.explain_memory(str(error))}")
         return FAILED
     console.complain(f"{whose}:")
     traceback.print_exception(error)

@@ -10,7 +10,7 @@ from mpi_pi.cluster import mpich_hostfile
 from mpi_pi.cluster.host import HostList
 from mpi_pi.cluster.openmpi_hostfile import OpenMpiParser
 from mpi_pi.errors import UserError
-from mpi_pi.system.read_file import user_file
+from mpi_pi.system.read_file import read_user_file
 
 MAX_BYTES = 10_000_000
 """More than any hostfile has. A device has no end."""
@@ -27,7 +27,7 @@ def read(path: str, launcher: str) -> HostList:
     Raises HostfileError.
     """
     try:
-        content = user_file(Path(path), MAX_BYTES)
+        content = read_user_file(Path(path), MAX_BYTES)
     except OSError as error:
         raise HostfileError(f"{path!r}: {error.strerror}") from error
     if b"\0" in content:

@@ -116,7 +116,7 @@ def load(
         except _NotExecutable:
             obstacle = f"{NOT_EXECUTABLE} (SELinux, systemd's MemoryDenyWriteExecute or seccomp)"
         except ImportError as error:
-            obstacle = imports.explained(error)
+            obstacle = imports.explain(error)
     if name == "numba":
         raise KernelUnavailable(f"argument --kernel: 'numba': {obstacle}")
     return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
@@ -153,7 +153,7 @@ def _compile() -> bytes:
     except PermissionError as error:  # numba has LLVM try it
         raise _NotExecutable from error
     except Exception as error:  # whatever a package raises that is broken
-        raise imports.PackageError(imports.explained(error)) from error
+        raise imports.PackageError(imports.explain(error)) from error
 
     code, name = count.object_code()
     return b"\0".join([name.encode(), count.cpu_name().encode(), code])

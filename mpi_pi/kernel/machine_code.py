@@ -19,6 +19,7 @@ from mpi_pi.kernel.layout import STATE_WORDS
 from mpi_pi.kernel.reference import never
 from mpi_pi.kernel.seed_pool import POOL_SIZE, SeedPool, seed_pool
 from mpi_pi.model.job import Job
+from mpi_pi.system.cpu import cpuinfo
 
 PIECE = 1 << 24
 """Points that one call counts at most, in whole steps: 4 ms with AVX-512, some 40 ms on a Raspberry Pi."""
@@ -30,7 +31,7 @@ CPUINFO_FIELDS = {
 }
 """Fields of /proc/cpuinfo that tell CPUs of different kinds apart."""
 
-CPUINFO_CHARACTERS = 1 << 16
+CPUINFO_BYTES = 1 << 16
 """How much of /proc/cpuinfo is read: it may describe hundreds of cores, which takes Linux its time. On x86
 all of them are alike."""
 
@@ -41,15 +42,10 @@ def target() -> str:
     return "\n".join([platform.machine(), *_cpu_lines(), *settings])
 
 
-def _cpu_lines(file: Path = Path("/proc/cpuinfo")) -> list[str]:
+def _cpu_lines(root: Path = Path("/")) -> list[str]:
     """Return the different lines that tell the kinds of CPUs, and their features."""
-    try:
-        with file.open(errors="replace", encoding="utf-8") as stream:
-            text = stream.read(CPUINFO_CHARACTERS)
-    except OSError:
-        return []
-    whole_lines = text[: text.rfind("\n") + 1].splitlines()
-    return sorted({line for line in whole_lines if line.partition(":")[0].strip() in CPUINFO_FIELDS})
+    told = cpuinfo(root, CPUINFO_BYTES)
+    return sorted({f"{name}: {value}" for name, value in told if name in CPUINFO_FIELDS})
 
 
 _seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known answers

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mpi_pi.system import launch_env
-from mpi_pi.system.read_file import system_text
+from mpi_pi.system.read_file import read_system_text
 
 _OPEN_MPI, _MPICH, _DEBIANS_MPICH = "libmpi.so.40", "libmpi.so.12", "libmpich.so.12"
 
@@ -133,4 +133,4 @@ def _missing_settings() -> dict[str, str]:
 
 def _settings_in(file: Path) -> set[str]:
     """Names that a file of Open MPI's settings sets."""
-    return {line.partition("=")[0].strip() for line in (system_text(file) or "").splitlines()}
+    return {line.partition("=")[0].strip() for line in (read_system_text(file) or "").splitlines()}

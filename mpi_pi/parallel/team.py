@@ -17,7 +17,7 @@ from mpi_pi.mpi import collectives
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.runtime import host_name
 from mpi_pi.system import affinity, cpu, process
-from mpi_pi.system.read_file import system_text
+from mpi_pi.system.read_file import read_system_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -97,7 +97,7 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
     most, or if a kernel cannot be loaded or does not count the known answers. Raises on all ranks what
     `request.plan` or `request.announce` raises on rank 0. Raises HeartbeatTimeout if a rank is silent.
     """
-    boot_id = (system_text(BOOT_ID) or "").strip()
+    boot_id = (read_system_text(BOOT_ID) or "").strip()
     arrival = Arrival(
         host_name(), boot_id, request.text, affinity.cores(), affinity.online_cores(), request.threads
     )
@@ -154,7 +154,7 @@ def placements(ranks: Sequence[Arrival], threads: Sequence[int]) -> list[str]:
     texts = [""] * len(ranks)
     for members in _hosts(ranks):
         workers = [(ranks[rank].cores, threads[rank]) for rank in members]
-        text = affinity.in_words(workers, ranks[members[0]].online_cores)
+        text = affinity.format_affinity(workers, ranks[members[0]].online_cores)
         for rank in members:
             texts[rank] = text
     return texts

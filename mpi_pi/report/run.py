@@ -188,9 +188,9 @@ def _steps(result: Result) -> Iterator[Lines]:
         lines.append(("Launcher", _seconds(steps["launcher"], "its start to that of rank 0; not in Total")))
     elif len(result.ranks) > 1:
         lines.append(("Launcher", f"{UNKNOWN} (it is no parent process of rank 0; not in Total)"))
-    lines += [(f"Rank 0, {name}", _seconds(steps[name], what)) for name, what in phases.OWN.items()]
+    lines += [(f"Rank 0, {name}", _seconds(steps[name], what)) for name, what in phases.PHASES.items()]
     total = "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
-    lines.append(("Rank 0, sum", _seconds(phases.sum_of_own(steps), total)))
+    lines.append(("Rank 0, sum", _seconds(phases.total(steps), total)))
     lines.append(("Rank 0, saving", _seconds(steps["saving"], "checkpoint and files; not in Total")))
     yield Lines(lines)
 

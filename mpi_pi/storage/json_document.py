@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import printable
-from mpi_pi.system.read_file import user_file
+from mpi_pi.system.read_file import read_user_file
 
 
 class DocumentError(UserError):
@@ -31,7 +31,7 @@ def dumps(document: dict[str, Any]) -> str:
 def content(path: Path | str) -> bytes:
     """Return the content of a file of the user's. Raises DocumentError, caused by an OSError."""
     try:
-        content = user_file(Path(path))
+        content = read_user_file(Path(path))
     except OSError as error:
         raise DocumentError(str(error.strerror)) from error
     if not content:

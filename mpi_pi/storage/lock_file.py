@@ -21,7 +21,7 @@ from typing import Any
 from mpi_pi.errors import BusyError
 from mpi_pi.storage.atomic_file import beside
 from mpi_pi.system.process import process_fields
-from mpi_pi.system.read_file import system_text, user_file
+from mpi_pi.system.read_file import read_system_text, read_user_file
 
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 20.0
@@ -102,7 +102,7 @@ class Lock:
     def _content(self) -> bytes | None:
         """Return the content of the lock file; None if there is none. Opening it makes NFS ask the server."""
         try:
-            return user_file(self.path, MAX_BYTES)
+            return read_user_file(self.path, MAX_BYTES)
         except FileNotFoundError:
             return None
 
@@ -144,7 +144,7 @@ def _machine() -> str:
     """Return what identifies a boot of a machine and a PID namespace of it; "" if the system does not
     tell.
     """
-    boot = system_text(Path("/proc/sys/kernel/random/boot_id"))
+    boot = read_system_text(Path("/proc/sys/kernel/random/boot_id"))
     try:
         return "" if boot is None else f"{boot.strip()} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:

@@ -124,7 +124,7 @@ def _result(document: Mapping[str, Any]) -> Result:
 
 
 def _phases(members: Mapping[str, Any]) -> dict[str, float]:
-    if members and not set(phases.OWN) <= members.keys():
+    if members and not set(phases.PHASES) <= members.keys():
         raise ValueError("not all steps of rank 0 are there")
     return {name: amount(float, seconds) for name, seconds in members.items()}
 

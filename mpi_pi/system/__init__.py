@@ -1,1 +1,17 @@
-"""Facts about this process and this host."""
+"""Facts about this process and this host, from the operating system, the launcher and Slurm.
+
+launch_env   the environment that a launcher (mpirun, srun) gives a rank
+slurm        the Slurm job of this process
+process      processes in /proc: this one, its launcher, the ranks beside it
+affinity     which cores the ranks of a host may use
+cpu          /proc/cpuinfo, and the name of the CPU
+clock        the clock rate of a core, measured
+machine      hardware and present state of this host
+software     versions of the software that a rank runs on
+versions     which differences between versions matter
+package      folder and fingerprint of this package
+phases       how the time of rank 0 divides into phases
+imports      why a package cannot be imported
+read_file    files of the system and of the user, read whole
+command      programs that are run for their output
+"""

@@ -1,10 +1,9 @@
-"""The clock of a core, measured: how many cycles it makes in a second while it works.
+"""Clock rate of a core, measured in cycles per second while it works.
 
-What the system says of the clock is not to be relied on. In a virtual machine it is the nominal rate,
-whatever the core does; on a Raspberry Pi what the clock was set to, whether or not the firmware has lowered
-it since; and of an idle core it may be anything. So a chain of additions and exclusive ors is timed, each of
-which needs the result of the one before. Either takes one cycle on every x86 and every 64-bit ARM, and
-nothing can be left out or done side by side.
+What the system reports is not reliable: in a virtual machine the nominal rate; on a Raspberry Pi the rate
+that was set, even if the firmware has lowered it since; for an idle core anything. So a chain of additions
+and exclusive ors is timed, each of which needs the result of the one before. Each takes one cycle on every
+x86 and every 64-bit ARM, and none can be left out or run in parallel.
 """
 
 import ctypes
@@ -13,17 +12,17 @@ import time
 from collections.abc import Callable
 
 LINKS = 64
-"""Pairs of an addition and an exclusive or in a turn of the loop, whose own instructions hide beside them."""
+"""Pairs of operations in an iteration of the loop, whose own instructions run beside them."""
 
 BURST_SECONDS = 3e-4
 BURSTS = 15
 
 
 def measured_hz() -> float | None:
-    """Cycles per second of the core that this runs on; None where LLVM cannot make the chain.
+    """Return the cycles per second of the core that this runs on; None where LLVM cannot make the chain.
 
-    It takes 5 ms, and is the best of several bursts: whatever interrupts one makes it slower. A core whose
-    clock depends on the instructions that it is given may have another one in vector code.
+    The measurement takes 5 ms and is the fastest of several bursts, since interruptions make one slower. If
+    the clock rate depends on the instructions, it may be another in vector code.
     """
     chain = compiled_chain()
     if chain is None:
@@ -42,12 +41,12 @@ def _seconds(chain: Callable[[int, int, int], int], turns: int) -> float:
 
 @functools.cache
 def compiled_chain() -> Callable[[int, int, int], int] | None:
-    """`chain(turns, p, q)`: `x = (x + p) ^ q`, in 64 bits, turns times `LINKS` times over, from 1 on.
+    """Return a function `chain(turns, p, q)`: from 1, turns * `LINKS` times `x = (x + p) ^ q` in 64 bits.
 
     None where there is no LLVM, or the system allows no memory to be executed.
     """
     try:
-        import llvmlite.binding as llvm
+        import llvmlite.binding as llvm  # takes a while, and 32-bit systems have none
 
         llvm.check_jit_execution()
     except Exception:  # whatever a package raises that is broken
@@ -57,18 +56,17 @@ def compiled_chain() -> Callable[[int, int, int], int] | None:
     machine = llvm.Target.from_default_triple().create_target_machine(jit=True)
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(_assembly()), machine)
     engine.finalize_object()
-    function = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint64)(
-        engine.get_function_address("chain")
-    )
+    prototype = ctypes.CFUNCTYPE(*[ctypes.c_uint64] * 4)
+    function = prototype(engine.get_function_address("chain"))
 
-    def chain(turns: int, p: int, q: int, _engine: object = engine) -> int:  # which owns the code
+    def chain(turns: int, p: int, q: int, _engine: object = engine) -> int:  # the engine owns the code
         return int(function(turns, p, q))
 
     return chain
 
 
 def _assembly() -> str:
-    """For LLVM, which cannot simplify the chain without knowing p and q."""
+    """Return LLVM assembly of the chain, which LLVM cannot simplify because p and q are parameters."""
     links = "\n".join(
         f"  %sum{i} = add i64 %x{i}, %p\n  %x{i + 1} = xor i64 %sum{i}, %q" for i in range(LINKS)
     )

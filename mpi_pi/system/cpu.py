@@ -1,18 +1,29 @@
-"""The name of the CPU."""
+"""The CPU as Linux describes it."""
 
 import os
 from pathlib import Path
 
-from mpi_pi.system.read_file import system_text
+from mpi_pi.system.read_file import read_system_text
+
+
+def cpuinfo(root: Path = Path("/"), max_bytes: int = -1) -> list[tuple[str, str]]:
+    """Return names and values of /proc/cpuinfo, in order, of as many whole lines as `max_bytes` hold.
+
+    With hundreds of CPUs, Linux takes its time for the whole file. Empty where there is none.
+    """
+    text = read_system_text(root / "proc/cpuinfo", max_bytes) or ""
+    if max_bytes >= 0:
+        text = text[: text.rfind("\n") + 1]
+    pairs = (line.partition(":") for line in text.splitlines())
+    return [(name.strip(), value.strip()) for name, colon, value in pairs if colon]
 
 
 def cpu_model(root: Path = Path("/")) -> str:
-    """The CPU's name for people, or that of the board with it: a Raspberry Pi."""
-    lines = (system_text(root / "proc/cpuinfo") or "").splitlines()
+    """Return the name of the CPU, or of the board where that is given: of a Raspberry Pi."""
+    told = cpuinfo(root)
     for wanted in ("Model", "model name"):
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == wanted:
+        for name, value in told:
+            if name == wanted:
                 return " ".join(value.split())
-    model = system_text(root / "proc/device-tree/model")
+    model = read_system_text(root / "proc/device-tree/model")
     return os.uname().machine if model is None else model.strip("\0\n")

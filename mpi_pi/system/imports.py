@@ -1,4 +1,4 @@
-"""What to say of an import that has failed: of which package, why, and what helps."""
+"""Why the import of a package failed, and what helps, in one line for the user."""
 
 import importlib
 import importlib.util
@@ -16,39 +16,39 @@ _CHOICES_OF_MPI = ("MPI4PY_MPIABI", "MPI4PY_LIBMPI")
 
 
 class PackageError(ImportError):
-    """A package that does not work; the message is for the user."""
+    """A package that does not work, explained for the user. The command handles any ImportError alike."""
 
 
 def require(package: str, member: str) -> None:
-    """Raise Broken unless a package can be imported, and has what every version of it has."""
+    """Raise PackageError unless a package can be imported and has `member`, as all its versions do."""
     try:
         getattr(importlib.import_module(package), member)
-    except Exception as error:
-        raise PackageError(explained(error)) from error
+    except Exception as error:  # whatever a package raises that is broken
+        raise PackageError(explain(error)) from error
 
 
-def explained(error: BaseException) -> str:
-    """Return a line on an import that has failed, with the words of whoever has noticed it."""
+def explain(error: BaseException) -> str:
+    """Return a line on a failed import: the package, the message of the original error, and a remedy."""
     if isinstance(error, PackageError):
         return str(error)
     root = error
     while root.__cause__ is not None:
         root = root.__cause__
     package, called = _package(root) or _package(error), _package_at(error.__traceback__)
-    if called and not (package and _found(package)):  # a part of a package, or one that it needs
+    if called and not (package and _found(package)):  # a module of a package, or one that it needs
         package = called
     package = package or "Python"
-    words = "; ".join(line.strip() for line in str(root).splitlines() if line.strip())
-    if not isinstance(root, ImportError) or not words:
-        words = f"{type(root).__name__}: {words}".rstrip(": ")
-    library = package == "mpi4py" and ("cannot load MPI" in words or "cannot open shared object" in words)
+    message = "; ".join(line.strip() for line in str(root).splitlines() if line.strip())
+    if not isinstance(root, ImportError) or not message:
+        message = f"{type(root).__name__}: {message}".rstrip(": ")
+    library = package == "mpi4py" and ("cannot load MPI" in message or "cannot open shared object" in message)
     first = "no MPI library was found: " if library else ""
     name = _NAMES.get(package, package)
-    return f"{first}{name} cannot be imported: {words[:500]}: {_remedy(package, root, words)}"
+    return f"{first}{name} cannot be imported: {message[:500]}: {_remedy(package, root, message)}"
 
 
 def _package(error: BaseException) -> str:
-    """The package that an error names, if it does so."""
+    """Return the package that an error names; "" if it names none."""
     name = getattr(error, "name", None) if isinstance(error, ImportError) else None
     if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
         name = error.obj.__name__
@@ -58,7 +58,7 @@ def _package(error: BaseException) -> str:
 
 
 def _package_at(trace: TracebackType | None) -> str:
-    """The package that was called by this one last."""
+    """Return the package that mpi_pi called last, according to a traceback."""
     found, ours = "", False
     while trace is not None:
         name = str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
@@ -70,33 +70,29 @@ def _package_at(trace: TracebackType | None) -> str:
     return found
 
 
-def _remedy(package: str, root: BaseException, words: str) -> str:
-    place = _place(package, root)
-    chosen = next((name for name in _CHOICES_OF_MPI if name in os.environ), None)
+def _remedy(package: str, root: BaseException, message: str) -> str:
+    place = str(
+        getattr(root, "path", None)
+        or getattr(sys.modules.get(package), "__file__", None)
+        or _found(package)  # "" if the file of the package is not known
+    )
     if isinstance(root, ModuleNotFoundError) and root.name == package and not place:
         return f"pip install {package}"
     hiding = _hiding(place)
-    if isinstance(root, MemoryError) or "memory" in words or "failed to map segment" in words:
-        return of_memory(words, place) + (f"; {hiding}" if hiding else "")
+    if isinstance(root, MemoryError) or "memory" in message or "failed to map segment" in message:
+        return explain_memory(message, place) + (f"; {hiding}" if hiding else "")
     if hiding:
         return hiding
-    if package == "mpi4py" and chosen:
+    if package != "mpi4py":
+        return f"it may be damaged, or made for another Python: pip install --force-reinstall {package}"
+    if chosen := next((name for name in _CHOICES_OF_MPI if name in os.environ), None):
         return f"unset {chosen}, which says {os.environ[chosen]!r}"
-    if package == "mpi4py":
-        if os.environ.get("LD_LIBRARY_PATH"):
-            return f"{MPI}; LD_LIBRARY_PATH says {os.environ['LD_LIBRARY_PATH']!r}"
-        return MPI
-    return f"it may be damaged, or made for another Python: pip install --force-reinstall {package}"
-
-
-def _place(package: str, root: BaseException) -> str:
-    """The file of a package, if it is known."""
-    place = getattr(root, "path", None) or getattr(sys.modules.get(package), "__file__", None)
-    return str(place or _found(package))
+    path = os.environ.get("LD_LIBRARY_PATH")
+    return f"{MPI}; LD_LIBRARY_PATH says {path!r}" if path else MPI
 
 
 def _found(package: str) -> str:
-    """Where Python finds a package; "" if it does not."""
+    """Return the file where Python finds a package; "" if it does not."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
@@ -105,7 +101,7 @@ def _found(package: str) -> str:
 
 
 def _hiding(place: str) -> str:
-    """What to do about a file that was found before the right one; "" if it is the right one."""
+    """Return what to do about a file that was found instead of the package; "" if it is the package."""
     folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     if any(Path(folder).absolute() in Path(place).parents for folder in folders):
         return f"PYTHONPATH leads to {place}: unset PYTHONPATH"
@@ -114,14 +110,14 @@ def _hiding(place: str) -> str:
     return ""
 
 
-def of_memory(words: str, place: str = "") -> str:
-    """Return what keeps a process from having more memory, or from executing what it loads."""
-    import resource
+def explain_memory(message: str, place: str = "") -> str:
+    """Return what keeps a process from having more memory, or from executing the file that it loads."""
+    import resource  # only Unix has it
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     if limit != resource.RLIM_INFINITY:
         return f"the memory of a process is limited to {limit >> 20} MiB (ulimit -v): allow more"
-    if "failed to map segment" in words:
+    if "failed to map segment" in message:
         folder = Path(place).parent if place else "it"
         return f"{folder} may be on a file system without programs (mount option noexec)"
     return "there is too little memory"

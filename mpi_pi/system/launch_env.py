@@ -1,4 +1,4 @@
-"""The environment of a rank, as its launcher (mpirun, srun) has set it, before or without MPI."""
+"""The environment that a launcher (mpirun, srun) gives a rank, readable before or without MPI."""
 
 import os
 from collections.abc import Mapping
@@ -8,37 +8,34 @@ _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 def rank(environ: Mapping[str, str] = os.environ) -> int:
-    """The rank of this process as the launcher numbered it; 0 without a launcher."""
+    """Return the rank of this process as the launcher numbered it; 0 without a launcher."""
     names = (*_RANK, "SLURM_PROCID") if "SLURM_STEP_NUM_TASKS" in environ else _RANK
     return _first_number(environ, names) or 0
 
 
 def size(environ: Mapping[str, str] = os.environ) -> int | None:
-    """How many ranks the launcher started together; None without a launcher that says so.
+    """Return how many ranks the launcher started together; None without a launcher that says so.
 
-    A launcher's own word goes before Slurm's: mpirun's daemons are Slurm tasks too, one on each node.
+    A launcher's own variable goes before Slurm's: mpirun's daemons are Slurm tasks too, one on each node.
     """
     return _first_number(environ, (*_SIZE, "SLURM_STEP_NUM_TASKS"))
 
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a launcher has started this process as a rank.
+    """Return whether a launcher has started this process as a rank.
 
-    Slurm's own number tells that from 2 on: a shell of `srun --pty bash` is one task, too.
+    A Slurm step counts from 2 tasks on: the shell of `srun --pty bash` is one task, too.
     """
     return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
 def rank_of(environ: Mapping[str, str]) -> int | None:
-    """Return the rank of the process with this environment; None if no launcher has started it."""
+    """Return the rank of a process with this environment; None if no launcher has started it."""
     return _first_number(environ, (*_RANK, "SLURM_PROCID"))
 
 
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:
-    for name in names:
-        if environ.get(name, "").isdecimal():
-            return int(environ[name])
-    return None
+    return next((int(environ[name]) for name in names if environ.get(name, "").isdecimal()), None)
 
 
 def missing_basics() -> dict[str, str]:
@@ -46,6 +43,6 @@ def missing_basics() -> dict[str, str]:
 
     Slurm's HealthCheckProgram has neither, and a service may lack HOME.
     """
-    home = os.path.expanduser("~")  # noqa: PTH111  # as below; it is "~" where nobody knows the user
+    home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where the user has no entry
     defaults = {"HOME": home if home.startswith("/") else "/", "PATH": os.defpath}
     return {name: value for name, value in defaults.items() if not os.environ.get(name)}

@@ -1,4 +1,4 @@
-"""The folder in which this package lies, and which state of the source that is."""
+"""Folder and fingerprint of this package."""
 
 import hashlib
 import os
@@ -24,7 +24,7 @@ def fingerprint(folder: Path = FOLDER) -> str:
 def commit(folder: Path = FOLDER.parent) -> str | None:
     """Return the commit of the repository in a folder, with -dirty if its files differ.
 
-    Without a repository it is what MPI_PI_COMMIT says, for a package that was sent on, or else None.
+    Without a repository, return the variable MPI_PI_COMMIT, for a package that was sent on, or else None.
     """
     describe = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     if not (folder / ".git").exists():

@@ -1,7 +1,7 @@
-"""Where the time of rank 0 goes, from its launcher to its report.
+"""How the time of rank 0 divides into phases, from its launcher to its report.
 
-The steps of rank 0 itself, `OWN`, follow on each other without a gap: they add up to the wall time from the
-start of its process until the result is known. The launcher is before that, and saving after it.
+`PHASES` follow on each other without a gap: they add up to the wall time from the start of the process of
+rank 0 until the result is known. `launcher` is before them, and `saving` after.
 """
 
 import time
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from mpi_pi import timestamps
 from mpi_pi.system import process
 
-OWN = {
+PHASES = {
     "Python": "until the program's first line",
     "imports": "NumPy and this program",
     "MPI_Init": "with the import of mpi4py",
@@ -21,27 +21,29 @@ OWN = {
     "reduce and wait": "the rest of the rounds",
     "last reduce": "until the result is known",
 }
-"""What each of them is."""
+"""The phases of rank 0, with what the report says about each."""
 
 
 def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
-    """Seconds of each step, on rank 0, given its own; nothing where the system does not tell of processes.
+    """Return the seconds of each phase, on rank 0; empty if the system does not tell when it was started.
 
-    `launcher` is among them if rank 0 can see when its launcher was started. Saving ends now.
+    `launcher` is included if rank 0 can see when its launcher was started; `saving` ends now.
     """
     start, known = process.process_start(), timestamps.seconds.get("summed")
     if start is None or known is None:
         return {}
-    at = {"process": start} | timestamps.seconds
-    started = process.launcher_start()
-    before = {} if started is None else {"launcher": max(start - started, 0.0)}
-    now = time.clock_gettime(time.CLOCK_MONOTONIC)
-    passed = before | own(at, kernel_seconds, count_seconds) | {"saving": now - known}
-    return {name: max(seconds, 0.0) for name, seconds in passed.items()}  # without what rounding has left
+    launched = process.launcher_start()
+    launcher = {} if launched is None else {"launcher": start - launched}
+    saving = time.clock_gettime(time.CLOCK_MONOTONIC) - known
+    own = durations({"process": start} | timestamps.seconds, kernel_seconds, count_seconds)
+    # The start of a process is rounded to 10 ms, which can make a phase negative.
+    return {name: max(seconds, 0.0) for name, seconds in (launcher | own | {"saving": saving}).items()}
 
 
-def own(at: Mapping[str, float], kernel_seconds: float, count_seconds: float) -> dict[str, float]:
-    """Seconds of each of `OWN`, from when rank 0 passed which point; it may not have come to all of them."""
+def durations(at: Mapping[str, float], kernel_seconds: float, count_seconds: float) -> dict[str, float]:
+    """Return the seconds of each of `PHASES`, given when rank 0 passed each point; `start` and `end` may
+    lack.
+    """
     end = at.get("end", at["summed"])
     start = at.get("start", end)
     seconds = (
@@ -55,9 +57,9 @@ def own(at: Mapping[str, float], kernel_seconds: float, count_seconds: float) ->
         end - start - count_seconds,
         at["summed"] - end,
     )
-    return dict(zip(OWN, seconds, strict=True))
+    return dict(zip(PHASES, seconds, strict=True))
 
 
-def sum_of_own(steps: Mapping[str, float]) -> float:
-    """What the steps of rank 0 itself come to."""
-    return sum(steps[name] for name in OWN)
+def total(seconds: Mapping[str, float]) -> float:
+    """Return the sum of `PHASES`."""
+    return sum(seconds[name] for name in PHASES)

@@ -1,4 +1,4 @@
-"""Processes, as Linux shows them in /proc: this one, its launcher, and the ranks beside it."""
+"""Processes as Linux shows them in /proc: this one, its launcher, and the ranks beside it."""
 
 import functools
 import os
@@ -8,56 +8,50 @@ import time
 from pathlib import Path
 
 from mpi_pi.system import launch_env
-from mpi_pi.system.read_file import system_text
+from mpi_pi.system.read_file import read_system_text
 
-_LOCAL_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
+_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
 
 
-def mpirun() -> int | None:
-    """The process of mpirun where it is our parent; MPICH's has a proxy between us."""
-    process = os.getppid()
-    if _program(process) == "hydra_pmi_proxy" and (fields := process_fields(process)):
-        process = int(fields[1])
+def mpirun_pid() -> int | None:
+    """Return the process of mpirun if it is our parent; MPICH's has a proxy in between."""
+    pid = os.getppid()
+    if _program(pid) == "hydra_pmi_proxy" and (fields := process_fields(pid)):
+        pid = int(fields[1])
     # Debian's are called mpirun.openmpi and mpirun.mpich.
-    return process if _program(process).partition(".")[0] in _LOCAL_LAUNCHERS else None
+    return pid if _program(pid).partition(".")[0] in _LAUNCHERS else None
 
 
-def _program(process: int) -> str:
-    return (system_text(Path(f"/proc/{process}/comm")) or "").strip()
+def _program(pid: int) -> str:
+    return (read_system_text(Path(f"/proc/{pid}/comm")) or "").strip()
 
 
 def ranks_on_host() -> dict[int, int]:
-    """The processes of this job's ranks on this host, by rank, as far as the launcher started them directly.
+    """Return the processes of this job's ranks on this host, by rank, as far as they have our parent.
 
-    They have the parent in common: mpirun, or its daemon on this host. On Linux; nothing elsewhere.
+    That is mpirun, or its daemon on this host. Empty elsewhere than on Linux.
     """
     parent = str(os.getppid())
     ranks: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         fields = process_fields(folder.name)
         if len(fields) > 1 and fields[1] == parent:
-            number = launch_env.rank_of(_environ_of(folder))
-            if number is not None:
-                ranks[number] = int(folder.name)
+            rank = launch_env.rank_of(_environ_of(folder))
+            if rank is not None:
+                ranks[rank] = int(folder.name)
     return ranks
 
 
 def _environ_of(process: Path) -> dict[str, str]:
-    """What a process was started with; nothing if it has ended or is another user's."""
-    try:
-        content = (process / "environ").read_bytes().decode(errors="replace")
-    except OSError:
-        return {}
-    return dict(entry.split("=", 1) for entry in content.split("\0") if "=" in entry)
+    """Return the initial environment of a process; empty if it has ended or is another user's."""
+    entries = (read_system_text(process / "environ") or "").split("\0")
+    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
-@functools.cache
-def process_start(process: object = "self") -> float | None:
-    """When the kernel started a process, in seconds of CLOCK_MONOTONIC, to a hundredth; None if unknown.
-
-    It is found out once: two clocks are read for it, and each time the answer would be another.
-    """
-    fields = process_fields(process)
+@functools.cache  # two clocks are read for it, so the result would vary
+def process_start(pid: int | str = "self") -> float | None:
+    """Return when a process was started, in seconds of CLOCK_MONOTONIC, to 0.01; None if unknown."""
+    fields = process_fields(pid)
     if not fields:
         return None
     ticks = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since boot
@@ -67,15 +61,15 @@ def process_start(process: object = "self") -> float | None:
 
 
 def launcher_start() -> float | None:
-    """The same of mpirun, where it is our parent process."""
-    process = mpirun()
-    return None if process is None else process_start(process)
+    """Return when mpirun was started, like `process_start`; None if it is not our parent."""
+    pid = mpirun_pid()
+    return None if pid is None else process_start(pid)
 
 
 def seconds_since_process_start(now: float | None = None) -> float:
-    """Wall time since the kernel started this process, to a hundredth; where it does not tell, CPU time.
+    """Return the wall time since this process was started, to 0.01 s; CPU time where that is unknown.
 
-    `now` is of CLOCK_MONOTONIC, if it has been looked at.
+    `now` is in seconds of CLOCK_MONOTONIC, by default the present.
     """
     started = process_start()
     if started is None:
@@ -84,11 +78,11 @@ def seconds_since_process_start(now: float | None = None) -> float:
     return max(now - started, 0.0)
 
 
-def process_fields(process: object) -> list[str]:
-    """What Linux tells in /proc/PROCESS/stat, from the state on (field 3 in proc(5)); nothing elsewhere."""
-    return (system_text(Path(f"/proc/{process}/stat")) or "").rpartition(")")[2].split()
+def process_fields(pid: object) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on (field 3 in proc(5)); empty elsewhere."""
+    return (read_system_text(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
 
 
 def peak_memory_bytes(usage: resource.struct_rusage) -> int:
-    """Return the most memory that this process has had so far, in bytes."""
+    """Return the largest memory size that this process has had, in bytes."""
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes there, KiB elsewhere

@@ -1,4 +1,6 @@
-"""What Slurm says of the job that this process belongs to; ValueError, fit for the user, if it does not."""
+"""The Slurm job of this process. Functions raise ValueError, with a message for the user, if there is
+none.
+"""
 
 import os
 import re
@@ -9,39 +11,37 @@ from mpi_pi.system import command
 
 
 def shard(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Which task of how many in its job array this one is, counted from 1."""
+    """Return the number of this task in its job array, from 1, and the number of tasks."""
     names = ("ID", "MIN", "MAX", "STEP", "COUNT")
     try:
-        task, least, most, step, count = (int(environ[f"SLURM_ARRAY_TASK_{name}"]) for name in names)
+        task, first, last, step, count = (int(environ[f"SLURM_ARRAY_TASK_{name}"]) for name in names)
     except (KeyError, ValueError):
         raise ValueError("this is no task of a job array: SLURM_ARRAY_TASK_ID is not set") from None
-    if range(least, most + 1, step) != range(least, least + count * step, step) or step < 1:
+    if range(first, last + 1, step) != range(first, first + count * step, step) or step < 1:
         raise ValueError("the task numbers of the job array have gaps: say which shard with K/N")
-    return (task - least) // step + 1, count
+    return (task - first) // step + 1, count
 
 
 def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
-    """How long the job may still run; None without a time limit."""
+    """Return how long the job may still run; None without a time limit."""
     if "SLURM_JOB_ID" not in environ:
         raise ValueError("this is no Slurm job: SLURM_JOB_ID is not set")
     job = environ["SLURM_JOB_ID"]
-    if "SLURM_ARRAY_JOB_ID" in environ:  # one of an array's tasks has the number of them all
+    if "SLURM_ARRAY_JOB_ID" in environ:  # the job number of the last task of an array is that of the array
         job = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ.get('SLURM_ARRAY_TASK_ID')}"
     squeue = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
-    for pause in (1, 3, None):  # a controller that is busy may need to be asked again
+    for pause in (1, 3, None):  # a busy controller may fail to answer
         try:
-            asked = command.run(squeue, 20)
+            return _seconds(command.run(squeue, 20).stdout.strip())
         except command.CommandError as error:
             if pause is None:
                 raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error
             time.sleep(pause)
-        else:
-            break
-    return _seconds(asked.stdout.strip())
+    raise AssertionError  # the last attempt returns or raises
 
 
 def _seconds(text: str) -> float | None:
-    """Slurm's [DAYS-][[HOURS:]MINUTES:]SECONDS in seconds; None for UNLIMITED."""
+    """Return the seconds of [DAYS-][[HOURS:]MINUTES:]SECONDS; None for UNLIMITED."""
     if text == "UNLIMITED":
         return None
     match = re.fullmatch(r"(?:(\d+)-)?(?:(?:(\d+):)?(\d+):)?(\d+)", text)
@@ -52,6 +52,6 @@ def _seconds(text: str) -> float | None:
 
 
 def cpus_per_task(environ: Mapping[str, str] = os.environ) -> int | None:
-    """The cores of each task, if that was asked for."""
+    """Return the number of cores that the job requested for each task; None if it did not."""
     number = environ.get("SLURM_CPUS_PER_TASK", "")
     return int(number) if number.isdecimal() else None

@@ -1,4 +1,4 @@
-"""The versions of all that a rank runs on; where they differ between hosts, so may what they do."""
+"""Versions of the software that a rank runs on, which may differ between hosts."""
 
 import importlib.metadata
 import platform
@@ -11,14 +11,14 @@ from mpi_pi.version import STREAM_VERSION, __version__
 
 @dataclass(frozen=True)
 class Software:
-    """What is installed where a rank runs."""
+    """Versions where a rank runs; None for what is not installed."""
 
     python: str
     bits: int
-    """Of a pointer in this Python: 64, or 32, also on many a 64-bit kernel."""
+    """Size of a pointer in this Python: 64, or 32, also on many a 64-bit operating system."""
     package: str
     sources: str
-    """A fingerprint of the package: what is being edited keeps its version."""
+    """Fingerprint of the package, since a package that is being edited keeps its version."""
     stream: int
     numpy: str
     numba: str | None
@@ -27,7 +27,7 @@ class Software:
 
 
 def software(mpi_library: str) -> Software:
-    """What is installed here."""
+    """Return the versions of what is installed here."""
     return Software(
         python=platform.python_version(),
         bits=8 * struct.calcsize("P"),

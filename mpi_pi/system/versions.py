@@ -1,9 +1,9 @@
-"""Which differences between the hosts of a job matter: one opinion for check-hosts, deploy and check.
+"""Which version differences between the hosts of a job matter, for check-hosts, deploy and check alike.
 
-The stream of points is mpi_pi's own, so mpi_pi has to be the same everywhere. MPI libraries of two versions
-may not understand each other. All else is each host's own affair: the kernel is compiled for each by itself
-and checked by known answers, NumPy keeps SeedSequence as it is (NEP 19), and what ranks tell each other is
-pickled by a protocol that every Python from 3.8 on has.
+The random streams are mpi_pi's own, so mpi_pi has to be the same everywhere. MPI libraries of two versions
+may not understand each other. Other versions may differ: each host compiles its own kernel and tests it,
+NumPy keeps SeedSequence stable (NEP 19), and messages are pickled with a protocol that every Python from 3.8
+on reads.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,11 +13,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Rule:
-    """What may differ, and what is to be said of it then."""
+    """A component, and what is to be said where its versions differ."""
 
     what: str
     key: str
-    """Of the version, in what a host tells."""
+    """Name of the version in what a host reports."""
     matters: bool
     advice: str
 
@@ -36,17 +36,20 @@ RULES = (
 
 
 def minor(python: str) -> str:
-    """The part of a version of Python that says what it can do: 3.11 of 3.11.2."""
+    """Return the minor version of a version of Python: 3.11 of 3.11.2."""
     return ".".join(python.split(".")[:2])
 
 
 def known(what: str, version: str | None) -> str:
-    """A version as it is compared; empty if it is not known, or not there."""
+    """Return a version as it is compared; empty if it is not known, or not installed."""
     return minor(version or "") if what == "Python" else version or ""
 
 
 def harmless(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    """What is different on a host than here, and may be. What is not known is not compared."""
+    """Yield a line for each difference of a host from this one that does not matter.
+
+    What is not known is not compared.
+    """
     for rule in RULES:
         there, here = known(rule.what, theirs.get(rule.key)), known(rule.what, own.get(rule.key))
         if not rule.matters and there and here and there != here:

@@ -49,7 +49,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         with _without_settings_of_users():
             import matplotlib.figure  # noqa: F401  # whether it is there
     except Exception as error:  # whatever a package raises that is broken
-        why = imports.explained(error)
+        why = imports.explain(error)
         if importlib.util.find_spec("matplotlib") is None:
             why = "pictures need matplotlib: pip install matplotlib"
         raise PlottingUnavailable(why) from error

@@ -172,9 +172,9 @@ def test_ranks_have_a_core_each_and_nobody_is_left_out_without_need(
     assert kept[0] == 0
     for host in set(hosts):
         on_host = [(cores[rank], 1) for rank in kept if hosts[rank] == host]
-        assert not affinity.crowded(on_host)
+        assert not affinity.oversubscribed(on_host)
         left_out = [rank for rank in range(len(hosts)) if hosts[rank] == host and rank not in kept]
-        assert all(affinity.crowded([*on_host, (cores[rank], 1)]) for rank in left_out)
+        assert all(affinity.oversubscribed([*on_host, (cores[rank], 1)]) for rank in left_out)
 
 
 def test_hardware_threads_are_not_cores(tmp_path: Path) -> None:

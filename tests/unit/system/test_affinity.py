@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.system.affinity import crowded, in_words
+from mpi_pi.system.affinity import format_affinity, oversubscribed
 from support.launching import MPI_PI, Launch
 
 ALL = frozenset(range(4))
@@ -32,7 +32,7 @@ ALL = frozenset(range(4))
     ],
 )
 def test_words(workers: list[tuple[frozenset[int], int]], words: str) -> None:
-    assert in_words(workers, 4) == words
+    assert format_affinity(workers, 4) == words
 
 
 @given(
@@ -41,7 +41,7 @@ def test_words(workers: list[tuple[frozenset[int], int]], words: str) -> None:
 def test_crowded_is_that_no_way_gives_each_thread_a_core(masks: list[list[int]]) -> None:
     sets = [frozenset(mask) for mask in masks]
     placed = any(len(set(ways)) == len(ways) for ways in itertools.product(*sets))
-    assert crowded([(cores, 1) for cores in sets]) == (not placed)
+    assert oversubscribed([(cores, 1) for cores in sets]) == (not placed)
 
 
 def test_the_report_says_which_of_them_it_saw(launch: Launch) -> None:

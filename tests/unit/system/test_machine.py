@@ -12,10 +12,10 @@ from mpi_pi.system.machine import (
     State,
     clock_hz,
     machine,
+    reported_clock_hz,
     state,
     throttled_now,
     throttled_since_boot,
-    told_clock_hz,
 )
 
 CPUS = "sys/devices/system/cpu"
@@ -184,12 +184,12 @@ def test_recorded_states(tmp_path: Path, files: dict[str, str], expected: State)
 def test_the_nominal_clock_of_a_virtual_machine_is_not_told(
     tmp_path: Path, files: dict[str, str], expected: float | None
 ) -> None:
-    assert told_clock_hz(tree(tmp_path, files)) == pytest.approx(expected)
+    assert reported_clock_hz(tree(tmp_path, files)) == pytest.approx(expected)
 
 
 def test_without_a_compiler_the_clock_is_what_the_system_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "measured_hz", lambda: None)
-    told = told_clock_hz()
+    told = reported_clock_hz()
     found = clock_hz()
     # It may have changed in between.
     assert (found is None) == (told is None)

@@ -24,9 +24,9 @@ def test_steps_add_up_to_all_of_the_time(
     at = dict(zip(POINTS, times, strict=True))
     for point in ("end", "start")[:missing]:
         del at[point]
-    own = phases.own(at, kernel, count)
-    assert list(own) == list(phases.OWN)
-    assert phases.sum_of_own(own) == pytest.approx(at["summed"] - at["process"], abs=1e-6)
+    own = phases.durations(at, kernel, count)
+    assert list(own) == list(phases.PHASES)
+    assert phases.total(own) == pytest.approx(at["summed"] - at["process"], abs=1e-6)
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
@@ -36,7 +36,7 @@ def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
     document = json.loads(launch(ranks, *command, "--json", "-").stdout)
     passed = time.monotonic() - begun
     told, total = document["steps"], document["spent"]["real_seconds"]
-    assert phases.sum_of_own(told) == pytest.approx(total, abs=1e-6)
+    assert phases.total(told) == pytest.approx(total, abs=1e-6)
     assert ("launcher" in told) == (ranks > 0)
     tick = 0.01
     assert sum(told.values()) <= passed + tick
@@ -44,11 +44,11 @@ def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
 
     text = launch(ranks, *command).stdout.replace("\r", "")
     rows = dict(re.findall(r"^Rank 0, (.+?) = (\d+\.\d{4}) s", text, re.MULTILINE))
-    assert list(rows) == [*phases.OWN, "sum", "saving"]
+    assert list(rows) == [*phases.PHASES, "sum", "saving"]
     (total,) = re.findall(r"^Total = (\d+\.\d{4}) s", text, re.MULTILINE)
     rounding = 0.5e-4
-    assert sum(float(rows[name]) for name in phases.OWN) == pytest.approx(
-        float(rows["sum"]), abs=(len(phases.OWN) + 1) * rounding
+    assert sum(float(rows[name]) for name in phases.PHASES) == pytest.approx(
+        float(rows["sum"]), abs=(len(phases.PHASES) + 1) * rounding
     )
     assert float(rows["sum"]) == pytest.approx(float(total), abs=2.1 * rounding)
     assert len(re.findall(r"^Launcher = \d+\.\d{4} s ", text, re.MULTILINE)) == (ranks > 0)
