@@ -40,7 +40,7 @@ class CacheError(UserError):
 
 
 class CacheBusy(CacheError):
-    """A lock that is not to be had; the entry was made and written without it."""
+    """A lock that another process holds, or that cannot be opened; the entry was written without it."""
 
 
 def default_folder() -> Path:
@@ -172,6 +172,7 @@ def _locked(path: Path, notify: Callable[[str], object], patience_seconds: float
 
 
 def _wait_for(lock: int, path: Path, notify: Callable[[str], object], patience_seconds: float) -> None:
+    """Take the lock. Raises CacheBusy after `patience_seconds`."""
     start, notified = time.monotonic(), False
     while True:
         try:
@@ -209,8 +210,8 @@ def _checksum(content: bytes) -> bytes:
 def _require_closed(path: Path, facts: os.stat_result, unmapped: int | None = None) -> None:
     """Raise CacheError unless `path` is owned by us or root and not writable by others.
 
-    Sticky folders such as /tmp may be: there others can add files and not touch ours. What is above our own
-    folder may also belong to `unmapped`, see `_unmapped_owner`.
+    A sticky folder such as /tmp may be: there others can add files but not touch ours. A folder above our own
+    may also belong to `unmapped`, see `_unmapped_owner`.
     """
     # There is no way around the root.
     remedy = "no folder will do" if path == Path("/") else ELSEWHERE
@@ -236,8 +237,7 @@ def _is_open_to_others(facts: os.stat_result) -> bool:
 
 
 def _unmapped_owner(proc: Path = Path("/proc")) -> int | None:
-    """Return the user id that stands for all owners without a number in this user namespace; None if all have
-    one.
+    """Return the id shown for owners that this user namespace does not map; None if it maps all.
 
     In a container of one user root is among them: `/` and `/var` then are no more dangerous than elsewhere.
     Such an owner may move our folder away, but not make another one that belongs to us.

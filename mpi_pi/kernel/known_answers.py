@@ -44,7 +44,7 @@ HITS_OF_UNITS: tuple[tuple[Job, range, tuple[int, ...]], ...] = (
 """Job, units and the hits of each unit."""
 
 HITS_FROM_STATES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
-    # All points of the first step are doubtful; 63 points are no whole step and leave the state as it is.
+    # Most points of the first step are doubtful; 63 points are no whole step and leave the state as it is.
     ((63, 33 * 64, 1000), (40, 1632, 777)),
     ((15, 64), (5, 29)),
     ((64,), (31,)),
@@ -60,7 +60,7 @@ def edge_states(number: int) -> NDArray[np.uint64]:
 
     They are from 1 to 2^22 away from it, on either side and all around, so that most of them are doubtful. In
     the second half of the states the low bits are all set, which puts the points in the farthest corners of
-    their cells. The first two points are the one with the least doubtful s and one with the s below it.
+    their cells. The first two points are one with the least doubtful s and one with an s just below.
     Floating point is used for square roots alone, which are the same on all machines.
     """
     i = np.arange(number * POINTS_PER_STEP)

@@ -77,11 +77,11 @@ def test_check_names_it_as_a_fault(restricted: Restricted, compiled: Kernel) -> 
 def test_llvms_own_linker_and_chain_are_not_tried(restricted: Restricted, compiled: Kernel) -> None:
     """They would crash."""
     program = (
-        "from mpi_pi.kernel import machine_code as compiled\n"
+        "from mpi_pi.kernel import machine_code\n"
         "from mpi_pi.system import clock\n"
-        "from mpi_pi.bench import baselines as rivals\n"
-        "assert clock.compiled_chain() is None and not rivals.numba_is_there()\n"
-        "try: compiled.CompiledKernel(b'of an unknown kind', 'count')\n"
+        "from mpi_pi.bench import baselines\n"
+        "assert clock.compiled_chain() is None and not baselines.has_numba()\n"
+        "try: machine_code.CompiledKernel(b'of an unknown kind', 'count')\n"
         "except OSError as error: print('refused:', error)"
     )
     run = restricted(sys.executable, "-c", program)
