@@ -97,15 +97,19 @@ class Change:
 
 def changes(old: Benchmark, new: Benchmark) -> dict[Metric, Change]:
     """Return the changes of all metrics that both benchmarks have. Raises UserError if there is none."""
-    before, after = measurements(old), measurements(new)
+    before, after = dict(measurements(old)), dict(measurements(new))
     found = {
         metric: _change(before[metric], after[metric], _log_drift(old, new, before[metric].hosts))
         for metric in before
         if metric in after
     }
     if not found:
+        was, is_ = (
+            ", ".join(name for name in ("kernel", "jobs", "scaling", "round") if each[name]) or "nothing"
+            for each in (old, new)
+        )
         raise UserError(
-            f"nothing to compare: the old benchmark has {_contents(old)}, the new one {_contents(new)},"
+            f"nothing to compare: the old benchmark has {was}, the new one {is_},"
             " and no row of one is the same job on as many ranks and hosts as one of the other"
         )
     return found
@@ -162,12 +166,8 @@ def _noise(benchmark: Benchmark, hosts: int) -> float:
     return max(0.0, *(of_first if hosts == 1 and of_first else [float(noise["slowdown"])]))
 
 
-def measurements(benchmark: Benchmark) -> dict[Metric, Measurement]:
-    """Return all metrics of a benchmark that can be compared, in its order."""
-    return dict(_measurements(benchmark))
-
-
-def _measurements(benchmark: Benchmark) -> Iterator[tuple[Metric, Measurement]]:
+def measurements(benchmark: Benchmark) -> Iterator[tuple[Metric, Measurement]]:
+    """Generate all metrics of a benchmark that can be compared."""
     for row in (benchmark["kernel"] or {"rows": ()})["rows"]:
         rate = MedianCI.from_fields(row["points_per_second"])
         yield Metric(f"kernel {row['name']}"), Measurement(rate, "points/s", 1)
@@ -182,25 +182,16 @@ def _measurements(benchmark: Benchmark) -> Iterator[tuple[Metric, Measurement]]:
         for row in part["rows"]:
             points = part["job"]["trials"] * part["job"]["points_per_trial"]
             points *= row["ranks"] if kind == "weak" else 1
-            yield Metric(f"{kind} scaling, {_where(row)}"), _of_scaling(row, points)
+            rate = MedianCI.of(points / max(each, 1e-9) for each in row["seconds"]["samples"])
+            # What it has lost since the first row may all be time that any job takes.
+            grows = min(max(row["efficiency"]["low"], 0.0), 1.0)
+            scaled = Measurement(rate, "points/s", row["hosts"], points=points, proportional=grows)
+            yield Metric(f"{kind} scaling, {_where(row)}"), scaled
     for row in (benchmark["round"] or {"rows": ()})["rows"]:
         seconds = MedianCI.from_fields(row["seconds"])
         yield Metric(f"round, {_where(row)}"), Measurement(seconds, "s", row["hosts"])
 
 
-def _of_scaling(row: Mapping[str, Any], points: int) -> Measurement:
-    """Return the rate of a row; what it has lost since the first row may all be time that any job takes."""
-    seconds = MedianCI.from_fields(row["seconds"]).samples
-    rate = MedianCI.of(points / max(each, 1e-9) for each in seconds)
-    proportional = min(max(row["efficiency"]["low"], 0.0), 1.0)
-    return Measurement(rate, "points/s", row["hosts"], points=points, proportional=proportional)
-
-
 def _where(row: Mapping[str, Any]) -> str:
     ranks = number_of(row["ranks"], "rank")
     return f"{ranks} on {number_of(row['hosts'], 'host')}" if row["hosts"] > 1 else ranks
-
-
-def _contents(benchmark: Benchmark) -> str:
-    there = [name for name in ("kernel", "jobs", "scaling", "round") if benchmark[name]]
-    return ", ".join(there) or "nothing"

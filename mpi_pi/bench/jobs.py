@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from mpi_pi.bench.launched import LIMIT_SECONDS, TimedRun, capture, time_run
 from mpi_pi.bench.median import MedianCI
@@ -55,14 +55,6 @@ class BenchJob:
         ]
 
 
-class JobMeasurements(NamedTuple):
-    """The section `jobs` of a benchmark, and who took part."""
-
-    section: list[dict[str, Any]]
-    first_document: Mapping[str, Any]
-    """The --json of the first of all runs: its hosts, ranks, kernel and MPI."""
-
-
 # From nine turns on, the interval of `bench.median` leaves out the slowest and the fastest.
 QUICK = (BenchJob("Flame", FLAME_PYTHON, warm_turns=12, cold_turns=2),)
 FULL = (
@@ -78,8 +70,11 @@ def measure(
     progress: Callable[[float], object],
     cache: str | None = None,
     jobs: Sequence[BenchJob] | None = None,
-) -> JobMeasurements:
+) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """Measure jobs, warm and cold in turns; those of quick or full mode unless `jobs` are given.
+
+    Returns the section `jobs` of a benchmark, and the --json of the first of all runs: it tells the hosts,
+    ranks, kernel and MPI of all.
 
     Warm jobs find the machine code in the compile cache, the user's or `cache`; cold ones have to compile.
     The files of Python and MPI may be in the memory of the system in both cases. Raises RunError.
@@ -100,7 +95,7 @@ def measure(
             runs[job, cold].append(run)
             progress(sum(map(len, runs.values())) / sum(turns.values()))
     section = [_as_fields(launcher, job, cold, of_kind) for (job, cold), of_kind in runs.items()]
-    return JobMeasurements(section, first.document)
+    return section, first.document
 
 
 def plan_turns(

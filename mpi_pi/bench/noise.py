@@ -76,17 +76,20 @@ def measure(
     # The same work for all, begun together: a rank that waited would leave its core to others.
     units = int(allgather(comm, np.array([_units_in_quantum(kernel)], np.int64), check)[0, 0])
     wait(comm.Ibarrier(), check)
-    cores = affinity.cores()
-    before = cpu_times(cores)
-    seconds = _repeat(kernel, units, FULL_SECONDS if full else QUICK_SECONDS, progress)
+    cores, wanted, times = affinity.cores(), FULL_SECONDS if full else QUICK_SECONDS, list[float]()
+    before, start = cpu_times(cores), time.perf_counter()
+    while (passed := time.perf_counter() - start) < wanted or not times:
+        times.append(_time(kernel, units))
+        progress(passed / wanted)
+    progress(1.0)
     steal = steal_share(before, cpu_times(cores))
     wait(comm.Ibarrier(), check)  # to wait in gather would burn cores on which others still measure
-    ranks = comm.gather((socket.gethostname(), Slowdown.of(seconds), steal))
+    ranks = comm.gather((socket.gethostname(), Slowdown.of(times), steal))
     if ranks is None:
         return {}
     hosts = group_by_host(ranks)
     return {
-        "quantum_seconds": min(seconds),
+        "quantum_seconds": min(times),
         "slowdown": max(host["slowdown"] for host in hosts),
         "rows": hosts,
     }
@@ -98,17 +101,6 @@ def _units_in_quantum(kernel: "Kernel") -> int:
     while (taken := min(_time(kernel, units) for _ in range(3))) < QUANTUM_SECONDS / 2:
         units *= 2
     return max(kernel.units_at_once, round(units * QUANTUM_SECONDS / taken))
-
-
-def _repeat(kernel: "Kernel", units: int, seconds: float, progress: Callable[[float], object]) -> list[float]:
-    """Return the times of one quantum after the other, for so long."""
-    start = time.perf_counter()
-    times: list[float] = []
-    while (passed := time.perf_counter() - start) < seconds or not times:
-        times.append(_time(kernel, units))
-        progress(passed / seconds)
-    progress(1.0)
-    return times
 
 
 def _time(kernel: "Kernel", units: int) -> float:

@@ -4,9 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 
 from mpi_pi.bench.scaling import ladder, ranks_with_cores
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.model.job import Job
+from mpi_pi.model.result import Result
 from mpi_pi.mpi.collectives import CollectiveError, bcast, call_on_all
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import host_name
+from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
+from mpi_pi.parallel.round_loop import Hooks
+from mpi_pi.parallel.run import run
 from mpi_pi.system import affinity
 
 if TYPE_CHECKING:
@@ -54,9 +60,12 @@ class RankGroups:
             for group in self.groups:
                 group.comm.Free()
 
-    def call_on_group(self, group: RankGroup, action: Callable[["MPI.Intracomm"], T]) -> T | None:
-        """Return what `action` returns for the communicator of a group, on its ranks; None on the others."""
-        return self.call_on(group.ranks, lambda: action(group.comm))
+    def run(self, group: RankGroup, job: Job, kernel: Kernel, tuning: Tuning = DEFAULT) -> Result | None:
+        """Count a job on a group of ranks; return the result on these, None on the others."""
+        hooks = Hooks(heartbeat=self.heartbeat)
+        return self.call_on(
+            group.ranks, lambda: run(job, group.comm, kernel=kernel, hooks=hooks, tuning=tuning)
+        )
 
     def call_on_root(self, action: Callable[[], T]) -> T | None:
         """Return what `action` returns on rank 0; None on the others."""

@@ -2,20 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from mpi_pi.bench import scaling
-from mpi_pi.bench.rank_groups import RankGroup, RankGroups
+from mpi_pi.bench.rank_groups import RankGroups
 from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, GroupTimes, job_of
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
-from mpi_pi.mpi.heartbeat import Heartbeat
-from mpi_pi.parallel.round_loop import Hooks
-from mpi_pi.parallel.run import run
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
 
 MIN_RATE_SECONDS = 0.1
 """A job that takes so long tells how fast the ranks are."""
@@ -49,23 +43,17 @@ def measure(
     """
     budget = FULL if full else QUICK
     strong, weak = _jobs(groups, kernel, budget)
-
-    hooks = Hooks(heartbeat=groups.heartbeat)
-
-    def count(group: RankGroup, job: Job) -> Result | None:
-        return groups.call_on_group(group, lambda comm: run(job, comm, kernel=kernel, hooks=hooks))
-
     for group in groups.groups:  # which may have to make connections
-        count(group, _times_as_large(weak, len(group.ranks) / 4))
+        groups.run(group, _times_as_large(weak, len(group.ranks) / 4), kernel)
     hits: set[int] = set()
     strong_seconds: list[list[float]] = [[] for _ in groups.groups]
     weak_seconds: list[list[float]] = [[] for _ in groups.groups]
     for done in _turns(groups, budget):
         for index, group in enumerate(groups.groups):
-            if result := count(group, strong):
+            if result := groups.run(group, strong, kernel):
                 hits.add(result.tally.hits)
                 strong_seconds[index].append(_seconds(result))
-            if result := count(group, _times_as_large(weak, len(group.ranks))):
+            if result := groups.run(group, _times_as_large(weak, len(group.ranks)), kernel):
                 weak_seconds[index].append(_seconds(result))
             progress((done + (index + 1) / len(groups.groups)) / budget.turns)
     progress(1.0)  # the budget may have been enough for fewer turns
@@ -101,24 +89,19 @@ def _turns(groups: RankGroups, budget: TimeBudget) -> Iterator[int]:
 def _jobs(groups: RankGroups, kernel: Kernel, budget: TimeBudget) -> tuple[Job, Job]:
     """Return the strong job, and the weak one of each rank."""
     first = groups.groups[0]
-    measured = groups.call_on_group(first, lambda comm: _points_per_second(comm, kernel, groups.heartbeat))
-    points_per_second = groups.bcast(measured or 0.0)
+    job = Job(len(first.ranks), MAX_POINTS_PER_TRIAL, SEED)
+    while True:
+        result = groups.run(first, job, kernel)
+        seconds = groups.bcast(result.usage.round_seconds if result else 0.0)  # rank 0 is in every group
+        if seconds > MIN_RATE_SECONDS:
+            break
+        job = _times_as_large(job, 8)
+    points_per_second = job.total_points / seconds
     strong = job_of(points_per_second * budget.strong_seconds, len(groups.groups[-1].ranks))
     # If it scales perfectly, the strong job takes no more than twice its first time in a turn.
     left = budget.total_seconds / budget.turns - 2 * budget.strong_seconds
     weak_seconds = min(budget.weak_seconds, left / len(groups.groups))
     return strong, job_of(points_per_second / len(first.ranks) * weak_seconds, 1)
-
-
-def _points_per_second(comm: "MPI.Intracomm", kernel: Kernel, heartbeat: Heartbeat) -> float:
-    """Measure the rate of all ranks of `comm` together."""
-    job = Job(comm.size, MAX_POINTS_PER_TRIAL, SEED)
-    while True:
-        result = run(job, comm, kernel=kernel, hooks=Hooks(heartbeat=heartbeat))
-        seconds = result.usage.round_seconds  # the same on all ranks
-        if seconds > MIN_RATE_SECONDS:
-            return job.total_points / seconds
-        job = _times_as_large(job, 8)
 
 
 def _times_as_large(job: Job, times: float) -> Job:

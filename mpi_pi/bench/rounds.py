@@ -15,8 +15,6 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.mpi import pingpong
 from mpi_pi.parallel.load_balancer import Tuning
-from mpi_pi.parallel.round_loop import Hooks
-from mpi_pi.parallel.run import run
 
 MIN_ROUNDS, MAX_ROUNDS = 20, 500
 """Rounds of one point per rank, in each turn."""
@@ -61,11 +59,7 @@ def _round_rows(
 
     def cost(group: RankGroup, rounds: int) -> float:
         size = len(group.ranks)
-        job = Job(size * rounds, 1, SEED)
-        hooks, tuning = Hooks(heartbeat=groups.heartbeat), Tuning(max_units=size)
-        result = groups.call_on_group(
-            group, lambda comm: run(job, comm, kernel=kernel, hooks=hooks, tuning=tuning)
-        )
+        result = groups.run(group, Job(size * rounds, 1, SEED), kernel, Tuning(max_units=size))
         return _median_cost(result) if result else 0.0
 
     numbers = []

@@ -90,11 +90,19 @@ def strong(job: Job, rows: Sequence[GroupTimes]) -> dict[str, Any]:
     first, turns = rows[0], zip(*(row.seconds for row in rows), strict=True)
     more = [row.ranks / first.ranks for row in rows]
     fitted = MedianCI.of(serial_fraction(more, turn) for turn in turns) if len(rows) > 1 else None
-    return {
-        "job": _job_fields(job),
+    return _fields(job) | {
         "serial_fraction": fitted and fitted.as_fields(),
         "rows": [_strong_row(row, first) for row in rows],
     }
+
+
+def weak(job: Job, rows: Sequence[GroupTimes]) -> dict[str, Any]:
+    """Return the member `weak` of the section: `job` for each rank."""
+    return _fields(job) | {"rows": [_weak_row(row, rows[0]) for row in rows]}
+
+
+def _fields(job: Job) -> dict[str, Any]:
+    return {"job": {"trials": job.trials, "points_per_trial": job.points}}
 
 
 def _strong_row(row: GroupTimes, first: GroupTimes) -> dict[str, Any]:
@@ -105,11 +113,6 @@ def _strong_row(row: GroupTimes, first: GroupTimes) -> dict[str, Any]:
     return _row(row, speed_up, efficiency) | {"karp_flatt": fraction and fraction.as_fields()}
 
 
-def weak(job: Job, rows: Sequence[GroupTimes]) -> dict[str, Any]:
-    """Return the member `weak` of the section: `job` for each rank."""
-    return {"job": _job_fields(job), "rows": [_weak_row(row, rows[0]) for row in rows]}
-
-
 def _weak_row(row: GroupTimes, first: GroupTimes) -> dict[str, Any]:
     efficiency = MedianCI.of_ratio(first.seconds, row.seconds)
     speed_up = MedianCI.of(each * row.ranks / first.ranks for each in efficiency.samples)
@@ -117,13 +120,8 @@ def _weak_row(row: GroupTimes, first: GroupTimes) -> dict[str, Any]:
 
 
 def _row(row: GroupTimes, speed_up: MedianCI, efficiency: MedianCI) -> dict[str, Any]:
-    return {
-        "ranks": row.ranks,
-        "hosts": row.hosts,
-        "seconds": MedianCI.of(row.seconds).as_fields(),
-        "speed_up": speed_up.as_fields(),
-        "efficiency": efficiency.as_fields(),
-    }
+    cis = {"seconds": MedianCI.of(row.seconds), "speed_up": speed_up, "efficiency": efficiency}
+    return {"ranks": row.ranks, "hosts": row.hosts} | {name: ci.as_fields() for name, ci in cis.items()}
 
 
 def karp_flatt(speed_up: float, times_as_many: float) -> float:
@@ -135,7 +133,3 @@ def serial_fraction(times_as_many: Sequence[float], seconds: Sequence[float]) ->
     """Return the serial fraction of two times or more, of more and more ranks, by least squares."""
     b, a = statistics.linear_regression([1 / more for more in times_as_many], seconds)
     return a / (a + b)
-
-
-def _job_fields(job: Job) -> dict[str, int]:
-    return {"trials": job.trials, "points_per_trial": job.points}

@@ -91,17 +91,17 @@ def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> Benchma
 def _measure_jobs(made: Benchmark | None, options: BenchOptions, launcher: Sequence[str]) -> Benchmark:
     """Add whole jobs to a document, or to a new one on the machine that they have run on. Raises RunError."""
     with bar(options.progress, 1, desc="job", bar_format=PART) as show:
-        measured = jobs.measure(launcher, options.full, show, options.cache)
+        section, first = jobs.measure(launcher, options.full, show, options.cache)
     if made is None:
-        ranks = measured.first_document["ranks"]
+        ranks = first["ranks"]
         made = document.new(
             options.full,
             kernel_label(ranks[0]["kernel"], ranks[0]["kernel_target"]),
-            measured.first_document["mpi_library"],
+            first["mpi_library"],
             {row["host"] for row in ranks},
             len(ranks),
         )
-    return made | {"jobs": measured.section}
+    return made | {"jobs": section}
 
 
 @contextlib.contextmanager

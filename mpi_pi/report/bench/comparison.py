@@ -97,7 +97,7 @@ def _summary(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -
     counts = Counter(change.verdict for change in changes.values())
     for verdict in VERDICTS:
         yield verdict.capitalize(), f"{counts[verdict]} of {len(changes)}"
-    left_out = [len(measurements(each).keys() - changes.keys()) for each in (old, new)]
+    left_out = [len(dict(measurements(each)).keys() - changes.keys()) for each in (old, new)]
     if any(left_out):
         yield "In one of them alone", f"{left_out[0]} (old), {left_out[1]} (new)"
     for metric, change in changes.items():

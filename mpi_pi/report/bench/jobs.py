@@ -1,6 +1,6 @@
 """Section of a benchmark on whole jobs: beside published runs, and the time of their phases."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mpi_pi.bench.jobs import FULL, MAX_EXPECTED_SECONDS
@@ -38,9 +38,14 @@ def blocks(section: Sequence[Job], full: bool = False) -> list[Lines | Table]:
     there = {job["name"] for job in section}
     why = f"left out, for it would take more than {MAX_EXPECTED_SECONDS:g} s here"
     left_out = [(job.name, why) for job in FULL if full and job.name not in there]
+    published = {job["published"]["name"]: job["published"] for job in section if job["published"]}
+    sources = [
+        (name, f"{run['seconds']:g} s on {run['machine']}; {run['date']}\n{run['source']}")
+        for name, run in published.items()
+    ]
     return [
         Table([_row(job) for job in section], ("points", "ranks", "published")),
-        *(Lines(lines) for lines in (left_out, list(_published(section))) if lines),
+        *(Lines(lines) for lines in (left_out, sources) if lines),
         Table(rows, tuple(columns)),
         Lines(legend, ": "),
     ]
@@ -67,11 +72,3 @@ def _milliseconds(job: Job) -> dict[str, str]:
     """Return the median of each phase, and of the whole job."""
     phases = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
     return {phase["name"]: f"{phase['seconds']['median'] * 1e3:.1f}" for phase in phases}
-
-
-def _published(section: Sequence[Job]) -> Iterator[tuple[str, str]]:
-    """Generate a line for each published run, with its source."""
-    for name, run in {
-        job["published"]["name"]: job["published"] for job in section if job["published"]
-    }.items():
-        yield name, f"{run['seconds']:g} s on {run['machine']}; {run['date']}\n{run['source']}"

@@ -28,18 +28,15 @@ def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
     if (cycles := subject["cycles_per_point"]) is not None:
         yield "Cycles per point", f"{cycles:{_form(cycles)}}"
     if short := next((row for row in rows if row["name"] == SHORT_SUBJECT), None):
-        yield "Seeding", f"{format_ci(_seeding_seconds(subject, short), '.2f', 1e6)} µs for each trial"
+        # A short trial takes longer than as many points of a long one.
+        turns = zip(rate.samples, MedianCI.from_fields(short["points_per_second"]).samples, strict=True)
+        seeding = MedianCI.of(SHORT_TRIAL * (1 / of_short - 1 / of_long) for of_long, of_short in turns)
+        yield "Seeding", f"{format_ci(seeding, '.2f', 1e6)} µs for each trial"
     baselines = [row for row in rows if not row["name"].startswith(SUBJECT)]
     if baselines:
         best = max(baselines, key=lambda row: float(row["points_per_second"]["median"]))
         times = _format(MedianCI.from_fields(best["times_as_fast"]))
         yield "Next", f"{best['name']}; how many times as fast {SUBJECT} is: {times}"
-
-
-def _seeding_seconds(long: Row, short: Row) -> MedianCI:
-    """Return how much longer a short trial takes than as many points of a long one, turn by turn."""
-    rates = [MedianCI.from_fields(row["points_per_second"]).samples for row in (long, short)]
-    return MedianCI.of(SHORT_TRIAL * (1 / b - 1 / a) for a, b in zip(*rates, strict=True))
 
 
 def _row(row: Row) -> dict[str, str]:
