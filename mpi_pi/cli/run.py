@@ -14,7 +14,7 @@ from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
 from mpi_pi.kernel.loader import load
-from mpi_pi.model.result import RankInfo
+from mpi_pi.model.result import RankInfo, Result
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
@@ -51,11 +51,9 @@ class _Run:
             # From here on there is something to report after a signal: what is saved, and how to go on.
             self.open_files.enter_context(ranks.signals.all_handled())
         team = assemble(ranks.comm, self._request(), ranks.watch())
-        signals_comm = ranks.comm.Dup()
         with ranks.signals.all_handled():
             try:
-                with self._progress(team) as show:  # which is gone before anything else is printed
-                    result = count(team, signals_comm, self._hooks(team, show))
+                result = self._count(team)
             except HeartbeatTimeout as silence:  # on the ranks that have noticed it
                 console.complain(str(silence))
                 self.output.report_interrupted(
@@ -63,11 +61,13 @@ class _Run:
                 )
                 runtime.abort(ranks.comm, RUN_AGAIN if options.checkpoint else FAILED)
                 raise
-            return (
-                self.output.report(result, ranks.stop.reason, ranks.signals)
-                if ranks.comm.rank == 0
-                else VERIFIED
-            )
+            if ranks.comm.rank:
+                return VERIFIED
+            return self.output.report(result, ranks.stop.reason, ranks.signals)
+
+    def _count(self, team: Team) -> Result:
+        with self._progress(team) as show:
+            return count(team, self.ranks.comm.Dup(), self._hooks(team, show))
 
     def _request(self) -> Request:
         options = self.options
