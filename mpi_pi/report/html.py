@@ -20,7 +20,7 @@ from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.bench.numbers import format_ci
 from mpi_pi.report.blocks import Block, Line, Lines, Section, Table
 from mpi_pi.report.plots import figure as plot
-from mpi_pi.report.sources import Item
+from mpi_pi.report.sources import Content, Item
 from mpi_pi.storage.trial_log import Trials
 from mpi_pi.version import __version__
 
@@ -126,7 +126,7 @@ def _is_log_of(log: Item, run: Item) -> bool:
     return isinstance(log_, Trials) and isinstance(run_, Result) and log_.belong_to(run_)
 
 
-def _summary(content: Result | Benchmark | Trials) -> Summary:
+def _summary(content: Content) -> Summary:
     if isinstance(content, Result):
         return _summary_of_run(content)
     if isinstance(content, Trials):

@@ -11,12 +11,14 @@ from mpi_pi.model.result import Result
 from mpi_pi.storage import json_document, result_file, trial_log
 from mpi_pi.storage.trial_log import Trials
 
+Content = Result | Benchmark | Trials
+
 
 class Item(NamedTuple):
     """A file by its printable name."""
 
     name: str
-    content: Result | Benchmark | Trials
+    content: Content
 
 
 class SourceError(UserError):
@@ -36,7 +38,7 @@ def read(names: Sequence[str]) -> list[Item]:
     return items
 
 
-def _content(name: str) -> Result | Benchmark | Trials:
+def _content(name: str) -> Content:
     content = json_document.content(name)
     if content.startswith(trial_log.HEADER.encode()):
         return trial_log.of_content(content)

@@ -60,18 +60,15 @@ def error_bars(cis: Sequence[MedianCI]) -> NDArray[np.float64]:
     return np.array([[ci.median - ci.low for ci in cis], [ci.high - ci.median for ci in cis]])
 
 
-# Kernels
-
-
 def kernels(figure: FigureBase, section: Section) -> None:
     """Draw points per second of the kernel and its baselines on one core, and of published whole jobs."""
     axes = figure.subplots()
     rates = [MedianCI.from_fields(row["points_per_second"]) for row in section["rows"]]
     names = [row["name"] for row in section["rows"]] + [f"{run.name}\n{run.machine}" for run in PUBLISHED]
     places = np.arange(len(names))
-    measured_, others = places[: len(rates)], places[len(rates) :]
+    own, others = places[: len(rates)], places[len(rates) :]
     look: Look = {"color": DARK, "ecolor": INK, "capsize": 3, "label": "one core, measured"}
-    axes.barh(measured_, medians(rates), 0.7, xerr=error_bars(rates), **look)
+    axes.barh(own, medians(rates), 0.7, xerr=error_bars(rates), **look)
     published_rates = [run.points_per_second for run in PUBLISHED]
     look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
     axes.barh(others, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
@@ -96,9 +93,6 @@ def format_rate(rate: MedianCI) -> str:
     return f"{number}·{style.power_of_ten(exponent)}"
 
 
-# Whole jobs
-
-
 def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
     """Draw the phases of jobs from mpirun to prompt; cold jobs take longer, and have their own scale."""
     kinds = {
@@ -111,14 +105,14 @@ def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
     ratios = [len(of_kind) for of_kind in kinds.values()]
     all_axes = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=ratios)[:, 0]
     for axes, (kind, of_kind) in zip(all_axes, kinds.items(), strict=True):
-        stacks(axes, of_kind, looks)
+        phase_bars(axes, of_kind, looks)
         axes.set_xlabel(f"seconds, {kind}")
     patches = [Patch(edgecolor=INK, linewidth=0.5, label=phase, **look) for phase, look in looks.items()]
     whole = Line2D([], [], color=INK, marker="d", markersize=4, label="whole job")
     figure.legend(handles=[*patches, whole], loc="outside lower center", ncols=4)
 
 
-def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
+def phase_bars(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
     """Draw a row for each job: the medians of its phases side by side, and the whole with its interval."""
     for place, job in enumerate(jobs):
         seconds = [MedianCI.from_fields(phase["seconds"]).median for phase in job["steps"]]
@@ -139,23 +133,20 @@ def stacks(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> No
     axes.set_xlim(0, 1.02 * max(MedianCI.from_fields(job["seconds"]).high for job in jobs))
 
 
-# Scaling
-
-
-def over(axes: Axes, section: Section, name: str) -> None:
+def scaling_curves(axes: Axes, section: Section, name: str) -> None:
     """Draw a quantity of strong and weak scaling over the number of ranks or hosts."""
     looks: dict[str, Look] = {  # the bars of one are to be seen beneath those of the other
         "strong": {"fmt": "o-", "color": DARK, "label": "same job (strong)", "elinewidth": 3, "capsize": 6},
         "weak": {"fmt": "s--", "color": MIDDLE, "label": "growing job (weak)", "elinewidth": 1, "capsize": 3},
     }
     for kind, look in looks.items():
-        measured(axes, section[kind]["rows"], section["by"], name, look)
+        median_curve(axes, section[kind]["rows"], section["by"], name, look)
     style.number_ticks(axes, [row[section["by"]] for row in section["strong"]["rows"]])
     axes.grid(visible=True)
     axes.set_xlabel(section["by"])
 
 
-def measured(axes: Axes, rows: Sequence[Section], number: str, name: str, look: Look) -> None:
+def median_curve(axes: Axes, rows: Sequence[Section], number: str, name: str, look: Look) -> None:
     """Draw medians of a quantity with their intervals over a number; inconclusive ones are hollow."""
     numbers, cis = [row[number] for row in rows], [MedianCI.from_fields(row[name]) for row in rows]
     axes.errorbar(numbers, medians(cis), error_bars(cis), markersize=5, **look)
@@ -173,7 +164,7 @@ def speed_up(figure: FigureBase, section: Section) -> None:
     rows = section["strong"]["rows"]
     numbers, ideal = [row[section["by"]] for row in rows], [row["ranks"] / rows[0]["ranks"] for row in rows]
     axes.plot(numbers, ideal, color=INK, linewidth=1, linestyle=":", label="ideal")
-    over(axes, section, "speed_up")
+    scaling_curves(axes, section, "speed_up")
     axes.set_yscale("log", base=2)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylabel(f"times as fast as {number_of(rows[0]['ranks'], 'rank')}")
@@ -184,13 +175,10 @@ def efficiency(figure: FigureBase, section: Section) -> None:
     """Draw the efficiency: the speed-up over the growth of the number of ranks."""
     axes = figure.subplots()
     axes.axhline(1, color=INK, linewidth=1, linestyle=":", label="ideal")
-    over(axes, section, "efficiency")
+    scaling_curves(axes, section, "efficiency")
     axes.set_ylim(0, max(1.1, 1.05 * axes.dataLim.y1))
     axes.set_ylabel("efficiency")
     style.legend(figure, axes)
-
-
-# Rounds
 
 
 def cost_of_round(figure: FigureBase, section: Section) -> None:
@@ -201,7 +189,7 @@ def cost_of_round(figure: FigureBase, section: Section) -> None:
         "planner": {"fmt": "s", "color": MIDDLE, "label": "books of rank 0, measured", "capsize": 3},
     }
     for rows, look in looks.items():
-        measured(axes, section[rows], "ranks", "seconds", look)
+        median_curve(axes, section[rows], "ranks", "seconds", look)
     model = section["model"]
     for name, column, color, width in (
         ("round, model", "round_seconds", INK, 1.8),

@@ -65,9 +65,6 @@ def histogram_panel(points: int, trial_hits: NDArray[np.int64]) -> Panel:
     return Panel("Trials", lambda figure: histogram(figure, points, trial_hits))
 
 
-# The dartboard
-
-
 def units_in_line(result: Result) -> int:
     """Return how many of the first units of its shard a run has counted without a gap."""
     return result.tally.units - sum(int(row.lost_units.sum()) for row in result.timeline.records)
@@ -100,9 +97,6 @@ def dartboard(figure: FigureBase, points: NDArray[np.int64]) -> None:
     axes.spines[:].set_visible(True)
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=2)
-
-
-# Convergence
 
 
 class Course(NamedTuple):
@@ -171,9 +165,6 @@ def convergence(figure: FigureBase, course: Course) -> None:
     label_decades(below.yaxis)
     figure.align_ylabels([above, below])
     legend(figure, above)
-
-
-# The histogram
 
 
 def bin_edges(points: int, trial_hits: NDArray[np.int64]) -> NDArray[np.int64]:
