@@ -93,17 +93,9 @@ class RoundRecord:
     """Units counted beyond a gap that a rank left in a round cut short; they will be counted again."""
 
     def __add__(self, later: "RoundRecord") -> "RoundRecord":
-        return RoundRecord(
-            self.first_round,
-            later.last_round,
-            self.start_seconds,
-            later.end_seconds,
-            self.hits + later.hits,
-            self.units + later.units,
-            self.points + later.points,
-            self.count_nanoseconds + later.count_nanoseconds,
-            self.lost_units + later.lost_units,
-        )
+        names = ("hits", "units", "points", "count_nanoseconds", "lost_units")
+        sums = (getattr(self, name) + getattr(later, name) for name in names)
+        return RoundRecord(self.first_round, later.last_round, self.start_seconds, later.end_seconds, *sums)
 
 
 def add_pairs(records: Sequence[RoundRecord]) -> list[RoundRecord]:

@@ -48,12 +48,12 @@ def dumps(shard: Shard) -> str:
 
 
 class CheckpointFile:
-    """The checkpoint of a run, locked and kept up to date; as a context manager, saved at the end of any
-    kind.
+    """The checkpoint of a run, locked and kept up to date.
 
-    `path` is as the user gave it. `warn` is called with the first failure to save. With `restart`, an old
-    file, whatever it is, is kept under another name. The lock keeps other runs away, except from a complete
-    checkpoint, which they only read. Raises CheckpointError, and LockHeld if another run is using it.
+    A context manager, which saves it at an end of any kind. `path` is as the user gave it. `warn` is called
+    with the first failure to save. With `restart`, an old file, whatever it is, is kept under another name.
+    The lock keeps other runs away, except from a complete checkpoint, which they only read. Raises
+    CheckpointError, and LockHeld if another run is using it.
     """
 
     def __init__(self, path: str, every_seconds: float, restart: bool, warn: Callable[[str], object]) -> None:

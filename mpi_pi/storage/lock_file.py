@@ -50,8 +50,12 @@ class Lock:
 
     def acquire(self) -> None:
         """Acquire the lock, within about `PATIENCE_SECONDS`, or raise LockHeld."""
-        while not self._created():
-            theirs = self._content()
+        while True:
+            try:
+                self._create(self.path)
+                break
+            except FileExistsError:
+                theirs = self._content()
             if theirs is None:
                 continue  # released a moment ago
             if self._owner_lives(theirs):
@@ -70,13 +74,6 @@ class Lock:
                 self._file = -1
                 if self._is_ours():
                     self.path.unlink()
-
-    def _created(self) -> bool:
-        try:
-            self._create(self.path)
-        except FileExistsError:
-            return False
-        return True
 
     def _take_over(self) -> None:
         aside = beside(self.path, f".{self._me['owner']}")
@@ -141,9 +138,7 @@ def _process() -> dict[str, Any]:
 
 
 def _machine() -> str:
-    """Return what identifies a boot of a machine and a PID namespace of it; "" if the system does not
-    tell.
-    """
+    """Return what identifies a boot of a machine and a PID namespace in it; "" if that is unknown."""
     boot = read_system_text(Path("/proc/sys/kernel/random/boot_id"))
     try:
         return "" if boot is None else f"{boot.strip()} {Path('/proc/self/ns/pid').stat().st_ino}"

@@ -62,16 +62,12 @@ def _rank_fields(rank: RankStats) -> dict[str, Any]:
 
 
 def _round_fields(record: RoundRecord) -> dict[str, Any]:
+    members = vars(record) | {"count_nanoseconds": record.count_nanoseconds / 1e9}
     return {
-        "first_round": record.first_round,
-        "last_round": record.last_round,
-        "start_seconds": record.start_seconds,
-        "end_seconds": record.end_seconds,
-        "hits": record.hits,
-        "units": record.units.tolist(),
-        "points": record.points.tolist(),
-        "count_seconds": (record.count_nanoseconds / 1e9).tolist(),
-        "lost_units": record.lost_units.tolist(),
+        "count_seconds" if name == "count_nanoseconds" else name: (
+            value.tolist() if isinstance(value, np.ndarray) else value
+        )
+        for name, value in members.items()
     }
 
 
@@ -164,10 +160,10 @@ def _round_record(row: Mapping[str, Any], ranks: int) -> RoundRecord:
         amount(float, row["start_seconds"]),
         amount(float, row["end_seconds"]),
         amount(int, row["hits"]),
-        units=column("units"),
-        points=column("points"),
-        count_nanoseconds=column("count_seconds", 1e9),
-        lost_units=column("lost_units"),
+        column("units"),
+        column("points"),
+        column("count_seconds", 1e9),
+        column("lost_units"),
     )
 
 

@@ -217,9 +217,7 @@ def _cpu_quota(root: Path) -> tuple[str, float] | None:
 
 
 def _cgroups(root: Path, unified: bool, path: str) -> list[Path]:
-    """Return the folders of a cgroup and its ancestors, as far as they are mounted; see proc(5),
-    mountinfo.
-    """
+    """Return the mounted folders of a cgroup and its ancestors; see proc(5), mountinfo."""
     for line in (_text(root / "proc/self/mountinfo") or "").splitlines():
         left, _, right = line.partition(" - ")
         mounted, place = left.split()[3:5]

@@ -41,8 +41,9 @@ def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
 
 
 def durations(at: Mapping[str, float], kernel_seconds: float, count_seconds: float) -> dict[str, float]:
-    """Return the seconds of each of `PHASES`, given when rank 0 passed each point; `start` and `end` may
-    lack.
+    """Return the seconds of each of `PHASES`, given when rank 0 passed each point.
+
+    Without `end`, or without `start` too, the run was interrupted in a round, or before the first one.
     """
     end = at.get("end", at["summed"])
     start = at.get("start", end)

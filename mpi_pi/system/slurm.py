@@ -1,5 +1,6 @@
-"""The Slurm job of this process. Functions raise ValueError, with a message for the user, if there is
-none.
+"""The Slurm job of this process.
+
+Functions raise ValueError, with a message for the user, if there is none.
 """
 
 import os
