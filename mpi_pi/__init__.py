@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mpi_pi.model.result import Result
     from mpi_pi.model.shard import Shard
     from mpi_pi.mpi.collectives import CollectiveError
-    from mpi_pi.parallel.round_loop import Hooks, Round
+    from mpi_pi.parallel.hooks import Hooks, Round
     from mpi_pi.parallel.run import run
 
 __all__ = ["CollectiveError", "Hooks", "Job", "Result", "Round", "Shard", "run"]
@@ -43,8 +43,8 @@ _HOMES = {
     "CollectiveError": "mpi.collectives",
     "Job": "model.job",
     "Result": "model.result",
-    "Hooks": "parallel.round_loop",
-    "Round": "parallel.round_loop",
+    "Hooks": "parallel.hooks",
+    "Round": "parallel.hooks",
     "Shard": "model.shard",
     "run": "parallel.run",
 }

@@ -10,8 +10,8 @@ from mpi_pi.model.result import Result
 from mpi_pi.mpi.collectives import CollectiveError, bcast, call_on_all
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import host_name
+from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
-from mpi_pi.parallel.round_loop import Hooks
 from mpi_pi.parallel.run import run
 from mpi_pi.system import affinity
 

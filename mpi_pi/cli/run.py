@@ -18,7 +18,7 @@ from mpi_pi.model.result import RankInfo, Result
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
-from mpi_pi.parallel.round_loop import Hooks, Round
+from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.run import InterruptedRun, count
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.report import run as run_report

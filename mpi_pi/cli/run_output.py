@@ -14,7 +14,7 @@ from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
-from mpi_pi.parallel.round_loop import Round
+from mpi_pi.parallel.hooks import Round
 from mpi_pi.report import run as run_report
 from mpi_pi.report.blocks import Block, Lines
 from mpi_pi.storage.atomic_file import OutputError

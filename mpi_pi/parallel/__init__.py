@@ -5,6 +5,7 @@ load_balancer  how many units a round has, and in which proportion ranks share t
 manager        bookkeeping of rank 0: records work results, assigns the next round
 threads        the threads of a rank, which count its units
 round_loop     the rounds on every rank: assignment, count, report
+hooks          what the caller of a run does meanwhile
 team           the handshake of all ranks before the first round
 run            the whole: from a job or shard to its result
 """

@@ -127,25 +127,9 @@ class Manager:
         if self._last_results is None:
             return tuple(before)
         seconds = self.timeline.records[-1].end_seconds
-        columns = [WorkResult.USER_NS, WorkResult.SYSTEM_NS, WorkResult.PEAK_BYTES]
-        usage, totals = self._last_results[:, columns].tolist(), self._totals.tolist()
-        return tuple(
-            replace(
-                row,
-                units=units,
-                points=points,
-                hits=hits,
-                kernel_right=right,
-                count_seconds=nanoseconds / 1e9,
-                wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
-                user_seconds=user / 1e9,
-                system_seconds=system / 1e9,
-                peak_memory_bytes=peak,
-            )
-            for row, (units, points, hits, nanoseconds), right, (user, system, peak) in zip(
-                before, totals, self._right.tolist(), usage, strict=True
-            )
-        )
+        usage = self._last_results[:, WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1].tolist()
+        rows = zip(before, self._totals.tolist(), usage, self._right.tolist(), strict=True)
+        return tuple(stats_after(row, totals, used, right, seconds) for row, totals, used, right in rows)
 
     def usage(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Usage:
         """Return what this run and those before it have cost, given the CPU time of all ranks of this one.
@@ -220,3 +204,28 @@ def _exact_sums(results: NDArray[np.int64]) -> list[int]:
     """Return the sums of the columns, which may be more than 64 bits hold."""
     high, low = (results >> 32).sum(axis=0).tolist(), (results & 0xFFFFFFFF).sum(axis=0).tolist()
     return [(above << 32) + below for above, below in zip(high, low, strict=True)]
+
+
+def stats_after(
+    before: RankStats, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float
+) -> RankStats:
+    """Return what a rank did, given its row from before the first round.
+
+    `totals` are its units, points, hits and nanoseconds of counting, `usage` its user and system time in
+    nanoseconds and its memory in bytes; `seconds` is the time of all rounds.
+    """
+    units, points, hits, count_nanoseconds = totals
+    user_nanoseconds, system_nanoseconds, peak_bytes = usage
+    count_seconds = count_nanoseconds / 1e9
+    return replace(
+        before,
+        units=units,
+        points=points,
+        hits=hits,
+        kernel_right=right,
+        count_seconds=count_seconds,
+        wait_seconds=max(seconds - count_seconds, 0.0),
+        user_seconds=user_nanoseconds / 1e9,
+        system_seconds=system_nanoseconds / 1e9,
+        peak_memory_bytes=peak_bytes,
+    )

@@ -4,10 +4,7 @@ All ranks do the same things in the same order. What goes wrong on one of them r
 next exchange, and is raised on all.
 """
 
-import resource
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,51 +12,22 @@ from numpy.typing import NDArray
 
 from mpi_pi import timestamps
 from mpi_pi.model import tally
-from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.mpi.collectives import CollectiveError, raise_on_all
-from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.stop import FAILED, StopRequest
+from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
 from mpi_pi.parallel.team import Team
 from mpi_pi.parallel.threads import ThreadTeam
-from mpi_pi.system.process import peak_memory_bytes
+from mpi_pi.system import process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
 Row = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Round:
-    """A round that is done, as `Hooks.on_round` gets it."""
-
-    number: int
-    units: range
-    shard: Shard | None
-    """The work with all that has been counted of it, this round included; on rank 0."""
-    unit_hits: NDArray[np.int64] | None
-    """Hits of each unit of this round, int64 (units,), on rank 0, if `Hooks.unit_hits` asks for them."""
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What the caller of a run does meanwhile, on each rank."""
-
-    on_round: Callable[[Round], object] | None = None
-    """Called after each round, but not after one that was cut short."""
-    on_idle: Callable[[], object] | None = None
-    """Called again and again while the rank counts or waits for others; it has to be quick, and must not
-    raise."""
-    stop: StopRequest | None = None
-    """Ends the run early, on all ranks, within a fraction of a second."""
-    heartbeat: Heartbeat | None = None
-    """A heartbeat that watches over the ranks already; by default, a run has its own."""
-    unit_hits: bool = False
-    """Whether rank 0 collects the hits of every unit for `on_round`."""
 
 
 class RoundLoop:
@@ -150,7 +118,6 @@ class RoundLoop:
         return counted, hits, right, end
 
     def _work_result(self, counted: Tally, count_nanoseconds: int, right: bool) -> Row:
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         row = np.zeros(WORK_RESULT_COLUMNS, np.int64)
         row[WorkResult.FAILED] = self.problem is not None
         row[WorkResult.STOPPED] = self._stop.requested
@@ -159,9 +126,7 @@ class RoundLoop:
         row[WorkResult.COUNT_NS] = count_nanoseconds
         row[WorkResult.WAIT_NS] = self._wait_nanoseconds
         row[WorkResult.UNITS] = counted.units
-        row[WorkResult.USER_NS] = int(usage.ru_utime * 1e9)
-        row[WorkResult.SYSTEM_NS] = int(usage.ru_stime * 1e9)
-        row[WorkResult.PEAK_BYTES] = peak_memory_bytes(usage)
+        row[WorkResult.USER_NS : WorkResult.TALLY] = process.usage()
         row[WorkResult.TALLY :] = tally.pack(self._job, counted)
         return row
 

@@ -1,21 +1,22 @@
 """A job, or what remains of a shard of it, counted on all ranks of a communicator."""
 
-import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpi_pi import timestamps
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
-from mpi_pi.model.result import RankStats, Result, Timeline
+from mpi_pi.model.result import Result, Timeline
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi.collectives import CollectiveError, bcast
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
+from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import Tuning
-from mpi_pi.parallel.round_loop import Hooks, RoundLoop
+from mpi_pi.parallel.manager import stats_after
+from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
-from mpi_pi.system.process import peak_memory_bytes
+from mpi_pi.system import process
 from mpi_pi.version import STREAM_VERSION, __version__
 
 if TYPE_CHECKING:
@@ -110,24 +111,8 @@ def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
     if own:
         return own
     assert common  # noqa: S101  # rank 0 has one
-    return replace(common, ranks=(_own_stats(team, loop, seconds),))
-
-
-def _own_stats(team: Team, loop: RoundLoop, seconds: float) -> RankStats:
-    units, points, hits, nanoseconds = map(int, loop.own)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return replace(
-        team.stats,
-        units=units,
-        points=points,
-        hits=hits,
-        kernel_right=loop.kernel_right,
-        count_seconds=nanoseconds / 1e9,
-        wait_seconds=max(seconds - nanoseconds / 1e9, 0.0),
-        user_seconds=usage.ru_utime,
-        system_seconds=usage.ru_stime,
-        peak_memory_bytes=peak_memory_bytes(usage),
-    )
+    stats = stats_after(team.stats, loop.own.tolist(), process.usage(), loop.kernel_right, seconds)
+    return replace(common, ranks=(stats,))
 
 
 def _result_of_root(team: Team, loop: RoundLoop) -> Result | None:

@@ -3,7 +3,6 @@
 It takes two gathers and two broadcasts, in which rank 0 finds every rank that differs or fails.
 """
 
-import resource
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,7 +185,7 @@ def _prepare(
 
 def _stats(rank: int, info: RankInfo, kernel: Kernel) -> RankStats:
     """Return the row of a rank before any round."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
+    user_nanoseconds, system_nanoseconds, peak_bytes = process.usage()
     return RankStats(
         rank=rank,
         info=info,
@@ -199,9 +198,9 @@ def _stats(rank: int, info: RankInfo, kernel: Kernel) -> RankStats:
         kernel_seconds=kernel.seconds,
         count_seconds=0.0,
         wait_seconds=0.0,
-        user_seconds=usage.ru_utime,
-        system_seconds=usage.ru_stime,
-        peak_memory_bytes=process.peak_memory_bytes(usage),
+        user_seconds=user_nanoseconds / 1e9,
+        system_seconds=system_nanoseconds / 1e9,
+        peak_memory_bytes=peak_bytes,
     )
 
 

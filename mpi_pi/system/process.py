@@ -83,6 +83,8 @@ def process_fields(pid: object) -> list[str]:
     return (read_system_text(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
 
 
-def peak_memory_bytes(usage: resource.struct_rusage) -> int:
-    """Return the largest memory size that this process has had, in bytes."""
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)  # bytes there, KiB elsewhere
+def usage() -> tuple[int, int, int]:
+    """Return user and system time of this process so far, in nanoseconds, and its peak memory in bytes."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    scale = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere, see getrusage(2)
+    return int(used.ru_utime * 1e9), int(used.ru_stime * 1e9), used.ru_maxrss * scale

@@ -73,9 +73,10 @@ def test_all_that_a_job_needs_works_elsewhere(
 def test_memory_is_told_in_bytes_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
     """getrusage(2) there; in KiB on Linux."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    assert process.peak_memory_bytes(usage) == usage.ru_maxrss * 1024
+    monkeypatch.setattr(resource, "getrusage", lambda _: usage)
+    assert process.usage()[2] == usage.ru_maxrss * 1024
     monkeypatch.setattr(process, "sys", SimpleNamespace(platform="darwin"))
-    assert process.peak_memory_bytes(usage) == usage.ru_maxrss
+    assert process.usage()[2] == usage.ru_maxrss
 
 
 def test_a_bare_environment(mpi: Mpi) -> None:

@@ -11,9 +11,7 @@ from mpi_pi.system import package
 MAX_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 40, 6
 
 MODULES = sorted(package.FOLDER.rglob("*.py"))
-ROOMS = sorted(
-    file.parent for file in MODULES if file.name == "__init__.py" and file.parent != package.FOLDER
-)
+ROOMS = sorted(file.parent for file in package.FOLDER.glob("*/__init__.py"))
 
 READ_FIRST = (
     *("model/job", "model/tally"),
