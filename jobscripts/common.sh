@@ -76,7 +76,7 @@ stage() {
     on_each_node tar -xf "$folder/environment.tar" -C "$folder"
     on_each_node rm "$folder/environment.tar"
     # What is sent has no repository that could tell.
-    MPI_PI_COMMIT=$("$VENV/bin/python" -c 'from mpi_pi import benchmark; print(benchmark.commit() or "")')
+    MPI_PI_COMMIT=$("$VENV/bin/python" -c 'from mpi_pi.system import package; print(package.commit() or "")')
     export MPI_PI_COMMIT
     VENV=$folder PATH=$folder/bin:$PATH
     export PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH} # where mpi_pi itself is now
