@@ -1,10 +1,10 @@
 """Outcome of a run: what was counted, and what each rank did in which time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from operator import add
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,28 @@ class RankStats:
     user_seconds: float
     system_seconds: float
     peak_memory_bytes: int
+
+    def after(self, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float) -> Self:
+        """Return this row after all rounds, which took so many seconds.
+
+        `totals` are the rank's units, points, hits and nanoseconds of counting, `usage` is what
+        `system.process.usage` returns there, `right` whether its kernel still counts the known answers.
+        """
+        units, points, hits, count_nanoseconds = totals
+        user_nanoseconds, system_nanoseconds, peak_bytes = usage
+        count_seconds = count_nanoseconds / 1e9
+        return replace(
+            self,
+            units=units,
+            points=points,
+            hits=hits,
+            kernel_right=right,
+            count_seconds=count_seconds,
+            wait_seconds=max(seconds - count_seconds, 0.0),
+            user_seconds=user_nanoseconds / 1e9,
+            system_seconds=system_nanoseconds / 1e9,
+            peak_memory_bytes=peak_bytes,
+        )
 
     @property
     def points_per_second(self) -> float:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from mpi_pi.model import tally
 from mpi_pi.model.result import RankStats, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Tally
 from mpi_pi.parallel.load_balancer import DEFAULT, LoadBalancer, Tuning
 from mpi_pi.parallel.partition import offsets
 from mpi_pi.system import process
@@ -111,7 +110,7 @@ class Manager:
         """Record the work results of a round, int64 (ranks, columns), and return the next assignments."""
         sums = _exact_sums(results)
         if sums[WorkResult.FAILED]:
-            assignments = np.zeros((len(results), len(Assignment)), np.int64)
+            assignments = self._assign(last=True)
             assignments[:, Assignment.FAILED] = True
             return assignments
         stopped, done = sums[WorkResult.STOPPED] > 0, sums[WorkResult.UNITS]
@@ -129,7 +128,7 @@ class Manager:
         seconds = self.timeline.records[-1].end_seconds
         usage = self._last_results[:, WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1].tolist()
         rows = zip(before, self._totals.tolist(), usage, self._right.tolist(), strict=True)
-        return tuple(stats_after(row, totals, used, right, seconds) for row, totals, used, right in rows)
+        return tuple(row.after(totals, used, right, seconds) for row, totals, used, right in rows)
 
     def usage(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Usage:
         """Return what this run and those before it have cost, given the CPU time of all ranks of this one.
@@ -150,28 +149,27 @@ class Manager:
     def _assign(self, last: bool = False) -> NDArray[np.int64]:
         self._assigned_at = self._seconds()
         assignments = np.zeros((len(self._threads), len(Assignment)), np.int64)
-        if last:
-            return assignments
-        units, weights = self._balancer.next_round()
-        places = offsets(self._begun.job, units, weights)
-        self._assigned = places[1:] - places[:-1]
-        assignments[:, Assignment.UNITS] = len(units)
-        assignments[:, Assignment.START] = places[:-1]
-        assignments[:, Assignment.STOP] = places[1:]
+        if not last:
+            units, weights = self._balancer.next_round()
+            places = offsets(self._begun.job, units, weights)
+            self._assigned = places[1:] - places[:-1]
+            assignments[:, Assignment.UNITS] = len(units)
+            assignments[:, Assignment.START] = places[:-1]
+            assignments[:, Assignment.STOP] = places[1:]
         return assignments
 
     def _record(self, results: NDArray[np.int64], sums: list[int], missing: bool) -> None:
         columns = [WorkResult.UNITS, WorkResult.POINTS, WorkResult.COUNT_NS, WorkResult.WAIT_NS]
         units, points, count_nanoseconds, wait_nanoseconds = results.T[columns]
         self._balancer.update(points, count_nanoseconds, wait_nanoseconds)
-        counted = self._tally(sums)
+        counted = tally.unpack(self._begun.job, sums[WorkResult.TALLY :])
         self.counted += counted
         self.kernels_right = self.kernels_right and not sums[WorkResult.WRONG]
         # Nobody shall go on from what may be wrong.
         kept, contiguous = len(units) if self.kernels_right else 0, counted
         if kept and missing:
             kept = self._contiguous_ranks(units)
-            contiguous = self._tally(_exact_sums(results[:kept]))
+            contiguous = tally.unpack(self._begun.job, _exact_sums(results[:kept])[WorkResult.TALLY :])
         lost_units = units.copy()
         lost_units[:kept] = 0
         self.timeline.append(
@@ -190,9 +188,6 @@ class Manager:
             self._contiguous += contiguous
             self._cpu_seconds = sums[WorkResult.USER_NS] / 1e9, sums[WorkResult.SYSTEM_NS] / 1e9
 
-    def _tally(self, sums: list[int]) -> Tally:
-        return tally.unpack(self._begun.job, sums[WorkResult.TALLY :])
-
     def _contiguous_ranks(self, units: NDArray[np.int64]) -> int:
         """Return how many ranks, from rank 0 on, have counted units without a gap between them."""
         # A rank counts its units from the first on.
@@ -204,28 +199,3 @@ def _exact_sums(results: NDArray[np.int64]) -> list[int]:
     """Return the sums of the columns, which may be more than 64 bits hold."""
     high, low = (results >> 32).sum(axis=0).tolist(), (results & 0xFFFFFFFF).sum(axis=0).tolist()
     return [(above << 32) + below for above, below in zip(high, low, strict=True)]
-
-
-def stats_after(
-    before: RankStats, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float
-) -> RankStats:
-    """Return what a rank did, given its row from before the first round.
-
-    `totals` are its units, points, hits and nanoseconds of counting, `usage` its user and system time in
-    nanoseconds and its memory in bytes; `seconds` is the time of all rounds.
-    """
-    units, points, hits, count_nanoseconds = totals
-    user_nanoseconds, system_nanoseconds, peak_bytes = usage
-    count_seconds = count_nanoseconds / 1e9
-    return replace(
-        before,
-        units=units,
-        points=points,
-        hits=hits,
-        kernel_right=right,
-        count_seconds=count_seconds,
-        wait_seconds=max(seconds - count_seconds, 0.0),
-        user_seconds=user_nanoseconds / 1e9,
-        system_seconds=system_nanoseconds / 1e9,
-        peak_memory_bytes=peak_bytes,
-    )

@@ -13,7 +13,6 @@ from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
 from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import Tuning
-from mpi_pi.parallel.manager import stats_after
 from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.system import process
@@ -111,7 +110,7 @@ def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
     if own:
         return own
     assert common  # noqa: S101  # rank 0 has one
-    stats = stats_after(team.stats, loop.own.tolist(), process.usage(), loop.kernel_right, seconds)
+    stats = team.stats.after(loop.own.tolist(), process.usage(), loop.kernel_right, seconds)
     return replace(common, ranks=(stats,))
 
 
@@ -122,14 +121,12 @@ def _result_of_root(team: Team, loop: RoundLoop) -> Result | None:
         return None
     from mpi_pi.model.verdict import suspects  # which the other ranks do without
 
-    ranks = manager.rank_stats(team.ranks)
-    now = timestamps.mark("summed")
+    ranks, now = manager.rank_stats(team.ranks), timestamps.mark("summed")
+    user, system = sum(rank.user_seconds for rank in ranks), sum(rank.system_seconds for rank in ranks)
     return Result(
         shard=manager.shard,
         tally=manager.counted,
-        usage=manager.usage(
-            sum(row.user_seconds for row in ranks), sum(row.system_seconds for row in ranks), now
-        ),
+        usage=manager.usage(user, system, now),
         ranks=ranks,
         timeline=manager.timeline,
         rounds=manager.rounds,
