@@ -3,7 +3,6 @@
 Integers throughout, since units and points may be more than a float can tell apart.
 """
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,19 +14,11 @@ MAX_UNITS = 1 << 16
 """Units counted by one call of a kernel at most: their hits are half a megabyte."""
 
 
-def partition(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> list[range]:
-    """Cut `units` into contiguous pieces, one for each rank in proportion to its weight, to the nearest unit.
-
-    `weights` holds an integer >= 1 for each rank.
-    """
-    places = offsets(job, units, weights).tolist()
-    return [units[start:stop] for start, stop in itertools.pairwise(places)]
-
-
 def offsets(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where `partition` cuts, int64 (ranks + 1,): the units before each rank's piece, and all units.
+    """Return where to cut `units` into a piece for each rank in proportion to its weight, to the nearest unit.
 
-    It is exact while neither the points of `units` nor all weights together are more than 2^57.
+    The result, int64 (ranks + 1,), has the number of units before each rank's piece, and of all units. `weights`
+    holds an integer >= 1 for each rank. It is exact while neither the points of `units` nor all weights together are more than 2^57.
     """
     before = np.zeros(len(weights) + 1, np.int64)
     np.cumsum(weights, out=before[1:])

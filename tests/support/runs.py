@@ -9,7 +9,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Sums, Tally, centre
-from mpi_pi.parallel.partition import partition
+from support.partition import partition
 
 WORDS = "2 threads on 2 cores, not bound"
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.parallel.load_balancer import LoadBalancer, Tuning
-from mpi_pi.parallel.partition import MAX_UNITS, first_chunk, partition
+from mpi_pi.parallel.partition import MAX_UNITS, first_chunk
+from support.partition import partition
 
 jobs = st.builds(
     Job,
