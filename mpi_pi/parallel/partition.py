@@ -15,10 +15,10 @@ MAX_UNITS = 1 << 16
 
 
 def offsets(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where to cut `units` into a piece for each rank in proportion to its weight, to the nearest unit.
+    """Return where to cut `units` into a piece for each rank in proportion to its weight.
 
-    The result, int64 (ranks + 1,), has the number of units before each rank's piece, and of all units. `weights`
-    holds an integer >= 1 for each rank. It is exact while neither the points of `units` nor all weights together are more than 2^57.
+    `weights` has an integer >= 1 for each rank; the result, int64 (ranks + 1,), has the units before each
+    piece, and all units. It is exact while neither the points of `units` nor all weights are more than 2^57.
     """
     before = np.zeros(len(weights) + 1, np.int64)
     np.cumsum(weights, out=before[1:])

@@ -86,10 +86,7 @@ def run(
 
 
 def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = DEFAULT_TUNING) -> Result:
-    """Count the work of a team; see `run`. `signals` is a communicator for stop requests alone.
-
-    Raises CollectiveError, and InterruptedRun.
-    """
+    """Count the work of a team, see `run`; `signals` is for stop requests alone. Raises as `run` does."""
     loop = RoundLoop(team, signals, hooks, tuning)
     try:
         seconds = loop.run()
@@ -106,10 +103,9 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = D
 def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
     """Return the result: on rank 0 with the rows of all ranks, elsewhere with the row of this rank alone."""
     own = _result_of_root(team, loop)
-    common = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
+    common: Result = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
     if own:
         return own
-    assert common  # noqa: S101  # rank 0 has one
     stats = team.stats.after(loop.own.tolist(), process.usage(), loop.kernel_right, seconds)
     return replace(common, ranks=(stats,))
 
