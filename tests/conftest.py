@@ -14,6 +14,7 @@ import pytest
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from support import lacks, mpis
+from support.faults import Faults
 from support.launching import MPIRUN, SETTINGS, TESTS, Launch
 from support.mpis import Found, Mpi, there
 from support.outcomes import Ran, leave
@@ -107,6 +108,14 @@ def launch(environment: dict[str, str]) -> Launch:
         )
 
     return launched
+
+
+@pytest.fixture
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """Writes faulty programs; at the end of the test all of their faults must have come to pass."""
+    programs = Faults(tmp_path_factory.mktemp("faults"))
+    yield programs
+    programs.require_all()
 
 
 @pytest.fixture(scope="session")

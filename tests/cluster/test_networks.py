@@ -21,8 +21,9 @@ from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import cluster as cluster_module
 from support.cluster import Cluster, until
+from support.faults import SHORT_ROUNDS, Faults, impatience
 from support.lacks import lack
-from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, first_lines, there
+from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, there
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 
@@ -87,21 +88,6 @@ def start(cluster: Cluster, environment: dict[str, str], words: list[str]) -> su
             text=True,
             env=environment | {"TMPDIR": "/var/tmp"},
         )
-
-
-def wrapped(mpi: Mpi, folder: Path, *settings: str) -> str:
-    """A program that is mpi-pi with other constants."""
-    program = folder / "mpi-pi"
-    lines = [
-        first_lines(mpi.python),
-        "from mpi_pi.mpi import heartbeat as pulse",
-        "from mpi_pi.mpi import time_limit",
-        "from mpi_pi.parallel import load_balancer as schedule; from mpi_pi.cli import main as cli",
-        *settings,
-    ]
-    program.write_text("\n".join([*lines, "cli.command()", ""]))
-    program.chmod(0o755)
-    return str(program)
 
 
 @pytest.fixture
@@ -190,17 +176,11 @@ def rounds_saved(checkpoint: Path) -> int:
 
 
 def test_a_few_hundred_bytes_are_sent_by_a_rank_in_a_round(
-    cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], tmp_path: Path
+    cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], faults: Faults
 ) -> None:
     """As the hosts' network interfaces count them, with the headers of all packets."""
     # Many short rounds.
-    program = wrapped(
-        open_mpi,
-        tmp_path,
-        "schedule.FIRST_POINTS = 1",
-        "schedule.ROUND_NANOSECONDS = 1",
-        "schedule.WAIT_FACTOR = 0",
-    )
+    program = faults.program(values=SHORT_ROUNDS, python=open_mpi.python)
     totals = []
     for trials in (400, 1200):
         before = sum(map(cluster.sent_bytes, cluster.nodes))
@@ -252,16 +232,16 @@ def said(cluster: Cluster, line: str) -> bool:
 
 
 def test_a_host_that_falls_silent_ends_the_job(
-    cluster: Cluster, mpi: Mpi, plain: dict[str, str], tmp_path: Path
+    cluster: Cluster, mpi: Mpi, plain: dict[str, str], faults: Faults, tmp_path: Path
 ) -> None:
     """A pulled cable. Either ssh notices, and mpirun ends the job, or the ranks do; all rounds are saved.
 
     The Open MPI of the environment tells ssh by itself to look, Debian's by a line in ~/.ssh/config.
     """
     place = tmp_path / "c"
-    settings = ["pulse.PULSE_SECONDS = 1.0", "time_limit.PATIENCE_SECONDS = 6.0"] if mpi.is_mpich else []
+    values = impatience(every=1.0, patience=6.0) if mpi.is_mpich else {}
     words = [*ENDLESS, "--checkpoint", str(place)]
-    words = command(cluster, mpi, 2, *words, program=wrapped(mpi, tmp_path, *settings))
+    words = command(cluster, mpi, 2, *words, program=faults.program(values=values, python=mpi.python))
     with falls_silent(cluster, "node2", words, plain) as run:
         assert run.wait(timeout=40) != 0
         told = (cluster.folder / "log").read_text()
@@ -283,10 +263,10 @@ def test_the_host_of_rank_0_falls_silent(
 
 
 def test_ranks_notice_a_silent_host_themselves(
-    cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], tmp_path: Path
+    cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], faults: Faults, tmp_path: Path
 ) -> None:
     place = tmp_path / "c"
-    program = wrapped(open_mpi, tmp_path, "pulse.PULSE_SECONDS = 1.0", "time_limit.PATIENCE_SECONDS = 5.0")
+    program = faults.program(values=impatience(every=1.0, patience=5.0), python=open_mpi.python)
     words = command(cluster, open_mpi, 2, *ENDLESS, "--checkpoint", str(place), program=program)
     # Open MPI's mpirun waits for that host as long as ssh does.
     with falls_silent(cluster, "node2", words, plain):

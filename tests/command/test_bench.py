@@ -4,7 +4,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,9 @@ from mpi_pi.system import package
 from support import runs
 from support.benchmarks import benchmark
 from support.cluster import until
+from support.faults import Faults
 from support.lacks import lack
-from support.launching import MPI_PI, MPIRUN, TESTS, Launch
+from support.launching import MPI_PI, MPIRUN, Launch
 from support.schemas import BENCH as SCHEMA
 
 
@@ -94,17 +94,12 @@ def test_a_launcher_is_for_whoever_is_no_rank(launch: Launch) -> None:
     assert run.stderr.count(refusal) == 1
 
 
-ONE_CORE = """
-import sys
-sys.modules["mpi4py"] = None
-from mpi_pi.bench import kernel as kernel_bench; from mpi_pi.cli import main as cli
-kernel_bench.QUICK_SECONDS = 0.005
-sys.exit(cli.main(["bench", "kernel", "--json", "kernel.json"]))
-"""
-
-
-def test_one_core_needs_no_mpi(launch: Launch) -> None:
-    run = launch(0, sys.executable, "-c", ONE_CORE, timeout=120)
+def test_one_core_needs_no_mpi(launch: Launch, faults: Faults, tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "mpi4py.py").write_text("raise ImportError")
+    program = faults.program(values={"bench.kernel:QUICK_SECONDS": 0.005})
+    command = ("bench", "kernel", "--json", "kernel.json")
+    run = launch(0, program, *command, PYTHONPATH=str(tmp_path / "broken"), timeout=120)
     assert (run.returncode, run.stderr) == (0, "")
     made = json.loads(Path("kernel.json").read_text())
     jsonschema.validate(made, SCHEMA)
@@ -128,18 +123,13 @@ def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
     assert not Path("b.json").exists()
 
 
-A_JOB_FAILS = """
-import sys
-from support.benchmarks import benchmark
-from mpi_pi.cli import bench_launcher as bench_client; from mpi_pi.cli import main as cli
-bench_client._measure_on_ranks = lambda args, launcher: benchmark() | {"jobs": None}
-sys.exit(cli.main(["bench", "all", "--launcher", "false", "--json", "b.json"]))
-"""
-
-
 def test_a_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     """What has been measured before it is printed, and written."""
-    run = launch(0, sys.executable, "-c", A_JOB_FAILS, PYTHONPATH=str(TESTS))
+    Path("made.json").write_text(json.dumps(benchmark() | {"jobs": None}))
+    launcher = Path("false").absolute()
+    launcher.write_text('#!/bin/sh\ncase "$*" in *--on-ranks*) cat made.json;; *) exit 1;; esac\n')
+    launcher.chmod(0o755)
+    run = launch(0, MPI_PI, "bench", "all", "--launcher", str(launcher), "--json", "b.json")
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
     assert "false" in line

@@ -24,6 +24,7 @@ from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 from support import cluster as cluster_module
 from support.cluster import Cluster, until
+from support.faults import MESSAGE, Fault, Faults
 from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, SETTINGS, Launch
 from support.schemas import CHECK as SCHEMA
@@ -33,7 +34,7 @@ CHECK = (MPI_PI, "check")
 CPUS = psutil.cpu_count() or 1
 
 
-def faults(document: dict[str, Any]) -> str:
+def texts_of_faults(document: dict[str, Any]) -> str:
     """What is at fault, a line each."""
     return "\n".join(found["text"] for found in document["findings"] if found["severity"] == "fault")
 
@@ -75,7 +76,7 @@ def test_one_host(launch: Launch, tmp_path: Path, ranks: int) -> None:
             "mpi4py": version("mpi4py"),
             "mpi": "",
         }
-    assert (f"({ranks} on {CPUS}): more ranks than cores" in faults(document)) == (ranks > CPUS)
+    assert (f"({ranks} on {CPUS}): more ranks than cores" in texts_of_faults(document)) == (ranks > CPUS)
 
 
 def test_without_numba(launch: Launch) -> None:
@@ -83,7 +84,7 @@ def test_without_numba(launch: Launch) -> None:
     document = json.loads(run.stdout)
     jsonschema.validate(document, SCHEMA)
     assert run.returncode == 1
-    assert f"{platform.node()}: NUMBA_DISABLE_JIT is set" in faults(document)
+    assert f"{platform.node()}: NUMBA_DISABLE_JIT is set" in texts_of_faults(document)
     assert all(row["kernel"] == "numpy" and row["right"] for row in document["ranks"])
     assert all(row["points_per_second"] > 0 for row in document["ranks"])
 
@@ -97,44 +98,29 @@ def test_ranks_on_one_core(launch: Launch) -> None:
     )
 
 
-# The command, but for something that is not well with rank 1.
-SICK = """
-import sys, time
-from mpi_pi.kernel import loader as kernels
-from mpi_pi.system import launch_env
-from mpi_pi.mpi import command_loop as coordinator
-from mpi_pi.mpi import pingpong
-from mpi_pi.cli import main as cli
-coordinator.SILENCE_SECONDS, coordinator.SIGN_SECONDS = 3.0, 0.5
-load, real = kernels.load, time.time
-class Clock:
-    perf_counter = staticmethod(time.perf_counter)
-    def time():
-        time.sleep(0.05)
-        return real() + 100
-if launch_env.rank() == 1:
-    job, units, hits = kernels.KNOWN_ANSWERS[0]
-    kernels.KNOWN_ANSWERS = ((job, units, (hits[0] + 1, *hits[1:])),)
-    kernels.load = lambda *wanted: time.sleep(4) or load(*wanted)
-    pingpong.time = Clock
-if launch_env.rank() == 2:
-    kernels.code_cache.fetch = None
-sys.exit(cli.main(sys.argv[1:]))
-"""
+WEARY: dict[str, float] = {"mpi.command_loop:SILENCE_SECONDS": 3.0, "mpi.command_loop:SIGN_SECONDS": 0.5}
+"""Values with which a rank is given up sooner."""
 
 
-def test_what_is_wrong_with_a_rank_is_said(launch: Launch) -> None:
+def test_what_is_wrong_with_a_rank_is_said(launch: Launch, faults: Faults) -> None:
     """A kernel that miscounts, a clock that is ahead, a connection that takes 50 ms; and no kernel at all.
 
     That the kernel takes longer to load than a host may be silent for is nothing wrong.
     """
-    run = launch(3, sys.executable, "-c", SICK, *CHECK[1:], "--json", "-")
+    program = faults.program(
+        Fault("in the known answers", "nothing", rank=1),
+        Fault("in the clock", "nothing", rank=1),
+        Fault("in the loading of the kernel", "sleep", rank=1, seconds=4.0),
+        Fault("in the cache", rank=2),
+        values=WEARY,
+    )
+    run = launch(3, program, *CHECK[1:], "--json", "-")
     document = json.loads(run.stdout)
     jsonschema.validate(document, SCHEMA)
     assert run.returncode == 1
     name = platform.node()
-    assert f"{name} (rank 1): the known answers are counted wrong" in faults(document)
-    assert f"{name} (rank 2): TypeError: " in faults(document)
+    assert f"{name} (rank 1): the known answers are counted wrong" in texts_of_faults(document)
+    assert f"{name} (rank 2): RuntimeError: {MESSAGE}" in texts_of_faults(document)
     assert any(found["text"].startswith(f"{name} (+100.") for found in document["findings"])
     assert [row["right"] for row in document["ranks"]] == [True, False, None]
     assert document["hosts"][0]["link"]["latency_seconds"] >= 0.025
@@ -268,19 +254,21 @@ def test_a_slow_cable_is_said(unwell: Examined) -> None:
     assert any("bandwidth" in text for text in unwell.said_of("node2"))
 
 
-# The command, with less patience.
-HASTY = (
-    "import sys; from mpi_pi.mpi import command_loop as coordinator; from mpi_pi.cli import main as cli;"
-    "coordinator.SILENCE_SECONDS = 5.0; coordinator.FIRST_ORDER_SECONDS = 1.0;"
-    "sys.exit(cli.main(sys.argv[1:]))"
-)
+HASTY: dict[str, float] = {
+    "mpi.command_loop:SILENCE_SECONDS": 5.0,
+    "mpi.command_loop:FIRST_ORDER_SECONDS": 1.0,
+}
+"""Values with which a rank is given up sooner, and gives rank 0 up sooner."""
 
 
 @pytest.mark.parametrize("when", ["from the start", "during the check"])
-def test_a_host_that_cannot_be_reached_is_said(cluster: Cluster, tmp_path: Path, when: str) -> None:
+def test_a_host_that_cannot_be_reached_is_said(
+    cluster: Cluster, faults: Faults, tmp_path: Path, when: str
+) -> None:
     """From the client it can, by ssh, so that mpirun notices nothing."""
     cache, log = tmp_path / "cache", tmp_path / "log"
-    command = [*on_all_hosts(cluster, sys.executable, "-c", HASTY, "check"), "--cache", str(cache)]
+    program = faults.program(values=HASTY)
+    command = [*on_all_hosts(cluster, program, "check"), "--cache", str(cache)]
     way = ["blackhole", f"{cluster.addresses['node1']}/32"]
     if when == "from the start":
         cluster.run("node2", "ip", "route", "add", *way)

@@ -18,6 +18,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint, result_file
 from support import runs
 from support.benchmarks import benchmark
+from support.faults import Fault, Faults
 from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, Launch
 from support.schemas import CHECK as CHECK_SCHEMA
@@ -263,23 +264,13 @@ def test_complaints_that_nobody_hears_change_no_status(launch: Launch, where: st
     assert not list(Path().iterdir())
 
 
-NOISY = f"""{sys.executable} -c '
-import os, sys, warnings
-from mpi_pi.kernel import loader as kernels; from mpi_pi.cli import main as cli
-load = kernels.load
-def noisy(*wanted):
-    os.write(2, b"a word of a library\\n")
-    warnings.warn("a warning", UserWarning)
-    return load(*wanted)
-kernels.load = noisy
-sys.exit(cli.main(sys.argv[1:]))
-' {RUN.partition(" ")[2]}"""
-
-
 @pytest.mark.parametrize("where", ["2>&-", "2>&- <&-"])
-def test_what_libraries_say_does_not_land_in_files(launch: Launch, hits: int, where: str) -> None:
+def test_what_libraries_say_does_not_land_in_files(
+    launch: Launch, faults: Faults, hits: int, where: str
+) -> None:
     """Without standard error the next file that is opened would be the one that they write to."""
-    run = shell(launch, f"{NOISY} --json o.json --trial-log o.csv {where}")
+    noisy = faults.program(Fault("in the loading of the kernel", "say"))
+    run = shell(launch, f"{noisy} {RUN.partition(' ')[2]} --json o.json --trial-log o.csv {where}")
     assert run.returncode == 0
     assert "word" not in run.stdout
     assert json.loads(Path("o.json").read_text())["estimate"]["hits"] == hits

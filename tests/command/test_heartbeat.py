@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +12,18 @@ import pytest
 
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.storage import checkpoint
+from support.faults import Faults, impatience
 from support.launching import MPIRUN
 
 RANKS = 3
-IMPATIENT = (
-    "import sys\n"
-    "from mpi_pi.mpi import heartbeat as pulse, time_limit\n"
-    "from mpi_pi.cli import main as cli\n"
-    "pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.2, 0.1, 4.0\n"
-    "sys.exit(cli.main())"
-)
 
 
 @pytest.fixture
-def run(environment: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def run(environment: dict[str, str], faults: Faults, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A run without an end that has saved something."""
     place = tmp_path / "c"
-    command = [MPIRUN, "-n", str(RANKS), sys.executable, "-c", IMPATIENT, "run", "-n", "1e15", "-i", "10k"]
+    program = faults.program(values=impatience(every=0.2, patience=4.0, step=0.1))
+    command = [MPIRUN, "-n", str(RANKS), program, "run", "-n", "1e15", "-i", "10k"]
     command += ["--seed", "1", "--kernel", "numpy", "--checkpoint", str(place), "--checkpoint-every", "1s"]
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment

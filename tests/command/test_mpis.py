@@ -24,7 +24,7 @@ from mpi_pi.storage import checkpoint
 from support import cluster as cluster_module
 from support import mpis
 from support.cluster import Cluster, until
-from support.faults import DEEDS, PLACES, SABOTAGE
+from support.faults import MESSAGE, Fault, Faults
 from support.lacks import lack
 from support.launching import ROOT, Launch
 from support.mpis import Found, Mpi, there
@@ -137,14 +137,14 @@ def test_bad_usage_is_one_line(mpi: Mpi, launch: Launch) -> None:
     assert run.stdout == ""
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_a_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, deed: str) -> None:
-    program = SABOTAGE.format(deed=DEEDS[deed], where=PLACES["kernel"])
+@pytest.mark.parametrize("deed", ["raise", "SIGKILL"])
+def test_a_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, faults: Faults, deed: str) -> None:
+    program = faults.program(Fault("in the kernel", deed, rank=1), python=mpi.python)
     mark, before = str(secrets.randbits(60)), shared_memory()
-    run = launch(0, mpi.mpirun, "-n", "3", mpi.python, "-c", program, *ENDLESS, "--seed", mark, timeout=30)
+    run = launch(0, mpi.mpirun, "-n", "3", program, *ENDLESS, "--seed", mark, timeout=30)
     assert run.returncode != 0
     assert "Verification" not in run.stdout
-    assert ("the dog ate it" in run.stderr) == (deed == "raise")
+    assert (MESSAGE in run.stderr) == (deed == "raise")
     assert not leftovers(mark)
     for file in shared_memory() - before:
         with contextlib.suppress(OSError):

@@ -18,7 +18,7 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from support.faults import DEEDS, PLACES, SABOTAGE
+from support.faults import MESSAGE, UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, soak
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
@@ -418,36 +418,35 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 
 
 # A program that is the command, but for something that goes wrong on rank 1.
-@pytest.mark.parametrize("deed", DEEDS)
-@pytest.mark.parametrize("place", PLACES)
-def test_a_failure_on_one_rank_ends_the_job(launch: Launch, tmp_path: Path, deed: str, place: str) -> None:
-    program = SABOTAGE.format(deed=DEEDS[deed], where=PLACES[place])
+@pytest.mark.parametrize("deed", ["raise", "SIGKILL"])
+@pytest.mark.parametrize("point", ["in the kernel", "after the first heartbeat", "in the report of a round"])
+def test_a_failure_on_one_rank_ends_the_job(
+    launch: Launch, faults: Faults, tmp_path: Path, deed: str, point: str
+) -> None:
+    program = faults.program(Fault(point, deed, rank=1))
     files = ("--json", str(tmp_path / "o.json"), "--trial-log", str(tmp_path / "o.csv"))
-    run = launch(3, sys.executable, "-c", program, *ENDLESS[1:], *files, timeout=30)
+    run = launch(3, program, *ENDLESS[1:], *files, timeout=30)
     assert run.returncode != 0
     assert not list(tmp_path.iterdir())
     assert "Verification" not in run.stdout
     if deed == "raise":
-        assert "the dog ate it" in run.stderr
+        assert MESSAGE in run.stderr
         assert re.search(r"rank 1 on host \S+", run.stderr)
 
 
-def test_an_answer_that_is_not_verified(launch: Launch) -> None:
+def test_an_answer_that_is_not_verified(launch: Launch, faults: Faults) -> None:
     """With criteria that no answer meets."""
-    program = (
-        "import sys; from mpi_pi.model import verdict; from mpi_pi.cli import main as cli;"
-        " verdict.DISTANCE = 2.0; sys.exit(cli.main(sys.argv[1:]))"
-    )
+    program = faults.program(values=UNVERIFIABLE)
     for ranks in (0, 2):
-        run = launch(ranks, sys.executable, "-c", program, *SMALL[1:])
+        run = launch(ranks, program, *SMALL[1:])
         assert "Verification = UNSUCCESSFUL\nReason = distance from pi: " in run.stdout
         assert run.returncode == 3
 
 
-def test_a_failed_launch_leaves_no_process_behind(launch: Launch) -> None:
-    program = SABOTAGE.format(deed=DEEDS["die"], where=PLACES["in the loop"])
+def test_a_failed_launch_leaves_no_process_behind(launch: Launch, faults: Faults) -> None:
+    program = faults.program(Fault("in the report of a round", "SIGKILL", rank=1))
     mark = str(secrets.randbits(60))
-    launch(2, sys.executable, "-c", program, *ENDLESS[1:], "--seed", mark, timeout=30)
+    launch(2, program, *ENDLESS[1:], "--seed", mark, timeout=30)
     assert not leftovers(mark)
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support.faults import Fault, Faults, impatience
 from support.launching import SETTINGS, soak
 from support.mpis import Found, Mpi, there
 
@@ -27,66 +28,24 @@ PATIENCE_SECONDS = 8.0
 LEFT_TO_END_SECONDS = 10.0
 """Of 70 s, beside the 60 s of silence."""
 
-STOP = """
-import functools, os, signal, sys
-from mpi_pi.mpi import heartbeat as pulse, library, time_limit
-from mpi_pi.system import launch_env
-from mpi_pi.cli import main as cli
-if {patience}:
-    pulse.PULSE_SECONDS, pulse.STEP_SECONDS, time_limit.PATIENCE_SECONDS = 0.5, 0.1, {patience}
-
-def stop(*_, **__):
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-def before(owner, name):
-    function = getattr(owner, name)
-    def stopping(*args, **kwargs):
-        stop()
-        return function(*args, **kwargs)
-    setattr(owner, name, stopping)
-
-def after(owner, name):
-    function = getattr(owner, name)
-    def stopping(*args, **kwargs):
-        value = function(*args, **kwargs)
-        stop()
-        return value
-    setattr(owner, name, stopping)
-
-def later(where):
-    # MPI starts when these modules are imported: their functions are replaced thereafter.
-    parse = cli.Signals.repeat
-    def with_mpi(signals):
-        from mpi_pi.mpi import heartbeat as pulse
-        from mpi_pi.mpi import runtime
-        from mpi_pi.parallel import run as parallel; from mpi_pi.cli import run as session
-        exec(where, globals() | locals())
-        parse(signals)
-    cli.Signals.repeat = with_mpi
-
-if launch_env.rank() == {rank}:
-    {where}
-cli.command()
-"""
-
-POINTS = {
-    "after the imports": "before(library, 'embedded_defaults')",
-    "in MPI_Init": "from mpi_pi.mpi import time_limit; after(time_limit.threading.Thread, 'start')",
-    "after MPI_Init": "from mpi_pi.mpi import heartbeat as pulse; pulse.Heartbeat.__init__ = stop",
-    "after the first sign": "after(pulse.Heartbeat, '_send')",
-    "in the loading of the kernel": "later(\"before(parallel, 'load')\")",
-    "in the roll call": "later(\"before(parallel, 'gather_rank_info')\")",
-    "in the preflight": "later(\"before(parallel, 'preflight')\")",
-    "before the first round": "later(\"before(parallel._Run, 'result')\")",
-    "in a round": "later(\"before(parallel._Run, '_gather')\")",
-    "in the last reduce": "later(\"before(parallel._Run, '_summary')\")",
-    "in the end of the run": "later(\"before(parallel._Run, 'close')\")",
-    "before the report": "later(\"before(session.Session, '_signal_number')\")",
-    "after the command": "later(\"after(session.Session, 'run')\")",
-    "before the end of MPI": "later(\"before(runtime, 'finish')\")",
-    "in MPI_Finalize": "later(\"after(pulse.Heartbeat, 'close')\")",
-}
-COUNTED = list(POINTS)[list(POINTS).index("in the last reduce") :]
+POINTS = [
+    "after the imports",
+    "in MPI_Init",
+    "after MPI_Init",
+    "after the first heartbeat",
+    "in the loading of the kernel",
+    "after the loading of the kernel",
+    "in the preflight",
+    "before the first round",
+    "in a round",
+    "in the last reduce",
+    "in the end of the run",
+    "before the report",
+    "after the command",
+    "before the end of MPI",
+    "in MPI_Finalize",
+]
+COUNTED = POINTS[POINTS.index("in the last reduce") :]
 """From where on all points are counted."""
 
 MPIS = ("Open MPI from PyPI", "MPICH from PyPI")
@@ -131,19 +90,19 @@ def run_under(mpi: Mpi, *arguments: str, timeout: float = 60) -> subprocess.Comp
             return subprocess.CompletedProcess(run.args, HANGS, *run.communicate())
 
 
-def outcome(case: Case, mpi: Mpi, patience: float) -> Outcome:
-    program = STOP.format(patience=patience, rank=case.rank, where=POINTS[case.point])
+def outcome(case: Case, mpi: Mpi, faults: Faults, patience: float) -> Outcome:
+    values = impatience(every=0.5, patience=patience, step=0.1) if patience else {}
+    program = faults.program(Fault(case.point, "SIGSTOP", case.rank), values=values, python=mpi.python)
     start = time.monotonic()
-    command = ("-n", str(RANKS), mpi.python, "-c", program, *RUN)
-    run = run_under(mpi, *command, timeout=(patience or 60) + 60)
+    run = run_under(mpi, "-n", str(RANKS), program, *RUN, timeout=(patience or 60) + 60)
     return Outcome(time.monotonic() - start, run.returncode, run.stdout, run.stderr)
 
 
-def outcomes(cases: list[Case], found: Found, patience: float) -> dict[Case, Outcome]:
+def outcomes(cases: list[Case], found: Found, faults: Faults, patience: float) -> dict[Case, Outcome]:
     """Several jobs at a time: they do hardly anything but wait."""
     mpis = {case: there(found, case.mpi) for case in cases}
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        running = {case: pool.submit(outcome, case, mpi, patience) for case, mpi in mpis.items()}
+        running = {case: pool.submit(outcome, case, mpi, faults, patience) for case, mpi in mpis.items()}
         return {case: future.result() for case, future in running.items()}
 
 
@@ -153,23 +112,23 @@ def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
     named = rf"mpi-pi: error: host {host} has been silent for {seconds:.0f} s.*, with rank (.+)$"
     ranks = set(re.findall(named, found.errors.replace("\r", ""), re.MULTILINE))
     reported = f"pi = 4*({hits}/{JOB.total_points})" in found.output
-    faults = {
+    bad = {
         "hangs": found.status == HANGS,
         "status 0": found.status == 0,
         f"named {ranks}": ranks != {str(case.rank)},
         "not reported": case.point in COUNTED and case.rank != 0 and not reported,
     }
-    return ", ".join(fault for fault, there in faults.items() if there)
+    return ", ".join(fault for fault, there in bad.items() if there)
 
 
-def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found) -> None:
+def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: Faults) -> None:
     """As one does whose Python cannot be loaded on its host: MPICH's mpirun takes no notice.
 
     That of Open MPI does, and ends the job; but one time in many, that of 5.0.11 waits for ever.
     """
     mpi = there(found, "MPICH from PyPI")
-    program = STOP.format(patience=3.0, rank=-1, where="pass")
-    run = run_under(mpi, "-n", "1", mpi.python, "-c", program, *RUN, ":", "-n", "1", "false")
+    program = faults.program(values={"mpi.time_limit:PATIENCE_SECONDS": 3.0}, python=mpi.python)
+    run = run_under(mpi, "-n", "1", program, *RUN, ":", "-n", "1", "false")
     assert run.returncode not in (0, HANGS)
     assert f"rank 0 on host {os.uname().nodename} has waited for 3 s in MPI_Init: " in run.stderr
     assert "make check-hosts" in run.stderr
@@ -187,31 +146,14 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
     assert "Traceback" not in run.stderr
 
 
-HELD = """
-import contextlib, os, signal
-from mpi_pi.mpi import library
-from mpi_pi.system import launch_env
-from mpi_pi.cli import main as cli
-defaults = library.embedded_defaults
-@contextlib.contextmanager
-def signalled():
-    with defaults():
-        if launch_env.rank() == {rank}:
-            os.kill(os.getpid(), signal.{name})
-        yield
-library.embedded_defaults = signalled
-cli.command()
-"""
-
-
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("which", MPIS)
-def test_a_signal_while_mpi_starts_ends_the_job(found: Found, which: str, name: str) -> None:
+def test_a_signal_while_mpi_starts_ends_the_job(found: Found, faults: Faults, which: str, name: str) -> None:
     """A rank that died of it there and then would leave the others waiting in MPI_Init."""
     mpi = there(found, which)
     for rank in (0, RANKS - 1):
-        program = HELD.format(rank=rank, name=name)
-        run = run_under(mpi, "-n", str(RANKS), mpi.python, "-c", program, *RUN)
+        program = faults.program(Fault("in the import of MPI", name, rank), python=mpi.python)
+        run = run_under(mpi, "-n", str(RANKS), program, *RUN)
         assert run.returncode != 0
         assert "no MPI library" not in run.stderr
         assert "Traceback" not in run.stderr
@@ -223,24 +165,24 @@ def hits() -> int:
     return int(reference.count(JOB, range(JOB.units)).sum())
 
 
-def test_a_silent_rank_is_named_wherever_it_is(found: Found, hits: int) -> None:
+def test_a_silent_rank_is_named_wherever_it_is(found: Found, faults: Faults, hits: int) -> None:
     """Each point once, with ranks and MPIs taking turns."""
     cases = [
         Case(point, (0, RANKS - 1)[index % 2], MPIS[(index // 2) % 2]) for index, point in enumerate(POINTS)
     ]
-    ended = outcomes(cases, found, PATIENCE_SECONDS)
-    faults = {case: fault for case in cases if (fault := judge(case, ended[case], PATIENCE_SECONDS, hits))}
-    assert not faults, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in faults.items())
+    ended = outcomes(cases, found, faults, PATIENCE_SECONDS)
+    bad = {case: fault for case in cases if (fault := judge(case, ended[case], PATIENCE_SECONDS, hits))}
+    assert not bad, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in bad.items())
 
 
 @soak
 @pytest.mark.timeout(3600)
-def test_every_silent_rank_is_named_within_70_seconds(found: Found, hits: int) -> None:
+def test_every_silent_rank_is_named_within_70_seconds(found: Found, faults: Faults, hits: int) -> None:
     cases = [Case(point, rank, mpi) for point in POINTS for rank in (0, 1) for mpi in MPIS]
-    ended = outcomes(cases, found, 0)
+    ended = outcomes(cases, found, faults, 0)
     for case in cases:
         print(f"{ended[case].seconds:5.1f} s, status {ended[case].status}: {case}")
-    faults = {case: fault for case in cases if (fault := judge(case, ended[case], 60.0, hits))}
-    assert not faults, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in faults.items())
+    bad = {case: fault for case in cases if (fault := judge(case, ended[case], 60.0, hits))}
+    assert not bad, "\n".join(f"{case}: {fault}\n{ended[case].errors}" for case, fault in bad.items())
     late = [case for case in cases if ended[case].seconds > 60 + LEFT_TO_END_SECONDS]
     assert not late, late

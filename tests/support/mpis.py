@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import scripts
 from support.lacks import lack
 from support.launching import ROOT
 
@@ -100,11 +101,6 @@ def find(name: str, folder: Path) -> Mpi:
     return Mpi(name, mpirun, prefix, f"MPICH {version}" if "MPICH" in name else f"Open MPI v{version}")
 
 
-def first_lines(python: str | Path) -> str:
-    """Those of a script for this Python, as pip writes them where there may be blanks in the path."""
-    return f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
-
-
 def _environment(prefix: Path, mpi: str = "") -> Path:
     if prefix.exists():
         return prefix
@@ -120,6 +116,5 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(prefix)}))
     present = sysconfig.get_path("purelib")
     (packages / "present.pth").write_text(f"import site; site.addsitedir({present!r})\n")
-    script.write_text(f"{first_lines(python)}from mpi_pi.cli.main import command\ncommand()\n")
-    script.chmod(0o755)
+    scripts.write(script, "from mpi_pi.cli.main import command\ncommand()\n", python)
     return prefix

@@ -102,11 +102,12 @@ def test_the_share_of_stolen_time() -> None:
 ON_RANKS = """
 import json, socket
 from types import SimpleNamespace
+from unittest import mock
 from mpi4py import MPI
 from mpi_pi.kernel import loader as kernels; from mpi_pi.bench import noise
 comm = MPI.COMM_WORLD
 socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
-noise.QUICK_SECONDS = 0.05
+mock.patch.object(noise, "QUICK_SECONDS", 0.05).start()
 shown = []
 groups = SimpleNamespace(comm=comm, heartbeat=SimpleNamespace(check=lambda: None))
 section = noise.measure(groups, kernels.load("numba"), False, shown.append)

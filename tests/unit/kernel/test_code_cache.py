@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import pytest
 
 from mpi_pi.kernel import code_cache, machine_code
 from mpi_pi.system import package
+from support.faults import Faults
 from support.lacks import lack
 from support.launching import Launch, soak
 
@@ -157,25 +157,21 @@ def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
     assert code_cache.fetch(folder, "key", lambda: b"") == (b"code", True)
 
 
-STOPPED = """
-import sys
-from mpi_pi.kernel import code_cache as cache; from mpi_pi.cli import main as cli
-cache.fetch.__defaults__ = (*cache.fetch.__defaults__[:-1], 0.5)
-cache.NOTIFY_SECONDS = 0.1
-sys.exit(cli.main(sys.argv[1:]))
-"""
+IN_A_HURRY = {"kernel.code_cache:fetch(patience_seconds)": 0.5, "kernel.code_cache:NOTIFY_SECONDS": 0.1}
 
 
 @pytest.mark.parametrize(
     "command",
     [["run", "-n", "5", "-i", "10"], ["check"], pytest.param(["bench", "kernel"], marks=soak)],
 )
-def test_no_command_waits_for_a_stopped_compiler(launch: Launch, tmp_path: Path, command: list[str]) -> None:
+def test_no_command_waits_for_a_stopped_compiler(
+    launch: Launch, faults: Faults, tmp_path: Path, command: list[str]
+) -> None:
     """It has the lock, as one has that was stopped by SIGSTOP, and never gives it back."""
     folder = code_cache.prepare(tmp_path / "cache")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run = launch(0, sys.executable, "-c", STOPPED, *command, "--cache", str(folder), timeout=120)
+        run = launch(0, faults.program(values=IN_A_HURRY), *command, "--cache", str(folder), timeout=120)
     assert "another process has had" in run.stdout + run.stderr
     assert "waiting for another process" in run.stderr
     assert run.returncode in ((0, 1) if command == ["check"] else (0,)), run.stderr
