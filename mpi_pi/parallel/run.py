@@ -91,12 +91,12 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = D
     try:
         seconds = loop.run()
         result = _result(team, loop, seconds)
+        loop.close()
     except HeartbeatTimeout as silence:
         raise InterruptedRun(str(silence), _result_of_root(team, loop) if loop.rounds else None) from silence
     except CollectiveError:
         loop.close()
         raise
-    loop.close()
     return result
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support.faults import POINTS as ALL_POINTS
 from support.faults import Fault, Faults, impatience
 from support.launching import SETTINGS, soak
 from support.mpis import Found, Mpi, there
@@ -28,23 +29,7 @@ PATIENCE_SECONDS = 8.0
 LEFT_TO_END_SECONDS = 10.0
 """Of 70 s, beside the 60 s of silence."""
 
-POINTS = [
-    "after the imports",
-    "in MPI_Init",
-    "after MPI_Init",
-    "after the first heartbeat",
-    "in the loading of the kernel",
-    "after the loading of the kernel",
-    "in the preflight",
-    "before the first round",
-    "in a round",
-    "in the last reduce",
-    "in the end of the run",
-    "before the report",
-    "after the command",
-    "before the end of MPI",
-    "in MPI_Finalize",
-]
+POINTS = list(ALL_POINTS)[: list(ALL_POINTS).index("in MPI_Finalize") + 1]
 COUNTED = POINTS[POINTS.index("in the last reduce") :]
 """From where on all points are counted."""
 
@@ -127,7 +112,7 @@ def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults
     That of Open MPI does, and ends the job; but one time in many, that of 5.0.11 waits for ever.
     """
     mpi = there(found, "MPICH from PyPI")
-    program = faults.program(values={"mpi.time_limit:PATIENCE_SECONDS": 3.0}, python=mpi.python)
+    program = faults.program(values={"mpi.time_limit:TIMEOUT_SECONDS": 3.0}, python=mpi.python)
     run = run_under(mpi, "-n", "1", program, *RUN, ":", "-n", "1", "false")
     assert run.returncode not in (0, HANGS)
     assert f"rank 0 on host {os.uname().nodename} has waited for 3 s in MPI_Init: " in run.stderr

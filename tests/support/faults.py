@@ -131,28 +131,30 @@ class Point(NamedTuple):
 
 POINTS = {
     "after the imports": Point("mpi.library:embedded_defaults", before),
-    "in the import of MPI": Point("mpi.library:embedded_defaults", within),
     "in MPI_Init": Point("mpi.time_limit:limited", within, "MPI_Init"),
-    "after MPI_Init": Point("mpi.runtime:watch", before),
-    "after the first heartbeat": Point("mpi.runtime:watch", after),
+    "after MPI_Init": Point("mpi.runtime:Runtime.watch", before),
+    "after the first heartbeat": Point("mpi.runtime:Runtime.watch", after),
+    "in the handshake": Point("timestamps:mark", after, "met"),
     "in the loading of the kernel": Point("kernel.loader:load", before),
     "after the loading of the kernel": Point("timestamps:mark", after, "kernel"),
-    "in the preflight": Point("parallel.run:preflight", before),
+    "after the handshake": Point("parallel.team:assemble", after),
     "before the first round": Point("parallel.threads:ThreadTeam.__init__", after),
-    "in the kernel": Point("kernel.loader:load", counting),
     "in a round": Point("parallel.threads:ThreadTeam.count", after),
-    "in the report of a round": Point("model.tally:pack", before),
     "in the last reduce": Point("timestamps:mark", after, "end"),
     "in the end of the run": Point("parallel.threads:ThreadTeam.close", before),
-    "before the report": Point("parallel.run:run", after),
-    "after the command": Point("cli.signals:Signals.over", before),
-    "before the end of MPI": Point("mpi.runtime:finish", before),
+    "before the report": Point("parallel.run:count", after),
+    "after the command": Point("cli.signals:Signals.ignore", before),
+    "before the end of MPI": Point("mpi.runtime:Runtime.finish", before),
     "in MPI_Finalize": Point("mpi.heartbeat:Heartbeat.close", after),
+    # In what is called at several points, or not by a run.
+    "in the import of MPI": Point("mpi.library:embedded_defaults", within),
+    "in the kernel": Point("kernel.loader:load", counting),
+    "in the report of a round": Point("model.tally:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.loader:KNOWN_ANSWERS", other_answers),
     "in the clock": Point("mpi.pingpong:answer", slow_clock),
 }
-"""In the order in which a run passes them, but for those of the last paragraph."""
+"""In the order in which a run passes them, up to the comment."""
 
 
 def impatience(every: float, patience: float, step: float | None = None) -> dict[str, float]:
@@ -160,14 +162,14 @@ def impatience(every: float, patience: float, step: float | None = None) -> dict
 
     They look for heartbeats in steps of so many seconds.
     """
-    values = {"mpi.heartbeat:PULSE_SECONDS": every, "mpi.time_limit:PATIENCE_SECONDS": patience}
-    return values if step is None else values | {"mpi.heartbeat:STEP_SECONDS": step}
+    values = {"mpi.heartbeat:INTERVAL_SECONDS": every, "mpi.time_limit:TIMEOUT_SECONDS": patience}
+    return values if step is None else values | {"mpi.heartbeat:POLL_SECONDS": step}
 
 
 SHORT_ROUNDS: dict[str, float] = {
-    "parallel.load_balancer:FIRST_POINTS": 1,
-    "parallel.load_balancer:ROUND_NANOSECONDS": 1,
-    "parallel.load_balancer:WAIT_FACTOR": 0,
+    "parallel.load_balancer:Tuning(first_points)": 1,
+    "parallel.load_balancer:Tuning(round_nanoseconds)": 1,
+    "parallel.load_balancer:Tuning(wait_factor)": 0,
 }
 """Values with which a small job has many rounds."""
 
@@ -202,7 +204,8 @@ class Faults:
     ) -> str:
         """Return the path of a program that is mpi-pi with these faults, and these values of constants.
 
-        `values` has them by name: `module:attribute`, or `module:function(parameter)` for a default.
+        `values` has them by name: `module:attribute`, or `module:function(parameter)` for a default; a class
+        has such defaults, too, but for the objects that its own module makes.
         """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         unknown = [fault.point for fault in faults if fault.point not in POINTS]
@@ -279,14 +282,23 @@ def _act(fault: Fault, note: Path) -> None:
 
 
 def _set(name: str, value: float, note: Path, old: Any) -> Any:
-    """Return the new value, or a function with another default; leave a note that this was done."""
+    """Return the new value, or the function or class with another default, and note that this was done."""
     note.touch()
     _, bracket, parameter = name.rstrip(")").partition("(")
     if not bracket:
         return value
     if parameter not in inspect.signature(old).parameters:
         raise AttributeError(f"no parameter {parameter}")
-    return functools.partial(old, **{parameter: value})
+    if not isinstance(old, type):
+        return functools.partial(old, **{parameter: value})
+    initialize = old.__init__  # type: ignore[misc]
+
+    @functools.wraps(initialize)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  # it takes that one's place
+        initialize(self, *args, **{parameter: value} | kwargs)
+
+    old.__init__ = __init__  # type: ignore[misc]
+    return old
 
 
 class _Replacing(importlib.abc.MetaPathFinder):

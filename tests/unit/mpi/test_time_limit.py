@@ -12,8 +12,8 @@ def test_a_rank_that_is_only_just_ending_is_not_named(monkeypatch: pytest.Monkey
     """It has given up itself, and the next rank to look does not see it wait any more."""
     looks = iter([{0: 100, 2: 102}, {2: 102}])
     monkeypatch.setattr(time_limit, "_missing", lambda function: next(looks))
-    monkeypatch.setattr(time_limit, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(time_limit, "LOOK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(time_limit, "TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(time_limit, "CONFIRM_SECONDS", 0.0)
     said = []
 
     def give_up(why: str, missing: Iterable[int]) -> None:
