@@ -94,7 +94,7 @@ def measure(
             _check(run, job, cold, hits.setdefault(job, run.hits))
             runs[job, cold].append(run)
             progress(sum(map(len, runs.values())) / sum(turns.values()))
-    section = [_as_fields(launcher, job, cold, of_kind) for (job, cold), of_kind in runs.items()]
+    section = [row(launcher, job, cold, of_kind) for (job, cold), of_kind in runs.items()]
     return section, first.document
 
 
@@ -152,9 +152,8 @@ def _check(run: TimedRun, job: BenchJob, cold: bool, hits: int) -> None:
         )
 
 
-def _as_fields(
-    launcher: Sequence[str], job: BenchJob, cold: bool, runs: Sequence[TimedRun]
-) -> dict[str, Any]:
+def row(launcher: Sequence[str], job: BenchJob, cold: bool, runs: Sequence[TimedRun]) -> dict[str, Any]:
+    """Return a row of the section: the runs of a job by turn, all of them cold or warm."""
     shared_clock = all(run.shares_clock for run in runs)
     phases = [run.phases(shared_clock) for run in runs]
     published = job.published

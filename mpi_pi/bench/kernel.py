@@ -137,15 +137,22 @@ def compare(
     clock = max((clock for clock in clocks if clock is not None), default=None)
     return {
         "rows": [
-            {
-                "name": candidate.name,
-                "points_per_second": MedianCI.of(own).as_fields(),
-                "times_as_fast": MedianCI.of_ratio(rates[0], own).as_fields(),
-                "bits_per_point": candidate.bits_per_point,
-                "cycles_per_point": clock and clock / max(cpu),
-            }
+            row(candidate, own, rates[0], clock and clock / max(cpu))
             for candidate, own, cpu in zip(candidates, rates, cpu_rates, strict=True)
         ]
+    }
+
+
+def row(
+    candidate: Implementation, rates: Sequence[float], of_subject: Sequence[float], cycles: float | None
+) -> dict[str, Any]:
+    """Return a row of the section: rates in points per second by turn, and CPU cycles per point."""
+    return {
+        "name": candidate.name,
+        "points_per_second": MedianCI.of(rates).as_fields(),
+        "times_as_fast": MedianCI.of_ratio(of_subject, rates).as_fields(),
+        "bits_per_point": candidate.bits_per_point,
+        "cycles_per_point": cycles,
     }
 
 
