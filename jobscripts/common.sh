@@ -1,39 +1,39 @@
 # shellcheck shell=bash
-# What the job scripts share: they source it. What it has to know of the site, here or in the environment:
-VENV=${VENV:-$SLURM_SUBMIT_DIR/.venv}    # what `make run` has made; .venv-system with the MPI of the machine
-LOCAL=${LOCAL:-${TMPDIR:-/tmp}}          # a folder that every node has for itself, of the same name on all
-STAGE=${STAGE:-yes}                      # no: let all ranks read the environment from where it is
-LAUNCHERS=${LAUNCHERS:-pmix pmi2 mpirun} # what to try, in this order: srun --mpi=pmix, srun --mpi=pmi2, mpirun
-# module load openmpi                    # with .venv-system: the MPI that it was made with
+# Common part of the job scripts, which source it. Settings for the site; edit them or set them in the environment:
+VENV=${VENV:-$SLURM_SUBMIT_DIR/.venv}    # made by `make run`; .venv-system for the MPI of the machine
+LOCAL=${LOCAL:-${TMPDIR:-/tmp}}          # a local folder of each node, with the same path on all
+STAGE=${STAGE:-yes}                      # no: all ranks read the environment where it is
+LAUNCHERS=${LAUNCHERS:-pmix pmi2 mpirun} # tried in this order: srun --mpi=pmix, srun --mpi=pmi2, mpirun
+# module load openmpi                    # for .venv-system: the MPI that it was made with
 
 set -euo pipefail
 shopt -s inherit_errexit
 PATH=$VENV/bin:$PATH
 
-# starter NODES RANKS: sets `start` to the command that starts so many ranks on each of the first nodes of the job.
+# starter NODES RANKS: set `start` to the command that starts RANKS ranks on each of the first NODES nodes of the job.
 starter() {
     local nodes=$1 ranks=$2
     if [[ $LAUNCHER == mpirun ]]; then
         # Open MPI would bind each rank to one core, and all of its threads with it.
         start=(mpirun -n "$((nodes * ranks))" --map-by "ppr:$ranks:node" --bind-to none)
     else
-        # srun does not take the cores of a rank from the job since Slurm 22.05.
+        # Since Slurm 22.05 srun does not inherit --cpus-per-task from the job.
         start=(srun --mpi="$LAUNCHER" --nodes="$nodes" --ntasks="$((nodes * ranks))" --ntasks-per-node="$ranks"
             --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}")
     fi
 }
 
-# launch NODES RANKS ARGUMENTS: mpi-pi with so many ranks on each of the first nodes of the job.
+# launch NODES RANKS ARGUMENTS: run mpi-pi with RANKS ranks on each of the first NODES nodes of the job.
 launch() {
     local start pid
     starter "$1" "$2"
     shift 2
-    # Not the script mpi-pi, which names the place where its environment was made.
+    # Not the script mpi-pi, which contains the path where its environment was made.
     ${LIMIT:+timeout "$LIMIT"} "${start[@]}" "$VENV/bin/python" -m mpi_pi "$@" &
     pid=$!
-    # Before the time limit Slurm signals this shell, not the launcher. Bash runs traps while it waits for a
-    # background process only, and then it waits no longer. SIGTERM Slurm sends to the ranks, too; srun, if it
-    # had one from here as well, would kill them.
+    # Before the time limit Slurm sends SIGUSR1 to this shell, not to the launcher. Bash runs traps at once only
+    # while it waits for a background process, and a trap ends that `wait`: hence the loop. SIGTERM is not passed
+    # on: Slurm sends it to the ranks as well, and srun kills them if it gets a second one.
     trap 'STOPPED=yes; kill -USR1 "$pid"' USR1
     trap 'CANCELLED=yes' TERM
     while wait "$pid"; kill -0 "$pid" 2>/dev/null; do :; done
@@ -41,8 +41,9 @@ launch() {
     wait "$pid"
 }
 
-# Sets LAUNCHER. Which one starts ranks that find each other depends on how Slurm and the MPI were built: it is
-# tried and not guessed. mpi-pi refuses, with a status other than 0, if its ranks do not find each other.
+# choose_launcher: set LAUNCHER to the first of LAUNCHERS that starts ranks which find each other. Which one does
+# depends on how Slurm and the MPI were built, so it is tried. If ranks do not find each other, mpi-pi ends with a
+# status other than 0.
 choose_launcher() {
     local nodes=2 ranks=1 output failed=
     ((SLURM_NNODES > 1)) || nodes=1 ranks=$((SLURM_NTASKS_PER_NODE > 1 ? 2 : 1))
@@ -57,46 +58,47 @@ choose_launcher() {
     exit 1
 }
 
-# Sends the environment to the nodes' own disks, and uses it there: thousands of ranks that import Python from
-# one parallel file system would wait for it. (The interpreter and its library stay where they are.)
+# stage: copy the environment to the local disk of each node, and use the copy, because thousands of ranks that import
+# Python packages from one parallel file system are slow. (Python itself and its standard library are not copied.)
 stage() {
     [[ $STAGE == yes ]] || return 0
     local folder=$LOCAL/mpi-pi-$SLURM_JOB_ID package
     package=$("$VENV/bin/python" -c 'import mpi_pi; print(mpi_pi.__path__[0])')
-    # shellcheck disable=SC2016  # these are for the nodes' shells
+    # shellcheck disable=SC2016  # expanded by the shells of the nodes
     on_each_node sh -c 'rm -rf "$0" && mkdir -m 700 "$0"' "$folder"
-    # Whatever ends the job, Slurm lets its steps clean up.
+    # However the job ends, Slurm sends SIGTERM to this step, which removes the copy.
     # shellcheck disable=SC2016
     on_each_node --overlap sh -c 'trap "rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
-    # Status 1: a file has changed or gone meanwhile, as where somebody else uses the environment, too.
+    # Status 1: a file was changed or removed meanwhile, for example by another job that uses the environment.
     tar -cf "$folder/packed" --warning=no-file-changed --warning=no-file-removed \
         -C "$VENV" . -C "$(dirname "$package")" mpi_pi || [[ $? == 1 ]]
     sbcast "$folder/packed" "$folder/environment.tar"
     rm "$folder/packed"
     on_each_node tar -xf "$folder/environment.tar" -C "$folder"
     on_each_node rm "$folder/environment.tar"
-    # What is sent has no repository that could tell.
+    # The copy has no repository from which the commit could be read.
     MPI_PI_COMMIT=$("$VENV/bin/python" -c 'from mpi_pi.system import package; print(package.commit() or "")')
     export MPI_PI_COMMIT
     VENV=$folder PATH=$folder/bin:$PATH
-    export PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH} # where mpi_pi itself is now
+    export PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH} # the folder of the copied mpi_pi
     echo "Environment = $folder on each node"
 }
 
-# Both numbers: what the job said of its tasks would overrule one alone.
+# on_each_node COMMAND: run it once on each node. With only one of --ntasks and --ntasks-per-node, the options of the
+# job would override it.
 on_each_node() {
     srun --mpi=none --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 "$@"
 }
 
-# 1, 2, 4 … nodes, and all.
+# node_counts: print 1, 2, 4 …, and the number of nodes of the job.
 node_counts() {
     local nodes
     for ((nodes = 1; nodes < SLURM_NNODES; nodes *= 2)); do echo "$nodes"; done
     echo "$SLURM_NNODES"
 }
 
-# scaling REPORTS: the table of how well jobs on more and more nodes scale, by their time in rounds, without
-# start-up, as it is on all reports.
+# scaling REPORTS: print the scaling table of jobs on increasing numbers of nodes. Its seconds are those of the rounds,
+# without start-up: points / `Rate`.
 scaling() {
     awk '
         /^Ranks = / { ranks = $3; nodes = $5 }
