@@ -14,6 +14,7 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.mpi import pingpong
+from mpi_pi.mpi.peer_timeout import PeerTimeout
 from mpi_pi.parallel.load_balancer import Tuning
 
 MIN_ROUNDS, MAX_ROUNDS = 20, 500
@@ -121,7 +122,7 @@ def _link(groups: RankGroups, rank: int, seconds: float) -> pingpong.Link | None
             if comm.rank == 0:
                 return pingpong.measure(comm, rank, seconds)
             pingpong.answer(comm)
-        except pingpong.PeerTimeout as silent:
+        except PeerTimeout as silent:
             there = f"rank 0 on host {hosts[0]} and rank {rank} on host {hosts[rank]}"
             raise RunError(f"no message has come through between {there}") from silent
         return None

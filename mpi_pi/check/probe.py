@@ -1,4 +1,4 @@
-"""What each rank finds out about itself and its host, on orders of rank 0."""
+"""Facts that each rank gathers about itself and its host, on commands of rank 0."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
 from mpi_pi.mpi import pingpong, runtime
-from mpi_pi.mpi.command_loop import SIGN_SECONDS, Action, Alive
+from mpi_pi.mpi.command_loop import KEEP_ALIVE_SECONDS, Action, KeepAlive
 from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.system import affinity, machine
 from mpi_pi.system.software import software
@@ -22,7 +22,7 @@ COUNT_SECONDS = 1.0
 
 
 class Probe:
-    """The actions that rank 0 can order on a rank. Their answers are members of a RankFacts.
+    """The actions that rank 0 can command on a rank. Their answers are members of a RankFacts.
 
     Machine, Software and State are dictionaries in the answers, since ranks may run other versions.
     """
@@ -32,13 +32,13 @@ class Probe:
         self._comm, self._cache_folder, self._say = comm, cache_folder, say
         self._kernel: Kernel | None = None
         self.host_of_rank_0 = ""
-        """Known once rank 0 has given an order."""
+        """Known once rank 0 has sent a command."""
 
     def actions(self) -> Mapping[str, Action]:
-        """Return the actions by the names that rank 0 orders them by."""
+        """Return the actions by the names of the commands."""
         return {"facts": self._facts, "kernel": self._load, "count": self._count, "link": self._answer}
 
-    def _facts(self, host_of_rank_0: str, _: Alive) -> dict[str, Any]:
+    def _facts(self, host_of_rank_0: str, _: KeepAlive) -> dict[str, Any]:
         self.host_of_rank_0 = host_of_rank_0
         return {
             "host": runtime.host_name(),
@@ -47,7 +47,7 @@ class Probe:
             "cpus": tuple(sorted(affinity.cores())),
         }
 
-    def _load(self, _: None, alive: Alive) -> dict[str, Any]:
+    def _load(self, _: None, keep_alive: KeepAlive) -> dict[str, Any]:
         """Load and test the kernel; to compile it takes half a minute on a small machine."""
 
         def attempt() -> tuple[Kernel, bool]:
@@ -56,12 +56,12 @@ class Probe:
 
         with futures.ThreadPoolExecutor(1) as pool:
             loading = pool.submit(attempt)
-            while futures.wait([loading], SIGN_SECONDS).not_done:
-                alive()
+            while futures.wait([loading], KEEP_ALIVE_SECONDS).not_done:
+                keep_alive()
         self._kernel, right = loading.result()
         return {"kernel": self._kernel.name, "kernel_warning": self._kernel.warning, "right": right}
 
-    def _count(self, observers: list[int], _: Alive) -> dict[str, Any]:
+    def _count(self, observers: list[int], _: KeepAlive) -> dict[str, Any]:
         """Count for a second; a rank that is an observer reads the state of its host before and amid that."""
         if self._kernel is None:
             return {}  # the problem is known to rank 0
@@ -83,7 +83,7 @@ class Probe:
             "loaded": loaded and asdict(loaded),
         }
 
-    def _answer(self, _: None, __: Alive) -> None:
+    def _answer(self, _: None, __: KeepAlive) -> None:
         pingpong.answer(self._comm)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mpi_pi.check.hosts import Host, RankFacts, group_by_host
 from mpi_pi.mpi import pingpong, runtime
 from mpi_pi.mpi.command_loop import Action, CommandLoop
+from mpi_pi.mpi.peer_timeout import PeerTimeout
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software
 
@@ -40,10 +41,10 @@ class Survey:
 
     def conduct(self) -> list[Host]:
         """Let all ranks probe, step by step, and return the hosts. A step that loses a rank is the last."""
-        self._ask("facts", runtime.host_name())
+        self._call_on_all("facts", runtime.host_name())
         hosts = group_by_host(self._ranks)
-        self._ask("kernel")
-        self._ask("count", [host.ranks[0].rank for host in hosts])
+        self._call_on_all("kernel")
+        self._call_on_all("count", [host.ranks[0].rank for host in hosts])
         self._measure_links(hosts)
         lost, problems = self._loop.lost, self._loop.problems
         return group_by_host(
@@ -57,9 +58,9 @@ class Survey:
         """Release the other ranks."""
         self._loop.end()
 
-    def _ask(self, order: str, argument: Any = None) -> None:
+    def _call_on_all(self, command: str, argument: Any = None) -> None:
         if not self._loop.lost:
-            for rank, answer in self._loop.ask_all(order, argument).items():
+            for rank, answer in self._loop.call_on_all(command, argument).items():
                 self._ranks[rank] = replace(self._ranks[rank], **_members(answer))
 
     def _measure_links(self, hosts: Sequence[Host]) -> None:
@@ -70,13 +71,13 @@ class Survey:
             peer = next((facts.rank for facts in host.ranks if facts.rank != 0), None)
             if peer is None or self._loop.lost or time.monotonic() > deadline:
                 continue
-            self._loop.order([peer], "link")
+            self._loop.send([peer], "link")
             try:
                 link = pingpong.measure(self._comm, peer, seconds)
-            except pingpong.PeerTimeout:
+            except PeerTimeout:
                 self._loop.lost.add(peer)
             else:
-                self._loop.hear([peer])
+                self._loop.collect([peer])
                 self._ranks[peer] = replace(self._ranks[peer], link=link)
 
 

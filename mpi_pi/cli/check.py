@@ -12,7 +12,8 @@ from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.mpi import runtime
-from mpi_pi.mpi.command_loop import RootTimeout, serve
+from mpi_pi.mpi.command_loop import serve
+from mpi_pi.mpi.peer_timeout import PeerTimeout
 from mpi_pi.report import check as check_report
 from mpi_pi.storage.atomic_file import OutputError
 
@@ -35,7 +36,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
     try:
         serve(comm, probe.actions(), complain)
-    except RootTimeout as timeout:
+    except PeerTimeout as timeout:
         complain(f"{timeout} on host {probe.host_of_rank_0}")
         runtime.abort(comm, FAILED)
     return VERIFIED

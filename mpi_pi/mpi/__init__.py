@@ -5,10 +5,11 @@ srun          how srun has to be called for an MPI library
 hydra         what a rank says to MPICH's launcher
 time_limit    a limit to the time of MPI_Init and MPI_Finalize
 requests      waiting without taking the core from others
+peer_timeout  the error for a rank that does not answer
 heartbeat     messages that show which rank has fallen silent
 runtime       where MPI begins and ends
 collectives   exchanges of Python objects, and errors raised on all ranks
 stop          a stop request that reaches all ranks
 pingpong      latency and bandwidth between two ranks
-command_loop  orders of rank 0 to the others, and their answers
+command_loop  commands of rank 0 to the other ranks, and their answers
 """

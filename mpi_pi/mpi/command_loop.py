@@ -1,96 +1,88 @@
-"""Rank 0 gives orders to the other ranks, and hears what comes of them; nobody is waited for without end.
+"""Commands of rank 0 to the other ranks, and their answers; every wait has a time-out.
 
-Ranks talk to rank 0 alone, one by one: a host that cannot be reached then keeps none of the others from
-telling what they have found out. Collective operations would hang on all ranks and not tell for whom.
+Each rank exchanges messages with rank 0 alone, so that a host that cannot be reached does not hold up the
+others. A collective operation would hang on all ranks without telling which host is missing.
 """
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from mpi_pi.mpi.peer_timeout import TIMEOUT_SECONDS, AwakeClock, PeerTimeout
+
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-ORDER_TAG, ANSWER_TAG = 1, 2
+COMMAND_TAG, ANSWER_TAG = 1, 2
 
-SILENCE_SECONDS = 25.0
-"""Who has not been heard of for so long is lost. An outage of a few seconds is none yet: after one, TCP takes
-about as long again to notice that the network is back. Where ssh is told to look after its connections, it
-notices within 20 s, and mpirun ends the job; Open MPI's does not if the job has ended itself before."""
+KEEP_ALIVE_SECONDS = 2.0
+"""Interval at which a rank whose action takes long sends a keep-alive message."""
 
-SIGN_SECONDS = 2.0
-"""How often a rank whose work takes long is to say that it is alive."""
+FIRST_COMMAND_SECONDS = 10.0
+"""Wait for the first command after which a rank complains; shorter than TIMEOUT_SECONDS, after which rank 0
+may end the job, so that the rank can still name itself."""
 
-FIRST_ORDER_SECONDS = 10.0
-"""When a rank that has not had any order complains. Before rank 0 gives it up, so that it can name itself."""
+ROOT_TIMEOUT_SECONDS = 300.0
+"""Wait for a command after which a rank gives up; long, because rank 0 waits for slower ranks in between."""
 
-PATIENCE_SECONDS = 300.0
-"""How long a rank waits for an order while rank 0 hears the others, and waits for slower ones."""
-
-Alive = Callable[[], None]
-Action = Callable[[Any, Alive], Any]
-"""From an argument to an answer. What takes longer than `SIGN_SECONDS` calls the second now and then."""
+KeepAlive = Callable[[], None]
+Action = Callable[[Any, KeepAlive], Any]
+"""A function that turns an argument into an answer, and calls KeepAlive every `KEEP_ALIVE_SECONDS`."""
 
 _END = "end"
 
 
-class RootTimeout(RuntimeError):
-    """Rank 0 has not been heard of for too long."""
-
-
 class CommandLoop:
-    """The orders, on rank 0. Arguments and answers are of Python's own types: versions may differ."""
+    """Rank 0's side of the loop. Arguments and answers are built-in types: ranks may run other versions."""
 
     def __init__(self, comm: "MPI.Intracomm", actions: Mapping[str, Action]) -> None:
         self._comm, self._actions = comm, actions
         self._sent: list[MPI.Request] = []
         self.lost: set[int] = set()
-        """Ranks that do not answer any more."""
+        """Ranks that have not answered in time."""
         self.problems: dict[int, str] = {}
-        """What has gone wrong on a rank, in words."""
+        """Error messages, by the rank whose action has failed."""
 
-    def ask_all(self, order: str, argument: Any = None) -> dict[int, Any]:
-        """Let all ranks do something at the same time; what they answer, of those that have."""
+    def call_on_all(self, command: str, argument: Any = None) -> dict[int, Any]:
+        """Run a command on all ranks at once; return the answers, by rank, of those that succeed."""
         others = range(1, self._comm.size)
-        self.order(others, order, argument)
+        self.send(others, command, argument)
         own: dict[int, Any] = {}
-        self._take(0, *_attempt(self._actions[order], argument, lambda: None), own)
-        return own | self.hear(others)
+        self._record(0, *_attempt(self._actions[command], argument, lambda: None), own)
+        return own | self.collect(others)
 
-    def order(self, ranks: Iterable[int], order: str, argument: Any = None) -> None:
-        """Tell other ranks to do something. Their answers have to be heard."""
-        self._sent += [self._comm.isend((order, argument), rank, ORDER_TAG) for rank in ranks]
+    def send(self, ranks: Iterable[int], command: str, argument: Any = None) -> None:
+        """Send a command to other ranks, whose answers have to be collected."""
+        self._sent += [self._comm.isend((command, argument), rank, COMMAND_TAG) for rank in ranks]
 
-    def hear(self, ranks: Iterable[int]) -> dict[int, Any]:
-        """What ranks answer to an order; those that do not are lost."""
+    def collect(self, ranks: Iterable[int]) -> dict[int, Any]:
+        """Return the answers of other ranks to a command, by rank; add those that time out to `lost`."""
         answers: dict[int, Any] = {}
         waiting = set(ranks)
         heard_at = dict.fromkeys(waiting, 0.0)
-        clock, looked_at = 0.0, time.monotonic()
+        clock = AwakeClock(max_step=0.1)
         while waiting:
             if self._comm.iprobe(tag=ANSWER_TAG):
                 rank, kind, value = self._comm.recv(tag=ANSWER_TAG)
-                heard_at[rank] = clock
+                heard_at[rank] = clock.seconds
                 if kind != "alive":
                     waiting.discard(rank)
-                    self._take(rank, kind, value, answers)
+                    self._record(rank, kind, value, answers)
                 continue
             time.sleep(1e-3)
-            now = time.monotonic()
-            # A long time between two looks was this rank's own sleep: all may have been suspended.
-            clock, looked_at = clock + min(now - looked_at, 0.1), now
-            silent = {rank for rank in waiting if clock > heard_at[rank] + SILENCE_SECONDS}
+            now = clock.tick()
+            silent = {rank for rank in waiting if now > heard_at[rank] + TIMEOUT_SECONDS}
             waiting -= silent
             self.lost |= silent
         return answers
 
     def end(self) -> None:
-        """Let all go home."""
-        self.order(range(1, self._comm.size), _END)
+        """End the loop on all ranks."""
+        self.send(range(1, self._comm.size), _END)
         for request in self._sent:
             request.wait()
 
-    def _take(self, rank: int, kind: str, value: Any, answers: dict[int, Any]) -> None:
+    def _record(self, rank: int, kind: str, value: Any, answers: dict[int, Any]) -> None:
         if kind == "error":
             self.problems[rank] = value
         else:
@@ -98,36 +90,42 @@ class CommandLoop:
 
 
 def serve(comm: "MPI.Intracomm", actions: Mapping[str, Action], complain: Callable[[str], None]) -> None:
-    """Do what rank 0 orders, until it says that it is over; on every other rank. Raises RootTimeout."""
+    """Run the commands of rank 0 on this other rank until rank 0 ends the loop.
 
-    def tell(kind: str, value: Any = None) -> None:
+    `complain` is called with a line for the user if the first command is late. Raises PeerTimeout if rank 0
+    is silent.
+    """
+
+    def send(kind: str, value: Any = None) -> None:
         sent.append(comm.isend((comm.rank, kind, value), 0, ANSWER_TAG))
 
     sent: list[MPI.Request] = []
-    if not _wait_for_order(comm, FIRST_ORDER_SECONDS):
-        complain(f"{FIRST_ORDER_SECONDS:.0f} s without word from rank 0: messages do not get through")
+    if not _wait_for_command(comm, FIRST_COMMAND_SECONDS):
+        complain(f"{FIRST_COMMAND_SECONDS:.0f} s without word from rank 0: messages do not get through")
     while True:
-        if not _wait_for_order(comm, PATIENCE_SECONDS):
-            raise RootTimeout(f"{PATIENCE_SECONDS:.0f} s without word from rank 0")
-        order, argument = comm.recv(source=0, tag=ORDER_TAG)
-        if order == _END:
+        if not _wait_for_command(comm, ROOT_TIMEOUT_SECONDS):
+            raise PeerTimeout(f"{ROOT_TIMEOUT_SECONDS:.0f} s without word from rank 0")
+        command, argument = comm.recv(source=0, tag=COMMAND_TAG)
+        if command == _END:
             break
-        tell(*_attempt(actions[order], argument, lambda: tell("alive")))
+        send(*_attempt(actions[command], argument, lambda: send("alive")))
     for request in sent:
         request.wait()
 
 
-def _wait_for_order(comm: "MPI.Intracomm", seconds: float) -> bool:
+def _wait_for_command(comm: "MPI.Intracomm", seconds: float) -> bool:
+    """Wait until there is a command; return False if there is none in time."""
     deadline = time.monotonic() + seconds
-    while not comm.iprobe(source=0, tag=ORDER_TAG):
+    while not comm.iprobe(source=0, tag=COMMAND_TAG):
         if time.monotonic() > deadline:
             return False
         time.sleep(1e-3)  # MPI's own waiting would take the core from ranks that share it
     return True
 
 
-def _attempt(action: Action, argument: Any, alive: Alive) -> tuple[str, Any]:
+def _attempt(action: Action, argument: Any, keep_alive: KeepAlive) -> tuple[str, Any]:
+    """Return ("value", answer) or ("error", text): messages to rank 0."""
     try:
-        return "value", action(argument, alive)
+        return "value", action(argument, keep_alive)
     except Exception as error:  # of any kind: it is for rank 0 to report
         return "error", " ".join(f"{type(error).__name__}: {error}".split())

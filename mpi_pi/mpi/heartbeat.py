@@ -1,6 +1,6 @@
 """Heartbeat between rank 0 and the other ranks, so that a dead host ends the job.
 
-A cable that is pulled, or a machine that hangs, closes no connection, and no MPI notices.
+No MPI notices a pulled cable or a machine that hangs, since neither closes a connection.
 """
 
 import threading
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mpi_pi.mpi import time_limit
+from mpi_pi.mpi.peer_timeout import AwakeClock, PeerTimeout
 from mpi_pi.mpi.requests import wait
 from mpi_pi.system import process
 
@@ -18,51 +19,44 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 INTERVAL_SECONDS = 5.0
-"""How often rank 0 and every other rank send each other a message."""
+"""Interval at which rank 0 and every other rank send each other a message."""
 
 POLL_SECONDS = 0.5
-"""How often a rank looks for messages. A longer time between two polls was its own sleep, and not a silence:
-all ranks of a job may have been suspended, and woken one after the other."""
+"""Interval at which a rank receives messages."""
 
 GRACE_SECONDS = 3.0
-"""How long the thread that calls MPI has, after a timeout was noticed, to end the job in good order."""
+"""Time from a timeout to `give_up`, for the thread that calls MPI to end the job in good order."""
 
 MAX_MESSAGE_BYTES = 320
-"""A message is the rank and the name of its host, which has 255 bytes at most."""
+"""Size of a message: the rank, and the name of its host, which has 255 bytes at most."""
 
 TAG = 32_000
-"""Below 32767, the largest tag that every MPI has; nothing else uses it."""
+"""A tag below 32767, the largest one that every MPI has; nothing else uses it."""
 
 
-class HeartbeatTimeout(RuntimeError):
-    """Ranks that have been silent for too long, with their hosts. Other ranks may not know of it yet."""
+class HeartbeatTimeout(PeerTimeout):
+    """Ranks that have been silent for too long, with their hosts. Other ranks may not have noticed it yet."""
 
 
 class Heartbeat:
     """Messages between rank 0 and every other rank of `comm`, sent and received by a thread if `threaded`.
 
-    A thread needs an MPI that any thread may call; without it only `check` sends and receives. All ranks
-    have to make this object together, and to close it together. `check` raises a timeout. Where nobody calls
-    `check`, because MPI keeps this rank waiting, the thread calls `give_up` with the text of the error;
-    without `give_up` it goes on waiting. `host` is the name of this rank's host.
+    A thread needs an MPI that any thread may call; without one only `check` sends and receives. To create and
+    to close this object is collective. `check` raises a timeout. If nobody calls `check`, because an MPI
+    function does not return, the thread calls `give_up`, if any, with the text of the error. `host` is the
+    name of this rank's host.
     """
 
     def __init__(
-        self,
-        comm: "MPI.Intracomm",
-        host: str,
-        threaded: bool,
-        give_up: Callable[[str], object] | None = None,
+        self, comm: "MPI.Intracomm", host: str, threaded: bool, give_up: Callable[[str], object] | None = None
     ) -> None:
         self._comm, self._host, self._give_up = comm, host, give_up
         self._peers = range(1, comm.size) if comm.rank == 0 else range(1) if comm.size > 1 else range(0)
         self._hosts: dict[int, str] = {}
-        """Of the peers that have been heard of."""
+        """Host names, by rank, of the peers that have sent a message."""
         self._got, self._sent = np.zeros(comm.size, np.int64), 0
-        self._heard_at = np.zeros(comm.size)
-        """On a clock that stands still while this rank sleeps."""
-        self._clock = 0.0
-        self._polled_at = self._send_at = time.monotonic()
+        self._heard_at, self._clock = np.zeros(comm.size), AwakeClock(max_step=2 * POLL_SECONDS)
+        self._poll_at, self._send_at = time.monotonic() + POLL_SECONDS, 0.0
         self._requests: list[MPI.Request] = []
         self._error = ""
         """The text of the timeout, once there is one."""
@@ -76,9 +70,9 @@ class Heartbeat:
                 self._thread.start()
 
     def check(self) -> None:
-        """Send and receive messages when it is time and no thread does so.
+        """Raise HeartbeatTimeout if a rank has been silent for too long.
 
-        Raises HeartbeatTimeout if a rank has been silent for too long.
+        Without a thread, send and receive messages first.
         """
         if self._thread is None and self._peers:
             self._poll()
@@ -87,7 +81,7 @@ class Heartbeat:
             raise HeartbeatTimeout(self._error)
 
     def close(self) -> None:
-        """Stop, and receive what is still on its way to this rank; all ranks together."""
+        """Stop, and receive the messages that are still on their way to this rank. Collective."""
         if not self._peers:
             return
         self.stop()
@@ -105,7 +99,7 @@ class Heartbeat:
             self._thread.join()
 
     def _run_thread(self) -> None:
-        """Poll until `stop` is called or a rank is silent; this is what the thread does."""
+        """Poll until `stop` is called or a rank is silent, in the thread."""
         while not self._wake.wait(POLL_SECONDS):
             self._poll()
             if self._error:
@@ -115,18 +109,18 @@ class Heartbeat:
 
     def _poll(self) -> None:
         now = time.monotonic()
-        if now < self._polled_at + POLL_SECONDS:
+        if now < self._poll_at:
             return
-        self._clock += min(now - self._polled_at, 2 * POLL_SECONDS)
-        self._polled_at = now
+        self._poll_at = now + POLL_SECONDS
+        clock = self._clock.tick()
         self._receive()
         if now > self._send_at:
             self._send()
-        # A silence of rank 0 is noticed by all other ranks: one of them is to be the first to say so.
+        # All other ranks notice a silence of rank 0; the time-outs differ, so that one reports it first.
         timeout = time_limit.TIMEOUT_SECONDS + min(self._comm.rank, 100) * 0.05
-        silence = self._clock - self._heard_at[self._peers.start : self._peers.stop]
+        silence = clock - self._heard_at[self._peers.start : self._peers.stop]
         if silence.max() > timeout:
-            # With that rank the others of its host, which may have sent their last message a little later.
+            # Other ranks of that host may have sent their last message a little later; name them, too.
             silent = np.flatnonzero(silence > timeout / 2) + self._peers.start
             self._error = self._describe(silent.tolist())
 
@@ -144,10 +138,10 @@ class Heartbeat:
             rank, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
             self._hosts[int(rank)] = host
             self._got[int(rank)] += 1
-            self._heard_at[int(rank)] = self._clock
+            self._heard_at[int(rank)] = self._clock.seconds
 
     def _describe(self, silent: Iterable[int]) -> str:
-        here = process.ranks_on_host()  # of a rank that was never heard of, this may tell the host
+        here = process.ranks_on_host()  # for ranks that have never sent a message
         ranks: dict[str, list[str]] = {}
         for rank in silent:
             host = self._hosts.get(rank) or (self._host if rank in here else "unknown")

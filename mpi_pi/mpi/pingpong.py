@@ -1,6 +1,6 @@
-"""Latency and bandwidth between rank 0 and another rank, and how far their clocks are apart.
+"""Latency and bandwidth between rank 0 and another rank, and the skew of their clocks.
 
-Rank 0 asks the other one for messages of a certain size. Each begins with what its clock says.
+Rank 0 requests messages of a certain size from the other rank; each begins with the time of the other clock.
 """
 
 import statistics
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.mpi.peer_timeout import TIMEOUT_SECONDS, PeerTimeout
 from mpi_pi.mpi.requests import yield_core
 
 if TYPE_CHECKING:
@@ -20,39 +21,33 @@ TAG = 3
 
 SMALL_BYTES, FIRST_BYTES, MAX_BYTES = 8, 1 << 16, 1 << 22
 LATENCY_SHARE = 0.4
-"""Of the time; the rest is for the bandwidth."""
+"""Share of the time for measuring the latency; the rest is for the bandwidth."""
 MIN_EXCHANGES = 3
-"""However slow the network is."""
-
-SILENCE_SECONDS = 25.0
-
-
-class PeerTimeout(Exception):
-    """The other rank has not answered."""
+"""Round trips of small messages that are timed even if the network is slow."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """What lies between rank 0 and another rank."""
+    """Properties of the connection between rank 0 and another rank."""
 
     latency_seconds: float
-    """Of a message of 8 bytes, one way: half of the median round trip."""
+    """Latency of a message of 8 bytes in one direction: half of the median round trip."""
     bytes_per_second: float
-    """With the largest message that the time was enough for."""
+    """Bandwidth with messages of `message_bytes`."""
     message_bytes: int
-    """The size of that."""
+    """Size of the largest message for which there was time."""
     skew_seconds: float
-    """The other clock minus rank 0's, in the shortest round trip, of which it is sure to half."""
+    """Time of the other rank's clock minus that of rank 0's, within half of the shortest round trip."""
 
 
 def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
-    """The link to a rank, which has to `answer` meanwhile; in about that time. On rank 0.
+    """Measure, on rank 0, the link to another rank, which has to call `answer`; takes about `seconds`.
 
     Raises PeerTimeout.
     """
     start = time.perf_counter()
     buffer = np.zeros(MAX_BYTES // 8)
-    _ask(comm, rank, buffer[:1])  # which may have to make a connection
+    _ask(comm, rank, buffer[:1])  # the first exchange may have to make a connection
     trips: list[tuple[float, float]] = []
     while len(trips) < MIN_EXCHANGES or time.perf_counter() < start + LATENCY_SHARE * seconds:
         trips.append(_ask(comm, rank, buffer[:1]))
@@ -73,13 +68,14 @@ def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
 
 
 def bandwidth(size: int, trip_seconds: float, shortest_seconds: float) -> float:
-    """Bytes per second of a message of that size, from the time for question and answer together.
+    """Return the bytes per second of a message of `size` bytes, given the time of its round trip.
 
-    The question takes half of the shortest round trip of small messages, unless those took no less time than
-    this one: on a busy host that says nothing of it. So at least half of the trip is the answer's.
+    The request for it takes half of `shortest_seconds`, the shortest round trip of small messages. If those
+    took longer than this one, as on a busy host, nothing is subtracted. So at least half of the trip is the
+    answer's.
     """
-    question_seconds = shortest_seconds / 2 if shortest_seconds < trip_seconds else 0.0
-    return size / (trip_seconds - question_seconds)
+    request_seconds = shortest_seconds / 2 if shortest_seconds < trip_seconds else 0.0
+    return size / (trip_seconds - request_seconds)
 
 
 def answer(comm: "MPI.Intracomm") -> None:
@@ -94,19 +90,18 @@ def answer(comm: "MPI.Intracomm") -> None:
 
 
 def _ask(comm: "MPI.Intracomm", rank: int, reply: NDArray[np.float64]) -> tuple[float, float]:
-    """Ask for so much; the seconds that it took, and by how many the other clock was ahead."""
+    """Receive `reply` from a rank; return the seconds of the round trip, and the skew of the rank's clock."""
     start, clock = time.perf_counter(), time.time()
-    coming = comm.Irecv(reply, rank, TAG)
-    asking = comm.Isend(np.array([reply.size], np.int64), rank, TAG)
-    _finish(asking)
-    _finish(coming)
+    received = comm.Irecv(reply, rank, TAG)
+    _finish(comm.Isend(np.array([reply.size], np.int64), rank, TAG))
+    _finish(received)
     seconds = time.perf_counter() - start
     return seconds, float(reply[:1].sum()) - (clock + seconds / 2)
 
 
 def _finish(request: "MPI.Request") -> None:
-    """Wait without sleeping, which would be measured too, but let others have the core in between."""
-    deadline = time.perf_counter() + SILENCE_SECONDS
+    """Wait for a request without sleeping, which would add to the measured time, but yield the core."""
+    deadline = time.perf_counter() + TIMEOUT_SECONDS
     while not request.Test():
         yield_core()
         if time.perf_counter() > deadline:

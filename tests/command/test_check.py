@@ -98,7 +98,10 @@ def test_ranks_on_one_core(launch: Launch) -> None:
     )
 
 
-WEARY: dict[str, float] = {"mpi.command_loop:SILENCE_SECONDS": 3.0, "mpi.command_loop:SIGN_SECONDS": 0.5}
+WEARY: dict[str, float] = {
+    "mpi.command_loop:TIMEOUT_SECONDS": 3.0,
+    "mpi.command_loop:KEEP_ALIVE_SECONDS": 0.5,
+}
 """Values with which a rank is given up sooner."""
 
 
@@ -255,8 +258,8 @@ def test_a_slow_cable_is_said(unwell: Examined) -> None:
 
 
 HASTY: dict[str, float] = {
-    "mpi.command_loop:SILENCE_SECONDS": 5.0,
-    "mpi.command_loop:FIRST_ORDER_SECONDS": 1.0,
+    "mpi.command_loop:TIMEOUT_SECONDS": 5.0,
+    "mpi.command_loop:FIRST_COMMAND_SECONDS": 1.0,
 }
 """Values with which a rank is given up sooner, and gives rank 0 up sooner."""
 
