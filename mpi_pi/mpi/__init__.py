@@ -1,13 +1,13 @@
-"""MPI, and what is asked of its launchers: the only importer of mpi4py. Importing any of it starts nothing.
+"""MPI and its launchers: the only importer of mpi4py. Importing a module of this room does not start MPI.
 
 library       the MPI library that fits the launcher, and its settings
-srun          how srun has to be called for an MPI library
-hydra         what a rank says to MPICH's launcher
-time_limit    a limit to the time of MPI_Init and MPI_Finalize
-requests      waiting without taking the core from others
+srun          advice on srun's plug-ins for MPI libraries
+hydra         messages to MPICH's launcher
+time_limit    time limit for MPI_Init and MPI_Finalize
+requests      waits that yield the core
 peer_timeout  the error for a rank that does not answer
 heartbeat     messages that show which rank has fallen silent
-runtime       where MPI begins and ends
+runtime       start and end of MPI
 collectives   exchanges of Python objects, and errors raised on all ranks
 stop          a stop request that reaches all ranks
 pingpong      latency and bandwidth between two ranks

@@ -1,7 +1,7 @@
-"""Collective operations that leave the core to others, and errors that are raised on all ranks alike.
+"""Collective operations that yield the core while they wait, and errors that all ranks raise.
 
-All ranks of a communicator call these functions in the same order. What goes wrong on one rank is told to
-all of them in the next exchange and raised on all, so that no rank is left waiting.
+All ranks of a communicator call these functions in the same order. An error on one rank is sent to all of
+them in the next exchange and raised on all, so that no rank is left waiting.
 """
 
 import pickle
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INLINE_BYTES = 4096
-"""A broadcast value of at most so many bytes, pickled, takes one message, a longer one two."""
+"""Largest size of a pickled value that is broadcast in one message; a larger one takes two."""
 
 
 class CollectiveError(RunError):
-    """An error on some ranks, raised on all ranks alike. Names ranks and hosts, a line for each problem.
+    """An error on some ranks, raised on all ranks. Its text names ranks and hosts, a line for each problem.
 
     Its cause is the error of this rank, if it has one.
     """
@@ -43,7 +43,7 @@ def allgather(
 
 
 def bcast(comm: "MPI.Intracomm", value: T | None, progress: Progress = no_progress) -> T:
-    """Return `value` of rank 0 on all ranks; it can be any object that can be pickled."""
+    """Return the `value` of rank 0, any picklable object, on all ranks."""
     pickled = pickle.dumps(value) if comm.rank == 0 else b""
     message = np.zeros(8 + INLINE_BYTES, np.uint8)
     message[:8].view(np.int64)[0] = len(pickled)
@@ -62,13 +62,13 @@ def gather(comm: "MPI.Intracomm", value: T, progress: Progress = no_progress) ->
     """Return the values of all ranks, by rank, on rank 0; None on the other ranks."""
     pickled = np.frombuffer(pickle.dumps(value), np.uint8)
     sizes = np.empty(comm.size, np.int64) if comm.rank == 0 else None
-    told = comm.Igather(np.array([len(pickled)], np.int64), sizes)
-    if sizes is None:  # its value may follow at once
-        sent = comm.Igatherv(pickled, None)
-        wait(told, progress)
-        wait(sent, progress)
+    size_sent = comm.Igather(np.array([len(pickled)], np.int64), sizes)
+    if sizes is None:  # this rank need not know the sizes before it sends its value
+        value_sent = comm.Igatherv(pickled, None)
+        wait(size_sent, progress)
+        wait(value_sent, progress)
         return None
-    wait(told, progress)
+    wait(size_sent, progress)
     ends = np.cumsum(sizes)
     received = np.empty(int(ends[-1]), np.uint8)
     wait(comm.Igatherv(pickled, [received, sizes.tolist()]), progress)
@@ -76,15 +76,15 @@ def gather(comm: "MPI.Intracomm", value: T, progress: Progress = no_progress) ->
 
 
 def call_on_all(comm: "MPI.Intracomm", action: Callable[[], T], progress: Progress = no_progress) -> T:
-    """Call `action` on every rank, and return its value there.
+    """Call `action` on every rank, wait until all have, and return this rank's value.
 
-    Ranks that are done wait for the others. Raises CollectiveError on all ranks if `action` raises on any.
+    Raises CollectiveError on all ranks if `action` raises on any.
     """
     problem: BaseException | None = None
     try:
         value = action()
     except HeartbeatTimeout:
-        raise  # the ranks cannot meet any more
+        raise  # no collective operation is possible any more
     except BaseException as error:
         problem = error
     raise_on_all(comm, problem, progress)
@@ -92,9 +92,9 @@ def call_on_all(comm: "MPI.Intracomm", action: Callable[[], T], progress: Progre
 
 
 def call_on_root(comm: "MPI.Intracomm", action: Callable[[], T], progress: Progress = no_progress) -> T:
-    """Call `action` on rank 0 alone, and return its value on all ranks.
+    """Call `action` on rank 0 only, and return its value on all ranks.
 
-    A foreseen error (MpiPiError) is raised on all ranks as it is, any other one as CollectiveError.
+    Raises the MpiPiError of `action` on all ranks, and CollectiveError for an error of any other class.
     """
     value: T | None = None
     problem: BaseException | None = None
@@ -106,16 +106,16 @@ def call_on_root(comm: "MPI.Intracomm", action: Callable[[], T], progress: Progr
     foreseen = problem if isinstance(problem, MpiPiError) else None
     if problem is not None and foreseen is None:
         foreseen = error_of([description(problem)])
-    told: tuple[T | None, MpiPiError | None] = bcast(comm, (value, foreseen), progress)
-    if told[1] is not None:
-        raise told[1] from problem
-    return cast("T", told[0])
+    result: tuple[T | None, MpiPiError | None] = bcast(comm, (value, foreseen), progress)
+    if result[1] is not None:
+        raise result[1] from problem
+    return cast("T", result[0])
 
 
 def raise_on_all(
     comm: "MPI.Intracomm", problem: BaseException | None, progress: Progress = no_progress
 ) -> None:
-    """Raise CollectiveError on all ranks if any rank has a problem; it names all ranks that have one."""
+    """Raise CollectiveError on all ranks, with the problems of all, if any rank has one."""
     flags = allgather(comm, np.array([problem is not None], np.int64), progress)
     if not flags.any():
         return
@@ -125,14 +125,14 @@ def raise_on_all(
 
 
 def description(problem: BaseException) -> tuple[str, str]:
-    """Return the name of this rank's host and a line about an error."""
+    """Return the name of this rank's host, and an error as one line of text."""
     text = " ".join(str(problem).split())
     expected = isinstance(problem, OSError | RuntimeError | ValueError | MpiPiError) and text
     return host_name(), text if expected else f"{type(problem).__name__}: {text}"
 
 
 def error_of(problems: Sequence[tuple[str, str] | None]) -> CollectiveError:
-    """Return the error that names all ranks with a problem, given a `description` or None for each rank."""
+    """Return the error for the problems of ranks, by rank: a `description`, or None for no problem."""
     ranks: dict[str, list[str]] = {}
     for rank, problem in enumerate(problems):
         if problem is not None:
@@ -142,16 +142,13 @@ def error_of(problems: Sequence[tuple[str, str] | None]) -> CollectiveError:
 
 
 def require_identical(comm: "MPI.Intracomm", plan: str, progress: Progress = no_progress) -> None:
-    """Raise CollectiveError on all ranks unless all of them have the same plan, a text for people."""
+    """Raise CollectiveError on all ranks unless their plans, texts that the error quotes, are equal."""
     plans = gather(comm, (host_name(), plan), progress)
     call_on_root(comm, lambda: raise_unless_identical(plans or []), progress)
 
 
 def raise_unless_identical(plans: Sequence[tuple[str, str]]) -> None:
-    """Raise CollectiveError unless all ranks have the same plan; it names those that differ from most.
-
-    `plans` holds the host and the plan of each rank.
-    """
+    """Raise CollectiveError if plans of ranks differ, given the host and the plan of each rank."""
     counts = Counter(plan for _, plan in plans)
     if len(counts) > 1:
         (norm, _), *_ = counts.most_common(1)
@@ -160,7 +157,7 @@ def raise_unless_identical(plans: Sequence[tuple[str, str]]) -> None:
 
 
 def unique_by_rank(texts: Sequence[str]) -> list[str]:
-    """Return the different texts that ranks have, except "", each with the ranks that have it."""
+    """Return the distinct texts of ranks except "", each after the first rank that has it."""
     ranks: dict[str, list[int]] = {}
     for rank, text in enumerate(texts):
         ranks.setdefault(text, []).append(rank)

@@ -1,6 +1,6 @@
-"""What a rank says to Hydra, MPICH's launcher, by itself: where MPI does not, or not in time.
+"""Messages to Hydra, MPICH's launcher, that MPI itself does not send, or not in time.
 
-Every command is a line of its wire protocol PMI-1, on a descriptor that Hydra names in the environment.
+Each is a line of the wire protocol PMI-1, on the descriptor that Hydra names in PMI_FD.
 """
 
 import contextlib
@@ -9,42 +9,42 @@ import select
 import time
 from collections.abc import Callable
 
-_STEP_SECONDS = 0.001
+POLL_SECONDS = 0.001
 
 LAST_WORD_SECONDS = 0.5
-"""How long mpirun has to pass on what was printed before an abort; it may throw away what comes later."""
+"""Time for mpirun to forward output before an abort; it may discard what arrives later."""
 
 
 def is_there() -> bool:
-    """Whether Hydra has started this process as a rank."""
+    """Return whether Hydra has started this process as a rank."""
     return "MPI_LOCALNRANKS" in os.environ and os.environ.get("PMI_FD", "").isdecimal()
 
 
 def abort(status: int) -> None:
-    """End the job, with this exit status: unlike others, Hydra does not when a rank ends before MPI_Init."""
+    """End the job with this exit status; Hydra itself does not if a rank ends before MPI_Init."""
     if is_there():
         time.sleep(LAST_WORD_SECONDS)
-        _say(f"abort exitcode={status}")
+        _send(f"abort exitcode={status}")
 
 
 def leave(progress: Callable[[], object]) -> None:
-    """Wait for all ranks to call this, and take leave, as MPI_Finalize does; call `progress` meanwhile.
+    """Wait for all ranks to call this, and sign off, as MPI_Finalize does; call `progress` while waiting.
 
-    Without a leave Hydra takes the end of a rank for a crash.
+    Hydra takes the end of a rank that has not signed off for a crash.
     """
     for command in ("barrier_in", "finalize"):
-        _say(command)
+        _send(command)
         _wait_for_answer(progress)
 
 
-def _say(command: str) -> None:
-    with contextlib.suppress(OSError):  # it has ended
+def _send(command: str) -> None:
+    with contextlib.suppress(OSError):  # Hydra has ended
         os.write(int(os.environ["PMI_FD"]), f"cmd={command}\n".encode())
 
 
 def _wait_for_answer(progress: Callable[[], object]) -> None:
     descriptor = int(os.environ["PMI_FD"])
-    while not select.select([descriptor], [], [], _STEP_SECONDS)[0]:
+    while not select.select([descriptor], [], [], POLL_SECONDS)[0]:
         progress()
     with contextlib.suppress(OSError):
         os.read(descriptor, 1024)

@@ -1,8 +1,8 @@
-"""Where mpi4py finds an MPI library that fits the launcher.
+"""Search path that makes mpi4py load the MPI library that fits the launcher, and settings for Open MPI.
 
-By itself mpi4py takes the first that there is, in the Python environment or else on the machine. Where both
-Open MPI and MPICH are, that may be the one to which the mpirun in use does not belong; and Debian's MPICH it
-does not find at all.
+By default mpi4py loads the first library that it finds, in the Python environment or else on the machine. If
+both Open MPI and MPICH are installed, the mpirun in use may belong to the other one. mpi4py does not find
+Debian's MPICH at all.
 """
 
 import contextlib
@@ -19,21 +19,23 @@ from mpi_pi.system.read_file import read_system_text
 _OPEN_MPI, _MPICH, _DEBIANS_MPICH = "libmpi.so.40", "libmpi.so.12", "libmpich.so.12"
 
 _EMBEDDED_DEFAULTS = {
-    # libfabric takes a second to find out that there is no fabric, and then does so again for the other use.
+    # libfabric takes a second to find that there is no fabric, once for each of these two.
     "btl": "^ofi",
     "mtl": "^ofi",
 }
 _SINGLETON_DEFAULTS = {
-    # A rank without peers needs no shared memory; Open MPI would leave a file of 16 MiB of it behind.
+    # A rank without peers needs no shared memory, of which Open MPI would leave a file of 16 MiB behind.
     "btl": "self",
-    # Nor does it have to look for networks.
-    "pml": "ob1",
+    "pml": "ob1",  # without a search for networks
 }
 
 
 @contextlib.contextmanager
 def search_path() -> Iterator[dict[str, str]]:
-    """The environment variable for mpi4py; none where the user has chosen. It holds good within."""
+    """Yield the environment variable with mpi4py's search path, or {} if the user has set one.
+
+    Its files exist within the with statement.
+    """
     if "MPI4PY_LIBMPI" in os.environ or "MPI4PY_MPIABI" in os.environ:
         yield {}
         return
@@ -42,9 +44,10 @@ def search_path() -> Iterator[dict[str, str]]:
 
 
 def places(environ: Mapping[str, str], debians_mpich: str) -> list[str]:
-    """Where to look, one place after the other: files, names that the loader knows, folders.
+    """Return the places of mpi4py's search path in order: files, library names for the loader, and folders.
 
-    A folder stands for any MPI library in it, and an empty string for any that the loader finds.
+    A folder stands for any MPI library in it, and "" for any that the loader finds. `debians_mpich` is the
+    file to load as Debian's MPICH.
     """
     prefixes = [sys.prefix, *([site.USER_BASE] if site.ENABLE_USER_SITE and site.USER_BASE else [])]
     folders = [f"{prefix}/lib" for prefix in prefixes]
@@ -58,7 +61,7 @@ def places(environ: Mapping[str, str], debians_mpich: str) -> list[str]:
 
 @contextlib.contextmanager
 def _debians_mpich() -> Iterator[str]:
-    """A file to load as Debian's MPICH, whose name is another there than elsewhere, and than mpi4py wants."""
+    """Yield a file to load as Debian's MPICH, whose own name mpi4py does not accept."""
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(os.fdopen(os.memfd_create("libmpi"), "wb"))
@@ -71,9 +74,9 @@ def _debians_mpich() -> Iterator[str]:
 
 
 def _alias(name: str, library: str) -> bytes:
-    """A shared library with nothing in it but its name, and that it needs another: see elf(5).
+    """Return a 64-bit shared library that contains only its name and its need of another library; see elf(5).
 
-    For 64 bits. What machine it is for stands at the beginning of every program, such as this one.
+    Its kind of machine is copied from the header of the running program.
     """
     with Path("/proc/self/exe").open("rb") as program:
         kind, machine, flags = struct.unpack("=16s2xH28xI12x", program.read(64))
@@ -84,12 +87,12 @@ def _alias(name: str, library: str) -> bytes:
     size = strings_at + len(strings)
     header = struct.pack("=16s2HI3QI6H", kind, 3, machine, 1, 0, 64, 0, flags, 64, 56, 3, 64, 0, 0)
     segments = (
-        (1, 6, 0, 0, 0, size, size, 1 << 16),  # to be loaded as a whole, whatever the size of a page
+        (1, 6, 0, 0, 0, size, size, 1 << 16),  # to be loaded as a whole, for any page size
         (2, 6, dynamic_at, dynamic_at, dynamic_at, 7 * 16, 7 * 16, 8),
-        (0x6474E551, 6, 0, 0, 0, 0, 0, 16),  # which needs no stack that can be executed
+        (0x6474E551, 6, 0, 0, 0, 0, 0, 16),  # no executable stack needed
     )
     dynamic = (
-        *((14, 1), (1, 2 + len(name))),  # its name, and what it needs
+        *((14, 1), (1, 2 + len(name))),  # its name, and the library that it needs
         *((5, strings_at), (10, len(strings)), (6, symbols_at), (11, 24), (0, 0)),
     )
     return b"".join(
@@ -97,7 +100,7 @@ def _alias(name: str, library: str) -> bytes:
             header,
             *(struct.pack("=2I6Q", *segment) for segment in segments),
             *(struct.pack("=2Q", *entry) for entry in dynamic),
-            bytes(24),  # the one symbol that every table begins with
+            bytes(24),  # the null symbol, with which every table begins
             strings,
         ]
     )
@@ -105,11 +108,12 @@ def _alias(name: str, library: str) -> bytes:
 
 @contextlib.contextmanager
 def embedded_defaults() -> Iterator[None]:
-    """Have mpi4py find the MPI that fits, and spare an Open MPI from PyPI what a laptop does not need.
+    """Set environment variables for the start of MPI, which has to happen within the with statement.
 
-    MPI is to be initialised within. Nobody's own settings change: those from the command line reach a rank as
-    environment variables, and these would overrule a user's file of settings, so what that names is left
-    alone. Afterwards the environment is as it was: an mpirun that this program starts may need the opposite.
+    They make mpi4py find the library that fits, and spare an Open MPI from PyPI what a laptop does not need.
+    Settings of the user prevail: those of the command line are environment variables, too, and names in a
+    settings file are left out, since variables would overrule it. Afterwards the environment is as before,
+    because an mpirun that this program starts may need other settings.
     """
     embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
     with search_path() as place:
@@ -132,5 +136,5 @@ def _missing_settings() -> dict[str, str]:
 
 
 def _settings_in(file: Path) -> set[str]:
-    """Names that a file of Open MPI's settings sets."""
+    """Return the names that a file of Open MPI's settings sets."""
     return {line.partition("=")[0].strip() for line in (read_system_text(file) or "").splitlines()}

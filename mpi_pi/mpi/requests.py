@@ -1,4 +1,4 @@
-"""Waiting for other ranks without taking the core from one that counts on it."""
+"""Waits for other ranks that leave the core to a rank that counts on it."""
 
 import os
 import time
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 Progress = Callable[[], object]
-"""A function without arguments that is called again and again while a rank waits."""
+"""A function that is called repeatedly while a rank waits."""
 
 SPIN_SECONDS = 5e-4
-"""How long `wait` tries again at once: to wake up again from a sleep takes a tenth of a millisecond."""
+"""Time for which `wait` polls without sleep: to wake up from a sleep takes a tenth of a millisecond."""
 
 
 def no_progress() -> None:
-    """Do nothing while a rank waits."""
+    """Do nothing: the default for `progress`."""
 
 
 def yield_core() -> None:
-    """Let another process have the core, if one wants it."""
+    """Yield the core to another process that is ready to run."""
     if hasattr(os, "sched_yield"):
         os.sched_yield()
     else:
@@ -28,11 +28,10 @@ def yield_core() -> None:
 
 
 def wait(request: "MPI.Request", progress: Progress = no_progress) -> None:
-    """Wait until a request is complete, and call `progress` again and again meanwhile.
+    """Wait until a request is complete, and call `progress` repeatedly until then.
 
-    MPI's own waiting burns the core, which is ruinous where there are more ranks than cores. This function
-    leaves the core to whoever wants it, and after half a millisecond it sleeps, for an eighth of the time
-    that it has waited.
+    MPI_Wait keeps the core busy, which is ruinous with more ranks than cores. This function yields the core,
+    and after SPIN_SECONDS sleeps between polls, for an eighth of the time that it has waited, up to 1 ms.
     """
     start = time.perf_counter()
     while not request.Test():

@@ -1,7 +1,7 @@
-"""MPI from its start to its end, and facts that only MPI knows.
+"""Start and end of MPI, and facts that only MPI knows.
 
 mpi4py calls MPI_Init and MPI_Finalize under Python's global lock, so that no thread could end a process that
-waits in them. Here they are called by ctypes, which releases it.
+waits in them. Here ctypes calls them, which releases the lock.
 """
 
 import contextlib
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 ABORT_SECONDS = 10
-"""How long MPI_Abort may take: MPI may wait for a host that is out of reach."""
+"""Time limit for MPI_Abort, which may wait for a host that is out of reach."""
 
 
 def start() -> "Runtime":
-    """Start MPI, unless somebody else has.
+    """Start MPI, unless it has been started already, and record the time stamp `mpi`.
 
-    `mpi_pi.timestamps` gets the point `mpi`. Raises whatever the import of mpi4py raises.
+    Raises any exception that the import of mpi4py raises.
     """
     with library.embedded_defaults():
-        import mpi4py  # it loads the MPI library, which not every command needs
+        import mpi4py  # loads the MPI library, which not every command needs
 
         mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
         mpi = _mpi()
-        c_library = ctypes.CDLL(mpi.__file__)  # leads to the MPI library that mpi4py is linked to
+        c_library = ctypes.CDLL(mpi.__file__)  # and with it the MPI library that mpi4py is linked to
         if not mpi.Is_initialized():
             rc = mpi4py.rc
             level = getattr(mpi, f"THREAD_{rc.thread_level.upper()}") if rc.threads else mpi.THREAD_SINGLE
             with limited("MPI_Init"):
                 c_library.MPI_Init_thread(None, None, level, ctypes.byref(ctypes.c_int()))
             for comm in (mpi.COMM_WORLD, mpi.COMM_SELF):
-                comm.Set_errhandler(mpi.ERRORS_RETURN)  # for mpi4py to raise exceptions, as by itself
+                comm.Set_errhandler(mpi.ERRORS_RETURN)  # as mpi4py does, which then raises exceptions
     timestamps.mark("mpi")
     return Runtime(mpi.COMM_WORLD, c_library)
 
 
 class Runtime:
-    """MPI once it has been started. `comm` is the communicator of all ranks."""
+    """MPI after its start. `comm` is the communicator of all ranks."""
 
     def __init__(self, comm: "MPI.Intracomm", c_library: ctypes.CDLL) -> None:
         self.comm = comm
@@ -60,34 +60,33 @@ class Runtime:
         self._finalized_by_hydra = False
 
     def watch(self, give_up: Callable[[str], object]) -> Heartbeat:
-        """Watch over all ranks until `finish`; if one falls silent, `give_up` has to end this process."""
+        """Start the heartbeat. If a rank falls silent, `give_up` has to end this process; see Heartbeat."""
         return Heartbeat(self.comm, host_name(), may_use_threads(), give_up)
 
     def finish(self, heartbeat: Heartbeat) -> None:
-        """Leave MPI, as the last thing before `leave`; all ranks together. `heartbeat` is from `watch`.
+        """Finalize MPI; collective, and followed only by `leave`. `heartbeat` is the one of `watch`.
 
-        Open MPI takes leave of its daemon in two short messages by TCP. The second one would wait until the
-        first is acknowledged, which Linux puts off for 40 ms in the hope of an answer that could carry it.
         Raises HeartbeatTimeout if a rank does not come.
         """
-        with contextlib.suppress(OSError):  # where the system does not tell
+        # Open MPI signs off at its daemon with two short messages by TCP. By Nagle's algorithm the second one
+        # waits for the acknowledgement of the first, which Linux delays by 40 ms.
+        with contextlib.suppress(OSError):  # no /proc
             for descriptor in Path("/proc/self/fd").iterdir():
-                with contextlib.suppress(OSError):  # what is no connection, or closed by now
-                    _send_at_once(int(descriptor.name))
+                with contextlib.suppress(OSError):  # not a TCP connection, or closed by now
+                    _disable_nagle(int(descriptor.name))
         wait(self.comm.Ibarrier(), heartbeat.check)
         with limited("MPI_Finalize"):
             heartbeat.close()
-            self._finalized_by_hydra = hydra.is_there() and _deadlocks_in_finalize(
-                _mpi().Get_library_version()
-            )
+            version = _mpi().Get_library_version()
+            self._finalized_by_hydra = hydra.is_there() and _deadlocks_in_finalize(version)
             if not self._finalized_by_hydra:
                 self._c_library.MPI_Finalize()
 
     def leave(self, status: int) -> NoReturn:
         """End this process without Python's clean-up, but with that of the C library.
 
-        In that, MPICH takes leave of its launcher, which otherwise takes this for a crash: it then kills
-        ranks that have not ended yet, and returns 9, or 0 whatever rank 0 returned.
+        In the latter, MPICH signs off at its launcher, which otherwise assumes a crash: it then kills ranks
+        that have not ended yet, and returns 9 or 0 instead of the status of rank 0.
         """
         if self._finalized_by_hydra:
             with limited("MPI_Finalize"):
@@ -97,7 +96,7 @@ class Runtime:
 
 
 def _mpi() -> ModuleType:
-    """Return mpi4py.MPI. Where nobody has started MPI, importing it would."""
+    """Return mpi4py.MPI, whose import starts MPI if `start` has not been called."""
     from mpi4py import MPI
 
     return MPI
@@ -125,23 +124,22 @@ def may_use_threads() -> bool:
 
 
 def abort(comm: "MPI.Intracomm", status: int) -> None:
-    """End the job on all ranks, now: for errors after which they cannot meet any more."""
+    """End the job on all ranks at once, after an error that rules out collective operations."""
     time.sleep(hydra.LAST_WORD_SECONDS)
     signal.alarm(ABORT_SECONDS)
     comm.Abort(status)
 
 
 def _deadlocks_in_finalize(library: str) -> bool:
-    """Whether a job on several hosts may never get through MPI_Finalize.
+    """Return whether MPI_Finalize of this MPI library may deadlock in a job on several hosts.
 
-    MPICH up to 4.1 waits there until UCX has closed its connections, for which the other rank has to make
-    progress, and that one may be waiting for its launcher by then (MPICH's pull request 6596).
+    MPICH 4.0 and 4.1 wait there until UCX has closed its connections, which needs progress of the other rank;
+    that rank may be waiting for its launcher by then (MPICH's pull request 6596).
     """
     return re.search(r"MPICH Version:\s*4\.[01]\b", library) is not None and "ch4:ucx" in library
 
 
-def _send_at_once(descriptor: int) -> None:
-    """Have a connection by TCP wait for nothing. Raises OSError for whatever else it is."""
-    found = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)  # a second one, to be closed again
-    with found:
-        found.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _disable_nagle(descriptor: int) -> None:
+    """Disable Nagle's algorithm on a TCP connection. Raises OSError for any other descriptor."""
+    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as duplicate:
+        duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -1,18 +1,19 @@
-"""How srun has to be called for MPI to learn of the other ranks: with a plug-in that its library knows."""
+"""Advice on `srun --mpi=PLUGIN`: ranks find each other by a plug-in that their MPI library supports."""
 
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from mpi_pi.mpi import library as mpi_library
 from mpi_pi.system import command
 
 PLUGINS = {"Open MPI": "pmix", "MPICH": "pmi2"}
-"""What a library takes, by the beginning of its name. (Slurm's documentation, mpi_guide)"""
+"""Plug-in of srun, by the beginning of the MPI library's name (Slurm's documentation, mpi_guide)."""
 
 LIMIT_SECONDS = 20
+"""Time limit for a command that is asked."""
 
 _INQUIRY = """
 import re, mpi4py
@@ -27,29 +28,27 @@ print(any(next(folder.glob("**/mca_pmix_s[12].so"), None) for folder in files))
 
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether srun itself has started this process as one of several."""
+    """Return whether srun, without an mpirun in between, has started this process as one of several."""
     others = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "HYDI_CONTROL_FD")
     tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
     return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in others)
 
 
 def problem(environ: Mapping[str, str] = os.environ) -> str:
-    """Why MPI cannot start, to be said before it is tried: it would end this process with a page of text.
+    """Return why MPI cannot start, with advice, or "" if nothing is known against it.
 
-    Empty where it might.
+    To be called before MPI starts, since a failing MPI_Init ends the process with a page of text.
     """
-    names = {name.partition("_")[0] for name in environ}
     if not started(environ):
         return ""
+    prefixes = {name.partition("_")[0] for name in environ}
     library = _of_environment()
-    if "PMIX" in names:  # an MPICH of the machine may have been built for it
-        fails = library == "MPICH"
-    elif "PMI" in names:  # and an Open MPI for that
-        fails = library == "Open MPI"
+    if "PMIX" in prefixes or "PMI" in prefixes:  # the machine's MPI library may have been built for either
+        unfit = "MPICH" if "PMIX" in prefixes else "Open MPI"
+        library = library if library == unfit else ""
     else:
-        library = library or _without_slurms_own()
-        fails = bool(library)
-    if not fails:
+        library = library or _of_machine()
+    if not library:
         return ""
     number = environ["SLURM_STEP_NUM_TASKS"]
     return (
@@ -58,47 +57,35 @@ def problem(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def advice(library: str, environ: Mapping[str, str] = os.environ) -> str:
-    """How to start ranks of that library, which srun as it was called has told nothing of each other."""
-    plugin = _plugin(library, environ, _offered)
-    return (
-        f"srun --mpi={plugin} tells it of all of them"
-        if plugin
-        else "srun has no plug-in for it; call its own mpirun instead of srun, in a job of sbatch or salloc"
-    )
-
-
-def _plugin(library: str, environ: Mapping[str, str], offered: Callable[[], Sequence[str]]) -> str | None:
+    """Return how to start ranks of an MPI library, after this call of srun has not connected them."""
     wanted = next((plugin for name, plugin in PLUGINS.items() if library.startswith(name)), "pmix")
-    tried = environ.get("SLURM_MPI_TYPE", "none")
-    if tried.partition("_")[0] == wanted:  # and failed
-        return None
-    there = offered()
-    return next(
-        (plugin for plugin in (wanted, *there) if plugin.partition("_")[0] == wanted and plugin in there),
-        None,
-    )
+    has_failed = environ.get("SLURM_MPI_TYPE", "none").partition("_")[0] == wanted
+    fitting = [] if has_failed else [name for name in _offered() if name.partition("_")[0] == wanted]
+    if not fitting:
+        return "srun has no plug-in for it; call its own mpirun instead of srun, in a job of sbatch or salloc"
+    return f"srun --mpi={wanted if wanted in fitting else fitting[0]} tells it of all of them"
 
 
 def _offered() -> list[str]:
-    """The plug-ins that srun has here. Where it does not tell, those that most have."""
+    """Return the plug-ins that srun has here; if it does not tell, those that most installations have."""
     try:
         asked = command.run(["srun", "--mpi=list"], LIMIT_SECONDS)
     except command.CommandError:
         return list(PLUGINS.values())
-    # Slurm before 20.11 tells it on standard error, each after "srun: ".
+    # Slurm before 20.11 prints the list to standard error, each line after "srun: ".
     return re.findall(r"^(?:srun:)?\s*(\w+)$", asked.stdout + asked.stderr, re.MULTILINE)
 
 
 def _of_environment() -> str:
-    """The library in this environment, of which is known what it can do; empty if there is none."""
+    """Return the MPI library that is installed in this Python environment, or ""."""
     folder = Path(sys.prefix) / "lib"
     if (folder / "libmpi.so.12").exists():
         return "MPICH"
     return "Open MPI" if (folder / "libmpi.so.40").exists() else ""
 
 
-def _without_slurms_own() -> str:
-    """The name of the machine's library, if it is an Open MPI that cannot do without a plug-in of srun."""
+def _of_machine() -> str:
+    """Return the machine's MPI library if it is an Open MPI that needs a plug-in of srun, or ""."""
     with mpi_library.search_path() as search_path:
         files = [int(number) for number in re.findall(r"/proc/self/fd/(\d+)", " ".join(search_path.values()))]
         try:
@@ -106,5 +93,5 @@ def _without_slurms_own() -> str:
             asked = command.run(inquiry, LIMIT_SECONDS, environ=search_path, pass_fds=files)
         except command.CommandError:
             return ""
-    name, slurms_own = asked.stdout.splitlines()[-2:]
-    return name if name.startswith("Open MPI") and slurms_own == "False" else ""
+    name, has_slurms_own = asked.stdout.splitlines()[-2:]
+    return name if name.startswith("Open MPI") and has_slurms_own == "False" else ""

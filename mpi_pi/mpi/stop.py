@@ -1,4 +1,4 @@
-"""A request to stop counting that reaches all ranks soon."""
+"""Stop request: made on one rank, it reaches all ranks while they count."""
 
 import math
 import time
@@ -11,55 +11,55 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 PROBE_SECONDS = 0.005
-"""How often `poll` asks MPI for a message, which then looks at its network."""
+"""Interval at which `poll` probes for a message, which makes MPI poll its network."""
 
 TAG = 1
 
 TIME_LIMIT = -1
-"""The reason of a stop by a deadline; a signal has its number, which is positive."""
+"""Reason of a stop at the deadline; the reason of a stop by a signal is its number, which is positive."""
 FAILED = -2
-"""The reason of a stop after an error."""
+"""Reason of a stop after an error."""
 
 
 class StopRequest:
-    """A request to stop, with its reason, that is made on any rank and reaches all ranks of a run.
+    """A request to stop, with its reason, that any rank can make and that reaches all ranks of a run.
 
-    `request` may be called at any time, from a signal handler too. While a run is connected, `poll` spreads
-    the request: a rank tells rank 0, and rank 0 tells all, in a message of one integer each. `deadline`, of
-    time.monotonic(), makes a request by itself.
+    `request` may be called at any time, also from a signal handler. Between `connect` and `disconnect`,
+    `poll` forwards the request: a rank sends it to rank 0, and rank 0 to all, as a message of two integers,
+    rank and reason. `poll` makes a request when `deadline` (time.monotonic()) has passed.
     """
 
     def __init__(self, deadline: float = math.inf) -> None:
         self.deadline = deadline
         self.reason = 0
-        """A signal's number, TIME_LIMIT or FAILED; 0 as long as nobody has made a request."""
+        """Number of a signal, TIME_LIMIT or FAILED; 0 without a request."""
         self._comm: MPI.Intracomm | None = None
         self._sent: list[MPI.Request] = []
         self._message = array("q")
         self._told = False
-        """Whether this rank has sent its request."""
+        """True once this rank has sent its request."""
         self._heard: set[int] = set()
-        """Ranks whose requests have been received."""
+        """Ranks whose request has been received."""
         self._probe_at = 0.0
 
     @property
     def requested(self) -> bool:
-        """Whether somebody has made a request, as far as this rank knows."""
+        """True if this rank has made or received a request."""
         return self.reason != 0
 
     def request(self, reason: int) -> None:
-        """Make a request; the last reason counts."""
+        """Make a request; a later reason replaces an earlier one."""
         self.reason = reason
 
     def connect(self, comm: "MPI.Intracomm") -> None:
-        """Begin to exchange requests on `comm`, which nothing else may use; all ranks together."""
+        """Begin to exchange requests on `comm`, which nothing else may use. Collective."""
         self._comm, self._probe_at = comm, 0.0
         self._told, self._heard = False, set()
 
     def poll(self) -> bool:
-        """Exchange requests, and return whether there is one; takes about a microsecond as a rule.
+        """Exchange requests, and return whether there is one; usually takes about a microsecond.
 
-        To be called again and again, by the thread that calls MPI.
+        Only the thread that calls MPI may call this function.
         """
         now = time.monotonic()
         if not self.reason and now > self.deadline:
@@ -79,7 +79,7 @@ class StopRequest:
         return self.requested
 
     def disconnect(self, progress: Progress = no_progress) -> None:
-        """Receive what is still on its way to this rank, and exchange no more; all ranks together."""
+        """Receive requests that are still on their way to this rank, and exchange no more. Collective."""
         comm = self._comm
         if comm is None:
             return

@@ -1,4 +1,4 @@
-"""A limit to the time of MPI_Init and MPI_Finalize, which wait for all ranks and for which MPI sets none."""
+"""Time limit for MPI_Init and MPI_Finalize, which wait for all ranks, and for which MPI has none."""
 
 import contextlib
 import socket
@@ -9,26 +9,25 @@ from pathlib import Path
 from mpi_pi.system import launch_env, process
 
 TIMEOUT_SECONDS = 60.0
-"""After how long a silence a rank is given up. What TCP had to send again in an outage of half as long still
-gets through: it waits up to twice as long before it tries again."""
+"""Silence after which a rank is given up. TCP doubles its time between retries, so messages still arrive
+after an outage of half as long."""
 
 GiveUp = Callable[[str, Iterable[int]], object]
 give_up: GiveUp | None = None
-"""The function that ends this process if an MPI function does not return in time, given the reason as a text
-and the processes of this host that are missing. The command sets it; a program that uses the package as a
-library waits without end, unless it sets it too."""
+"""Function that ends this process if an MPI function does not return in time. Its arguments are the reason,
+and the process ids of missing ranks on this host. The command sets it; a program that uses the package as a
+library, and does not set it, waits without a limit."""
 
 CONFIRM_SECONDS = 0.5
-"""How long a rank has to be missing: one that has given up, and is about to end, is not to be named."""
+"""Time for which a rank has to be missing: one that has given up and is about to end must not be named."""
 
 STAGGER_SECONDS = 2.0
-"""How much longer ranks wait that cannot tell who is missing, so that a rank that can tell is the first
-to."""
+"""Extra wait of ranks that see no missing rank on their host, so that a rank that sees one reports first."""
 
 
 @contextlib.contextmanager
 def limited(function: str) -> Iterator[None]:
-    """Call `give_up` if the body of the with statement, a call of this MPI function, takes too long."""
+    """Call `give_up` if the body of the with statement, which calls this MPI function, takes too long."""
     if give_up is None or (launch_env.size() or 1) == 1:
         yield
         return
@@ -43,7 +42,7 @@ def limited(function: str) -> Iterator[None]:
 
 
 def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
-    # By the name of this thread the other ranks of the host can tell that this one has come so far.
+    # The name of this thread shows other ranks of the host that this rank has reached the function.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
     if over.wait(TIMEOUT_SECONDS + min(launch_env.rank(), 100) * 0.01):
@@ -58,7 +57,7 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
 
 
 def _missing(function: str) -> dict[int, int]:
-    """Return the processes of ranks of this host that have not come to `function`, or are stopped there."""
+    """Return the process ids, by rank, of this host's ranks that are not in `function` or are stopped."""
     return {
         rank: number
         for rank, number in process.ranks_on_host().items()
@@ -69,7 +68,7 @@ def _missing(function: str) -> dict[int, int]:
 def _threads_of(process: int) -> set[str]:
     """Return the names of the threads of a process."""
     names = set()
-    with contextlib.suppress(OSError):  # it has ended
+    with contextlib.suppress(OSError):  # the process has ended
         for thread in Path(f"/proc/{process}/task").iterdir():
             names.add((thread / "comm").read_text(errors="replace").strip())
     return names
@@ -86,7 +85,7 @@ def _describe(function: str, missing: Iterable[int]) -> str:
 
 
 def describe_silence(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
-    """Return which ranks have been silent for too long, a line for each host."""
+    """Return the text of an error about silent ranks, a line for each host."""
     return "\n".join(
         f"host {host} has been silent for {TIMEOUT_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
         for host, ranks in ranks_by_host.items()
