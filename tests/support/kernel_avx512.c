@@ -1,5 +1,5 @@
 /* The kernel by hand, in AVX-512 intrinsics: what `make bench-kernel` holds the compiled one against.
- * The same stream and the same algorithm, see mpi_pi/reference.py and mpi_pi/vector.py. */
+ * The same stream and the same algorithm, see mpi_pi/kernel/reference.py and mpi_pi/kernel/simd.py. */
 #include <immintrin.h>
 #include <stdint.h>
 
