@@ -138,7 +138,7 @@ def _ci(name: str, seconds: float) -> dict[str, Any]:
 
 
 def _noise(ranks: int, hosts: int, slower: float) -> dict[str, Any]:
-    """Return the section: the last of several hosts is the noisiest; of every other no steal time is known."""
+    """Return the section: the last of several hosts is noisiest; of every other no steal time is known."""
     rows = noise.group_by_host(
         (
             _host(index, hosts),
