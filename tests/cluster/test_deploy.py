@@ -1,10 +1,7 @@
 """Deployment to real hosts that have Python and sshd, and nothing else: no project, and no internet."""
 
-import ast
 import contextlib
-import fcntl
 import importlib.metadata
-import inspect
 import json
 import os
 import re
@@ -18,15 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import packaging.tags
 import pytest
 
 from mpi_pi.cluster import ssh, wheels
-from mpi_pi.cluster.agent.commands import AgentError
 from mpi_pi.cluster.agent.environment import RECORD, fingerprint
-from mpi_pi.cluster.agent.installation import WHEELS, install
-from mpi_pi.cluster.deploy import require_fit
-from mpi_pi.cluster.ssh_errors import HostError
+from mpi_pi.cluster.agent.installation import WHEELS
 from mpi_pi.model.job import Job
 from support import cluster as cluster_module
 from support.cluster import Cluster, mount, until
@@ -401,35 +394,6 @@ def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> Non
     assert answer == {"refused": f"nobody may not write to /usr/share/an octapi: {what_to_do}"}
 
 
-def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
-    record = tmp_path / RECORD
-    with record.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(AgentError, match="another deployment is at work on"):
-            install(str(tmp_path), "mpi-pi", "digest", fresh=True, files=[])
-    assert [path.name for path in tmp_path.iterdir()] == [record.name]
-
-
-def test_what_is_sent_to_hosts_is_understood_by_older_versions_of_python() -> None:
-    """So that they can say that they are too old."""
-    for module in ssh.AGENT:
-        ast.parse(inspect.getsource(module), feature_version=(3, 7))
-    ast.parse(ssh.agent_program(), feature_version=(3, 7))
-
-
-def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
-    """The tags are those that PyPA's own library knows of for this machine."""
-    known = {tag.platform for tag in packaging.tags.sys_tags()} - {"any"}
-    assert set(target.platforms()) == known
-    assert wheels.Platform("3.11.2", "aarch64", "2.19").platforms() == [
-        "manylinux_2_19_aarch64",
-        "manylinux_2_18_aarch64",
-        "manylinux_2_17_aarch64",
-        "manylinux2014_aarch64",
-        "linux_aarch64",
-    ]
-
-
 def test_what_is_required_is_required_by_the_target(
     project: Path, target: wheels.Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,22 +414,3 @@ def test_what_is_required_is_required_by_the_target(
         wheels.WheelsUnavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"
     ):
         wheels.download(required, (), wheels.Platform("3.11.2", "aarch64", "2.36"), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("facts", "problem"),
-    [
-        (
-            {"bits": 32, "machine": "aarch64"},
-            r"32-bit one \(aarch64\).*64-bit Raspberry Pi OS.*python3-mpi4py",
-        ),
-        ({"glibc": ""}, "C library is not glibc"),
-        ({"python": "3.10.12"}, r"Python 3\.10\.12, and mpi_pi needs 3\.11 or newer"),
-    ],
-)
-def test_a_host_without_wheels_is_told_what_else_there_is(facts: dict[str, Any], problem: str) -> None:
-    fit = {"python": "3.11.2", "machine": "aarch64", "bits": 64, "glibc": "2.36"}
-    least_python = wheels.project(ROOT).least_python
-    require_fit(fit, least_python)
-    with pytest.raises(HostError, match=problem):
-        require_fit(fit | facts, least_python)

@@ -31,9 +31,9 @@ commands = [line for block in blocks for line in block.splitlines()]
 
 PI_ALONE = "a Raspberry Pi has it, or needs it"
 OF_32_BITS = "for a system of 32 bits alone"
-OVER_SSH = "command/test_mpis.py::test_three_hosts_over_ssh"
+OVER_SSH = "cluster/test_mpis.py::test_three_hosts_over_ssh"
 MAKE_DEPLOY = "cluster/test_deploy.py::test_make_deploy"
-CHECKED = "command/test_check.py::test_hosts_have_a_row_each"
+CHECKED = "cluster/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     next(command for command in commands if "nmcli connection modify" in command): PI_ALONE,
     "sudo nmcli device reapply eth0": PI_ALONE,

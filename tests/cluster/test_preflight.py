@@ -1,12 +1,9 @@
 """Hostfiles, and what keeps a job from starting on hosts, found out on real ones (see cluster.py)."""
 
-import contextlib
 import os
 import re
 import shlex
 import shutil
-import string
-import subprocess
 import sys
 import tempfile
 import textwrap
@@ -15,13 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mpi_pi.cluster import hostfile, ports, preflight
-from mpi_pi.cluster.agent.environment import launcher as launcher_at
-from mpi_pi.cluster.host import Host
-from mpi_pi.cluster.hostfile import HostfileError, parse
 from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
 from support import cluster as cluster_module
@@ -30,134 +21,7 @@ from support.counting import hits
 from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra
 
-labels = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)
-names = st.one_of(st.ip_addresses(v=4).map(str), labels, st.builds("{}-{}.{}".format, labels, labels, labels))
-users = st.sampled_from(["", "pi", "student_1"])
-hosts = st.builds(Host, names, users)
-blanks = st.text(" \t", max_size=3)
-comments = st.sampled_from(["", "# a comment", "#", "# slots=4 node9:4"])
-
 HYDRA = is_hydra()
-
-
-@given(st.lists(hosts), st.sampled_from(["Open MPI 5.0.11", "MPICH 5.0.2"]), st.data())
-def test_hosts_are_read_as_open_mpi_and_as_mpich_have_them(
-    wanted: list[Host], launcher: str, data: st.DataObject
-) -> None:
-    lines, mpich = [], "MPICH" in launcher
-    short: set[str] = set()
-    for host in wanted:
-        name = host.name if re.fullmatch(r"[\d.]+", host.name) else host.name.partition(".")[0]
-        again = name in short
-        short.add(name)
-        settings = data.draw(
-            st.sampled_from(
-                ["", ":4", ":2 binding=user:1"] if mpich else ["", " slots=4", " slots = 2 max_slots=8"]
-            )
-        )
-        before, after = data.draw(blanks), data.draw(blanks)
-        comment = "" if mpich else data.draw(comments)
-        lines.append(f"{before}{host.destination}{'' if again else settings}{after}{comment}")
-        lines.append(data.draw(blanks) + data.draw(comments))
-    found = parse("\n".join([*lines, ""]), launcher).hosts
-    assert [host.destination for host in found] == [host.destination for host in dict.fromkeys(wanted)]
-
-
-@given(st.text(), st.sampled_from(["Open MPI 5.0.11", "Open MPI 4.1.4", "MPICH 4.0.2", "MPICH 5.0.2", ""]))
-def test_what_is_no_hostfile_never_becomes_an_option_of_ssh(text: str, launcher: str) -> None:
-    with contextlib.suppress(ValueError):
-        for host in parse(text, launcher).hosts:
-            assert not host.destination.startswith("-")
-            assert not re.search(r"[^\w.:@-]", host.destination, re.ASCII)
-
-
-def test_settings_that_matter_to_ssh() -> None:
-    text = "node1 slots=2 username=pi\nann@node3 port = 2222 slots=1\n::1 slots=1"
-    assert parse(text, "Open MPI 5.0.11").hosts == [
-        Host("node1", "pi"),
-        Host("node3", "ann", 2222),
-        Host("::1"),
-    ]
-    assert parse("node2:4 user=ann\nbob@node4\n", "MPICH 5.0.2").hosts == [
-        Host("node2", "ann"),
-        Host("node4", "bob"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        (b"node1\n-oProxyCommand=true\n", "line 2: '-oProxyCommand' is not a host, such as"),
-        (b"node1 4=\n", "line 1: '=' is not a setting, such as slots=4"),
-        (b"\n\nnode1 slots=\n", "line 3: 'slots=': slots wants a number, such as slots=4"),
-        (b"node1 port=ssh\n", "line 1: 'port=ssh': port wants a number"),
-        (b"node1 port=65536\n", "line 1: port=65536 is not a TCP port"),
-        (b"node1 username=-l\n", "line 1: '-l' is not the name of a user"),
-        (b"# nobody\n\n", "names no hosts"),
-        (b"\xff\xfe\x00node1", "not a text file"),
-        (None, "No such file or directory"),
-    ],
-)
-def test_what_is_wrong_with_a_hostfile_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
-    file = tmp_path / "hosts"
-    if content is not None:
-        file.write_bytes(content)
-    with pytest.raises(HostfileError, match=f"^{re.escape(f'{str(file)!r}: {problem}')}"):
-        hostfile.read(str(file), "Open MPI 5.0.11")
-
-
-@pytest.mark.parametrize("command", ["check-hosts", "deploy"])
-def test_a_bad_hostfile_is_bad_usage(command: str) -> None:
-    run = subprocess.run(
-        [MPI_PI, command, "no/such/file"], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert run.returncode == 2
-    assert run.stderr == "mpi-pi: error: argument HOSTFILE: 'no/such/file': No such file or directory\n"
-    assert run.stdout == ""
-
-
-def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The launcher of the tests is asked, without that anything is started."""
-    file, agent, said = tmp_path / "hosts", tmp_path / "agent", tmp_path / "said"
-    if HYDRA:
-        agent.write_text(f'#!/bin/sh\necho "    $2: slots=" >> {said}\nexit 1\n')
-        agent.chmod(0o755)
-        file.write_text("# hosts\nnode1:2\nnode2:3 binding=none\n\n 10.1.2.3\nnode1:1\n")
-        options = ["-f", str(file), "-launcher", "ssh", "-launcher-exec", str(agent)]
-    else:
-        file.write_text(
-            "# hosts\nnode1 slots=2\nnode2   slots = 3 max_slots=4\n\n 10.1.2.3 # the last\nnode1\n"
-        )
-        version = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
-        display = ["--display-map"] if ") 4." in version else ["--display", "allocation"]
-        options = ["-hostfile", str(file), *display, "--do-not-launch"]
-    run = subprocess.run(
-        [MPIRUN, *options, "-n", "7", "true"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment,
-    )
-    told = said.read_text() if said.exists() else run.stdout
-    found = re.findall(r"^ (?:   (?=.*: slots)|Data for node: )([\w.]+)", told, re.MULTILINE)
-    read = hostfile.read(str(file), launcher_at(Path(sys.prefix)))
-    assert list(dict.fromkeys(found)) == [host.name for host in read.hosts]
-
-
-@pytest.mark.parametrize(
-    ("launcher", "variables", "ranges"),
-    [
-        ("Open MPI 5.0.11", "", ((0, 0), (1024, 65534))),
-        ("Open MPI 5.0.11", ports.FEWER_PORTS["Open MPI"], ((50000, 50009), (50100, 50499))),
-        ("Open MPI 4.1.4", ports.FEWER_PORTS["Open MPI 4"], ((50000, 50009), (50100, 50499))),
-        ("MPICH 5.0.2", "", ((0, 0), (0, 0))),
-        ("MPICH 5.0.2", ports.FEWER_PORTS["MPICH"], ((50000, 50009), (50100, 50499))),
-    ],
-)
-def test_the_ports_that_a_launcher_is_told_to_use(launcher: str, variables: str, ranges: Any) -> None:
-    environ = dict(variable.split("=") for variable in variables.split())
-    assert ports.port_ranges(launcher, environ) == ranges
 
 
 @pytest.fixture(scope="module")
@@ -310,23 +174,6 @@ def test_the_ports_that_the_report_proposes_get_through_the_firewall(
     assert run.returncode == 0, run.stderr
     assert f"pi = 4*({hits(Job(500, 10_000, 6))}/5000000)" in run.stdout
     assert "Ranks = 2 on 2 hosts" in run.stdout
-
-
-@pytest.mark.parametrize(
-    ("launcher", "mpirun", "problem"),
-    [
-        ("Open MPI 5.0.11", "/home/ü/mpi-pi_2/.venv/bin/mpirun", False),
-        ("Open MPI 5.0.11", "/home/me/My Docs/mpi_pi/.venv/bin/mpirun", True),
-        ("Open MPI 5.0.11", "/home/me/it's/.venv/bin/mpirun", True),
-        ("Open MPI 4.1.4", "/home/me/a&b/.venv/bin/mpirun", True),
-        ("Open MPI 4.1.4", "mpirun.openmpi", False),
-        ("MPICH 5.0.2", "/home/me/My Docs/mpi_pi/.venv-mpich/bin/mpirun", False),
-    ],
-)
-def test_paths_from_which_open_mpi_starts_nothing_on_other_hosts(
-    launcher: str, mpirun: str, problem: bool
-) -> None:
-    assert bool(list(preflight._unsafe_path(launcher, mpirun))) == problem
 
 
 def test_a_path_with_blanks_is_told(cluster: Cluster) -> None:

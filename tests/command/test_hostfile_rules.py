@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from mpi_pi.cluster import hostfile
+from mpi_pi.cluster.agent.environment import launcher as launcher_at
 from mpi_pi.cluster.hostfile import HostfileError
 from support import mpis
-from support.launching import MPI_PI, ROOT, soak
+from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra, soak
 from support.mpis import Mpi
 
 FILES = [
@@ -256,3 +258,45 @@ def test_a_start_that_fails_points_to_check_hosts(environment: dict[str, str], t
     assert re.search(rf"make check-hosts .*HOSTFILE={file} ", failed.stderr)
     file.write_text("localhost\n")
     assert "check-hosts" not in make(mpi, environment, "run", file).stderr
+
+
+HYDRA = is_hydra()
+
+
+@pytest.mark.parametrize("command", ["check-hosts", "deploy"])
+def test_a_bad_hostfile_is_bad_usage(command: str) -> None:
+    run = subprocess.run(
+        [MPI_PI, command, "no/such/file"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 2
+    assert run.stderr == "mpi-pi: error: argument HOSTFILE: 'no/such/file': No such file or directory\n"
+    assert run.stdout == ""
+
+
+def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]) -> None:
+    """The launcher of the tests is asked, without that anything is started."""
+    file, agent, said = tmp_path / "hosts", tmp_path / "agent", tmp_path / "said"
+    if HYDRA:
+        agent.write_text(f'#!/bin/sh\necho "    $2: slots=" >> {said}\nexit 1\n')
+        agent.chmod(0o755)
+        file.write_text("# hosts\nnode1:2\nnode2:3 binding=none\n\n 10.1.2.3\nnode1:1\n")
+        options = ["-f", str(file), "-launcher", "ssh", "-launcher-exec", str(agent)]
+    else:
+        file.write_text(
+            "# hosts\nnode1 slots=2\nnode2   slots = 3 max_slots=4\n\n 10.1.2.3 # the last\nnode1\n"
+        )
+        version = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
+        display = ["--display-map"] if ") 4." in version else ["--display", "allocation"]
+        options = ["-hostfile", str(file), *display, "--do-not-launch"]
+    run = subprocess.run(
+        [MPIRUN, *options, "-n", "7", "true"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    told = said.read_text() if said.exists() else run.stdout
+    found = re.findall(r"^ (?:   (?=.*: slots)|Data for node: )([\w.]+)", told, re.MULTILINE)
+    read = hostfile.read(str(file), launcher_at(Path(sys.prefix)))
+    assert list(dict.fromkeys(found)) == [host.name for host in read.hosts]

@@ -3,14 +3,11 @@
 import contextlib
 import json
 import os
-import re
 import secrets
 import shlex
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +18,8 @@ from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
-from support import cluster as cluster_module
-from support import mpis
-from support.cluster import Cluster, until
+from support.cluster import until
 from support.faults import MESSAGE, Fault, Faults
-from support.lacks import lack
 from support.launching import ROOT, Launch
 from support.mpis import Found, Mpi, there
 from support.processes import leftovers
@@ -205,49 +199,8 @@ def test_check(mpi: Mpi, launch: Launch) -> None:
     assert run.returncode == (0 if "Fit = yes" in run.stdout else 1)  # the machine may be busy
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    without = cluster_module.missing(cluster_module.PROGRAMS)
-    if without:
-        lack(*without)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 3) as up:
-        yield up
-
-
-def test_three_hosts_over_ssh(
-    cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
-) -> None:
-    """From the client, with the hostfile in the form of that MPI."""
-    slots = (1, 3, 2)
-    hosts = {cluster.addresses[node]: number for node, number in zip(cluster.nodes, slots, strict=True)}
-    (tmp_path / "hosts").write_text(mpi.hostfile(hosts))
-    settings = {name: value for name, value in environment.items() if "rmaps" not in name}
-    run = cluster.run(
-        "client",
-        *mpi.make("run", f"HOSTFILE={tmp_path / 'hosts'}", "TRIALS=300", "POINTS=10001", "ARGS=--seed 5"),
-        env=settings | mpis.MORE_SLOTS_THAN_CORES,
-    )
-    assert run.returncode == 0, run.stderr
-    assert pi in run.stdout
-    assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
-    assert f"Ranks = {sum(slots)} on 3 hosts" in run.stdout
-    rows = re.findall(r"^(node\d) +(\d+) ", run.stdout, re.MULTILINE)
-    assert rows == [(node, str(number)) for node, number in zip(cluster.nodes, slots, strict=True)]
-
-
 ASK = ("run", "--ask", "--seed", "5")
 POINTS, TRIALS = "How many points in each trial?", "How many trials?"
-
-
-def test_asking_from_another_host(
-    cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
-) -> None:
-    """Rank 0 is not where the terminal is, and Open MPI shows what it prints a line at a time."""
-    (tmp_path / "hosts").write_text(mpi.hostfile({cluster.addresses["node2"]: 1}))
-    settings = {name: value for name, value in environment.items() if "rmaps" not in name}
-    command = cluster.command("client", mpi.mpirun, "-hostfile", str(tmp_path / "hosts"), mpi.mpi_pi, *ASK)
-    shown = on_a_terminal([*command, "-n", "300"], settings, keys=b"10001\n", after=POINTS)
-    assert pi in shown
 
 
 @pytest.mark.parametrize("redirect", ["", "2>/dev/null"])

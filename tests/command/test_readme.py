@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 SCRIPTS = "cluster/test_job_scripts.py"
 OVER_SSH = f"{SCRIPTS}::test_a_hostfile_over_ssh"
 ARRAY = f"{SCRIPTS}::test_an_array_and_its_merge"
-CHECKED = "command/test_check.py::test_hosts_have_a_row_each"
+CHECKED = "cluster/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     "make test": "this is it",
     ". .venv/bin/activate": "done to each of the others",

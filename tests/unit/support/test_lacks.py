@@ -1,0 +1,47 @@
+"""What the machine lacks for tests that were skipped."""
+
+import re
+import shutil
+
+import pytest
+
+from support import cluster as cluster_module
+from support import lacks
+from support.launching import TESTS, Launch
+
+
+def test_the_line_about_what_is_lacking() -> None:
+    reasons = [
+        f"Skipped: {lacks.reason(['sbatch', 'munged'])}",
+        f"Failed: {lacks.reason(['/usr/sbin/sshd', lacks.ROOT_USER])}",
+        f"Skipped: {lacks.reason(['sbatch'])}",
+        "long; make soak runs it",
+    ]
+    skipped = [names for reason in reasons if (names := lacks.lacking(reason))]
+    assert skipped == [["sbatch", "munged"], ["/usr/sbin/sshd", "root"], ["sbatch"]]
+    assert lacks.summary(skipped, 10) == (
+        "3 of 10 tests were skipped for want of slurm-client (2), munge (1), openssh-server (1), root (1)."
+        " To run them: sudo apt-get install munge openssh-server slurm-client, and run make test as root"
+    )
+    assert lacks.summary([], 10) == ""
+
+
+def test_packages_bring_what_is_looked_for(launch: Launch) -> None:
+    """By what Debian itself says of those that are installed."""
+    if shutil.which("dpkg") is None:
+        pytest.skip("this is no Debian")
+    for package, wanted in lacks.packages().items():
+        files = launch(0, "dpkg", "--listfiles", package)
+        if files.returncode == 0:
+            for name in wanted:
+                pattern = name.replace("*", "[^/]*") if "/" in name else f".*/{name}"
+                here = any(re.fullmatch(pattern, file) for file in files.stdout.splitlines())
+                assert here or lacks.missing([name]) == [], (package, name)
+
+
+def test_what_tests_look_for_is_in_the_list_of_packages() -> None:
+    wanted = {name for names in lacks.packages().values() for name in names}
+    assert {*cluster_module.PROGRAMS, *cluster_module.SLURM_PROGRAMS} <= wanted
+    sources = "".join(file.read_text() for file in TESTS.rglob("test_*.py"))
+    named = set(re.findall(r'lack\("(\S+)"\)', sources)) | set(re.findall(r'PROGRAMS, "(\S+)"\)', sources))
+    assert {"chromium", "shellcheck", "git", "nft", "tc"} <= named <= wanted
