@@ -1,21 +1,21 @@
-"""The command `mpi-pi`: arguments in, exit status out. Each command is a module; they share the rest.
+"""The command `mpi-pi`, from arguments to the exit status: shared modules, then those of each command.
 
 main              parse, dispatch, report an error
 parser            the command line
 quantities        numbers and times as people write them
-help_texts        texts of --help
-exit_codes        exit statuses, and which error has which
+help_texts        texts of `--help`
+exit_codes        exit statuses, and the status of each error
 ranks             the guard around commands that run on ranks
 signals           signals that become stop requests
 console           the only printer
 output            text to standard output, JSON to a file
 progress_bar      a progress bar on standard error
 prompt            questions to the user
-launcher_streams  standard streams of mpirun, beyond those of a rank
+launcher_streams  standard streams of the parent process mpirun
 options           options of `run`, typed
 run               mpi-pi run
-run_plan          what a run is going to do, as rank 0 finds out
-run_output        what a run writes and prints
+run_plan          files, shard and deadline of a run, resolved by rank 0
+run_output        files and report of a run
 check             mpi-pi check
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks

@@ -13,7 +13,7 @@ from mpi_pi.storage.json_document import DocumentError
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Compare two benchmarks, and print what became slower or faster; return the exit status."""
+    """Compare two benchmarks, print what became slower or faster, and return the exit status."""
     documents, problems = [], []
     for name in (args.old, args.new):
         try:

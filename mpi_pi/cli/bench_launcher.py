@@ -1,12 +1,11 @@
-"""`mpi-pi bench` outside of a launcher: it starts one, for the parts that need ranks and for whole jobs."""
+"""`mpi-pi bench` outside a launcher: it starts one, for the parts that need ranks and for whole jobs."""
 
 import argparse
-import contextlib
 import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,17 +17,18 @@ from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
+from mpi_pi.cli.signals import handled
 from mpi_pi.errors import RunError
 from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
 from mpi_pi.report.bench import document as bench_report
 
 MAX_SECONDS = 3600.0
-"""For all parts that need ranks, however slow the machine is."""
+"""Time limit for all parts that need ranks."""
 
 
 class Terminated(KeyboardInterrupt):
-    """A signal to end this process, which has to end what it has started first."""
+    """A signal that ends this process, after the exception has ended the processes that it has started."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
@@ -36,10 +36,10 @@ class Terminated(KeyboardInterrupt):
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Measure, print and write; return the exit status. Raises MpiPiError."""
+    """Measure, write and print; return the exit status. Raises MpiPiError."""
     options = BenchOptions.of(args)
     try:
-        with _raising_terminated(), Output(options.json) as output:
+        with handled((signal.SIGTERM, signal.SIGHUP), _raise_terminated), Output(options.json) as output:
             made, failed = _measure(options)
             put = output.put(bench_report.blocks(made), document.as_json(made)) if made else False
             return VERIFIED if put and not failed else FAILED
@@ -49,7 +49,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _measure(options: BenchOptions) -> tuple[Benchmark | None, bool]:
-    """Return what could be measured, if anything, and whether something has failed, which is then printed."""
+    """Return the document, if anything could be measured, and whether an error was printed."""
     made: Benchmark | None = None
     try:
         launcher = options.launcher or default_launcher()
@@ -66,7 +66,7 @@ def _measure(options: BenchOptions) -> tuple[Benchmark | None, bool]:
 
 
 def _measure_kernel(options: BenchOptions) -> Benchmark:
-    """Measure one core, which needs neither ranks nor MPI. Raises KernelUnavailable and RunError."""
+    """Measure one core, without MPI. Raises KernelUnavailable and RunError."""
     loaded = loader.load("auto", Path(options.cache) if options.cache else None, console.note)
     if loaded.warning:
         console.warning(loaded.warning)
@@ -76,7 +76,7 @@ def _measure_kernel(options: BenchOptions) -> Benchmark:
 
 
 def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> Benchmark:
-    """Return the document of ranks that the launcher starts. Raises RunError."""
+    """Return the document that ranks print which the launcher starts. Raises RunError."""
     command = [*launcher, sys.executable, "-m", "mpi_pi", *options.on_ranks_arguments]
     printed, _ = capture(command, MAX_SECONDS, show_errors=True)
     try:
@@ -89,33 +89,18 @@ def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> Benchma
 
 
 def _measure_jobs(made: Benchmark | None, options: BenchOptions, launcher: Sequence[str]) -> Benchmark:
-    """Add whole jobs to a document, or to a new one on the machine that they have run on. Raises RunError."""
+    """Return the document, or a new one for the hosts of the jobs, with measured jobs. Raises RunError."""
     with bar(options.progress, 1, desc="job", bar_format=PART) as show:
         section, first = jobs.measure(launcher, options.full, show, options.cache)
     if made is None:
         ranks = first["ranks"]
-        made = document.new(
-            options.full,
+        label, hosts = (
             kernel_label(ranks[0]["kernel"], ranks[0]["kernel_target"]),
-            first["mpi_library"],
             {row["host"] for row in ranks},
-            len(ranks),
         )
+        made = document.new(options.full, label, first["mpi_library"], hosts, len(ranks))
     return made | {"jobs": section}
 
 
-@contextlib.contextmanager
-def _raising_terminated() -> Iterator[None]:
-    """Raise Terminated on SIGTERM and SIGHUP, so that what has been started is ended, too."""
-
-    def terminated(number: int, _frame: Any) -> NoReturn:
-        raise Terminated(number)
-
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # by nohup
-    numbers = [signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
-    before = [signal.signal(number, terminated) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
+def _raise_terminated(number: int, _frame: Any) -> NoReturn:
+    raise Terminated(number)

@@ -32,7 +32,7 @@ Progress = Callable[[float], object]
 
 
 def _kernel(groups: RankGroups, kernel_: Kernel, full: bool, progress: Progress) -> dict[str, Any]:
-    """Measure on rank 0, while the others sleep, for their core may be the same."""
+    """Measure on rank 0, while the other ranks, which may share its core, sleep."""
     return groups.call_on_root(lambda: kernel.measure(kernel_, full, progress)) or {}
 
 
@@ -42,11 +42,11 @@ MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], di
     "scaling": ("scaling", rank_sweep.measure),
     "latency": ("round", rounds.measure),
 }
-"""By the part that is asked for: the section of the document, and the function that measures it."""
+"""Section of the document, and function that measures it, by the name of the part."""
 
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
-    """Measure on all ranks together; return the exit status, on rank 0. Raises MpiPiError on all ranks."""
+    """Measure on all ranks; return the exit status on rank 0. Collective. Raises MpiPiError on all ranks."""
     options, heartbeat = BenchOptions.of(args), ranks.watch()
     require_identical(ranks.comm, options.common, heartbeat.check)
     with contextlib.ExitStack() as open_files:
@@ -59,7 +59,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
 
 def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Output:
-    """Return where the results go. Raises UserError for what cannot be measured on ranks."""
+    """Return the open output. Raises UserError for options that make no sense on ranks."""
     if options.part == "job":
         raise UserError("bench job starts mpirun itself: call it without; --launcher 'mpirun -n 4' says how")
     if options.launcher:
@@ -71,7 +71,7 @@ def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Out
 
 
 def _measure(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") -> Benchmark:
-    """Measure all parts that are asked for; return the document, on rank 0."""
+    """Measure the requested parts, and return the document on rank 0."""
     cache = Path(options.cache) if options.cache else None
     loaded = call_on_all(comm, lambda: load("auto", cache, console.note), heartbeat.check)
     for text in unique_by_rank(gather(comm, loaded.warning, heartbeat.check) or []):

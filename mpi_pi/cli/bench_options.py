@@ -1,47 +1,37 @@
 """Options of `mpi-pi bench PART`."""
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """Options of `mpi-pi bench` for any part but `compare`, see `cli.parser`."""
+    """Options of `mpi-pi bench PART` for any part except `compare`, see `cli.parser`."""
 
     part: str
     full: bool
     oversubscribe: bool
     launcher: tuple[str, ...] | None
     on_ranks: bool
-    """Whether a launcher was used by `mpi-pi bench` itself to start this process."""
+    """True in a rank that another `mpi-pi bench` has started by a launcher."""
     json: str | None
     progress: str
     cache: str | None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Self:
-        """Return the options that the parser has found."""
-        launcher = tuple(args.launcher) if args.launcher else None
-        return cls(
-            args.part,
-            args.full,
-            args.oversubscribe,
-            launcher,
-            args.on_ranks,
-            args.json,
-            args.progress,
-            args.cache,
-        )
+        """Return the options in parsed arguments."""
+        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
     @property
     def common(self) -> str:
-        """The part, and the options that have to be the same on all ranks."""
+        """Part, and options that have to be the same on all ranks, as a text for error messages."""
         return " ".join(["bench", self.part, *self._flags])
 
     @property
     def on_ranks_arguments(self) -> list[str]:
-        """Arguments of the ranks that a launcher is to start, whose JSON goes to standard output."""
+        """Arguments for ranks that a launcher is to start, and that print their JSON to standard output."""
         cache = ["--cache", self.cache] if self.cache else []
         fixed = ("--on-ranks", "--json", "-", "--progress", self.progress)
         return ["bench", self.part, *fixed, *self._flags, *cache]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
-    """Survey all hosts, on all ranks together, and report on rank 0; return the exit status there.
+    """Survey all hosts, and report on rank 0; return the exit status there. Collective.
 
-    The survey looks for silent ranks without a heartbeat: it is to name, too, those that no message reaches.
+    The survey detects silent ranks itself: a heartbeat would end the job before it could report them.
     """
     comm = ranks.comm
     probe = Probe(comm, Path(args.cache) if args.cache else None, console.note)
@@ -49,7 +49,7 @@ def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
             hosts = survey.conduct()
             findings = diagnosis.findings(hosts)
             report = check_report.blocks(hosts, findings)
-            # What is printed just before an abort may not get through mpirun any more.
+            # mpirun may not forward output that is printed just before an abort.
             written = output.put(report, document.dumps(hosts, findings), through_mpirun=not survey.lost)
     except OutputError as error:
         survey.end()

@@ -18,16 +18,16 @@ from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report.blocks import Block
 
 MAX_NOTES = 3
-"""Notes on a hostfile that are shown."""
+"""Largest number of notes on a hostfile that are shown."""
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run the command of this name, and return the exit status. Raises UserError and RunError."""
+    """Run the command `args.command`, and return the exit status. Raises UserError and RunError."""
     return deploy(args) if args.command == "deploy" else check_hosts(args)
 
 
 def check_hosts(args: argparse.Namespace) -> int:
-    """Tell whether a job could start on all hosts, and return the exit status. Raises UserError."""
+    """Report whether a job could start on all hosts, and return the exit status. Raises UserError."""
 
     def check(hosts: Sequence[Host]) -> tuple[list[Block], bool]:
         if args.file_alone:
@@ -49,7 +49,7 @@ def deploy(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace, work: Callable[[Sequence[Host]], tuple[list[Block], bool]]) -> int:
-    """Do the work on the hosts of the hostfile, print its report, if any, and return the exit status."""
+    """Call `work` with the hosts of the hostfile, print its report, if any, and return the exit status."""
     try:
         blocks, ready = work(_hosts(args.hostfile, args.mpirun))
     except KeyboardInterrupt:
@@ -61,7 +61,7 @@ def _status(args: argparse.Namespace, work: Callable[[Sequence[Host]], tuple[lis
 
 
 def _hosts(path: str, mpirun: str) -> Sequence[Host]:
-    """Return the hosts of a hostfile, as mpirun reads it. Raises UserError."""
+    """Return the hosts that mpirun would read from a hostfile. Raises UserError."""
     try:
         found = hostfile.read(path, launcher(Path(sys.prefix), mpirun))
     except hostfile.HostfileError as error:

@@ -1,4 +1,4 @@
-"""What the command says, and where: the only printer. Of many ranks, one speaks."""
+"""Text to standard output and standard error: the only printer. Most errors are printed by rank 0 alone."""
 
 import contextlib
 import io
@@ -14,13 +14,14 @@ from mpi_pi.system import launch_env
 
 
 def prepare() -> None:
-    """Make the standard streams safe, as the first thing that the command does.
+    """Make the standard streams safe, before the command does anything else.
 
-    A descriptor 0, 1 or 2 that is closed would be the next file to be opened, and what any library then
-    writes to standard error would go into it. Of a closed standard output `out` tells: `sys.stdout` is None.
+    A closed descriptor 0, 1 or 2 is opened on /dev/null. Otherwise the next file to be opened would get its
+    number, and text that a library writes to standard error would go into that file. `out` still reports a
+    closed standard output, for which `sys.stdout` is None.
 
-    Both streams write an escape for each character that their encoding has not. That may be ASCII or Latin-1,
-    and a file's name may hold bytes that are no character in any.
+    Both streams write an escape for each character that is not in their encoding, which may be ASCII or
+    Latin-1; a file name may even contain bytes that are no character in any encoding.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
@@ -28,21 +29,21 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if sys.stderr is sys.__stderr__:  # and not what somebody who calls `main` has put in its place
+    if sys.stderr is sys.__stderr__:  # a caller of `main` may have replaced it
         sys.stderr = _forgiving(sys.__stderr__)
 
 
 def diagnostics() -> TextIO:
-    """Where a question or a progress bar is seen: mpirun's own standard error if it is our parent, or ours.
+    """Return the stream for a progress bar: standard error of the parent process mpirun, or else our own.
 
-    To write to it never raises OSError.
+    Writing to it never raises OSError.
     """
     stream = launcher_streams.stream_of_launcher(2)
     return sys.stderr if stream is None else _forgiving(stream)
 
 
 def _forgiving(stream: TextIO | None) -> TextIO:
-    """Standard error as a stream that never raises OSError: that nobody hears what is said ends no run."""
+    """Return a stream to standard error that never raises OSError: a lost reader must not end a run."""
     encoding = stream.encoding if stream else "utf-8"
     return io.TextIOWrapper(
         io.BufferedWriter(_Forgiving(stream)), encoding, "backslashreplace", line_buffering=True
@@ -50,10 +51,10 @@ def _forgiving(stream: TextIO | None) -> TextIO:
 
 
 class _Forgiving(io.RawIOBase):
-    """The descriptor of a stream, or 2, to write to; what cannot be written is thrown away."""
+    """Raw output to the descriptor of a stream, or to 2, that discards data on an OSError."""
 
     def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream  # it would close the descriptor with itself
+        self._stream = stream  # kept alive, since it closes the descriptor when it is deleted
         self._descriptor = stream.fileno() if stream else 2
 
     def write(self, data: Any) -> int:
@@ -73,10 +74,10 @@ class _Forgiving(io.RawIOBase):
 
 
 def out(content: str | Sequence[Block], through_mpirun: bool = True, end: str = "") -> None:
-    """Write text as it is, or blocks folded for a narrow terminal, and `end` to standard output.
+    """Write text, or blocks folded to the width of the terminal, and then `end` to standard output.
 
-    With `through_mpirun` off, the output of mpirun itself is written to, if it can be reached: mpirun may no
-    longer forward ours. Raises RuntimeError.
+    Without `through_mpirun`, write to the standard output of the parent process mpirun, if there is one,
+    since mpirun may not forward ours any more. Raises RuntimeError if that fails.
     """
     launchers = launcher_streams.stream_of_launcher(1)
     text = content if isinstance(content, str) else plain.text(content, _columns(launchers or sys.stdout))
@@ -92,15 +93,15 @@ def out(content: str | Sequence[Block], through_mpirun: bool = True, end: str = 
 
 
 def _columns(stream: TextIO | None) -> int | None:
-    """Return the width of the terminal that a stream leads to; None if it is none, or does not tell."""
+    """Return the width of the stream's terminal in columns; None without a terminal, or if it is unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None if stream else None
-    except (OSError, ValueError):  # a ValueError of what has no descriptor
+    except (OSError, ValueError):  # ValueError if the stream has no descriptor
         return None
 
 
 def said(content: str | Sequence[Block], through_mpirun: bool = True) -> bool:
-    """`out`, and whether that was possible; if not, why is said on standard error."""
+    """Call `out`, and return whether that succeeded; print the error if not."""
     try:
         out(content, through_mpirun)
     except RuntimeError as problem:
@@ -110,23 +111,23 @@ def said(content: str | Sequence[Block], through_mpirun: bool = True) -> bool:
 
 
 def error(message: str) -> None:
-    """One line on standard error for each line of the message, from rank 0 alone."""
+    """Print an error, a line for each line of the message, to standard error; on rank 0 only."""
     if launch_env.rank() == 0:
         complain(message)
 
 
 def complain(message: str) -> None:
-    """The same from whichever rank."""
+    """Print an error, as `error` does, on any rank."""
     for line in message.splitlines():
         note(f"error: {line}")
 
 
 def warning(message: str) -> None:
-    """A line on standard error."""
+    """Print a warning, in a line, to standard error."""
     note(f"warning: {message}")
 
 
 def note(message: str) -> None:
-    """A line on standard error."""
+    """Print a line to standard error."""
     if sys.stderr is not None:  # print would take standard output instead
         print(f"mpi-pi: {message}", file=sys.stderr, flush=True)

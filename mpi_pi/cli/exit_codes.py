@@ -9,11 +9,11 @@ FAILED = 1
 BAD_USAGE = 2
 NOT_VERIFIED = 3
 RUN_AGAIN = os.EX_TEMPFAIL
-"""75: stopped before the end, and there is a checkpoint to go on from; or another run is working on it."""
+"""75: stopped early with a checkpoint to continue from, or another run is using the checkpoint."""
 TIME_LIMIT = 124
-"""Stopped by --time-limit without a checkpoint; as timeout(1) has it."""
+"""Stopped by --time-limit without a checkpoint; the status of timeout(1)."""
 SIGNALLED = 128
-"""Plus the signal's number: stopped by it without a checkpoint."""
+"""128 + the number of a signal: stopped by that signal without a checkpoint."""
 
 
 def status_of(error: MpiPiError) -> int:

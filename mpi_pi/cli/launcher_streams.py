@@ -1,4 +1,9 @@
-"""The standard streams of mpirun itself, where it is the parent process of this rank."""
+"""Standard streams of mpirun, if it is the parent process of this rank.
+
+Ranks write into pipes or pseudo-terminals of mpirun. Only mpirun's own streams show whether a user sits at a
+terminal. Only they show text without a line end, such as a progress bar. And only they still lead somewhere
+after mpirun was interrupted, from when on it discards the output of its ranks.
+"""
 
 import contextlib
 import os
@@ -14,31 +19,28 @@ from mpi_pi.system.process import mpirun_pid
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:
-    """The standard output (1) or error (2) of mpirun itself, where it is our parent process; else None.
+    """Return standard output (1) or standard error (2) of the parent process mpirun, opened for writing.
 
-    None, too, where mpirun was started without it, or where nobody reads from it any more.
-
-    Ranks write into pipes and pseudo-terminals of mpirun's. Only mpirun's own streams tell whether a user
-    looks at a terminal. Only they show a line that has no end yet, such as a progress bar. And only they
-    still lead somewhere once mpirun was interrupted: from then on it throws away what its ranks print.
+    Returns None if the parent is not mpirun, was started without this stream, or writes to a pipe without a
+    reader.
     """
-    # A file has an offset of its own for every time that it is opened, hence O_APPEND.
-    opened = _opened_of_launcher(descriptor, os.O_WRONLY | os.O_APPEND)
+    # With O_APPEND, since each opening of a file has an offset of its own.
+    opened = _open_stream(descriptor, os.O_WRONLY | os.O_APPEND)
     if opened is None:
         return None
-    # In the encoding that the user has chosen for ours, and with an escape for what that cannot write.
+    # In the encoding that the user has chosen for ours, with an escape for what is not in it.
     ours = sys.stdout if descriptor == 1 else sys.stderr
     return os.fdopen(opened, "w", encoding=getattr(ours, "encoding", None), errors="backslashreplace")
 
 
 def input_of_launcher_is_terminal() -> bool | None:
-    """Whether mpirun reads from a terminal; None where it is not our parent process."""
+    """Return whether mpirun reads from a terminal; None if it is not our parent process."""
     with _input_of_launcher() as opened:
         return None if opened is None else os.isatty(opened)
 
 
 def input_of_launcher_has_ended() -> bool:
-    """Whether mpirun has read all that there is to be read, as far as that can be seen from here."""
+    """Return whether mpirun has read its input to the end; False if that cannot be seen from here."""
     with _input_of_launcher() as opened:
         if opened is None:
             return False
@@ -46,17 +48,17 @@ def input_of_launcher_has_ended() -> bool:
             return not _launcher_awaits_input()
         found = os.fstat(opened)
         if stat.S_ISREG(found.st_mode):
-            return _position_in_input() >= found.st_size
+            return int(_fdinfo(mpirun_pid(), 0).get("pos", 0)) >= found.st_size
         if not stat.S_ISFIFO(found.st_mode):
             return stat.S_ISCHR(found.st_mode)  # /dev/null
         pipe = select.poll()
         pipe.register(opened, select.POLLIN)
-        return [event for _, event in pipe.poll(0)] == [select.POLLHUP]  # nobody to write, nothing to read
+        return [event for _, event in pipe.poll(0)] == [select.POLLHUP]  # neither a writer nor data
 
 
 @contextlib.contextmanager
 def _input_of_launcher() -> Iterator[int | None]:
-    opened = _opened_of_launcher(0, os.O_RDONLY)
+    opened = _open_stream(0, os.O_RDONLY)
     try:
         yield opened
     finally:
@@ -65,33 +67,25 @@ def _input_of_launcher() -> Iterator[int | None]:
 
 
 def _launcher_awaits_input() -> bool:
-    """Whether mpirun listens to its input, which it does not after Ctrl-D. True if nobody can tell."""
+    """Return whether mpirun polls its input, which it does not after Ctrl-D; True if that is unknown."""
     with contextlib.suppress(OSError):
         process = Path(f"/proc/{mpirun_pid()}")
-        waiting_for = [
+        epolls = [
             (process / "fdinfo" / descriptor.name).read_text()
             for descriptor in (process / "fd").iterdir()
             if str(descriptor.readlink()) == "anon_inode:[eventpoll]"
         ]
-        return not waiting_for or any(re.search(r"^tfd:\s*0\s", told, re.MULTILINE) for told in waiting_for)
+        return not epolls or any(re.search(r"^tfd:\s*0\s", epoll, re.MULTILINE) for epoll in epolls)
     return True
 
 
-def _position_in_input() -> int:
-    """How far mpirun has read the file that is its input."""
-    try:
-        told = Path(f"/proc/{mpirun_pid()}/fdinfo/0").read_text()
-    except OSError:
-        return 0
-    return int(re.findall(r"^pos:\s*(\d+)", told, re.MULTILINE)[0])
-
-
-def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
+def _open_stream(descriptor: int, flags: int) -> int | None:
+    """Open a standard stream of mpirun anew, and return our descriptor, or None if that fails."""
     process = mpirun_pid()
     if process is None or not _is_inherited(process, descriptor, flags & os.O_ACCMODE):
         return None
     try:
-        # Without O_NONBLOCK it would wait for ever for somebody to read from a pipe that nobody reads.
+        # Without O_NONBLOCK, opening a pipe that has no reader would wait for one.
         opened = os.open(f"/proc/{process}/fd/{descriptor}", flags | os.O_NOCTTY | os.O_NONBLOCK)
     except OSError:
         return None
@@ -100,13 +94,19 @@ def _opened_of_launcher(descriptor: int, flags: int) -> int | None:
 
 
 def _is_inherited(process: int, descriptor: int, access: int) -> bool:
-    """Whether a process was started with this descriptor, open for such access.
+    """Return whether a process was started with this descriptor, open for this access.
 
-    Where mpirun was started without a standard error, its descriptor 2 is a pipe of its own by now.
+    If mpirun was started without standard error, its descriptor 2 is a pipe of its own by now.
     """
+    info = _fdinfo(process, descriptor)
+    flags = int(info.get("flags", "0"), 8)
+    return bool(info) and not flags & os.O_CLOEXEC and flags & os.O_ACCMODE in (access, os.O_RDWR)
+
+
+def _fdinfo(process: int | None, descriptor: int) -> dict[str, str]:
+    """Return /proc/PID/fdinfo/DESCRIPTOR, {} if it cannot be read."""
     try:
-        told = Path(f"/proc/{process}/fdinfo/{descriptor}").read_text()
+        lines = Path(f"/proc/{process}/fdinfo/{descriptor}").read_text().splitlines()
     except OSError:
-        return False
-    flags = int(dict(line.split(":", 1) for line in told.splitlines() if ":" in line).get("flags", "0"), 8)
-    return not flags & os.O_CLOEXEC and flags & os.O_ACCMODE in (access, os.O_RDWR)
+        return {}
+    return {name: value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}

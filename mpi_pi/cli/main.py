@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if status != FAILED:
             console.error(f"standard output: {error.strerror}")
         status = FAILED
-        # It would be tried again, and reported, at the interpreter's end.
+        # At its end, the interpreter would try to flush again, and report the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
 
@@ -37,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def command() -> NoReturn:
     """Run the program `mpi-pi`.
 
-    It ends without Python's own clean-up, which takes a tenth of a second for what ends with the process.
+    It ends without Python's clean-up, which takes a tenth of a second to free what ends with the process
+    anyway.
     """
     status = main()
     sys.stderr.flush()
@@ -49,7 +50,7 @@ def _main(argv: Sequence[str]) -> int:
     help_text = io.StringIO()
     try:
         status = ranks.reported(lambda: _dispatch(argv, help_text))
-    except SystemExit:  # help or version: they appear once, not once a rank
+    except SystemExit:  # help or version, which rank 0 alone prints
         return VERIFIED if launch_env.rank() or console.said(help_text.getvalue()) else FAILED
     except ImportError as error:
         status = ranks.not_imported(error)
@@ -67,7 +68,7 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
         return FAILED
     if args.handler_on_ranks and (args.on_ranks or args.handler is None or launch_env.started()):
         return ranks.execute(args)
-    if launch_env.rank() != 0:  # of several ranks the first one alone does it
+    if launch_env.rank() != 0:  # rank 0 alone runs a command that needs no ranks
         return VERIFIED
     if args.needs_numpy:
         imports.require("numpy", "ndarray")
@@ -77,5 +78,5 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
 
 
 def _writes_files(args: argparse.Namespace) -> bool:
-    """Return whether the command leaves something behind that nobody needs to see."""
+    """Return whether the command writes a file, and so is of use without standard output."""
     return any(getattr(args, name, None) not in (None, "-") for name in OUTPUT_FILES)

@@ -1,4 +1,4 @@
-"""The options of `mpi-pi run`, typed and frozen."""
+"""Options of `mpi-pi run`."""
 
 import argparse
 from dataclasses import dataclass, fields
@@ -9,11 +9,11 @@ from mpi_pi.version import STREAM_VERSION, __version__
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the user asked for. None stands for an option that was not given."""
+    """Options of `mpi-pi run`, see `cli.parser`. None stands for an option that was not given."""
 
     trials: int | None
     points: int | None
-    """Of each trial."""
+    """Points of each trial."""
     seed: int | None
     json: str | None
     per_rank: bool
@@ -23,7 +23,7 @@ class RunOptions:
     cache: str | None
     threads: int | Literal["auto"] | None
     shard: tuple[int, int] | Literal["slurm"] | None
-    """Index and count."""
+    """Index, from 1, and count."""
     checkpoint: str | None
     checkpoint_every: float | None
     """Seconds."""
@@ -33,13 +33,14 @@ class RunOptions:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Self:
-        """Return the options that were parsed."""
+        """Return the options in parsed arguments."""
         return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
     def agreement(self) -> str:
-        """Return what has to be the same on all ranks, as a text for people.
+        """Return the options that have to be the same on all ranks, as a text for error messages.
 
-        Ranks may differ in their kernel, cache and number of threads; and rank 0 alone reports and saves.
+        Ranks may differ in kernel, cache and number of threads; only rank 0 uses the options for reports and
+        files.
         """
         return (
             f"mpi-pi {__version__}, stream {STREAM_VERSION},"

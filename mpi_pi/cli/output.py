@@ -1,4 +1,4 @@
-"""Where a report goes: text for people to standard output, and JSON to the file that --json names."""
+"""Output of a command: text to standard output, and JSON to the file that --json names."""
 
 from collections.abc import Sequence
 from typing import Self
@@ -9,9 +9,9 @@ from mpi_pi.storage.atomic_file import AtomicFile, OutputError
 
 
 class Output:
-    """Of a command with the option --json FILE, or -: then standard output has the JSON instead.
+    """Output of a command with the option `--json FILE`; with `--json -` standard output gets JSON only.
 
-    The file is opened at once. Raises OutputError.
+    The constructor opens the file. Raises OutputError.
     """
 
     def __init__(self, json: str | None) -> None:
@@ -19,23 +19,19 @@ class Output:
         self._file = AtomicFile("--json", json) if json and not self._json_alone else None
 
     def put(self, content: str | Sequence[Block], as_json: str, through_mpirun: bool = True) -> bool:
-        """Write, and then print; whether both were possible. If not, why is said on standard error.
+        """Write the file, then print, and return whether both succeeded; print the error if not.
 
-        In this order, for a reader that has gone away, or a terminal, must not cost the file.
+        The file comes first, since a terminal, or a reader that has gone away, must not cost the file.
         """
-        written = self._written(as_json)
-        told = as_json if self._json_alone else content
-        return console.said(told, through_mpirun) and written
-
-    def _written(self, as_json: str) -> bool:
-        try:
-            if self._file:
+        written = True
+        if self._file:
+            try:
                 self._file.write(as_json)
                 self._file.commit()
-        except OutputError as error:
-            console.error(str(error))
-            return False
-        return True
+            except OutputError as error:
+                console.error(str(error))
+                written = False
+        return console.said(as_json if self._json_alone else content, through_mpirun) and written
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The command line. Needs nothing but the standard library, so that --help and errors come at once."""
+"""Parser of the command line, on the standard library alone: --help and errors appear at once."""
 
 import argparse
 import functools
@@ -31,17 +31,17 @@ T = TypeVar("T")
 
 
 class UsageError(UserError):
-    """An error of the command line, in one line."""
+    """An error in the command line; its text is one line."""
 
 
 class _Help(argparse.HelpFormatter):
-    """Help whose paragraphs fit the terminal; indented lines, which are examples, stay lines."""
+    """Formatter that folds paragraphs to the terminal, and breaks long examples with a backslash."""
 
     def _format_usage(self, *arguments: Any) -> str:
         usage = super()._format_usage(*arguments)
         if max(map(len, usage.splitlines())) <= self._width:
             return usage
-        # An option and its value stay together.
+        # Without breaks between an option and its value.
         words = re.sub(r"\[[^]]*\]", lambda option: option[0].replace(" ", "\0"), " ".join(usage.split()))
         lines = textwrap.wrap(words, self._width, subsequent_indent="  ", break_long_words=False)
         return "\n".join(lines).replace("\0", " ") + "\n\n"
@@ -71,10 +71,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Return the arguments, with the modules that handle the command.
+    """Return the parsed arguments, with the names of the modules that handle the command.
 
-    `handler` names the module of a command without ranks, `handler_on_ranks` that of one on ranks. Raises
-    UsageError, or SystemExit(0) once help or version has been printed.
+    `handler` is for a command without ranks, `handler_on_ranks` for one on ranks. Raises UsageError, or
+    SystemExit(0) after help or version have been printed.
     """
     args = _parser().parse_args(_with_negative_numbers(argv))
     if args.command in _CHECKS:
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mpi-pi", description=help_texts.DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     parser.set_defaults(handler=None, handler_on_ranks=None, on_ranks=False, needs_numpy=False)
-    # With the name, which argparse would otherwise find out by formatting a usage, for 3 ms.
+    # With `prog`, for which argparse would otherwise format a usage, in 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
         summary, *texts = help_texts.COMMANDS[name]
@@ -128,7 +128,7 @@ def _add_hostfile(command: argparse.ArgumentParser) -> None:
 
 def _add_check_hosts(command: argparse.ArgumentParser) -> None:
     _add_hostfile(command)
-    # For make: whether mpirun can read the file, and nothing more.
+    # For the Makefile: only check that mpirun can read the file.
     command.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -149,7 +149,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         )
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
-        # Said to the ranks that it starts, which might otherwise not know that they are some, and start more.
+        # For ranks started by bench: without it, ranks that do not know of each other would start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
         _add_progress(part)
         _add_cache(part)
@@ -195,7 +195,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 
 def _check_run(args: argparse.Namespace) -> None:
-    """Raise UsageError for arguments that do not go together."""
+    """Raise UsageError for arguments that exclude or need each other."""
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UsageError(f"argument {name} is required (or --ask)")
@@ -228,7 +228,7 @@ def _check_merge(args: argparse.Namespace) -> None:
 
 
 def _check_output(args: argparse.Namespace) -> None:
-    """Raise UsageError for an output that has no name, is one of the inputs, or is of no known kind."""
+    """Raise UsageError for an output that is one of the inputs, or whose name ends in no known suffix."""
     output = args.output
     kinds = PICTURES if args.command == "plot" else PAGES
     if not output.lower().endswith(kinds):
@@ -238,7 +238,7 @@ def _check_output(args: argparse.Namespace) -> None:
 
 
 def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[str], T | str]:
-    """The conversion as argparse likes it, with the offending value in the message; `word` stays as it is."""
+    """Return `convert` as a type for argparse, with the value in errors; the text `word` stays as it is."""
 
     def converted(text: str) -> T | str:
         try:
@@ -261,7 +261,7 @@ _time_limit = _quoting(quantities.duration, "slurm")
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
-    """`-n -1e5` as `-n=-1e5`: argparse would take the number for an option, and not name it."""
+    """Return `-n -1e5` as `-n=-1e5`, since argparse would take the negative number for an option."""
     result: list[str] = []
     for argument in argv:
         wants_number = result and result[-1] in WANT_NUMBERS
@@ -273,7 +273,7 @@ def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
 
 
 _CHECKS = {"run": _check_run, "merge": _check_merge, "plot": _check_output, "report": _check_output}
-"""Which arguments go together, by command."""
+"""Checks of combinations of arguments, by command."""
 
 _PLOTS = {"handler": "mpi_pi.cli.plots", "needs_numpy": True}
 _HOSTS = {"handler": "mpi_pi.cli.cluster"}

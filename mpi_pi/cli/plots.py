@@ -9,7 +9,7 @@ from mpi_pi.storage.atomic_file import AtomicFile
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Draw what the files hold, or make a page of it; return the exit status."""
+    """Write a picture, or an HTML page, of the contents of files; return the exit status."""
     items = sources.read(args.files)
     with AtomicFile("-o/--output", args.output) as file:
         if args.command == "plot":

@@ -9,19 +9,19 @@ from mpi_pi.cli import console
 from mpi_pi.system import imports
 
 PART = "{desc:>8} {percentage:3.0f}%|{bar}| {elapsed}"
-"""How a bar looks that goes from 0 to 1, for the part of a whole that is called `desc`."""
+"""Format of a bar that goes from 0 to 1, for a part named `desc`."""
 
 MAX_COLUMNS = 78
 
 SHORT = "{percentage:3.0f}%|{bar}| {remaining} {rate_fmt}"
-"""How one looks that has no room for more."""
+"""Format of a bar on a terminal of fewer than MAX_COLUMNS."""
 
 
 @contextlib.contextmanager
 def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator[Callable[[float], object]]:
-    """Yields what to call with how far it has got, of `total`.
+    """Show a progress bar, and yield the function to call with the progress, from `initial` to `total`.
 
-    `wanted` is "auto" for a bar on a terminal alone, "on" or "off"; `style` is for tqdm.
+    `wanted` is "auto" for a bar only on a terminal, "on" or "off"; `style` has arguments for tqdm.
     """
     stream = console.diagnostics() if wanted != "off" else None
     if stream is None or (wanted == "auto" and not stream.isatty()):
@@ -29,7 +29,7 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         return
     try:
         from tqdm import tqdm
-    except Exception as error:  # whatever a package raises that is broken
+    except Exception as error:  # a broken package may raise any exception
         if wanted == "on":
             stream.write(f"mpi-pi: warning: argument --progress: {imports.explain(error)}\n")
         yield lambda done: None
@@ -44,14 +44,14 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         leave=False,
         ncols=columns,
         file=stream,
-        delay=0.5 if wanted == "auto" else 0,  # what is over at once needs no bar
+        delay=0.5 if wanted == "auto" else 0,  # a short task needs no bar
         **style,
     ) as shown:
         yield lambda done: shown.update(done - shown.n)
 
 
 def _columns(stream: TextIO) -> int:
-    """How wide a bar may be, one less than the terminal: a full line would be folded, and stay."""
+    """Return the width of a bar: one column less than the terminal, which would fold a full line."""
     try:
         columns = os.get_terminal_size(stream.fileno()).columns
     except OSError:  # no terminal

@@ -1,4 +1,4 @@
-"""Numbers and times as people write them on the command line. All functions raise ValueError."""
+"""Conversion of numbers and times on the command line. All functions raise ValueError."""
 
 import re
 
@@ -7,11 +7,11 @@ from mpi_pi.model.job import MAX_POINTS, MAX_TRIALS, Job
 MAX_THREADS = 4096
 
 MAX_DIGITS = 4000
-"""Python reads and writes integers of up to 4300 digits."""
+"""Largest number of digits; Python converts integers of up to 4300 digits."""
 
 
 def quantity(text: str) -> int:
-    """Return a whole number as people write it: 100000, 100_000, 1e5, 1.5M, 2G. Raises ValueError."""
+    """Return a whole number, such as 100000, 100_000, 1e5, 1.5M or 2G."""
     match = re.fullmatch(
         r"([+-]?)(\d[\d_]*(?:\.\d+)?|\.\d+)(?:[eE]([+-]?\d{1,9}))?([kKmMgGtT]?)", text, re.ASCII
     )
@@ -31,7 +31,7 @@ def quantity(text: str) -> int:
 
 
 def duration(text: str) -> float:
-    """Return the seconds of a time as people write it: 90, 90s, 55m, 1.5h, 2d, 1:30:00. Raises ValueError."""
+    """Return the seconds of a time, such as 90, 90s, 55m, 1.5h, 2d or 1:30:00."""
     if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII):
         return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
     if match := re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", text, re.ASCII):
@@ -40,7 +40,7 @@ def duration(text: str) -> float:
 
 
 def shard(text: str) -> tuple[int, int]:
-    """Return the two numbers of K/N. Raises ValueError."""
+    """Return the two numbers of K/N."""
     match = re.fullmatch(r"(\d{1,30})/(\d{1,30})", text, re.ASCII)
     if not match:
         raise ValueError("not a shard such as 3/16")
@@ -50,28 +50,28 @@ def shard(text: str) -> tuple[int, int]:
 
 
 def threads(text: str) -> int:
-    """Return a number of threads. Raises ValueError."""
+    """Return a number of threads."""
     number = quantity(text)
     if not 1 <= number <= MAX_THREADS:
         raise ValueError(f"from 1 to {MAX_THREADS} threads are possible")
     return number
 
 
-def command(text: str) -> list[str]:
-    """Return the words of a command. Raises ValueError."""
+def command(text: str) -> tuple[str, ...]:
+    """Return the words of a command."""
     import shlex  # for one option alone
 
-    words = shlex.split(text)
+    words = tuple(shlex.split(text))
     if not words:
         raise ValueError("a command is needed")
     return words
 
 
 def trials(text: str) -> int:
-    """Return a number of trials. Raises ValueError."""
+    """Return a number of trials."""
     return Job(trials=quantity(text), points=1, seed=0).trials
 
 
 def points(text: str) -> int:
-    """Return a number of points for each trial. Raises ValueError."""
+    """Return a number of points for each trial."""
     return Job(trials=1, points=quantity(text), seed=0).points

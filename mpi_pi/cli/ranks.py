@@ -1,8 +1,7 @@
-"""The guard around commands that run on ranks: MPI from its start to its end, and no rank left waiting.
+"""Guard around commands that run on ranks: it starts and ends MPI, and leaves no rank waiting.
 
-Of an orderly end, good or bad, rank 0 speaks for the job: it prints, and its status is the job's. The other
-ranks end with 0, because mpirun kills the rest of a job at the first status that is not, and rank 0 might
-not have reported by then.
+At an orderly end, successful or not, rank 0 prints, and has the exit status of the job. The other ranks end
+with status 0, because mpirun kills the job at the first other status, perhaps before rank 0 has reported.
 """
 
 import argparse
@@ -35,25 +34,25 @@ if TYPE_CHECKING:
     from mpi_pi.mpi.runtime import Runtime
 
 _runtimes: "list[Runtime]" = []
-"""MPI, once it has been started."""
+"""The runtime of MPI, once it has been started."""
 
 IMPORT_SECONDS = 3.0
-"""How much later than another rank rank 0 may import its packages, on busy cores."""
+"""Time by which rank 0 may import packages later than another rank, on busy cores."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """All ranks of the job, as a command sees them."""
+    """Access of a command to the ranks of its job."""
 
     comm: "MPI.Intracomm"
     signals: Signals
     stop: StopRequest
     watch: Callable[[], "Heartbeat"]
-    """Starts the heartbeat. A command that does so late, or not, looks for silent ranks itself until then."""
+    """Starts the heartbeat, without which the command has to detect silent ranks itself."""
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run the command on all ranks of the job; return the exit status of this rank."""
+    """Start MPI, run the command on all ranks, end MPI, and return the exit status of this rank."""
     if srun.started() and (problem := srun.problem()):
         console.error(problem)
         return BAD_USAGE
@@ -61,25 +60,25 @@ def execute(args: argparse.Namespace) -> int:
     signals = Signals(stop)
     time_limit.give_up = _end_process
     try:
-        # A rank that ended while MPI starts would leave the others waiting.
+        # With signals handled: a rank that ended during the start of MPI would leave the others waiting.
         with signals.all_handled(), warnings.catch_warnings():
-            # mpi4py warns on every rank of a launcher that does not fit; below it is said once, as an error.
+            # mpi4py warns on every rank if the launcher does not fit; below, rank 0 prints that as an error.
             warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi.mpi import runtime  # with NumPy, for these commands alone
+            from mpi_pi.mpi import runtime  # imports NumPy, which other commands do not need
 
             command = importlib.import_module(args.handler_on_ranks)
             timestamps.mark("imported")
             _runtimes.append(runtime.start())
-    except Exception as error:  # whatever a package raises that is broken
+    except Exception as error:  # a broken package may raise any exception
         return not_imported(error)
     comm = _runtimes[-1].comm
     launched = launch_env.size()
     if launched is not None and launched != comm.size:
-        console.error(_launcher_that_does_not_fit(launched, comm.size, runtime.library_name()))
+        console.error(_launcher_mismatch(launched, comm.size, runtime.library_name()))
         return BAD_USAGE if launch_env.rank() == 0 else VERIFIED
-    speaks = comm.rank == 0
+    is_root = comm.rank == 0  # asked before the end of MPI
     status = _guarded(command.execute, args, signals, stop)
-    return status if speaks else VERIFIED
+    return status if is_root else VERIFIED
 
 
 def _guarded(
@@ -88,7 +87,7 @@ def _guarded(
     signals: Signals,
     stop: StopRequest,
 ) -> int:
-    """Run the command, and leave MPI. If a rank falls silent, or fails alone, end the whole job."""
+    """Run the command, end MPI, and return the status; abort the job after the failure of a single rank."""
     from mpi_pi.mpi import runtime  # as above
     from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 
@@ -107,11 +106,11 @@ def _guarded(
         status = reported(lambda: command(args, Ranks(world.comm, signals, stop, watch)))
         signals.ignore()
         world.finish(watch())
-    except HeartbeatTimeout as silence:  # on the ranks that have noticed it
+    except HeartbeatTimeout as silence:  # on each rank that has noticed it
         give_up(str(silence))
         raise
     except BaseException as error:
-        # Not foreseen, and known to this rank alone: the others have to be stopped.
+        # Unforeseen, and raised on this rank only: the job has to be aborted.
         status = _complain_of(error, f"rank {world.comm.rank} on host {runtime.host_name()}")
         if world.comm.size > 1:
             runtime.abort(world.comm, status)
@@ -122,7 +121,7 @@ def _guarded(
 
 
 def reported(action: Callable[[], int]) -> int:
-    """Return the exit status of `action`. A foreseen error is said on rank 0, and has a status of its own."""
+    """Return the exit status of `action`, or that of an MpiPiError, which is printed on rank 0."""
     try:
         return action()
     except MpiPiError as error:
@@ -133,15 +132,15 @@ def reported(action: Callable[[], int]) -> int:
 
 
 def end_without_mpi(status: int) -> int:
-    """Return the status of a rank that ends before MPI has started, after rank 0 has said why."""
+    """End the job of a rank that ends before MPI has started, and return its exit status."""
     if launch_env.rank() != 0:
-        time.sleep(1)  # for rank 0 to say it first; should it have no reason to, this ends the job
+        time.sleep(1)  # so that rank 0 can print its error; if it has none, this rank ends the job
     hydra.abort(status)
     return status
 
 
 def leave(status: int) -> None:
-    """End this process as MPI wants it, if MPI has been started."""
+    """End this process in the way that MPI requires, if MPI has been started; return otherwise."""
     if _runtimes:
         _runtimes[-1].leave(status)
 
@@ -152,42 +151,41 @@ def mpi_has_started() -> bool:
 
 
 def not_imported(error: Exception) -> int:
-    """Say which package does not work and how to mend it, on the first rank or on this one alone."""
+    """Print which package fails to import and how to mend it; return the exit status."""
     why = imports.explain(error)
     console.error(why)
     if launch_env.rank() != 0:
-        time.sleep(IMPORT_SECONDS)  # for rank 0 to say it first, as in `end_without_mpi`
+        time.sleep(IMPORT_SECONDS)  # so that rank 0, if it has the error, too, can end the job first
         console.complain(f"rank {launch_env.rank()} on host {platform.node()}: {why}")
     return FAILED
 
 
-def _launcher_that_does_not_fit(launched: int, size: int, library: str) -> str:
+def _launcher_mismatch(launched: int, size: int, library: str) -> str:
     if srun.started():
         advice = srun.advice(library)
     else:
         chosen = [name for name in ("MPI4PY_LIBMPI", "MPI4PY_MPIABI") if name in os.environ]
-        advice = f"the mpirun that was used is that of another MPI: use the mpirun of {library}" + (
-            f", or unset {' and '.join(chosen)}" if chosen else ", or install the library of this one"
-        )
+        other = f"unset {' and '.join(chosen)}" if chosen else "install the library of this one"
+        advice = f"the mpirun that was used is that of another MPI: use the mpirun of {library}, or {other}"
     return f"the launcher started {launched} ranks, but {library} sees {size}: {advice}"
 
 
 def _end_process(why: str, missing: Iterable[int]) -> None:
-    """End this process, which waits in MPI for other ranks, and with it the job.
+    """Kill the processes of missing ranks, and end this one, which waits in MPI for them, and so the job.
 
-    Processes of missing ranks are killed: mpirun would wake one that is stopped, and if that one connects to
-    mpirun while it ends, Open MPI 5.0.11 may wait for ever.
+    mpirun would resume a stopped process; if that one connects to mpirun while mpirun ends, Open MPI 5.0.11
+    may hang.
     """
     console.complain(why)
     for process in missing:
-        with contextlib.suppress(OSError):  # another rank has done so
+        with contextlib.suppress(OSError):  # another rank has killed it
             os.kill(process, signal.SIGKILL)
     hydra.abort(FAILED)
     os._exit(FAILED)
 
 
 def _complain_of(error: BaseException, whose: str) -> int:
-    """Show an error that was not foreseen; return the exit status."""
+    """Print an unforeseen error, and return the exit status."""
     if isinstance(error, KeyboardInterrupt):
         console.error("interrupted before anything was counted")
         return SIGNALLED + signal.SIGINT

@@ -25,15 +25,15 @@ from mpi_pi.report import run as run_report
 from mpi_pi.system import affinity, launch_env
 
 LONG_ROUND_SECONDS = 5.0
-"""When rank 0 saves in the midst of a round. It may be waiting for a host that has fallen silent, and mpirun,
-once it has noticed that, gives no time for it."""
+"""Time after which rank 0 saves a checkpoint within a round: it may be waiting for a silent host, and mpirun
+leaves no time for a checkpoint once it has noticed that."""
 
 LONG_JOB_POINTS = 10**9
-"""What one core takes a second to some ten for."""
+"""Points that take one core between one and some ten seconds."""
 
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
-    """Count, save and report; return the exit status, on rank 0. Raises MpiPiError on all ranks alike."""
+    """Count, save and report; return the exit status on rank 0. Raises MpiPiError on all ranks."""
     with contextlib.ExitStack() as open_files:
         return _Run(RunOptions.of(args), ranks, open_files).execute()
 
@@ -48,7 +48,7 @@ class _Run:
     def execute(self) -> int:
         options, ranks = self.options, self.ranks
         if options.checkpoint:
-            # From here on there is something to report after a signal: what is saved, and how to go on.
+            # Even before counting, a signal ends in a report: which points are saved, and how to continue.
             self.open_files.enter_context(ranks.signals.all_handled())
         team = assemble(ranks.comm, self._request(), ranks.watch())
         with ranks.signals.all_handled():
@@ -81,31 +81,32 @@ class _Run:
         )
 
     def _resolve(self) -> Plan:
-        """Decide on rank 0 what the run does."""
+        """Resolve the plan of the run, on rank 0."""
         self.output.plan = plan = run_plan.resolve(self.options, self.open_files)
         self.ranks.stop.deadline = plan.deadline
         if self.options.threads != "auto":
             return Plan(plan.shard)
-        from mpi_pi.system import (
-            slurm,
-        )  # for this option alone; mpirun does not pass on its variables to all hosts
+        from mpi_pi.system import slurm  # for this option alone
 
+        # Asked on rank 0, since mpirun does not pass Slurm's variables to all hosts.
         return Plan(plan.shard, slurm.cpus_per_task())
 
     def _announce(self, shard: Shard, ranks: Sequence[RankInfo], warnings: Sequence[str]) -> None:
-        """Say what is about to be done, before it is: a run that fails can be repeated by its seed."""
+        """Print warnings and the head of the report; its seed makes a run that fails repeatable."""
         for warning in warnings:
             console.warning(warning)
         self.output.print_head(run_report.head(shard, ranks, runtime.library_name()))
         self._note_unused_cores(shard)
 
     def _note_unused_cores(self, shard: Shard) -> None:
-        """Say how to use all cores, where nothing shows that one core is meant and the job takes a while."""
+        """Print how to use all cores, if the job is long and no option shows that one core is intended."""
         options, points = self.options, shard.points - shard.tally.points
-        meant = options.threads or options.shard or options.progress == "off" or "SLURM_JOB_ID" in os.environ
-        if meant or launch_env.started() or points < LONG_JOB_POINTS:
+        intended = (
+            options.threads or options.shard or options.progress == "off" or "SLURM_JOB_ID" in os.environ
+        )
+        if intended or launch_env.started() or points < LONG_JOB_POINTS:
             return
-        from mpi_pi.system import machine  # which most runs do without
+        from mpi_pi.system import machine  # which most runs do not need
 
         quota = machine.machine().cpu_quota
         cores = min(len(affinity.physical_cores(affinity.cores())), int(quota[1]) if quota else 1 << 20)
@@ -117,7 +118,7 @@ class _Run:
 
     @contextlib.contextmanager
     def _progress(self, team: Team) -> Iterator[Callable[[Round], object]]:
-        """Show a progress bar on rank 0; yield what to call after each round."""
+        """Show a progress bar on rank 0, and yield the function to call after each round."""
         wanted, shard = self.options.progress if self.ranks.comm.rank == 0 else "off", team.shard
         with bar(wanted, shard.points, shard.tally.points, unit=" points", unit_scale=True) as show:
             yield lambda round_: round_.shard and show(round_.shard.tally.points)

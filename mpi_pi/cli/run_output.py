@@ -1,4 +1,4 @@
-"""What a run writes and prints on rank 0: head, files, report, and how it goes on after a stop."""
+"""Output of a run on rank 0: head, files, report, and how to continue after a stop."""
 
 import signal
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class RunOutput:
         self.options = options
         self.plan: RunPlan | None = None
         self._printable = True
-        """Whether standard output has taken all that was printed so far."""
+        """False once printing to standard output has failed."""
 
     @property
     def checkpoint(self) -> "CheckpointFile | None":
@@ -39,10 +39,7 @@ class RunOutput:
         return self.plan.checkpoint if self.plan else None
 
     def print_head(self, head: Lines) -> None:
-        """Print the head of the report.
-
-        Raises RunError if standard output fails and the run writes no files: it would be of no use.
-        """
+        """Print the head of the report. Raises RunError if that fails in a run that writes no files."""
         if "-" in (self.options.json, self.options.trial_log):
             return
         try:
@@ -69,7 +66,7 @@ class RunOutput:
         return add
 
     def report(self, result: Result, stop_reason: int, signals: Signals) -> int:
-        """Save, write and print everything; return the exit status."""
+        """Save the checkpoint, write the files, print the report, and return the exit status."""
         if self.checkpoint:
             self.checkpoint.finish(result.shard)
         timestamps.mark("counted")
@@ -80,7 +77,7 @@ class RunOutput:
         return status if complete else FAILED
 
     def report_interrupted(self, result: Result | None) -> None:
-        """Save and report what has been counted, after other ranks were lost."""
+        """Save the checkpoint, and write and print the result so far, if any, after other ranks were lost."""
         if self.checkpoint:
             self.checkpoint.save()
             console.note(f"stopped: {self._saved(self.checkpoint)}")
@@ -88,9 +85,9 @@ class RunOutput:
             self._write_and_print(result)
 
     def _write_and_print(self, result: Result, through_mpirun: bool = False) -> bool:
-        """Return whether everything could be written and printed.
+        """Write the files, then print, and return whether both succeeded.
 
-        Files come first: a reader that has gone away, or a terminal, must not cost what was counted.
+        Files come first, since a terminal, or a reader that has gone away, must not cost the result.
         """
         result = replace(result, timestamps=dict(timestamps.seconds), phases=self._phases(result))
         json = ""
@@ -99,9 +96,9 @@ class RunOutput:
 
             json = result_file.as_json(result)
         written = self._write(result, json)
-        result = replace(result, phases=self._phases(result))  # with the writing
+        result = replace(result, phases=self._phases(result))  # now with the time for writing
         if not self._printable:
-            return False  # why has been said
+            return False  # the reason has been printed
         content: str | list[Block] = run_report.blocks(result, self.options.per_rank)
         if "-" in (self.options.json, self.options.trial_log):
             content = json if self.options.trial_log != "-" else ""
@@ -112,7 +109,7 @@ class RunOutput:
         return phases.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
 
     def _write(self, result: Result, json: str) -> bool:
-        """Write the files; return whether that was possible."""
+        """Write the files, and return whether that succeeded; print the error if not."""
         json_file = self.plan and self.plan.json_file
         log_file = self.plan and self.plan.trial_log_file
         try:
@@ -139,7 +136,7 @@ class RunOutput:
         return f"{points} are saved in {self.options.checkpoint}; run it again"
 
     def _explain_stop(self, reason: int, result: Result) -> int:
-        """Say why a run has ended early and how it goes on; return the exit status."""
+        """Print why a run has ended early and how to continue it; return the exit status."""
         checkpoint = self.checkpoint
         if checkpoint and checkpoint.saved:
             why = signal.Signals(reason).name if reason > 0 else "--time-limit"

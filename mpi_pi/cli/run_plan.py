@@ -1,6 +1,6 @@
-"""What a run is going to do, as rank 0 finds out: its files, its shard and its deadline, or why it cannot be.
+"""Plan of a run, resolved by rank 0 from the options: files, shard and deadline.
 
-Whatever is wrong is raised as UserError or BusyError, in a fixed order, with the checkpoint last.
+The first problem found is raised as UserError or BusyError; the checkpoint is opened last.
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from mpi_pi.storage.atomic_file import AtomicFile
 from mpi_pi.system import process
 
 CHECKPOINT_SECONDS = 60.0
-"""How often a run saves its checkpoint unless --checkpoint-every says otherwise."""
+"""Default interval between checkpoints."""
 
 REPORT_SECONDS = 20.0
-"""How long before its end a Slurm job stops by itself, to report in good time."""
+"""Time before the end of a Slurm job at which a run stops, to report in time."""
 
 if TYPE_CHECKING:
     from mpi_pi.storage.checkpoint import CheckpointFile
@@ -33,23 +33,23 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunPlan:
-    """A run on rank 0. The files are open, and closed by the ExitStack that `resolve` was given."""
+    """Plan of a run on rank 0. Its files are open; the ExitStack given to `resolve` closes them."""
 
     shard: Shard
     deadline: float
-    """Of time.monotonic(); infinite without a time limit."""
+    """End of the time limit on the clock time.monotonic(); infinite without a time limit."""
     json_file: AtomicFile | None
     trial_log_file: AtomicFile | None
     checkpoint: "CheckpointFile | None"
 
 
 def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
-    """Open the files of a run and decide what is to be counted. Raises UserError and BusyError."""
+    """Open the files of a run, and return its plan. Raises UserError and BusyError."""
 
     def opened(option: str, path: str | None) -> AtomicFile | None:
         return None if path is None else open_files.enter_context(AtomicFile(option, path))
 
-    # Now, while there is time to do something about a failure.
+    # Opened before anything is counted, so that the user learns of a failure at once.
     json_file = opened("--json", options.json if options.json != "-" else None)
     trial_log_file = opened("--trial-log", options.trial_log)
     points, trials = _points_and_trials(options)
@@ -57,7 +57,7 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     deadline = _deadline(options)
     checkpoint = None
     if options.checkpoint:
-        from mpi_pi.storage.checkpoint import CheckpointFile  # which most runs do without
+        from mpi_pi.storage.checkpoint import CheckpointFile  # which most runs do not need
 
         every = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
         checkpoint = CheckpointFile(options.checkpoint, every, options.restart, console.warning)
@@ -72,9 +72,8 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     except ValueError as error:
         raise UserError(f"argument --shard: '{index}/{count}': {error}") from error
     shard = Shard(job, index, count)
-    return RunPlan(
-        checkpoint.begin(shard) if checkpoint else shard, deadline, json_file, trial_log_file, checkpoint
-    )
+    shard = checkpoint.begin(shard) if checkpoint else shard
+    return RunPlan(shard, deadline, json_file, trial_log_file, checkpoint)
 
 
 def _points_and_trials(options: RunOptions) -> tuple[int, int]:

@@ -1,9 +1,9 @@
-"""Signals that end a run in good order."""
+"""Signals that become stop requests, so that a run ends in good order."""
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mpi_pi.mpi.stop import StopRequest
@@ -11,41 +11,47 @@ from mpi_pi.mpi.stop import StopRequest
 TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+@contextlib.contextmanager
+def handled(numbers: Sequence[int], handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Handle these signals within a with statement, except a SIGHUP that nohup has ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    before = {
+        number: signal.signal(number, handler) for number in numbers if number != signal.SIGHUP or not ignored
+    }
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
 class Signals:
-    """Signal handlers that make a stop request, and do nothing else.
+    """Signal handlers that only make a stop request.
 
     SIGUSR1 and SIGUSR2 are handled from the beginning, since batch systems send them at any time; SIGINT,
-    SIGTERM and SIGHUP (of a terminal that was closed) within `all_handled`, and there a second one has its
-    usual effect. But for SIGHUP, which both the terminal and its shell send, and which nohup has ignored.
+    SIGTERM and SIGHUP (from a closed terminal) are handled within `all_handled`. There a second SIGINT or
+    SIGTERM has its default effect; a second SIGHUP has none, since both the terminal and its shell send one.
     """
 
     def __init__(self, stop: StopRequest) -> None:
         self.stop = stop
         self.launcher_ends = False
-        """Whether there was a signal after which mpirun is about to end, too."""
+        """True after a signal that ends mpirun, too."""
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, self._request_stop)
 
-    @contextlib.contextmanager
-    def all_handled(self) -> Iterator[None]:
+    def all_handled(self) -> contextlib.AbstractContextManager[None]:
         """Handle SIGINT, SIGTERM and SIGHUP, too, within a with statement."""
-        ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-        numbers = [number for number in TERMINATING if number != signal.SIGHUP or not ignored]
-        before = [signal.signal(number, self._request_stop) for number in numbers]
-        try:
-            yield
-        finally:
-            for number, handler in zip(numbers, before, strict=True):
-                signal.signal(number, handler)
+        return handled(TERMINATING, self._request_stop)
 
     def repeat(self) -> None:
-        """Give SIGINT, SIGTERM or SIGHUP, if one was handled, its usual effect now."""
+        """Send SIGINT, SIGTERM or SIGHUP again, if one was handled, for its default effect."""
         if self.launcher_ends:
             number, self.stop.reason, self.launcher_ends = self.stop.reason, 0, False
             os.kill(os.getpid(), number)
 
     def ignore(self) -> None:
-        """Ignore SIGUSR1 and SIGUSR2, which would end the process while Python and MPI end."""
+        """Ignore SIGUSR1 and SIGUSR2, which would kill the process while Python and MPI end."""
         for number in (signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
 
