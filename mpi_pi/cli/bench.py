@@ -2,27 +2,17 @@
 
 import argparse
 
-from mpi_pi import formatting
 from mpi_pi.bench import comparison
 from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
-from mpi_pi.errors import UserError
 from mpi_pi.report.bench import comparison as comparison_report
-from mpi_pi.storage.json_document import DocumentError
+from mpi_pi.storage.json_document import read_all
 
 
 def execute(args: argparse.Namespace) -> int:
     """Compare two benchmarks, print what became slower or faster, and return the exit status."""
-    documents, problems = [], []
-    for name in (args.old, args.new):
-        try:
-            documents.append(bench_document.read(name))
-        except DocumentError as error:
-            problems.append(f"{formatting.printable(name)}: {error}")
-    if problems:
-        raise UserError("\n".join(problems))
-    old, new = documents
+    old, new = read_all((args.old, args.new), bench_document.read)
     changes = comparison.changes(old, new)
     slower = any(change.verdict == "slower" for change in changes.values())
     printed = console.said(comparison_report.blocks(old, new, changes))

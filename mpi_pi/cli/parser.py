@@ -13,16 +13,8 @@ from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
 from mpi_pi.version import __version__
 
-WANT_NUMBERS = (
-    "-n",
-    "--trials",
-    "-i",
-    "--points",
-    "--seed",
-    "--threads",
-    "--time-limit",
-    "--checkpoint-every",
-)
+NUMERIC = ("-n", "--trials", "-i", "--points", "--seed", "--threads", "--time-limit", "--checkpoint-every")
+"""Options whose value may begin with a minus sign, for a better error."""
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
@@ -94,13 +86,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
         summary, *texts = help_texts.COMMANDS[name]
-        command = commands.add_parser(name, help=summary, **_described(*texts))
+        command = commands.add_parser(name, help=summary, **_description(*texts))
         command.set_defaults(**handlers)
         add_arguments(command)
     return parser
 
 
-def _described(description: str, epilog: str | None = None) -> dict[str, Any]:
+def _description(description: str, epilog: str | None = None) -> dict[str, Any]:
     return {"description": description, "epilog": epilog}
 
 
@@ -133,36 +125,29 @@ def _add_check_hosts(command: argparse.ArgumentParser) -> None:
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
-    parts = bench.add_subparsers(
-        dest="part", required=True, metavar="PART", title="parts", prog="mpi-pi bench"
-    )
+    names = {"dest": "part", "metavar": "PART", "title": "parts"}
+    parts = bench.add_subparsers(required=True, prog="mpi-pi bench", **names)
     for name, summary in help_texts.BENCH_PARTS.items():
-        _, *texts = help_texts.COMMANDS["bench"]
-        part = parts.add_parser(name, help=summary, **_described(*texts))
+        part = parts.add_parser(name, help=summary, **_description(*help_texts.COMMANDS["bench"][1:]))
         part.add_argument("--full", action="store_true", help="take a few minutes")
         part.add_argument("--json", metavar="FILE", help="write all that was measured; -: to standard output")
         part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
-        part.set_defaults(
-            oversubscribe=False,
-            handler="mpi_pi.cli.bench_launcher",
-            handler_on_ranks="mpi_pi.cli.bench_on_ranks",
-        )
+        part.set_defaults(oversubscribe=False, **_BENCH)
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
         _add_progress(part)
         _add_cache(part)
-    compare = parts.add_parser("compare", help="two benchmarks", **_described(*help_texts.COMPARE))
+    compare = parts.add_parser("compare", help="two benchmarks", **_description(*help_texts.COMPARE))
     compare.add_argument("old", metavar="OLD", help="what mpi-pi bench --json wrote before")
     compare.add_argument("new", metavar="NEW", help="and after")
     compare.set_defaults(handler="mpi_pi.cli.bench")
 
 
 def _add_progress(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--progress", choices=("auto", "on", "off"), default="auto", help="default: on a terminal"
-    )
+    text = "default: on a terminal"
+    command.add_argument("--progress", choices=("auto", "on", "off"), default="auto", help=text)
 
 
 def _add_cache(command: argparse.ArgumentParser) -> None:
@@ -180,18 +165,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--per-rank", action="store_true", help="add a row for each rank to the report")
     add("--trial-log", metavar="FILE", help="write trial,points,hits of all; -: to standard output")
     _add_progress(run)
-    kernels = ("auto", "numba", "numpy")
-    add("--kernel", choices=kernels, default="auto", help="default: numba if it is there")
+    add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if it is there")
     _add_cache(run)
-    text = "of each rank; auto: its share of the cores; default: 1"
-    add("--threads", metavar="T", type=_threads, help=text)
-    text = "only the K-th of N shards; slurm: by array task"
-    add("--shard", metavar="K/N", type=_shard, help=text)
+    add(
+        "--threads", metavar="T", type=_threads, help="of each rank; auto: its share of the cores; default: 1"
+    )
+    add("--shard", metavar="K/N", type=_shard, help="only the K-th of N shards; slurm: by array task")
     add("--checkpoint", metavar="FILE", help="go on from there, and save there how far it has got")
     add("--checkpoint-every", metavar="TIME", type=_duration, help="default: 60s")
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
-    text = "stop then; slurm: before the job's own limit"
-    add("--time-limit", metavar="TIME", type=_time_limit, help=text)
+    add("--time-limit", metavar="TIME", type=_time_limit, help="stop then; slurm: before the job's own limit")
 
 
 def _check_run(args: argparse.Namespace) -> None:
@@ -199,9 +182,7 @@ def _check_run(args: argparse.Namespace) -> None:
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UsageError(f"argument {name} is required (or --ask)")
-    files = {
-        f"--{name.replace('_', '-')}": getattr(args, name) for name in ("json", "trial_log", "checkpoint")
-    }
+    files = {"--json": args.json, "--trial-log": args.trial_log, "--checkpoint": args.checkpoint}
     seen: dict[str, str] = {}
     for option, file in files.items():
         place = os.path.realpath(file or "")
@@ -210,11 +191,9 @@ def _check_run(args: argparse.Namespace) -> None:
         seen[place] = option
     if args.shard and args.seed is None:
         raise UsageError("argument --shard: needs --seed, for all shards to be of one job")
-    for option, needed in (
-        ("--restart", args.restart),
-        ("--checkpoint-every", args.checkpoint_every is not None),
-    ):
-        if needed and not args.checkpoint:
+    needing = {"--restart": args.restart, "--checkpoint-every": args.checkpoint_every is not None}
+    for option, given in needing.items():
+        if given and not args.checkpoint:
             raise UsageError(f"argument {option}: needs --checkpoint")
     for option, other in (("--checkpoint", args.checkpoint), ("--shard", args.shard)):
         if args.trial_log and other:
@@ -264,7 +243,7 @@ def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
     """Return `-n -1e5` as `-n=-1e5`, since argparse would take the negative number for an option."""
     result: list[str] = []
     for argument in argv:
-        wants_number = result and result[-1] in WANT_NUMBERS
+        wants_number = result and result[-1] in NUMERIC
         if wants_number and re.match(r"-([\d._]|[a-z]{2})", argument, re.IGNORECASE):
             result[-1] += "=" + argument
         else:
@@ -277,6 +256,7 @@ _CHECKS = {"run": _check_run, "merge": _check_merge, "plot": _check_output, "rep
 
 _PLOTS = {"handler": "mpi_pi.cli.plots", "needs_numpy": True}
 _HOSTS = {"handler": "mpi_pi.cli.cluster"}
+_BENCH = {"handler": "mpi_pi.cli.bench_launcher", "handler_on_ranks": "mpi_pi.cli.bench_on_ranks"}
 
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], dict[str, Any]]] = {
     "run": (_add_run, {"handler_on_ranks": "mpi_pi.cli.run"}),

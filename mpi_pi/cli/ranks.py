@@ -46,7 +46,6 @@ class Ranks:
 
     comm: "MPI.Intracomm"
     signals: Signals
-    stop: StopRequest
     watch: Callable[[], "Heartbeat"]
     """Starts the heartbeat, without which the command has to detect silent ranks itself."""
 
@@ -56,8 +55,7 @@ def execute(args: argparse.Namespace) -> int:
     if srun.started() and (problem := srun.problem()):
         console.error(problem)
         return BAD_USAGE
-    stop = StopRequest()
-    signals = Signals(stop)
+    signals = Signals(StopRequest())
     time_limit.give_up = _end_process
     try:
         # With signals handled: a rank that ended during the start of MPI would leave the others waiting.
@@ -77,15 +75,12 @@ def execute(args: argparse.Namespace) -> int:
         console.error(_launcher_mismatch(launched, comm.size, runtime.library_name()))
         return BAD_USAGE if launch_env.rank() == 0 else VERIFIED
     is_root = comm.rank == 0  # asked before the end of MPI
-    status = _guarded(command.execute, args, signals, stop)
+    status = _guarded(command.execute, args, signals)
     return status if is_root else VERIFIED
 
 
 def _guarded(
-    command: Callable[[argparse.Namespace, Ranks], int],
-    args: argparse.Namespace,
-    signals: Signals,
-    stop: StopRequest,
+    command: Callable[[argparse.Namespace, Ranks], int], args: argparse.Namespace, signals: Signals
 ) -> int:
     """Run the command, end MPI, and return the status; abort the job after the failure of a single rank."""
     from mpi_pi.mpi import runtime  # as above
@@ -103,7 +98,7 @@ def _guarded(
 
     try:
         signals.repeat()
-        status = reported(lambda: command(args, Ranks(world.comm, signals, stop, watch)))
+        status = reported(lambda: command(args, Ranks(world.comm, signals, watch)))
         signals.ignore()
         world.finish(watch())
     except HeartbeatTimeout as silence:  # on each rank that has noticed it

@@ -63,7 +63,7 @@ class _Run:
                 raise
             if ranks.comm.rank:
                 return VERIFIED
-            return self.output.report(result, ranks.stop.reason, ranks.signals)
+            return self.output.report(result, ranks.signals)
 
     def _count(self, team: Team) -> Result:
         with self._progress(team) as show:
@@ -83,7 +83,7 @@ class _Run:
     def _resolve(self) -> Plan:
         """Resolve the plan of the run, on rank 0."""
         self.output.plan = plan = run_plan.resolve(self.options, self.open_files)
-        self.ranks.stop.deadline = plan.deadline
+        self.ranks.signals.stop.deadline = plan.deadline
         if self.options.threads != "auto":
             return Plan(plan.shard)
         from mpi_pi.system import slurm  # for this option alone
@@ -143,5 +143,5 @@ class _Run:
                 saved_at = now
                 checkpoint.save()
 
-        on_idle_of_root = on_idle if checkpoint else None
-        return Hooks(on_round, on_idle_of_root, self.ranks.stop, unit_hits=self.options.trial_log is not None)
+        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
+        return Hooks(on_round, on_idle if checkpoint else None, stop, unit_hits=unit_hits)

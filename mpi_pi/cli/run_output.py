@@ -65,14 +65,14 @@ class RunOutput:
 
         return add
 
-    def report(self, result: Result, stop_reason: int, signals: Signals) -> int:
+    def report(self, result: Result, signals: Signals) -> int:
         """Save the checkpoint, write the files, print the report, and return the exit status."""
         if self.checkpoint:
             self.checkpoint.finish(result.shard)
         timestamps.mark("counted")
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
-            status = self._explain_stop(stop_reason, result)
+            status = self._explain_stop(signals.stop.reason, result)
         complete = self._write_and_print(result, through_mpirun=not signals.launcher_ends)
         return status if complete else FAILED
 
@@ -123,9 +123,8 @@ class RunOutput:
             return False
         if log_file and result.partial:
             what = "not complete" if log_file.direct else "not written"
-            console.error(
-                f"argument --trial-log: {self.options.trial_log!r}: {what}, the run was interrupted"
-            )
+            name = f"argument --trial-log: {self.options.trial_log!r}"
+            console.error(f"{name}: {what}, the run was interrupted")
         return True
 
     def _saved(self, checkpoint: "CheckpointFile") -> str:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from mpi_pi.bench import document as bench_document
 from mpi_pi.bench.document import Benchmark
-from mpi_pi.errors import UserError
 from mpi_pi.formatting import printable
 from mpi_pi.model.result import Result
 from mpi_pi.storage import json_document, result_file, trial_log
@@ -21,21 +20,9 @@ class Item(NamedTuple):
     content: Content
 
 
-class SourceError(UserError):
-    """Files that cannot be read, or hold something else; a line for each."""
-
-
 def read(names: Sequence[str]) -> list[Item]:
-    """Return the files' contents, in order. Raises SourceError."""
-    items, problems = [], []
-    for name in names:
-        try:
-            items.append(Item(printable(name), _content(name)))
-        except json_document.DocumentError as error:
-            problems.append(f"{printable(name)}: {error}")
-    if problems:
-        raise SourceError("\n".join(problems))
-    return items
+    """Return the contents of files, in order. Raises UserError with a line for each problem."""
+    return json_document.read_all(names, lambda name: Item(printable(name), _content(name)))
 
 
 def _content(name: str) -> Content:

@@ -6,13 +6,15 @@ whatever else it relies on.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import printable
 from mpi_pi.system.read_file import read_user_file
+
+T = TypeVar("T")
 
 
 class DocumentError(UserError):
@@ -26,6 +28,19 @@ def dumps(document: dict[str, Any]) -> str:
     """Return a JSON object as text, with a checksum of all its members as the last one."""
     rest = _without_checksum(document)
     return json.dumps(rest | {"checksum": _checksum(rest)}, indent=1) + "\n"
+
+
+def read_all(names: Iterable[str], read: Callable[[str], T]) -> list[T]:
+    """Return the contents of files. Raises UserError with a line for each file that `read` cannot read."""
+    contents, problems = [], []
+    for name in names:
+        try:
+            contents.append(read(name))
+        except DocumentError as error:
+            problems.append(f"{printable(name)}: {error}")
+    if problems:
+        raise UserError("\n".join(problems))
+    return contents
 
 
 def content(path: Path | str) -> bytes:

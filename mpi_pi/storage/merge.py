@@ -10,7 +10,7 @@ from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import result_file
-from mpi_pi.storage.json_document import DocumentError
+from mpi_pi.storage.json_document import DocumentError, read_all
 
 MAX_NAMED = 10
 """Shards that a message names one by one."""
@@ -22,15 +22,8 @@ def merge(names: Sequence[str]) -> Result:
     Shards may have run at any times, so nothing is known of those: wall times are those of the longest shard,
     and `Result.shards` has those of each. Raises UserError with a line for each problem.
     """
-    results, problems = [], []
-    for name in names:
-        try:
-            results.append(_complete_result(name))
-        except DocumentError as error:
-            problems.append(f"{printable(name)}: {error}")
-    if not problems:
-        problems = _misfits([result.shard for result in results], list(map(printable, names)))
-    if problems:
+    results = read_all(names, _complete_result)
+    if problems := _misfits([result.shard for result in results], list(map(printable, names))):
         raise UserError("\n".join(problems))
     return _merged(sorted(results, key=lambda result: result.shard.index))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mpi_pi.bench import document as bench_document
+from mpi_pi.errors import UserError
 from mpi_pi.model.result import Result
 from mpi_pi.report import sources
 from mpi_pi.storage import json_document, result_file
@@ -44,7 +45,7 @@ def test_each_kind_is_recognised() -> None:
 )
 def test_damaged_trial_logs(lines: str, complaint: str) -> None:
     Path("log.csv").write_text("trial,points,hits\n" + lines)
-    with pytest.raises(sources.SourceError) as refused:
+    with pytest.raises(UserError) as refused:
         sources.read(["log.csv"])
     assert str(refused.value) == f"log.csv: {complaint}"
 
@@ -55,7 +56,7 @@ def test_all_that_are_nothing_are_named() -> None:
     Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))
     old = json.loads(result_file.as_json(runs.run(1))) | {"schema": 3}
     Path("old").write_text(json.dumps(old))
-    with pytest.raises(sources.SourceError) as refused:
+    with pytest.raises(UserError) as refused:
         sources.read(["none", "text", "folder", "check", "old"])
     assert str(refused.value).splitlines() == [
         "none: No such file or directory",
