@@ -127,7 +127,7 @@ def test_a_slow_cable_is_said(unwell: Examined) -> None:
 
 
 HASTY: dict[str, float] = {
-    "mpi.command_loop:TIMEOUT_SECONDS": 5.0,
+    "mpi.peer_timeout:TIMEOUT_SECONDS": 5.0,
     "mpi.command_loop:FIRST_COMMAND_SECONDS": 1.0,
 }
 """Values with which a rank is given up sooner, and gives rank 0 up sooner."""

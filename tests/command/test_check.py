@@ -90,7 +90,7 @@ def test_ranks_on_one_core(launch: Launch) -> None:
 
 
 WEARY: dict[str, float] = {
-    "mpi.command_loop:TIMEOUT_SECONDS": 3.0,
+    "mpi.peer_timeout:TIMEOUT_SECONDS": 3.0,
     "mpi.command_loop:KEEP_ALIVE_SECONDS": 0.5,
 }
 """Values with which a rank is given up sooner."""

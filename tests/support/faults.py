@@ -9,6 +9,7 @@ that nothing calls any more.
 This module is imported by the faulty process: it needs the standard library alone.
 """
 
+import ast
 import contextlib
 import functools
 import importlib.abc
@@ -350,6 +351,20 @@ def _replace(module: ModuleType, path: str, make: Callable[[Any], Any]) -> None:
     old = getattr(owner, name)
     if any(part.startswith("_") and not part.endswith("__") for part in path.split(".")):
         raise ValueError("it is private")
-    if getattr(old, "__module__", module.__name__) != module.__name__ or isinstance(old, ModuleType):
+    if path.split(".")[0] not in _defined(module):
         raise ValueError("it is defined elsewhere")
     setattr(owner, name, make(old))
+
+
+def _defined(module: ModuleType) -> set[str]:
+    """Return the names that the source of a module defines, without those that it imports."""
+    found = set()
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {
+                name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
+            }
+    return found
