@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +12,9 @@ import pytest
 
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
-from support import lacks, mpis
+from support import lacks, launching, mpis
 from support.faults import Faults
-from support.launching import MPIRUN, SETTINGS, TESTS, Launch
+from support.launching import TESTS, Launch
 from support.mpis import Found, Mpi, there
 from support.outcomes import Ran, leave
 
@@ -84,37 +83,22 @@ def compiled() -> Kernel:
 
 @pytest.fixture
 def environment(compiled: Kernel) -> Iterator[dict[str, str]]:
-    """The user's environment, with what Open MPI needs to start more ranks than cores, as root too.
+    """Yield the environment for a launch; the kernel is in the cache by now.
 
-    The kernel is in the cache by now: a rank that waits for another one to compile it says so.
-
-    There is a folder of its own for temporary files: mpirun cannot start where another one of the same
-    process number, killed in an earlier test, has left its session.
+    A rank that waits for another one to compile it says so.
     """
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
-        yield os.environ | SETTINGS | {"TMPDIR": folder}
+    with launching.environment() as environ:
+        yield environ
 
 
 @pytest.fixture
 def launch(environment: dict[str, str]) -> Launch:
-    """`launch(ranks, *command)` runs a command under mpirun, `launch(0, …)` without it."""
+    """Return `launch(ranks, *command)`, which runs a command under mpirun, or without it on 0 ranks."""
 
     def launched(
         ranks: int, *command: str, timeout: float = 60, **env: str
     ) -> subprocess.CompletedProcess[str]:
-        prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
-        return subprocess.run(
-            [*prefix, *command],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=environment | env,
-            stdin=subprocess.DEVNULL,
-            # Open MPI's mpirun kills the group of a rank that is to end; one that has just been forked is
-            # still in mpirun's own, and without this in that of all tests.
-            start_new_session=True,
-            check=False,
-        )
+        return launching.finish(launching.under_mpirun(ranks, *command), environment | env, timeout)
 
     return launched
 

@@ -9,18 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from mpi_pi.kernel import loader
-from mpi_pi.model.result import Result
 from mpi_pi.report import html as html_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
-from mpi_pi.storage.trial_log import Trials
-from support import runs
+from support import pages, runs
 from support.benchmarks import benchmark
 from support.lacks import lack
+from support.pages import with_log
 from support.texts import report_text
 
 HOSTILE = "<script>document.title = 'hacked'</script><img src=x onerror=alert(1)>.json"
@@ -82,27 +79,8 @@ def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
     return facts
 
 
-def with_log(result: Result) -> list[Item]:
-    hits = loader.load().count(result.job, range(result.job.units))
-    return [Item("result.json", result), Item("trials.csv", Trials(result.job.points, np.asarray(hits)))]
-
-
-@pytest.fixture(scope="module")
-def small() -> str:
-    """Of a run on two hosts, its trial log, and a benchmark of one host."""
-    return html_report.page([*with_log(runs.run(2)), Item("bench.json", benchmark())])
-
-
-@pytest.fixture(scope="module")
-def large() -> str:
-    """Of a run and a benchmark with 1000 hosts."""
-    return html_report.page(
-        [Item("result.json", runs.run(1000, rounds=2)), Item("bench.json", benchmark(4000, 1000))]
-    )
-
-
-def test_a_browser_shows_a_run_and_a_benchmark(small: str, tmp_path: Path) -> None:
-    facts = probed(small, tmp_path)
+def test_a_browser_shows_a_run_and_a_benchmark(tmp_path: Path) -> None:
+    facts = probed(pages.small(), tmp_path)
     result = runs.run(2)
     assert result.estimate
     assert facts["title"] == "mpi-pi: result.json, trials.csv, bench.json"
@@ -122,20 +100,20 @@ def test_a_browser_shows_a_run_and_a_benchmark(small: str, tmp_path: Path) -> No
     assert "Rounds" in facts["text"]
 
 
-def test_a_narrow_browser_shows_a_thousand_hosts(large: str, tmp_path: Path) -> None:
-    facts = probed(large, tmp_path, width=400)
+def test_a_narrow_browser_shows_a_thousand_hosts(tmp_path: Path) -> None:
+    facts = probed(pages.large(), tmp_path, width=400)
     assert facts["blank"] == facts["silent"] == 0
     assert facts["pictures"] > 4
     assert facts["width"] <= 500
     assert facts["too_wide"] <= 0  # tables and pictures scroll by themselves
-    assert len(large) < 8_000_000
+    assert len(pages.large()) < 8_000_000
 
 
-def test_the_page_forbids_what_a_network_or_a_script_could_bring(small: str, tmp_path: Path) -> None:
+def test_the_page_forbids_what_a_network_or_a_script_could_bring(tmp_path: Path) -> None:
     """And there is nothing else that the browser complains about."""
     path = tmp_path / "report.html"
     spoilt = "<script>document.title = 'hacked'</script><img src='http://127.0.0.1:9/x.png'>"
-    path.write_text(small.replace("<main>", "<main>" + spoilt))
+    path.write_text(pages.small().replace("<main>", "<main>" + spoilt))
     document, console = browse(path)
     assert "<title>hacked" not in document
     assert len(console.splitlines()) == console.count("Content Security Policy") == 2

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,8 @@ import pytest
 
 import mpi_pi
 from mpi_pi.system import package
-from support import cluster as cluster_module
-from support.cluster import Cluster, until
+from support.cluster import Cluster, booted, until
 from support.faults import Faults
-from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, SETTINGS
 from support.schemas import CHECK as SCHEMA
 
@@ -29,16 +26,10 @@ CHECK = (MPI_PI, "check")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lacking = cluster_module.missing((*cluster_module.PROGRAMS, "tc"))
-    if lacking:
-        lack(*lacking)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
-        Path(folder).chmod(0o755)
-        with Cluster(Path(folder), nodes=3) as up:
-            (up.folder / "hosts.txt").write_text(
-                "".join(f"{up.addresses[name]} slots=1\n" for name in up.nodes)
-            )
-            yield up
+    with booted(3, "tc") as up:
+        lines = "".join(f"{up.addresses[name]} slots=1\n" for name in up.nodes)
+        (up.folder / "hosts.txt").write_text(lines)
+        yield up
 
 
 def on_all_hosts(cluster: Cluster, *command: str) -> list[str]:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +20,8 @@ from mpi_pi.cluster import ssh, wheels
 from mpi_pi.cluster.agent.environment import RECORD, fingerprint
 from mpi_pi.cluster.agent.installation import WHEELS
 from mpi_pi.model.job import Job
-from support import cluster as cluster_module
-from support.cluster import Cluster, mount, until
+from support.cluster import Cluster, booted, mount, until
 from support.counting import hits
-from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra
 
 ENVIRONMENT = Path(sys.prefix)
@@ -49,13 +46,7 @@ echo "a complaint" >&2
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lacking = cluster_module.missing(cluster_module.PROGRAMS)
-    if lacking:
-        lack(*lacking)
-    with (
-        tempfile.TemporaryDirectory(prefix="mpi-pi-deploy-") as folder,
-        Cluster(Path(folder), nodes=7, own_project=True) as up,
-    ):
+    with booted(nodes=7, own_project=True) as up:
         (up.folder / "bashrc").write_text(BASHRC)
         for name in up.nodes:
             mount(up, name, "--bind", up.folder / "bashrc", Path("~root/.bashrc").expanduser())

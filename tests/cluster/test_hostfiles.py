@@ -4,15 +4,13 @@ import re
 import shlex
 import socket
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import cluster as cluster_module
 from support import mpis
-from support.cluster import Cluster
+from support.cluster import Cluster, booted
 from support.lacks import lack
 from support.launching import BIN, ROOT
 from support.mpis import Mpi
@@ -137,10 +135,7 @@ def test_this_machine_alone(mpi: Mpi, environment: dict[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lacking = cluster_module.missing(cluster_module.PROGRAMS)
-    if lacking:
-        lack(*lacking)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 2) as up:
+    with booted(nodes=2) as up:
         yield up
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import shlex
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,18 @@ import pytest
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from mpi_pi.system import package
-from support import cluster as cluster_module
 from support import mpis
-from support.cluster import Cluster, until
+from support.cluster import SLURM_PROGRAMS, Cluster, booted, until
 from support.counting import hits
-from support.lacks import lack
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT
 from support.mpis import Mpi
 
 
 @contextlib.contextmanager
 def slurm(nodes: int, timeout: int, cores: int = 2) -> Iterator[Cluster]:
-    lacking = cluster_module.missing(cluster_module.PROGRAMS + cluster_module.SLURM_PROGRAMS)
-    if lacking:
-        lack(*lacking)
-    # Not pytest's folder, which is closed to others: munge wants its socket in reach of all.
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
-        Path(folder).chmod(0o755)
-        with Cluster(Path(folder), nodes, cores) as up:
-            up.start_slurm(timeout)
-            yield up
+    with booted(nodes, *SLURM_PROGRAMS, cores=cores) as up:
+        up.start_slurm(timeout)
+        yield up
 
 
 @pytest.fixture(scope="module")

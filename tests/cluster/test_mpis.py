@@ -1,7 +1,6 @@
 """Jobs on several hosts with every MPI."""
 
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +8,8 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from support import cluster as cluster_module
 from support import mpis
-from support.cluster import Cluster
-from support.lacks import lack
+from support.cluster import Cluster, booted
 from support.mpis import Mpi
 from support.terminal import on_a_terminal
 
@@ -29,10 +26,7 @@ def pi() -> str:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    without = cluster_module.missing(cluster_module.PROGRAMS)
-    if without:
-        lack(*without)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder, Cluster(Path(folder), 3) as up:
+    with booted(nodes=3) as up:
         yield up
 
 

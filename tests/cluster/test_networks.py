@@ -6,7 +6,6 @@ import json
 import math
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,10 +18,8 @@ from numpy.typing import NDArray
 from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
-from support import cluster as cluster_module
-from support.cluster import Cluster, until
+from support.cluster import Cluster, booted, until
 from support.faults import SHORT_ROUNDS, Faults, impatience
-from support.lacks import lack
 from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, there
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
@@ -30,14 +27,9 @@ KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 
 @contextlib.contextmanager
 def hosts(nodes: int, **options: Any) -> Iterator[Cluster]:
-    lacking = cluster_module.missing((*cluster_module.PROGRAMS, "ps"))
-    if lacking:
-        lack(*lacking)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
-        Path(folder).chmod(0o755)
-        with Cluster(Path(folder), nodes, **options) as up:
-            (up.folder / "dot-ssh" / "config").write_text(KEEPALIVE)
-            yield up
+    with booted(nodes, "ps", **options) as up:
+        (up.folder / "dot-ssh" / "config").write_text(KEEPALIVE)
+        yield up
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,16 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mpi_pi.model.job import Job
 from mpi_pi.version import STREAM_VERSION
-from support import cluster as cluster_module
-from support.cluster import Cluster, mount
+from support.cluster import Cluster, booted, mount
 from support.counting import hits
-from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra
 
 HYDRA = is_hydra()
@@ -26,13 +22,7 @@ HYDRA = is_hydra()
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    lacking = cluster_module.missing((*cluster_module.PROGRAMS, "nft"))
-    if lacking:
-        lack(*lacking)
-    with (
-        tempfile.TemporaryDirectory(prefix="mpi-pi-hosts-") as folder,
-        Cluster(Path(folder), nodes=11) as up,
-    ):
+    with booted(11, "nft") as up:
         break_things(up)
         yield up
 

@@ -20,7 +20,7 @@ from support import runs
 from support.benchmarks import benchmark
 from support.faults import Fault, Faults
 from support.lacks import lack
-from support.launching import MPI_PI, MPIRUN, Launch
+from support.launching import MPI_PI, MPIRUN, Launch, under_mpirun
 from support.schemas import CHECK as CHECK_SCHEMA
 from support.schemas import RUN as SCHEMA
 
@@ -191,10 +191,9 @@ def counted_by(deadline: float, terminal: int) -> None:
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_hangup_without_terminal(environment: dict[str, str], ranks: int) -> None:
-    prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
-    command = [*prefix, MPI_PI, "run", "-n", "1e15", "-i", "1e9", "--json", "o.json", "--progress", "on"]
+    words = [MPI_PI, "run", "-n", "1e15", "-i", "1e9", "--json", "o.json", "--progress", "on"]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+        under_mpirun(ranks, *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
     ) as process:
         assert process.stderr
         assert process.stderr.read(1)  # the bar: it is counting

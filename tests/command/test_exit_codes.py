@@ -1,17 +1,15 @@
 """Every documented exit status, by every MPI's mpirun."""
 
 import concurrent.futures
-import os
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
+from support import launching
 from support.faults import UNVERIFIABLE, Fault, Faults
-from support.launching import ROOT, SETTINGS, soak
+from support.launching import soak
 from support.mpis import NAMES, Found, Mpi, there
 
 ENDLESS = ("run", "-n", "1e15", "-i", "10k")
@@ -52,19 +50,9 @@ def outcome(mpi: Mpi, ranks: int, case: Case, faults: Faults) -> tuple[int, str]
     if case.values or case.signal:
         signals = [Fault("before the first round", case.signal, seconds=0.2)] if case.signal else []
         program = faults.program(*signals, values=case.values, python=mpi.python)
-    with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
-        arguments = [argument.format(folder=folder) for argument in case.arguments]
-        run = subprocess.run(
-            [mpi.mpirun, "-n", str(ranks), program, *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=os.environ | SETTINGS | dict(case.environment) | {"TMPDIR": folder},
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,  # as in conftest.launch
-            cwd=ROOT,
-            check=False,
-        )
+    with launching.environment(**case.environment) as environ:
+        arguments = [argument.format(folder=environ["TMPDIR"]) for argument in case.arguments]
+        run = launching.finish(launching.under_mpirun(ranks, program, *arguments, mpirun=mpi.mpirun), environ)
     return run.returncode, run.stderr
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
+from support.texts import without_make
 
 NAME = "it's My Docs, mpi pi ü (2) & more"
 TELL = "import sys, json; print(json.dumps(sys.argv[1:]))"
@@ -86,7 +87,7 @@ def test_a_name_with_which_python_makes_no_good_environment(tmp_path: Path, name
     shutil.copy(ROOT / "Makefile", place)
     (place / "pyproject.toml").touch()
     run = subprocess.run(["make", "run"], cwd=place, capture_output=True, text=True, timeout=60, check=False)
-    said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
+    said = without_make(run.stderr)
     assert run.returncode == 2
     assert len(said) == 1
     assert f"{place}/.venv" in said[0]
@@ -115,7 +116,7 @@ def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 2
-    said = [line for line in run.stderr.splitlines() if not re.match(r"make(\[\d+\])?: ", line)]
+    said = without_make(run.stderr)
     assert said[0].startswith("making .venv")
     assert said[1].startswith("mpi_pi: the packages could not be installed: ERROR: ")
     assert len(said) <= 7

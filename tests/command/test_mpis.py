@@ -20,7 +20,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
 from support.cluster import until
 from support.faults import MESSAGE, Fault, Faults
-from support.launching import ROOT, Launch
+from support.launching import ROOT, Launch, under_mpirun
 from support.mpis import Found, Mpi, there
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
@@ -225,9 +225,8 @@ def test_ctrl_d_is_no_answer(mpi: Mpi, environment: dict[str, str]) -> None:
 def test_answers_from_a_pipe_that_ends_without_a_line_end(
     mpi: Mpi, environment: dict[str, str], pi: str, ranks: int
 ) -> None:
-    prefix = [mpi.mpirun, "-n", str(ranks)] if ranks else []
     run = subprocess.run(
-        [*prefix, mpi.mpi_pi, *ASK],
+        under_mpirun(ranks, mpi.mpi_pi, *ASK, mpirun=mpi.mpirun),
         input=b"10001\r\n300",
         env=environment,
         capture_output=True,

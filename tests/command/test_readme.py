@@ -14,6 +14,7 @@ from mpi_pi.model.job import Job
 from support.lacks import lack
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
 from support.references import lost
+from support.texts import without_make
 
 README = (ROOT / "README.md").read_text()
 
@@ -200,7 +201,7 @@ def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
             timeout=60,
             check=False,
         )
-        said = [line for line in run.stderr.splitlines() if not line.startswith("make")]
+        said = without_make(run.stderr)
         assert run.returncode != 0
         assert len(said) == 1
         assert hint in said[0]

@@ -19,7 +19,7 @@ import pytest
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
-from support.launching import MPI_PI, MPIRUN, Launch, soak
+from support.launching import MPI_PI, Launch, soak, under_mpirun
 from support.schemas import RUN as SCHEMA
 
 JOB = Job(200_000, 10_000, 7)
@@ -38,11 +38,10 @@ class Running:
     """A run that has been started, and what is known of it."""
 
     def __init__(self, folder: Path, ranks: int, env: dict[str, str], *options: str) -> None:
-        prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
         self.checkpoint = folder / "c"
         self.out, self.err = (folder / "out").open("w+"), (folder / "err").open("w+")
         self.process = subprocess.Popen(
-            [*prefix, *RUN, "--checkpoint", str(self.checkpoint), *SLOWLY, *options],
+            under_mpirun(ranks, *RUN, "--checkpoint", str(self.checkpoint), *SLOWLY, *options),
             stdin=subprocess.DEVNULL,
             stdout=self.out,
             stderr=self.err,

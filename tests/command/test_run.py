@@ -19,7 +19,7 @@ import pytest
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from support.faults import MESSAGE, UNVERIFIABLE, Fault, Faults
-from support.launching import MPI_PI, MPIRUN, Launch, soak
+from support.launching import MPI_PI, MPIRUN, Launch, soak, under_mpirun
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
 from support.terminal import on_a_terminal
@@ -187,8 +187,7 @@ def test_the_use_of_one_core_of_several_is_noted(
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_ctrl_c_on_a_terminal(environment: dict[str, str], ranks: int) -> None:
     """The progress bar shows, and after Ctrl-C the report of what was counted so far, and no traceback."""
-    prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
-    shown = on_a_terminal([*prefix, *ENDLESS], environment, keys=b"\x03", after="G points/s]")
+    shown = on_a_terminal(under_mpirun(ranks, *ENDLESS), environment, keys=b"\x03", after="G points/s]")
     assert "Partial = " in shown
     assert values(shown)["Verification"] == "SUCCESSFUL"
     assert float(values(shown)["Standard error"]) < 0.01

@@ -6,9 +6,7 @@ SIGSTOP stands for a host that hangs: its connections stay open, and nothing com
 import concurrent.futures
 import os
 import re
-import signal
 import subprocess
-import tempfile
 import time
 from typing import NamedTuple
 
@@ -16,9 +14,10 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support import launching
 from support.faults import POINTS as ALL_POINTS
 from support.faults import Fault, Faults, impatience
-from support.launching import SETTINGS, soak
+from support.launching import soak
 from support.mpis import Found, Mpi, there
 
 JOB = Job(40_000, 1000, 5)
@@ -34,7 +33,6 @@ COUNTED = POINTS[POINTS.index("in the last reduce") :]
 """From where on all points are counted."""
 
 MPIS = ("Open MPI from PyPI", "MPICH from PyPI")
-
 
 HANGS = -1000
 """For the status of a job that did not end."""
@@ -54,25 +52,12 @@ class Outcome(NamedTuple):
 
 
 def run_under(mpi: Mpi, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """What came of `mpirun ARGUMENTS`."""
-    with (
-        tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder,
-        subprocess.Popen(
-            [mpi.mpirun, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | SETTINGS | {"TMPDIR": folder},
-            start_new_session=True,
-        ) as run,
-    ):
+    """Return what came of `mpirun ARGUMENTS`, with the status HANGS if it had to be killed."""
+    with launching.environment() as environ:
         try:
-            output, errors = run.communicate(timeout=timeout)
-            return subprocess.CompletedProcess(run.args, run.returncode, output, errors)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
-            return subprocess.CompletedProcess(run.args, HANGS, *run.communicate())
+            return launching.finish([mpi.mpirun, *arguments], environ, timeout)
+        except subprocess.TimeoutExpired as late:
+            return subprocess.CompletedProcess(late.cmd, HANGS, late.output, late.stderr)
 
 
 def outcome(case: Case, mpi: Mpi, faults: Faults, patience: float) -> Outcome:

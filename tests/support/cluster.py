@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
@@ -384,6 +385,25 @@ def until(true: Any, what: str, seconds: float = 30) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} was not there within {seconds} s")
         time.sleep(0.05)
+
+
+def require(*programs: str) -> None:
+    """End the test unless a cluster is possible here, and these programs are here, too."""
+    if lacking := missing((*PROGRAMS, *programs)):
+        lacks.lack(*lacking)
+
+
+@contextlib.contextmanager
+def booted(nodes: int, *programs: str, **options: Any) -> Iterator[Cluster]:
+    """Yield a cluster in a folder of its own, or end the test if it, or one of the programs, is not possible.
+
+    The folder is not pytest's, which is closed to others: munge wants its socket in reach of all.
+    """
+    require(*programs)
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-cluster-") as folder:
+        Path(folder).chmod(0o755)
+        with Cluster(Path(folder), nodes, **options) as up:
+            yield up
 
 
 def mount(cluster: Cluster, name: str, *arguments: object) -> None:

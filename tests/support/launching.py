@@ -1,9 +1,12 @@
 """What tests need to launch a command: where it is, and the settings of the MPI."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,48 @@ SETTINGS = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "OMPI_MCA_rmaps_base_oversubscribe": "1",
 }
+
+
+def under_mpirun(ranks: int, *words: str, mpirun: str = MPIRUN) -> list[str]:
+    """Return a command on so many ranks of an mpirun; on no rank, the command itself."""
+    return [mpirun, "-n", str(ranks), *words] if ranks else list(words)
+
+
+@contextlib.contextmanager
+def environment(**variables: str) -> Iterator[dict[str, str]]:
+    """Yield the user's environment, with what Open MPI needs for more ranks than cores, as root too.
+
+    It has a folder of its own for temporary files: mpirun cannot start where another one of the same process
+    number, killed in an earlier test, has left its session.
+    """
+    with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
+        yield os.environ | SETTINGS | {"TMPDIR": folder} | variables
+
+
+def finish(
+    words: Sequence[str], environ: Mapping[str, str], timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, with no standard input. Raises subprocess.TimeoutExpired, with its output.
+
+    It has a session of its own, which is killed if it takes too long: Open MPI's mpirun kills the group of a
+    rank that is to end, and one that has just been forked is still in mpirun's own group, which otherwise
+    would be that of all tests.
+    """
+    with subprocess.Popen(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        start_new_session=True,
+    ) as run:
+        try:
+            output, errors = run.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            raise subprocess.TimeoutExpired(words, timeout, *run.communicate()) from None
+    return subprocess.CompletedProcess(words, run.returncode, output, errors)
 
 
 def is_hydra() -> bool:

@@ -23,3 +23,8 @@ def reasons_in(text: str) -> list[str]:
     (block,) = re.findall(r"^Verification = UNSUCCESSFUL\n((?:Reason = .+\n)+)", text, re.MULTILINE)
     assert text.count("Reason = ") == block.count("Reason = ")
     return re.findall(r"^Reason = (.+)$", block, re.MULTILINE)
+
+
+def without_make(errors: str) -> list[str]:
+    """Return the lines of standard error that make itself has not written."""
+    return [line for line in errors.splitlines() if not re.match(r"make(\[\d+\])?: ", line)]

@@ -5,25 +5,17 @@ import re
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.kernel import loader
-from mpi_pi.model.result import Result
 from mpi_pi.report import html as html_report
 from mpi_pi.report.blocks import Table
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
-from mpi_pi.storage.trial_log import Trials
-from support import runs
+from support import pages, runs
 from support.benchmarks import benchmark
-
-
-def with_log(result: Result) -> list[Item]:
-    hits = loader.load().count(result.job, range(result.job.units))
-    return [Item("result.json", result), Item("trials.csv", Trials(result.job.points, np.asarray(hits)))]
+from support.pages import with_log
 
 
 class Reader(html.parser.HTMLParser):
@@ -61,33 +53,19 @@ class Reader(html.parser.HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
-@pytest.fixture(scope="module")
-def small() -> str:
-    """Of a run on two hosts, its trial log, and a benchmark of one host."""
-    return html_report.page([*with_log(runs.run(2)), Item("bench.json", benchmark())])
-
-
-@pytest.fixture(scope="module")
-def large() -> str:
-    """Of a run and a benchmark with 1000 hosts."""
-    return html_report.page(
-        [Item("result.json", runs.run(1000, rounds=2)), Item("bench.json", benchmark(4000, 1000))]
-    )
-
-
 def kinds(page: str) -> set[str]:
     """Of the pictures."""
     return set(re.findall(r'src="data:image/([a-z+]+);base64,', page))
 
 
-def test_pictures_that_would_be_large_are_made_of_pixels(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "svg+xml" in kinds(small)
+def test_pictures_that_would_be_large_are_made_of_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "svg+xml" in kinds(pages.small())
     monkeypatch.setattr(html_report, "MAX_SVG_BYTES", 0)
     assert kinds(html_report.page([Item("trials.csv", with_log(runs.run(2))[1].content)])) == {"png"}
 
 
-def test_nothing_is_fetched(small: str, large: str) -> None:
-    for page in (small, large):
+def test_nothing_is_fetched() -> None:
+    for page in (pages.small(), pages.large()):
         reader = Reader(page)
         values = [
             value or ""
@@ -101,8 +79,8 @@ def test_nothing_is_fetched(small: str, large: str) -> None:
         assert "@import" not in html_report.STYLE
 
 
-def test_links_lead_to_the_files_sections(small: str) -> None:
-    reader = Reader(small)
+def test_links_lead_to_the_files_sections() -> None:
+    reader = Reader(pages.small())
     links = [attributes["href"] for tag, attributes in reader.tags if tag == "a"]
     ids = [f"#{attributes['id']}" for _, attributes in reader.tags if "id" in attributes]
     assert links == ids

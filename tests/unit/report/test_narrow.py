@@ -18,7 +18,7 @@ from mpi_pi.report.blocks import Table
 from mpi_pi.storage import result_file
 from support import runs
 from support.benchmarks import benchmark
-from support.launching import MPI_PI, MPIRUN, Launch
+from support.launching import MPI_PI, Launch, under_mpirun
 from support.runs import flame
 from support.terminal import on_a_terminal
 
@@ -87,9 +87,8 @@ def on_narrow_terminal(command: list[str], environment: dict[str, str]) -> str:
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None:
-    prefix = [MPIRUN, "-n", str(ranks)] if ranks else []
-    command = [*prefix, MPI_PI, "run", "-n", "3k", "-i", "1M", "--seed", "1", "--progress", "on"]
-    shown = on_narrow_terminal(command, environment)
+    words = [MPI_PI, "run", "-n", "3k", "-i", "1M", "--seed", "1", "--progress", "on"]
+    shown = on_narrow_terminal(under_mpirun(ranks, *words), environment)
     bars = re.findall(r"\r *\d+%\|.*?(?=\r|\n|$)", shown)
     assert bars
     assert all(len(bar.strip("\r")) < COLUMNS for bar in bars)

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from support import cluster as cluster_module
 from support import lacks
+from support.cluster import PROGRAMS, SLURM_PROGRAMS
 from support.launching import TESTS, Launch
 
 
@@ -41,7 +41,7 @@ def test_packages_bring_what_is_looked_for(launch: Launch) -> None:
 
 def test_what_tests_look_for_is_in_the_list_of_packages() -> None:
     wanted = {name for names in lacks.packages().values() for name in names}
-    assert {*cluster_module.PROGRAMS, *cluster_module.SLURM_PROGRAMS} <= wanted
+    assert {*PROGRAMS, *SLURM_PROGRAMS} <= wanted
     sources = "".join(file.read_text() for file in TESTS.rglob("test_*.py"))
-    named = set(re.findall(r'lack\("(\S+)"\)', sources)) | set(re.findall(r'PROGRAMS, "(\S+)"\)', sources))
+    named = set(re.findall(r'lack\("(\S+)"\)', sources)) | set(re.findall(r'booted\(\w+, "(\w+)"', sources))
     assert {"chromium", "shellcheck", "git", "nft", "tc"} <= named <= wanted

@@ -1,15 +1,13 @@
 """A run of tests leaves nothing behind, and says what the machine lacks for those that were skipped."""
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from support.cluster import until
 from support.launching import TESTS
+from support.processes import begun, processes
 
 DAEMON = """
 import os, subprocess, sys, tempfile, time
@@ -31,34 +29,6 @@ def work():
 
 sys.exit(tidy.run(work))
 """
-
-
-def begun(program: str, folder: Path) -> tuple[subprocess.Popen[str], Path]:
-    """The program, when it has begun all that it begins, and its temporary folder."""
-    started = subprocess.Popen(
-        [sys.executable, "-c", program],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=os.environ | {"TMPDIR": str(folder)},
-    )
-    assert started.stdout
-    place = Path(started.stdout.readline().strip())
-    assert place.parent == folder
-    return started, place
-
-
-def processes(place: Path) -> dict[str, str]:
-    """Whatever runs with that temporary folder: command lines by process number."""
-    found = {}
-    for file in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if os.fsencode(place) in file.read_bytes():
-                found[file.parent.name] = (file.parent / "cmdline").read_text()
-        except OSError:  # somebody else's, or it has just ended
-            continue
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, None])
