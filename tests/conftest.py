@@ -1,4 +1,4 @@
-"""What the tests share: real launches under a timeout, and a count of what ran."""
+"""Fixtures, marks by folder, and a count of the outcomes for run_all.py."""
 
 import os
 import subprocess

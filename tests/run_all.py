@@ -1,6 +1,6 @@
-"""Run the serial tests, then the MPI tests on 1, 2, 3 and 4 ranks, and make sure that they ran.
+"""Run the serial tests, then the MPI tests on 1, 2, 3 and 4 ranks, and check that all of them ran.
 
-The last line says what this machine lacks for those that were skipped.
+The last line tells what this machine lacks for tests that were skipped.
 
 python tests/run_all.py MPIRUN [--only RANKS]
 """

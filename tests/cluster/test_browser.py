@@ -1,4 +1,4 @@
-"""Reports as a real browser shows them."""
+"""HTML reports in a real browser."""
 
 import base64
 import json
@@ -79,7 +79,7 @@ def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
     return facts
 
 
-def test_a_browser_shows_a_run_and_a_benchmark(tmp_path: Path) -> None:
+def test_browser_shows_a_run_and_a_benchmark(tmp_path: Path) -> None:
     facts = probed(pages.small(), tmp_path)
     result = runs.run(2)
     assert result.estimate
@@ -100,7 +100,7 @@ def test_a_browser_shows_a_run_and_a_benchmark(tmp_path: Path) -> None:
     assert "Rounds" in facts["text"]
 
 
-def test_a_narrow_browser_shows_a_thousand_hosts(tmp_path: Path) -> None:
+def test_narrow_browser_shows_a_thousand_hosts(tmp_path: Path) -> None:
     facts = probed(pages.large(), tmp_path, width=400)
     assert facts["blank"] == facts["silent"] == 0
     assert facts["pictures"] > 4
@@ -109,7 +109,7 @@ def test_a_narrow_browser_shows_a_thousand_hosts(tmp_path: Path) -> None:
     assert len(pages.large()) < 8_000_000
 
 
-def test_the_page_forbids_what_a_network_or_a_script_could_bring(tmp_path: Path) -> None:
+def test_page_forbids_what_a_network_or_a_script_could_bring(tmp_path: Path) -> None:
     """And there is nothing else that the browser complains about."""
     path = tmp_path / "report.html"
     spoilt = "<script>document.title = 'hacked'</script><img src='http://127.0.0.1:9/x.png'>"

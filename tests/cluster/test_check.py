@@ -1,4 +1,4 @@
-"""`mpi-pi check` on a cluster of hosts that are not all well."""
+"""`mpi-pi check` on several hosts, some of which have faults."""
 
 import json
 import os
@@ -100,7 +100,7 @@ def test_another_version_is_said(unwell: Examined) -> None:
     assert f"on most hosts, {mpi_pi.__version__}, stream 1" in said
 
 
-def test_a_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
+def test_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
     (said,) = (text for text in unwell.said_of("node3") if "share of a core" in text)
     (share,) = re.findall(r"node3 \((\d+)%\)", said)
     assert int(share) <= 35
@@ -110,7 +110,7 @@ def test_a_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
     )
 
 
-def test_a_slow_cable_is_said(unwell: Examined) -> None:
+def test_slow_cable_is_said(unwell: Examined) -> None:
     """20 Mbit/s are 2.5 MB/s; what fits into the 16 kB of the burst goes faster."""
     _, second, third = (host["link"] for host in unwell.document["hosts"])
     assert second["bytes_per_second"] < 5e6 < third["bytes_per_second"]
@@ -125,7 +125,7 @@ HASTY: dict[str, float] = {
 
 
 @pytest.mark.parametrize("when", ["from the start", "during the check"])
-def test_a_host_that_cannot_be_reached_is_said(
+def test_host_that_cannot_be_reached_is_said(
     cluster: Cluster, faults: Faults, tmp_path: Path, when: str
 ) -> None:
     """From the client it can, by ssh, so that mpirun notices nothing."""

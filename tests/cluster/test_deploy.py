@@ -1,4 +1,4 @@
-"""Deployment to real hosts that have Python and sshd, and nothing else: no project, and no internet."""
+"""Deployment to hosts that have Python and sshd alone: no project, and no internet."""
 
 import contextlib
 import importlib.metadata
@@ -157,7 +157,7 @@ def pretend_python(cluster: Cluster, name: str, version: str) -> None:
     mount(cluster, name, "--bind", folder / "bashrc", Path("~root/.bashrc").expanduser())
 
 
-def test_one_report_for_all_hosts(deployed: Any, cluster: Cluster) -> None:
+def test_report_has_a_row_for_each_host(deployed: Any, cluster: Cluster) -> None:
     assert deployed.returncode == 1, deployed.stderr
     assert outcomes(deployed.stdout) == {
         "192.168.1.101": "installed",
@@ -183,7 +183,7 @@ def test_one_report_for_all_hosts(deployed: Any, cluster: Cluster) -> None:
     assert "Traceback" not in deployed.stderr
 
 
-def test_nothing_else_is_touched(deployed: Any, cluster: Cluster) -> None:
+def test_deployment_touches_nothing_but_the_environment(deployed: Any, cluster: Cluster) -> None:
     assert left_over(cluster, "node1", "node2", "node3", "node4", "node5", "node7") == []
     assert not (cluster.folder / "project.node1" / ENVIRONMENT.name / "junk").exists()
     occupied = cluster.folder / "project.node3" / ENVIRONMENT.name
@@ -191,7 +191,7 @@ def test_nothing_else_is_touched(deployed: Any, cluster: Cluster) -> None:
     assert not list(ENVIRONMENT.glob(".mpi-pi-token*"))
 
 
-def test_a_job_on_what_was_deployed(deployed: Any, cluster: Cluster, environment: dict[str, str]) -> None:
+def test_job_on_deployed_hosts_counts(deployed: Any, cluster: Cluster, environment: dict[str, str]) -> None:
     """The client's mpirun finds its daemons and the program at its own paths."""
     lines = [f"192.168.1.10{i}{':2' if HYDRA else ' slots=2'}" for i in (1, 2)]
     run = cluster.run(
@@ -210,7 +210,7 @@ def test_a_job_on_what_was_deployed(deployed: Any, cluster: Cluster, environment
     assert "Ranks = 4 on 2 hosts" in run.stdout
 
 
-def test_a_second_time_there_is_nothing_to_do(deployed: Any, cluster: Cluster, project: Path) -> None:
+def test_second_deployment_has_nothing_to_do(deployed: Any, cluster: Cluster, project: Path) -> None:
     again = deploy(cluster, project, *(f"192.168.1.10{i}:4" for i in (1, 2)))
     assert again.returncode == 0, again.stderr
     assert set(outcomes(again.stdout).values()) == {"up to date"}
@@ -218,7 +218,7 @@ def test_a_second_time_there_is_nothing_to_do(deployed: Any, cluster: Cluster, p
     assert left_over(cluster, "node1", "node2") == []
 
 
-def test_the_hosts_are_then_fit_to_start_a_job(deployed: Any, cluster: Cluster, project: Path) -> None:
+def test_hosts_are_then_fit_to_start_a_job(deployed: Any, cluster: Cluster, project: Path) -> None:
     file = hostfile(cluster, "192.168.1.101", f"node2{':3' if HYDRA else ' slots=3'}", "localhost")
     variables = {"PYTHONPATH": str(project)}
     check = cluster.run("client", MPI_PI, "check-hosts", file, env=os.environ | variables)
@@ -227,7 +227,7 @@ def test_the_hosts_are_then_fit_to_start_a_job(deployed: Any, cluster: Cluster, 
     assert "note" not in check.stdout
 
 
-def test_make_deploy(deployed: Any, cluster: Cluster, project: Path) -> None:
+def test_make_deploy_works(deployed: Any, cluster: Cluster, project: Path) -> None:
     """With the environment as it is, whatever has become of the files that it was made from."""
     if ENVIRONMENT != ROOT / ".venv":
         pytest.skip("make uses .venv")
@@ -291,7 +291,7 @@ def test_packages_that_do_not_go_together_leave_nothing_behind(
     assert not list((cluster.folder / "project.node7").iterdir())
 
 
-def test_a_client_without_internet_sends_what_it_has(
+def test_client_without_internet_sends_what_it_has(
     cluster: Cluster, target: wheels.Platform, tmp_path: Path
 ) -> None:
     """Neither are the wheels here yet, nor is there a way to them; hosts unlike the client get none."""
@@ -311,7 +311,7 @@ def test_a_client_without_internet_sends_what_it_has(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_what_is_interrupted_leaves_nothing_behind(
+def test_interrupted_deployment_leaves_nothing_behind(
     cluster: Cluster, project: Path, number: signal.Signals
 ) -> None:
     command = cluster.command("client", MPI_PI, "deploy", hostfile(cluster, "node7"))
@@ -338,7 +338,7 @@ def test_what_is_interrupted_leaves_nothing_behind(
         token.unlink()
 
 
-def test_the_client_s_own_files_are_left_alone(cluster: Cluster, project: Path) -> None:
+def test_files_of_the_client_are_left_alone(cluster: Cluster, project: Path) -> None:
     """node7 now has them by a shared file system."""
     assert cluster.run("node7", "umount", "--lazy", str(ROOT)).returncode == 0
     before = sorted(path.name for path in ENVIRONMENT.iterdir())
@@ -360,7 +360,7 @@ def test_environment_that_does_not_run_is_made_afresh_the_next_time(
     assert (environment / RECORD).read_text() == ""
 
 
-def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
+def test_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
     """All users here are root, but for this one."""
     program = ssh.agent_program()
     request = json.dumps(
@@ -385,7 +385,7 @@ def test_a_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> Non
     assert answer == {"refused": f"nobody may not write to /usr/share/an octapi: {what_to_do}"}
 
 
-def test_what_is_required_is_required_by_the_target(
+def test_requirements_are_those_of_the_target(
     project: Path, target: wheels.Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The conditions of a requirement hold there and not here, or the other way round."""

@@ -1,4 +1,4 @@
-"""The hostfiles, as the real mpiruns read them; the page that goes with them."""
+"""The hostfiles of the repository, as each mpirun reads them, and the commands of their page."""
 
 import re
 import shlex
@@ -29,15 +29,15 @@ commands = [line for block in blocks for line in block.splitlines()]
 
 PI_ALONE = "a Raspberry Pi has it, or needs it"
 OF_32_BITS = "for a system of 32 bits alone"
-OVER_SSH = "cluster/test_mpis.py::test_three_hosts_over_ssh"
-MAKE_DEPLOY = "cluster/test_deploy.py::test_make_deploy"
+OVER_SSH = "cluster/test_mpis.py::test_run_on_three_hosts_over_ssh"
+MAKE_DEPLOY = "cluster/test_deploy.py::test_make_deploy_works"
 CHECKED = "cluster/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     next(command for command in commands if "nmcli connection modify" in command): PI_ALONE,
     "sudo nmcli device reapply eth0": PI_ALONE,
     next(command for command in commands if "ssh-copy-id" in command): "asks for passwords",
     "sudo apt-get install make python3-venv": ".ci/run does so",
-    "make run": "command/test_readme.py::test_a_command",
+    "make run": "command/test_readme.py::test_command_of_the_readme_works",
     ". .venv/bin/activate": "done to each of the others",
     ONE_INTERFACE: "done to each of the others",
     "make deploy HOSTFILE=hostfiles/octapi.hosts": MAKE_DEPLOY,
@@ -45,7 +45,7 @@ ELSEWHERE = {
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
     "make run HOSTFILE=hostfiles/octapi.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
     "make run MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
-    REWRITE: "see test_hosts_and_slots",
+    REWRITE: "see test_hostfiles_name_the_hosts_and_slots_of_their_page",
     "sudo apt-get install openmpi-bin python3-mpi4py python3-numpy python3-tqdm": OF_32_BITS,
     "mpirun -hostfile hostfiles/octapi.hosts python3 -m mpi_pi run -i 10000 -n 1000000": OF_32_BITS,
 }
@@ -114,7 +114,9 @@ def command_in(hostfile: Path) -> str:
     return str(command)
 
 
-def test_hosts_and_slots(mpi: Mpi, environment: dict[str, str], tmp_path: Path, end: Path) -> None:
+def test_hostfiles_name_the_hosts_and_slots_of_their_page(
+    mpi: Mpi, environment: dict[str, str], tmp_path: Path, end: Path
+) -> None:
     if mpi.is_mpich:
         octapi = command_in(HOSTFILES / "octapi.mpich.hosts")
         (tmp_path / "hostfiles").symlink_to(HOSTFILES)
@@ -127,7 +129,7 @@ def test_hosts_and_slots(mpi: Mpi, environment: dict[str, str], tmp_path: Path, 
     assert hosts(mpi, mixed, environment, end) == MIXED
 
 
-def test_this_machine_alone(mpi: Mpi, environment: dict[str, str]) -> None:
+def test_localhost_hostfile_starts_ranks_on_this_machine_alone(mpi: Mpi, environment: dict[str, str]) -> None:
     command = command_in(HOSTFILES / "localhost.hosts").partition(" mpi-pi ")[0]
     said = run(mpi, environment, *command.split()[1:], "hostname")
     assert set(said.split()) == {socket.gethostname()}
@@ -159,7 +161,7 @@ def test_commands_were_found() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in commands if command not in ELSEWHERE])
-def test_a_command_of_the_page(
+def test_command_of_the_page_works(
     command: str, cluster: Cluster, reader: Path, environment: dict[str, str]
 ) -> None:
     if BIN != ROOT / ".venv" / "bin" or not (BIN.parent / "installed").exists():

@@ -1,4 +1,4 @@
-"""The job scripts on a real Slurm, and the hostfiles on a cluster of real hosts (see cluster.py)."""
+"""The job scripts on a real Slurm, and the hostfiles on several hosts."""
 
 import contextlib
 import json
@@ -36,7 +36,9 @@ def cluster() -> Iterator[Cluster]:
         yield up
 
 
-def test_a_hostfile_over_ssh(cluster: Cluster, tmp_path: Path, environment: dict[str, str]) -> None:
+def test_hostfile_over_ssh_starts_ranks_on_all_hosts(
+    cluster: Cluster, tmp_path: Path, environment: dict[str, str]
+) -> None:
     """The hostfile of the OctaPi, but for the hosts that are not there."""
     lines = (ROOT / "hostfiles" / "octapi.hosts").read_text().splitlines()
     there = [line for line in lines if line.startswith("#") or line.split()[0] in cluster.addresses.values()]
@@ -98,7 +100,7 @@ def completed(cluster: Cluster, folder: Path, job: str, seconds: float) -> str:
     ("launchers", "options", "ranks"),
     [("pmix", (), 3), ("pmi2 mpirun", (), 3), ("mpirun", ("--ntasks-per-node=2",), 2)],
 )
-def test_single_node(
+def test_single_node_script_counts(
     cluster: Cluster, tmp_path: Path, launchers: str, options: tuple[str, ...], ranks: int
 ) -> None:
     """On the whole node, or as it is told. srun does not know of this MPI by pmi2; which is found out."""
@@ -110,7 +112,7 @@ def test_single_node(
     assert "rank  host" in out
 
 
-def test_a_job_of_a_folder_with_blanks(cluster: Cluster, tmp_path: Path) -> None:
+def test_job_in_a_folder_with_blanks_counts(cluster: Cluster, tmp_path: Path) -> None:
     place = tmp_path / "it's My Docs, mpi pi ü"
     place.mkdir()
     (place / "jobscripts").symlink_to(ROOT / "jobscripts")
@@ -124,7 +126,7 @@ def test_a_job_of_a_folder_with_blanks(cluster: Cluster, tmp_path: Path) -> None
     assert PI in completed(cluster, place, submitted.stdout.strip(), 60)
 
 
-def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path) -> None:
+def test_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "single-node.sbatch", LAUNCHERS="pmi2 none")
     assert cluster.finished(job, 60) == "FAILED"
     out = output(tmp_path, job)
@@ -134,7 +136,9 @@ def test_a_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("launchers", "nodes", "stage"), [("pmix", 3, "no"), ("mpirun", 2, "yes")])
-def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str) -> None:
+def test_multi_node_script_counts(
+    cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str
+) -> None:
     """Strong scaling; once with an environment that is sent to the nodes, and is gone in the end."""
     for name in cluster.nodes:
         (cluster.folder / f"tmp.{name}" / "my disk").mkdir(exist_ok=True)
@@ -164,7 +168,7 @@ def test_multi_node(cluster: Cluster, tmp_path: Path, launchers: str, nodes: int
     )
 
 
-def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
+def test_weak_scaling_script_measures(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "weak-scaling.sbatch", LAUNCHERS="pmix")
     out = completed(cluster, tmp_path, job, 60)
     for nodes in (1, 2):
@@ -174,7 +178,7 @@ def test_weak_scaling(cluster: Cluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("launchers", ["pmix", "mpirun"])
-def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
+def test_hybrid_script_counts_with_threads(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     job = submit(cluster, tmp_path, "hybrid.sbatch", "--per-rank", LAUNCHERS=launchers)
     out = completed(cluster, tmp_path, job, 60)
     assert PI in out
@@ -187,7 +191,7 @@ def test_hybrid(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     ]
 
 
-def test_a_benchmark(cluster: Cluster, tmp_path: Path) -> None:
+def test_benchmark_script_measures(cluster: Cluster, tmp_path: Path) -> None:
     """Its quickest part, on all ranks, by the launcher that the script has chosen, in what was sent."""
     job = submit(cluster, tmp_path, "bench.sbatch", PART="noise", FULL="no", STAGE="yes")
     out = completed(cluster, tmp_path, job, 120)
@@ -199,7 +203,7 @@ def test_a_benchmark(cluster: Cluster, tmp_path: Path) -> None:
     assert [(row["host"], row["ranks"]) for row in made["noise"]["rows"]] == [("node1", 2), ("node2", 2)]
 
 
-def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
+def test_array_script_and_its_merge_count_the_whole(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "array.sbatch")
     merge = submit(cluster, tmp_path, "merge.sbatch", f"--dependency=afterany:{job}", job, "--per-rank")
     out = completed(cluster, tmp_path, merge, 120)
@@ -220,7 +224,7 @@ def test_an_array_and_its_merge(cluster: Cluster, tmp_path: Path) -> None:
     assert PI in output(tmp_path, merge)
 
 
-def test_what_slurm_says(cluster: Cluster, tmp_path: Path) -> None:
+def test_facts_of_slurm_reach_the_run(cluster: Cluster, tmp_path: Path) -> None:
     """The real squeue, and the real variables of a job array with steps."""
     program = (
         "from mpi_pi.system import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
@@ -287,7 +291,9 @@ def check_long(folder: Path, job: str, state: str, runs: int, expected: int) -> 
 
 
 @pytest.mark.parametrize("whom", [["--batch"], []])
-def test_scancel_with_a_signal(cluster: Cluster, tmp_path: Path, long_hits: int, whom: list[str]) -> None:
+def test_scancel_with_a_signal_saves_a_checkpoint(
+    cluster: Cluster, tmp_path: Path, long_hits: int, whom: list[str]
+) -> None:
     """To the script, which passes it on, or to all ranks."""
     job = submit_long(cluster, tmp_path, slow_runs=1)
     counting(cluster, tmp_path, job, 1)
@@ -298,7 +304,7 @@ def test_scancel_with_a_signal(cluster: Cluster, tmp_path: Path, long_hits: int,
 
 
 @pytest.mark.parametrize("launchers", ["pmix", "mpirun"])
-def test_what_is_cancelled_stays_so(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
+def test_cancelled_job_is_not_requeued(cluster: Cluster, tmp_path: Path, launchers: str) -> None:
     job = submit_long(cluster, tmp_path, slow_runs=1, LAUNCHERS=launchers)
     counting(cluster, tmp_path, job, 1)
     cluster.run("client", "scancel", job)
@@ -324,7 +330,7 @@ def long_jobs(
         yield up, jobs
 
 
-def test_nodes_that_fail(long_jobs: LongJobs, long_hits: int) -> None:
+def test_job_goes_on_after_nodes_fail(long_jobs: LongJobs, long_hits: int) -> None:
     """The slurmd of the node with the script and rank 0 dies, and later such a host as a whole.
 
     Where the old run lives on without its slurmd, the new one goes back to the queue until it is dead.
@@ -339,7 +345,7 @@ def test_nodes_that_fail(long_jobs: LongJobs, long_hits: int) -> None:
     check_long(folder, job, cluster.finished(job, 200), 3, long_hits)
 
 
-def test_a_time_limit_that_comes_again_and_again(long_jobs: LongJobs, long_hits: int) -> None:
+def test_job_goes_on_after_every_time_limit(long_jobs: LongJobs, long_hits: int) -> None:
     cluster, jobs = long_jobs
     job, folder = jobs["limited"]
     out = check_long(folder, job, cluster.finished(job, 250), 4, long_hits)
@@ -361,7 +367,7 @@ def test_srun_with_an_mpi_that_it_does_not_know_is_refused(
     assert "Verification" not in run.stdout
 
 
-def test_srun_as_it_is_told_to_be_called(cluster: Cluster, mpi: Mpi, environment: dict[str, str]) -> None:
+def test_srun_works_as_advised(cluster: Cluster, mpi: Mpi, environment: dict[str, str]) -> None:
     """Slurm's own default is no plug-in; what the program advises then starts ranks that find each other."""
 
     def srun(*options: str) -> Any:

@@ -30,7 +30,7 @@ def cluster() -> Iterator[Cluster]:
         yield up
 
 
-def test_three_hosts_over_ssh(
+def test_run_on_three_hosts_over_ssh(
     cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
     """From the client, with the hostfile in the form of that MPI."""
@@ -51,7 +51,7 @@ def test_three_hosts_over_ssh(
     assert rows == [(node, str(number)) for node, number in zip(cluster.nodes, slots, strict=True)]
 
 
-def test_asking_from_another_host(
+def test_prompt_works_on_another_host(
     cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
     """Rank 0 is not where the terminal is, and Open MPI shows what it prints a line at a time."""

@@ -1,4 +1,4 @@
-"""Hosts that are uneven, far away, silent or not there: a cluster of real hosts (see cluster.py)."""
+"""Jobs on hosts that are unevenly fast, far away, silent or switched off."""
 
 import contextlib
 import functools
@@ -131,7 +131,7 @@ def test_uneven_hosts_are_kept_busy(
     assert any(above_ideal() < 1.15 for _ in range(5))
 
 
-def test_a_host_that_becomes_slow_is_relieved_within_three_rounds(
+def test_host_that_becomes_slow_is_relieved_within_three_rounds(
     cluster: Cluster,
     open_mpi: Mpi,
     plain: dict[str, str],
@@ -167,7 +167,7 @@ def rounds_saved(checkpoint: Path) -> int:
     return int(json.loads(checkpoint.read_text())["spent"]["rounds"]) if checkpoint.exists() else 0
 
 
-def test_a_few_hundred_bytes_are_sent_by_a_rank_in_a_round(
+def test_rank_sends_a_few_hundred_bytes_in_a_round(
     cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], faults: Faults
 ) -> None:
     """As the hosts' network interfaces count them, with the headers of all packets."""
@@ -223,7 +223,7 @@ def said(cluster: Cluster, line: str) -> bool:
     return bool(re.search(f"^{line}$", (cluster.folder / "log").read_text(), re.MULTILINE))
 
 
-def test_a_host_that_falls_silent_ends_the_job(
+def test_host_that_falls_silent_ends_the_job(
     cluster: Cluster, mpi: Mpi, plain: dict[str, str], faults: Faults, tmp_path: Path
 ) -> None:
     """A pulled cable. Either ssh notices, and mpirun ends the job, or the ranks do; all rounds are saved.
@@ -241,7 +241,7 @@ def test_a_host_that_falls_silent_ends_the_job(
         check_saved(place)
 
 
-def test_the_host_of_rank_0_falls_silent(
+def test_silent_host_of_rank_0_ends_the_job(
     cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], tmp_path: Path
 ) -> None:
     """Cut off, it saves what it has all the same."""
@@ -280,7 +280,7 @@ def ranks_on(cluster: Cluster, *names: str) -> list[str]:
     ]
 
 
-def test_a_slow_network_that_loses_packets(open_mpi: Mpi, plain: dict[str, str]) -> None:
+def test_slow_network_that_loses_packets_changes_no_hits(open_mpi: Mpi, plain: dict[str, str]) -> None:
     with hosts(nodes=2, delay_seconds=0.025, loss=0.01) as far:
         words = command(far, open_mpi, 2, "-n", "1000", "-i", "10k", "--seed", "6")
         run = far.run("client", *words, env=plain)
@@ -288,7 +288,7 @@ def test_a_slow_network_that_loses_packets(open_mpi: Mpi, plain: dict[str, str])
     assert "Ranks = 4 on 2 hosts" in run.stdout
 
 
-def test_a_host_that_is_off_at_the_start_is_named(mpi: Mpi, plain: dict[str, str]) -> None:
+def test_host_that_is_off_at_the_start_is_named(mpi: Mpi, plain: dict[str, str]) -> None:
     with hosts(nodes=2) as two:
         (two.folder / "dot-ssh" / "config").unlink()
         two.power_off("node2")

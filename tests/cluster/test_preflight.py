@@ -1,4 +1,4 @@
-"""Hostfiles, and what keeps a job from starting on hosts, found out on real ones (see cluster.py)."""
+"""`mpi-pi check-hosts` on hosts that each have another obstacle to a job."""
 
 import os
 import re
@@ -132,7 +132,7 @@ def test_each_host_fails_for_its_own_reason(checked: Any, cluster: Cluster) -> N
     assert checked.stdout.endswith("\nReady = 4 of 15 hosts\n")
 
 
-def test_an_address_that_several_hosts_have_is_named(checked: Any) -> None:
+def test_address_that_several_hosts_have_is_named(checked: Any) -> None:
     """Open MPI would take the bridge of Docker for a way from one host to the other."""
     told = "client: 192.168.1.101, 192.168.1.102 have the same address (docker0, 172.17.0.1)"
     cure = r"export OMPI_MCA_btl_tcp_if_include=eth0 \w+_if_include=eth0$"
@@ -140,7 +140,7 @@ def test_an_address_that_several_hosts_have_is_named(checked: Any) -> None:
     assert bool(re.search(cure, checked.stdout, re.MULTILINE)) != HYDRA
 
 
-def test_the_ports_that_the_report_proposes_get_through_the_firewall(
+def test_ports_that_the_report_proposes_get_through_the_firewall(
     checked: Any, cluster: Cluster, environment: dict[str, str]
 ) -> None:
     (proposed,) = re.findall(r"^  export (.*)$", checked.stdout, re.MULTILINE)
@@ -166,7 +166,7 @@ def test_the_ports_that_the_report_proposes_get_through_the_firewall(
     assert "Ranks = 2 on 2 hosts" in run.stdout
 
 
-def test_a_path_with_blanks_is_told(cluster: Cluster) -> None:
+def test_path_with_blanks_is_told(cluster: Cluster) -> None:
     """And why mpirun itself would not do it."""
     if HYDRA:
         pytest.skip("Hydra takes such paths")

@@ -1,4 +1,4 @@
-"""A cluster of hosts does not outlive the tests."""
+"""Clean-up of a cluster of hosts at the end of a test run."""
 
 import signal
 import tempfile

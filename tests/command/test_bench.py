@@ -1,4 +1,4 @@
-"""`mpi-pi bench` as it is called: with and without a launcher, and what becomes of its results."""
+"""The command `mpi-pi bench`, with and without a launcher, and its results."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_on_ranks_of_a_launcher(launch: Launch) -> None:
+def test_bench_on_ranks_of_a_launcher_is_written(launch: Launch) -> None:
     run = launch(2, MPI_PI, "bench", "latency", "--json", "bench.json", timeout=120)
     assert (run.returncode, run.stderr) == (0, "")
     assert "\nRanks = 2 on 1 host\n" in run.stdout
@@ -47,7 +47,7 @@ def test_on_ranks_of_a_launcher(launch: Launch) -> None:
     assert plain.text(bench_report.blocks(made)) == run.stdout
 
 
-def test_it_starts_a_launcher_itself(launch: Launch) -> None:
+def test_bench_starts_a_launcher_itself(launch: Launch) -> None:
     run = launch(0, MPI_PI, "bench", "noise", "--launcher", f"{MPIRUN} -n 3", "--json", "-", timeout=120)
     assert (run.returncode, run.stderr) == (0, "")
     made = json.loads(run.stdout)
@@ -69,7 +69,9 @@ def test_it_starts_a_launcher_itself(launch: Launch) -> None:
         (2, ["everything"], "argument PART: invalid choice: 'everything'"),
     ],
 )
-def test_complaints(launch: Launch, status: int, arguments: list[str], complaint: str) -> None:
+def test_bad_usage_of_bench_is_one_line(
+    launch: Launch, status: int, arguments: list[str], complaint: str
+) -> None:
     run = launch(0, MPI_PI, "bench", *arguments)
     assert (run.returncode, run.stdout) == (status, "")
     (line,) = run.stderr.splitlines()
@@ -77,7 +79,7 @@ def test_complaints(launch: Launch, status: int, arguments: list[str], complaint
     assert not list(Path().iterdir())
 
 
-def test_what_starts_no_ranks_is_no_launcher(launch: Launch) -> None:
+def test_launcher_that_starts_no_ranks_is_refused(launch: Launch) -> None:
     """Or each of its processes would start a launcher of its own."""
     run = launch(0, MPI_PI, "bench", "noise", "--launcher", "env")
     assert run.returncode == 1
@@ -87,7 +89,7 @@ def test_what_starts_no_ranks_is_no_launcher(launch: Launch) -> None:
     ]
 
 
-def test_a_launcher_is_for_whoever_is_no_rank(launch: Launch) -> None:
+def test_launcher_option_is_refused_on_ranks(launch: Launch) -> None:
     run = launch(2, MPI_PI, "bench", "noise", "--launcher", "mpirun -n 2")
     assert run.returncode == 2
     refusal = "error: argument --launcher: 'mpirun -n 2': not on ranks that are there already"
@@ -106,7 +108,7 @@ def test_one_core_needs_no_mpi(launch: Launch, faults: Faults, tmp_path: Path) -
     assert "\nRate of a core = " in run.stdout
 
 
-def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
+def test_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
     launcher = "sh -c 'echo $$ > started; exec sleep 600' --"
     process = subprocess.Popen(
         [MPI_PI, "bench", "noise", "--launcher", launcher, "--json", "b.json"],
@@ -123,7 +125,7 @@ def test_a_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
     assert not Path("b.json").exists()
 
 
-def test_a_job_that_fails_leaves_the_rest(launch: Launch) -> None:
+def test_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     """What has been measured before it is printed, and written."""
     Path("made.json").write_text(json.dumps(benchmark() | {"jobs": None}))
     launcher = Path("false").absolute()
@@ -140,14 +142,14 @@ def test_a_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     assert "Strong scaling = " in run.stdout
 
 
-def test_a_whole_job_is_not_timed_from_within_one(launch: Launch) -> None:
+def test_whole_job_is_not_timed_from_within_one(launch: Launch) -> None:
     run = launch(2, MPI_PI, "bench", "job", "--json", "b.json")
     assert run.returncode == 2
     assert run.stderr.count("bench job starts mpirun itself") == 1
     assert not Path("b.json").exists()
 
 
-def test_comparison(launch: Launch) -> None:
+def test_compare_tells_slower_faster_and_damaged_files(launch: Launch) -> None:
     old, new = written("old", benchmark()), written("new", benchmark(slower=1.5))
     for first, second, status in ((old, new, 1), (new, old, 0), (old, old, 0)):
         run = launch(0, MPI_PI, "bench", "compare", first, second)
@@ -162,7 +164,7 @@ def test_comparison(launch: Launch) -> None:
     ]
 
 
-def test_the_schema_describes_all_and_allows_nothing_else() -> None:
+def test_schema_describes_all_and_allows_nothing_else() -> None:
     made: dict[str, Any] = json.loads(document_of.as_json(benchmark()))
     jsonschema.validate(made, SCHEMA)
     changes: list[dict[str, Any]] = [{"schema": 2}, {"more": 1}, {"noise": {}}]
@@ -171,7 +173,7 @@ def test_the_schema_describes_all_and_allows_nothing_else() -> None:
             jsonschema.validate(made | change, SCHEMA)
 
 
-def test_the_commit_is_that_of_the_repository(tmp_path: Path) -> None:
+def test_commit_is_that_of_the_repository(tmp_path: Path) -> None:
     assert package.commit(tmp_path) is None
     if shutil.which("git") is None:
         lack("git")

@@ -1,4 +1,4 @@
-"""`mpi-pi check` as people run it: on this machine, and on a cluster of hosts that are not all well."""
+"""The command `mpi-pi check` on this machine."""
 
 import json
 import platform
@@ -31,7 +31,7 @@ def texts_of_faults(document: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_one_host(launch: Launch, tmp_path: Path, ranks: int) -> None:
+def test_report_of_one_host_follows_the_schema(launch: Launch, tmp_path: Path, ranks: int) -> None:
     run = launch(ranks, *CHECK, "--json", str(tmp_path / "o.json"))
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
@@ -70,7 +70,7 @@ def test_one_host(launch: Launch, tmp_path: Path, ranks: int) -> None:
     assert (f"({ranks} on {CPUS}): more ranks than cores" in texts_of_faults(document)) == (ranks > CPUS)
 
 
-def test_without_numba(launch: Launch) -> None:
+def test_check_without_numba_is_a_fault(launch: Launch) -> None:
     run = launch(0, *CHECK, "--json", "-", NUMBA_DISABLE_JIT="1")
     document = json.loads(run.stdout)
     jsonschema.validate(document, SCHEMA)
@@ -81,7 +81,7 @@ def test_without_numba(launch: Launch) -> None:
 
 
 @pytest.mark.skipif(CPUS < 2, reason="there is but one core")
-def test_ranks_on_one_core(launch: Launch) -> None:
+def test_ranks_bound_to_one_core_are_a_fault(launch: Launch) -> None:
     run = launch(2, "taskset", "--cpu-list", "0", *CHECK)
     assert run.returncode == 1
     assert (
@@ -120,7 +120,7 @@ def test_what_is_wrong_with_a_rank_is_said(launch: Launch, faults: Faults) -> No
     assert document["hosts"][0]["link"]["latency_seconds"] >= 0.025
 
 
-def test_a_file_that_cannot_be_written_is_refused(launch: Launch) -> None:
+def test_file_that_cannot_be_written_is_refused(launch: Launch) -> None:
     run = launch(2, *CHECK, "--json", "/no/such/folder/o.json")
     assert run.returncode == 2
     assert run.stdout == ""
@@ -128,13 +128,13 @@ def test_a_file_that_cannot_be_written_is_refused(launch: Launch) -> None:
     assert ours == ["mpi-pi: error: argument --json: '/no/such/folder/o.json': No such file or directory"]
 
 
-def test_what_is_no_use_here_is_refused() -> None:
+def test_options_of_other_commands_are_refused() -> None:
     for words in (["--kernel", "numpy"], ["-n", "1"], ["--json", ""], ["o.json"]):
         with pytest.raises(UsageError):
             parse(["check", *words])
 
 
-def test_a_run_does_without_all_this(launch: Launch) -> None:
+def test_run_does_not_import_the_check(launch: Launch) -> None:
     program = (
         "import sys; from mpi_pi.cli.main import main;"
         "main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"

@@ -1,4 +1,4 @@
-"""Standard streams that are full, closed, or not read: files are written first, and no run ends of it."""
+"""Standard streams that are full, closed or not read: files are written first, and no run fails of it."""
 
 import json
 import os
@@ -62,7 +62,9 @@ def test_run_writes_its_files_before_it_prints(launch: Launch, hits: int, where:
 
 
 @pytest.mark.parametrize("launcher", ["", f"{MPIRUN} -n 2 "])
-def test_run_of_which_only_the_first_line_is_read(launch: Launch, hits: int, launcher: str) -> None:
+def test_run_writes_its_files_if_only_its_first_line_is_read(
+    launch: Launch, hits: int, launcher: str
+) -> None:
     run = shell(launch, f"{launcher}{RUN} --json o.json 2>&1 | head -1; echo ${{PIPESTATUS[0]}} >status")
     assert run.stdout.startswith("mpi-pi = ")
     assert run.stdout.count("\n") == 1
@@ -72,7 +74,7 @@ def test_run_of_which_only_the_first_line_is_read(launch: Launch, hits: int, lau
 
 
 @pytest.mark.parametrize("launcher", ["", f"{MPIRUN} -n 2 "])
-def test_trial_log_on_standard_output(launch: Launch, launcher: str) -> None:
+def test_trial_log_goes_to_standard_output(launch: Launch, launcher: str) -> None:
     """It has nothing else then; and no file gets that name."""
     run = shell(launch, f"{launcher}{RUN} --trial-log -")
     assert (run.returncode, run.stderr) == (0, "")
@@ -83,7 +85,7 @@ def test_trial_log_on_standard_output(launch: Launch, launcher: str) -> None:
 
 
 @pytest.mark.parametrize("options", ["--trial-log - --json -", "--checkpoint -", "--cache -"])
-def test_dash_where_it_means_nothing(launch: Launch, options: str) -> None:
+def test_dash_is_refused_where_it_means_nothing(launch: Launch, options: str) -> None:
     run = shell(launch, f"{RUN} {options}")
     assert run.returncode == 2
     (line,) = run.stderr.splitlines()
@@ -132,7 +134,7 @@ def test_other_commands_write_their_files_before_they_print(launch: Launch, wher
 
 
 @pytest.mark.parametrize("where", [*PROBLEMS, NOBODY_READS])
-def test_what_could_not_be_printed_is_one_line(launch: Launch, where: str) -> None:
+def test_failure_to_print_is_one_line(launch: Launch, where: str) -> None:
     Path("b").write_text(document_of.as_json(benchmark()))
     Path("hosts").write_text("localhost\n")
     for command in (
@@ -156,7 +158,7 @@ def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
         assert Path(file).stat().st_size > 10_000
 
 
-def test_terminal_that_is_closed(environment: dict[str, str]) -> None:
+def test_terminal_that_is_closed_ends_the_run_in_good_order(environment: dict[str, str]) -> None:
     """SIGHUP comes, and all that is printed fails; the run is over, and all files are there."""
     command = f"{MPI_PI} run -n 1e15 -i 1e9 --json o.json --checkpoint c --checkpoint-every 0s --progress on"
     child, terminal = pty.fork()
@@ -190,7 +192,7 @@ def counted_by(deadline: float, terminal: int) -> None:
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_hangup_without_terminal(environment: dict[str, str], ranks: int) -> None:
+def test_hangup_without_terminal_ends_the_run_in_good_order(environment: dict[str, str], ranks: int) -> None:
     words = [MPI_PI, "run", "-n", "1e15", "-i", "1e9", "--json", "o.json", "--progress", "on"]
     with subprocess.Popen(
         under_mpirun(ranks, *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
@@ -206,7 +208,7 @@ def test_hangup_without_terminal(environment: dict[str, str], ranks: int) -> Non
     assert json.loads(Path("o.json").read_text())["partial"]
 
 
-def test_hangup_that_is_to_be_ignored(launch: Launch) -> None:
+def test_hangup_under_nohup_is_ignored(launch: Launch) -> None:
     """As nohup has it."""
     run = shell(
         launch,
@@ -230,7 +232,7 @@ def test_hangup_that_is_to_be_ignored(launch: Launch) -> None:
         (f"{MPIRUN} -n 2 ", "2>/dev/full"),
     ],
 )
-def test_diagnostics_that_nobody_hears(launch: Launch, hits: int, where: str, launcher: str) -> None:
+def test_closed_standard_error_loses_no_results(launch: Launch, hits: int, where: str, launcher: str) -> None:
     """A bar, a warning, a note; standard output has the JSON and nothing else."""
     slow = {"NUMBA_DISABLE_JIT": "1"}  # for a warning
     options = "--json - --progress on --checkpoint c"
@@ -245,7 +247,7 @@ def test_diagnostics_that_nobody_hears(launch: Launch, hits: int, where: str, la
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full"])
-def test_complaints_that_nobody_hears_change_no_status(launch: Launch, where: str) -> None:
+def test_closed_standard_error_changes_no_status(launch: Launch, where: str) -> None:
     for command, status in (
         ("run -n 0 -i 1", 2),
         ("nothing", 2),
@@ -264,7 +266,7 @@ def test_complaints_that_nobody_hears_change_no_status(launch: Launch, where: st
 
 
 @pytest.mark.parametrize("where", ["2>&-", "2>&- <&-"])
-def test_what_libraries_say_does_not_land_in_files(
+def test_output_of_libraries_does_not_land_in_files(
     launch: Launch, faults: Faults, hits: int, where: str
 ) -> None:
     """Without standard error the next file that is opened would be the one that they write to."""
@@ -284,7 +286,9 @@ def test_programs_that_are_started_have_standard_streams_too(launch: Launch) -> 
     assert Path("streams").read_text() == "/dev/null\n/dev/null\n"
 
 
-def test_checkpoint_and_log_on_one_full_disk(launch: Launch, tmp_path: Path) -> None:
+def test_checkpoint_and_log_on_one_full_disk_end_the_run_in_good_order(
+    launch: Launch, tmp_path: Path
+) -> None:
     """A real one: the run ends in good order, and leaves neither the lock nor anything else behind."""
     if os.geteuid() != 0:
         lack("no root: no disk can be mounted")
@@ -306,7 +310,7 @@ def test_checkpoint_and_log_on_one_full_disk(launch: Launch, tmp_path: Path) -> 
     assert part
 
 
-def test_long_names_of_all_files(launch: Launch, hits: int) -> None:
+def test_files_with_long_names_are_written(launch: Launch, hits: int) -> None:
     names = {option: letter * 250 for option, letter in zip(("json", "checkpoint"), "jc", strict=True)}
     options = " ".join(f"--{option} {name}" for option, name in names.items())
     for more in ("", "--restart"):

@@ -1,4 +1,4 @@
-"""Every documented exit status, by every MPI's mpirun."""
+"""Every documented exit status, with the mpirun of every MPI."""
 
 import concurrent.futures
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ def outcome(mpi: Mpi, ranks: int, case: Case, faults: Faults) -> tuple[int, str]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_documented_status(found: Found, faults: Faults, name: str) -> None:
+def test_every_documented_status_is_returned(found: Found, faults: Faults, name: str) -> None:
     """On four ranks, of which any may be the last to end."""
     mpi = there(found, name)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -69,7 +69,7 @@ def test_every_documented_status(found: Found, faults: Faults, name: str) -> Non
 @soak
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("name", NAMES)
-def test_every_documented_status_twenty_times(found: Found, faults: Faults, name: str) -> None:
+def test_every_documented_status_is_returned_twenty_times(found: Found, faults: Faults, name: str) -> None:
     mpi = there(found, name)
     runs = right = 0
     for what, case in CASES.items():

@@ -1,4 +1,4 @@
-"""Ranks that are silent, and ranks that were only asleep."""
+"""Ranks that fall silent, and ranks that are suspended for a while."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def ranks_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
     return [by_rank[str(rank)] for rank in range(RANKS)]
 
 
-def test_a_rank_that_is_silent_ends_the_job(
+def test_rank_that_is_silent_ends_the_job(
     run: subprocess.Popen[str], tmp_path: Path, compiled: Kernel
 ) -> None:
     ranks_of(run)[1].send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Which hostfiles can be used: those of which the real mpirun starts a rank."""
+"""Hostfiles are accepted or refused as the real mpirun does."""
 
 import os
 import re
@@ -137,14 +137,14 @@ def compare(mpi: Mpi, environment: dict[str, str], folder: Path, texts: list[str
         )
 
 
-def test_what_mpirun_refuses_is_refused_and_nothing_else(
-    mpi: Mpi, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_hostfiles_are_refused_as_by_mpirun(mpi: Mpi, environment: dict[str, str], tmp_path: Path) -> None:
     compare(mpi, environment, tmp_path, FILES)
 
 
 @soak
-def test_what_else_mpirun_refuses(mpi: Mpi, environment: dict[str, str], tmp_path: Path) -> None:
+def test_several_hosts_are_refused_as_by_mpirun(
+    mpi: Mpi, environment: dict[str, str], tmp_path: Path
+) -> None:
     compare(mpi, environment, tmp_path, MORE_FILES)
 
 
@@ -166,7 +166,7 @@ def test_what_else_mpirun_refuses(mpi: Mpi, environment: dict[str, str], tmp_pat
         ("a slots=0\n", "Open MPI 5.0.11", "no host has a slot for a rank"),
     ],
 )
-def test_line_and_text_are_named(text: str, launcher: str, message: str) -> None:
+def test_error_names_line_and_text(text: str, launcher: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as raised:
         hostfile.parse(text, launcher)
     assert str(raised.value).startswith(message)
@@ -182,7 +182,7 @@ def test_line_and_text_are_named(text: str, launcher: str, message: str) -> None
         ("a slots=4\nb slots=4\n", []),
     ],
 )
-def test_what_open_mpi_skips_is_told(text: str, notes: list[str]) -> None:
+def test_text_that_open_mpi_skips_is_noted(text: str, notes: list[str]) -> None:
     found = hostfile.parse(text, "Open MPI 5.0.11").notes
     assert len(found) == len(notes)
     assert all(note.startswith(start) for note, start in zip(found, notes, strict=True))
@@ -200,7 +200,9 @@ def test_what_open_mpi_skips_is_told(text: str, notes: list[str]) -> None:
         ("localhost\n".encode("utf-16"), "not a text file"),
     ],
 )
-def test_one_line_from_each_command(tmp_path: Path, command: list[str], content: bytes, problem: str) -> None:
+def test_bad_hostfile_is_one_line_of_each_command(
+    tmp_path: Path, command: list[str], content: bytes, problem: str
+) -> None:
     file = tmp_path / "hosts"
     file.write_bytes(content)
     run = subprocess.run(
@@ -250,7 +252,7 @@ def test_make_reads_a_hostfile_as_its_own_mpirun(
         assert refused.returncode == 2
 
 
-def test_a_start_that_fails_points_to_check_hosts(environment: dict[str, str], tmp_path: Path) -> None:
+def test_start_that_fails_points_to_check_hosts(environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "hosts"
     file.write_text("no-such-host.invalid\n")
     mpi = mpis.find("Open MPI from PyPI", tmp_path)
@@ -265,7 +267,7 @@ HYDRA = is_hydra()
 
 
 @pytest.mark.parametrize("command", ["check-hosts", "deploy"])
-def test_a_bad_hostfile_is_bad_usage(command: str) -> None:
+def test_bad_hostfile_is_bad_usage(command: str) -> None:
     run = subprocess.run(
         [MPI_PI, command, "no/such/file"], capture_output=True, text=True, timeout=60, check=False
     )

@@ -1,4 +1,4 @@
-"""The Makefile where names have blanks and quotes in them, and where there is no way to the packages."""
+"""The Makefile with blanks and quotes in names, and without access to the packages."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def told(folder: Path, *arguments: str) -> list[list[str]]:
     return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("[")]
 
 
-def test_every_command_is_called_as_a_whole(folder: Path) -> None:
+def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
     programs = folder / ".venv" / "bin"
     mpirun, mpi_pi = str(programs / "mpirun"), str(programs / "mpi-pi")
     hosts = "my $hosts's.hosts"
@@ -66,7 +66,7 @@ def test_every_command_is_called_as_a_whole(folder: Path) -> None:
     assert report[2] == plot[2] == bench[6]
 
 
-def test_a_launcher_with_blanks_in_its_path(launch: Launch, tmp_path: Path) -> None:
+def test_launcher_with_blanks_in_its_path_works(launch: Launch, tmp_path: Path) -> None:
     """The real one, by a line as make writes it."""
     place = tmp_path / NAME
     place.mkdir()
@@ -81,7 +81,7 @@ def test_a_launcher_with_blanks_in_its_path(launch: Launch, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["a$b", 'a"b', "a`b", "a\\b", "a:b"])
-def test_a_name_with_which_python_makes_no_good_environment(tmp_path: Path, name: str) -> None:
+def test_folder_name_that_breaks_environments_is_refused(tmp_path: Path, name: str) -> None:
     place = tmp_path / name
     place.mkdir()
     shutil.copy(ROOT / "Makefile", place)
@@ -95,7 +95,7 @@ def test_a_name_with_which_python_makes_no_good_environment(tmp_path: Path, name
     assert not (place / ".venv").exists()
 
 
-def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
+def test_unreachable_packages_are_explained(tmp_path: Path) -> None:
     """A port where nobody listens stands for the internet. What to do then is said in a few lines."""
     for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
@@ -125,7 +125,7 @@ def test_without_a_way_to_the_packages(tmp_path: Path) -> None:
     assert "Connection refused" in (tmp_path / ".venv" / "pip.log").read_text()
 
 
-def test_an_environment_below_a_name_with_blanks(tmp_path: Path) -> None:
+def test_environment_below_a_name_with_blanks_works(tmp_path: Path) -> None:
     """What the tests write themselves, scripts for their environments, is found there, too."""
     from support import mpis
 

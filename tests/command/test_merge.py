@@ -1,4 +1,4 @@
-"""`mpi-pi merge`: files of shards put together, and what is said of them."""
+"""The command `mpi-pi merge` on files of real runs."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from support.launching import MPI_PI, Launch
 from support.schemas import RUN as SCHEMA
 
 
-def test_the_command(launch: Launch, tmp_path: Path) -> None:
+def test_merge_of_shards_has_the_hits_of_the_whole(launch: Launch, tmp_path: Path) -> None:
     job = ("-n", "70", "-i", "20001", "--seed", "8")
     for index in (1, 2, 3):
         file = str(tmp_path / f"part-{index}.json")

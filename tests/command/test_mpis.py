@@ -1,4 +1,4 @@
-"""The same answer and the same report with every MPI: Open MPI and MPICH, from PyPI and from Debian."""
+"""Equal hits and reports with every MPI: Open MPI and MPICH, from PyPI and from Debian."""
 
 import contextlib
 import json
@@ -86,7 +86,7 @@ def test_hits_and_report_are_the_same(
     assert (lines(run.stdout), keys(document)) == alone
 
 
-def test_without_mpirun(mpi: Mpi, launch: Launch, pi: str) -> None:
+def test_run_without_mpirun_counts(mpi: Mpi, launch: Launch, pi: str) -> None:
     assert pi in launch(0, mpi.mpi_pi, *RUN).stdout
 
 
@@ -111,7 +111,7 @@ def test_more_ranks_than_cores_with_make(mpi: Mpi, environment: dict[str, str], 
     assert f"MPI = {mpi.library}\n" in run.stdout.replace("\r", "")
 
 
-def test_the_mpirun_of_another_mpi(found: Found, mpi: Mpi, launch: Launch, pi: str) -> None:
+def test_mpirun_of_another_mpi_brings_its_library(found: Found, mpi: Mpi, launch: Launch, pi: str) -> None:
     """Of the MPIs on a machine, that one is taken to which mpirun belongs.
 
     It has to be the machine's: what is in another environment nobody looks for.
@@ -132,7 +132,7 @@ def test_bad_usage_is_one_line(mpi: Mpi, launch: Launch) -> None:
 
 
 @pytest.mark.parametrize("deed", ["raise", "SIGKILL"])
-def test_a_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, faults: Faults, deed: str) -> None:
+def test_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, faults: Faults, deed: str) -> None:
     program = faults.program(Fault("in the kernel", deed, rank=1), python=mpi.python)
     mark, before = str(secrets.randbits(60)), shared_memory()
     run = launch(0, mpi.mpirun, "-n", "3", program, *ENDLESS, "--seed", mark, timeout=30)
@@ -150,7 +150,7 @@ def shared_memory() -> set[Path]:
     return set(Path("/dev/shm").glob("mpich_shm_*"))
 
 
-def test_another_mpi_goes_on(
+def test_another_mpi_goes_on_from_a_checkpoint(
     found: Found, mpi: Mpi, launch: Launch, environment: dict[str, str], tmp_path: Path, compiled: Kernel
 ) -> None:
     """SIGUSR1 to mpirun, as batch systems send it."""
@@ -181,7 +181,7 @@ def test_another_mpi_goes_on(
     assert "Resumed = 1 time" in run.stdout
 
 
-def test_ctrl_c_on_a_terminal(mpi: Mpi, environment: dict[str, str]) -> None:
+def test_ctrl_c_on_a_terminal_ends_the_run_with_its_report(mpi: Mpi, environment: dict[str, str]) -> None:
     """The progress bar shows, and then the report of what was counted so far."""
     command = [mpi.mpirun, "-n", "2", mpi.mpi_pi, *ENDLESS]
     shown = on_a_terminal(command, environment, keys=b"\x03", after="G points/s]")
@@ -190,7 +190,7 @@ def test_ctrl_c_on_a_terminal(mpi: Mpi, environment: dict[str, str]) -> None:
     assert "Traceback" not in shown
 
 
-def test_check(mpi: Mpi, launch: Launch) -> None:
+def test_check_works_with_every_mpi(mpi: Mpi, launch: Launch) -> None:
     run = launch(0, mpi.mpirun, "-n", "2", mpi.mpi_pi, "check")
     assert "mpi-pi: " not in run.stderr
     assert "Hosts = 1, ranks = 2\n" in run.stdout.replace("\r", "")
@@ -204,7 +204,7 @@ POINTS, TRIALS = "How many points in each trial?", "How many trials?"
 
 
 @pytest.mark.parametrize("redirect", ["", "2>/dev/null"])
-def test_asking_with_make(mpi: Mpi, environment: dict[str, str], pi: str, redirect: str) -> None:
+def test_make_passes_on_the_prompt(mpi: Mpi, environment: dict[str, str], pi: str, redirect: str) -> None:
     """The question is there before the answer is typed, on whichever stream is a terminal."""
     make = f'"$@" {redirect}'
     command = ["sh", "-c", f"cd {ROOT} && {make}", "sh", *mpi.make("run", "NP=2", "ARGS=--ask --seed 5")]
@@ -237,7 +237,7 @@ def test_answers_from_a_pipe_that_ends_without_a_line_end(
     assert pi in run.stdout.decode()
 
 
-def test_debians_mpich_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
+def test_debians_mpich_works_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
     """Where the loader finds no other, as far as the process can tell."""
     mpich = there(found, "Debian's MPICH")
     hidden = [path for path in Path("/usr/lib").glob("*/libmpi.so*") if not path.is_symlink()]

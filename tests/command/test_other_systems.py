@@ -1,4 +1,4 @@
-"""Systems without what only Linux has, and environments without what a login brings."""
+"""Systems without features that only Linux has, and environments without the variables of a login."""
 
 import json
 import os
@@ -47,7 +47,7 @@ sys.exit(main(sys.argv[1:]))
 """The program where these calls and files are not, as on macOS."""
 
 
-def test_all_that_a_job_needs_works_elsewhere(
+def test_run_merge_and_report_work_without_features_of_linux(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -79,7 +79,7 @@ def test_memory_is_told_in_bytes_on_macos(monkeypatch: pytest.MonkeyPatch) -> No
     assert process.usage()[2] == usage.ru_maxrss
 
 
-def test_a_bare_environment(mpi: Mpi) -> None:
+def test_run_works_without_home_and_path(mpi: Mpi) -> None:
     """As Slurm's HealthCheckProgram has it: neither HOME nor PATH."""
     kept = {name: os.environ[name] for name in ("MPI_PI_CACHE", "TMPDIR") if name in os.environ}
     for command in ([mpi.mpi_pi, *RUN], [mpi.mpirun, "-n", "2", "env", "-u", "HOME", mpi.mpi_pi, *RUN]):
@@ -97,7 +97,7 @@ def test_a_bare_environment(mpi: Mpi) -> None:
         assert f"pi = 4*({HITS}/100000) = " in run.stdout
 
 
-def test_the_home_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_home_and_path_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HOME")
     monkeypatch.setenv("PATH", "/bin")
     assert launch_env.missing_basics() == {"HOME": os.path.expanduser("~")}  # noqa: PTH111

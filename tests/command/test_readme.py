@@ -1,4 +1,4 @@
-"""The README keeps its promises: every command in it is run, here or where its machines are."""
+"""Every command of the README, run here or by the test that is named for it."""
 
 import os
 import re
@@ -19,16 +19,16 @@ from support.texts import without_make
 README = (ROOT / "README.md").read_text()
 
 SCRIPTS = "cluster/test_job_scripts.py"
-OVER_SSH = f"{SCRIPTS}::test_a_hostfile_over_ssh"
-ARRAY = f"{SCRIPTS}::test_an_array_and_its_merge"
+OVER_SSH = f"{SCRIPTS}::test_hostfile_over_ssh_starts_ranks_on_all_hosts"
+ARRAY = f"{SCRIPTS}::test_array_script_and_its_merge_count_the_whole"
 CHECKED = "cluster/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     "make test": "this is it",
     ". .venv/bin/activate": "done to each of the others",
-    "sbatch jobscripts/single-node.sbatch": f"{SCRIPTS}::test_single_node",
+    "sbatch jobscripts/single-node.sbatch": f"{SCRIPTS}::test_single_node_script_counts",
     "job=$(sbatch --parsable jobscripts/array.sbatch)": ARRAY,
     "sbatch --dependency=afterany:$job jobscripts/merge.sbatch $job": ARRAY,
-    "make deploy HOSTFILE=hostfiles/octapi.hosts": "cluster/test_deploy.py::test_make_deploy",
+    "make deploy HOSTFILE=hostfiles/octapi.hosts": "cluster/test_deploy.py::test_make_deploy_works",
     "make check-hosts HOSTFILE=hostfiles/octapi.hosts": "a command of hostfiles/README.md, too",
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": OVER_SSH,
@@ -61,7 +61,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("command", [command for command in commands if command not in ELSEWHERE])
-def test_a_command(command: str, environment: dict[str, str], reader: Path) -> None:
+def test_command_of_the_readme_works(command: str, environment: dict[str, str], reader: Path) -> None:
     folder = reader
     if command.startswith("make"):
         if not (ROOT / ".venv" / "installed").exists():
@@ -102,7 +102,7 @@ def names(text: str) -> list[str]:
     return [name for name in re.findall(r"^(.+?) = ", text, re.MULTILINE) if name != "CPU"]
 
 
-def test_the_output_shown_is_that_of_the_program(launch: Launch) -> None:
+def test_output_in_the_readme_has_the_lines_of_the_program(launch: Launch) -> None:
     hits = reference.count(Job(1000, 100_000, 2017), range(1000)).sum()
     assert f"\npi = 4*({hits}/100000000) = " in README
     run = launch(2, MPI_PI, "run", "-n", "1000", "-i", "100000", "--seed", "2017")
@@ -110,13 +110,13 @@ def test_the_output_shown_is_that_of_the_program(launch: Launch) -> None:
     assert names(run.stdout) == names(shown)
 
 
-def test_the_library_example(launch: Launch) -> None:
+def test_library_example_of_the_readme_works(launch: Launch) -> None:
     (program,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     run = launch(1, sys.executable, "-c", program)
     assert run.stdout.split()[1:] == ["True"], run.stderr
 
 
-def test_the_example_in_the_package(launch: Launch) -> None:
+def test_example_in_the_package_works(launch: Launch) -> None:
     run = launch(1, sys.executable, "-m", "doctest", "-v", str(ROOT / "mpi_pi" / "__init__.py"))
     assert run.returncode == 0, run.stdout
     assert "3 passed" in run.stdout
@@ -130,7 +130,7 @@ def test_make_help_lists_the_targets() -> None:
         assert re.search(rf"^ +make {target} ", listed, re.MULTILINE)
 
 
-def test_a_benchmark_has_a_rank_for_each_core(tmp_path: Path) -> None:
+def test_benchmark_has_a_rank_for_each_core(tmp_path: Path) -> None:
     """Of a machine whose cores have two hardware threads each; and Open MPI may bind the ranks to cores."""
     tools = {"python3": "echo 4", "nproc": "echo 8"}
     for name, line in tools.items():
@@ -155,7 +155,7 @@ def test_a_benchmark_has_a_rank_for_each_core(tmp_path: Path) -> None:
     assert said("run") == ": -n 8 :oversubscribe"
 
 
-def test_a_benchmark_of_an_unknown_kind_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+def test_benchmark_of_an_unknown_kind_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     run = subprocess.run(
@@ -173,7 +173,7 @@ def test_a_benchmark_of_an_unknown_kind_is_refused_before_anything_is_installed(
     assert {path.name for path in tmp_path.iterdir()} == {"Makefile", "pyproject.toml"}
 
 
-def test_what_is_missing_is_one_line(tmp_path: Path) -> None:
+def test_missing_python_or_mpi_is_one_line(tmp_path: Path) -> None:
     """A machine without Python's venv module, and one without an MPI of its own."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()

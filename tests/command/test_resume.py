@@ -1,4 +1,4 @@
-"""Runs that are stopped in every way there is, and go on: the hits are those of a run that was left alone."""
+"""Runs that are stopped and resumed: the hits are those of an uninterrupted run."""
 
 import contextlib
 import json
@@ -104,7 +104,7 @@ def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) ->
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("to", ["mpirun", "rank 0", "last rank"])
-def test_a_signal_of_a_batch_system(
+def test_signal_of_a_batch_system_saves_and_ends_the_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
 ) -> None:
     run = Running(tmp_path, 3, environment, "--json", str(tmp_path / "o.json"))
@@ -137,7 +137,7 @@ def test_a_signal_of_a_batch_system(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("to", ["the only process", "mpirun", "rank 1"])
-def test_a_signal_that_asks_for_the_end(
+def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
 ) -> None:
     """After one to itself, mpirun may kill its ranks before they report: the last checkpoint counts then."""
@@ -162,7 +162,7 @@ def compiling(folder: Path, environment: dict[str, str]) -> Running:
     return run
 
 
-def test_a_signal_before_anything_was_counted(
+def test_signal_before_anything_was_counted_ends_the_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
     run = compiling(tmp_path, environment)
@@ -174,7 +174,7 @@ def test_a_signal_before_anything_was_counted(
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_signals_until_the_very_end(
+def test_signals_until_the_end_lose_nothing(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, ranks: int
 ) -> None:
     """While it reports, and while Python and MPI end, more of the same changes nothing."""
@@ -191,7 +191,7 @@ def test_signals_until_the_very_end(
     goes_on(launch, tmp_path, 2, pi)
 
 
-def test_cancelled_while_it_compiles(environment: dict[str, str], tmp_path: Path) -> None:
+def test_signal_while_compiling_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
     """With a checkpoint there is something to go on from, and the lock is not left behind."""
     run = compiling(tmp_path, environment)
     run.process.send_signal(signal.SIGTERM)
@@ -219,7 +219,7 @@ def test_without_a_checkpoint_the_status_is_the_signals(
     assert "Partial = " in out
 
 
-def test_a_time_limit(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_time_limit_ends_the_run(launch: Launch, tmp_path: Path, pi: str) -> None:
     run = launch(2, *RUN, "--kernel", "numpy", "--time-limit", "1.5")
     assert run.returncode == 124
     assert "Partial = " in run.stdout
@@ -237,8 +237,8 @@ def test_a_time_limit(launch: Launch, tmp_path: Path, pi: str) -> None:
     assert float(minutes) * 60 + float(seconds) > 3  # times add up
 
 
-def test_the_time_limit_of_a_slurm_job(launch: Launch, tmp_path: Path) -> None:
-    """In good time before a job's end, which here is four seconds away; see test_cluster for a real Slurm."""
+def test_time_limit_of_a_slurm_job_ends_the_run(launch: Launch, tmp_path: Path) -> None:
+    """In good time before the end of a job with four seconds left; test_job_scripts.py has a real Slurm."""
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 0:04\n")
     squeue.chmod(0o755)
@@ -252,7 +252,7 @@ def test_the_time_limit_of_a_slurm_job(launch: Launch, tmp_path: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
-def test_a_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path: Path, pi: str) -> None:
     file = str(tmp_path / "c")
     first = launch(2, *RUN, "--checkpoint", file)
     assert first.returncode == 0
@@ -267,7 +267,7 @@ def test_a_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_a_shard_with_a_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_shard_with_a_checkpoint_is_resumed_and_merged(launch: Launch, tmp_path: Path, pi: str) -> None:
     parts = []
     for index in (1, 2):
         shard = ("--shard", f"{index}/2", "--checkpoint", str(tmp_path / f"c{index}"))
@@ -289,7 +289,7 @@ def test_a_shard_with_a_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> N
     ("content", "why"),
     [("", "empty"), ("pi = 3.2\n", "not written by mpi-pi"), ('{"program": "mpi-pi"', "damaged")],
 )
-def test_what_is_no_checkpoint_is_refused(
+def test_file_that_is_no_checkpoint_is_refused(
     launch: Launch, tmp_path: Path, ranks: int, content: str, why: str
 ) -> None:
     (tmp_path / "c").write_text(content)
@@ -306,7 +306,9 @@ def test_what_is_no_checkpoint_is_refused(
     assert (tmp_path / "c.1").read_text() == content
 
 
-def test_two_runs_at_once(launch: Launch, environment: dict[str, str], tmp_path: Path) -> None:
+def test_second_run_on_a_checkpoint_is_refused(
+    launch: Launch, environment: dict[str, str], tmp_path: Path
+) -> None:
     run = Running(tmp_path, 2, environment)
     run.is_counting()
     second = launch(2, *RUN, "--checkpoint", str(run.checkpoint))
@@ -321,7 +323,7 @@ def test_two_runs_at_once(launch: Launch, environment: dict[str, str], tmp_path:
     subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0,
     reason="no file system can be mounted here",
 )
-def test_a_disk_that_fills_up(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_full_disk_keeps_the_last_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> None:
     """A file system of 64 KiB, in a mount namespace, that somebody else fills while we count."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -344,7 +346,7 @@ def test_a_disk_that_fills_up(launch: Launch, tmp_path: Path, pi: str) -> None:
     goes_on(launch, tmp_path, 2, pi)
 
 
-def test_threads(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_threads_have_the_same_hits(launch: Launch, tmp_path: Path, pi: str) -> None:
     run = launch(2, *RUN, "--threads", "3", "--per-rank", "--json", str(tmp_path / "o.json"))
     assert pi in run.stdout
     assert "Threads = 3 for each rank" in run.stdout
@@ -380,7 +382,7 @@ WAYS = (
 
 
 @pytest.mark.parametrize("times", [len(WAYS), pytest.param(100, marks=[soak, pytest.mark.timeout(1800)])])
-def test_interrupted_at_random_moments(
+def test_hits_after_random_interruptions_are_those_of_one_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int
 ) -> None:
     """Each way in turn; then on a random number of ranks to the end."""

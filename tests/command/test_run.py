@@ -1,4 +1,4 @@
-"""The command as people run it: real mpirun, real signals, real failures, judged by output and status."""
+"""The command `mpi-pi run` under a real mpirun, with real signals and failures."""
 
 import csv
 import json
@@ -57,7 +57,7 @@ def test_hits_are_the_same_with_numpy_and_with_both(launch: Launch, small_hits: 
     assert values(run.stdout)["Kernel"].startswith("numpy, numba for ")
 
 
-def test_a_random_seed_is_shown_and_repeats_the_run(launch: Launch) -> None:
+def test_random_seed_is_shown_and_repeats_the_run(launch: Launch) -> None:
     first = values(launch(2, *RUN, "-n", "1000", "-i", "1e4").stdout)
     assert int(first["Seed"]) >= 0
     again = values(launch(0, *RUN, "-n", "1000", "-i", "1e4", "--seed", first["Seed"]).stdout)
@@ -66,18 +66,18 @@ def test_a_random_seed_is_shown_and_repeats_the_run(launch: Launch) -> None:
     assert other["Seed"] != first["Seed"]
 
 
-def test_python_m(launch: Launch, small_hits: int) -> None:
+def test_python_m_mpi_pi_runs_the_command(launch: Launch, small_hits: int) -> None:
     run = launch(1, sys.executable, "-m", "mpi_pi", *SMALL[1:])
     assert f"({small_hits}/" in run.stdout
 
 
-def test_the_last_lines_are_those_of_time(launch: Launch) -> None:
+def test_last_lines_are_those_of_time(launch: Launch) -> None:
     lines = launch(2, *SMALL).stdout.splitlines()
     for line, name in zip(lines[-3:], ("real", "user", "sys"), strict=True):
         assert re.fullmatch(name + r"\t\d+m\d+\.\d{3}s", line)
 
 
-def test_json_and_trial_log(launch: Launch, tmp_path: Path, small_hits: int) -> None:
+def test_json_and_trial_log_hold_the_hits(launch: Launch, tmp_path: Path, small_hits: int) -> None:
     run = launch(3, *SMALL, "--json", str(tmp_path / "o.json"), "--trial-log", str(tmp_path / "o.csv"))
     assert run.returncode == 0
     document = json.loads((tmp_path / "o.json").read_text())
@@ -94,18 +94,18 @@ def test_json_and_trial_log(launch: Launch, tmp_path: Path, small_hits: int) -> 
     assert {path.name for path in tmp_path.iterdir()} == {"o.json", "o.csv"}
 
 
-def test_json_on_standard_output(launch: Launch, small_hits: int) -> None:
+def test_json_goes_to_standard_output(launch: Launch, small_hits: int) -> None:
     run = launch(2, *SMALL, "--json", "-")
     assert json.loads(run.stdout)["estimate"]["hits"] == small_hits
 
 
-def test_a_row_for_each_rank(launch: Launch) -> None:
+def test_row_for_each_rank(launch: Launch) -> None:
     text = launch(4, *SMALL, "--per-rank").stdout
     assert re.search(r"^rank +host +threads +units +points", text, re.MULTILINE)
     assert len(re.findall(r"^ +[0-3]  \S+ +1 +\d+ +\d+ ", text, re.MULTILINE)) == 4
 
 
-def test_asking(environment: dict[str, str]) -> None:
+def test_prompt_asks_until_the_answer_is_a_number(environment: dict[str, str]) -> None:
     run = subprocess.run(
         [MPIRUN, "-n", "2", *RUN, "--ask", "--seed", "1"],
         input="lots\n10k\n0\n100\n",
@@ -123,7 +123,7 @@ def test_asking(environment: dict[str, str]) -> None:
     assert values(run.stdout)["pi"].startswith(f"4*({expected}/1000000)")
 
 
-def test_asking_on_a_terminal(environment: dict[str, str]) -> None:
+def test_prompt_is_shown_on_a_terminal_before_the_answer(environment: dict[str, str]) -> None:
     """The question is there before the answer is typed, through mpirun too."""
     command = [MPIRUN, "-n", "2", *RUN, "--ask", "-n", "10", "--seed", "1"]
     shown = on_a_terminal(command, environment, keys=b"1000\n", after="How many points in each trial? ")
@@ -134,7 +134,7 @@ def test_asking_on_a_terminal(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "other", ["-n 10 -i 10 --trial-log /dev/null", "-n 11 -i 10", "-n 10 -i 10 --seed 4", "-n x -i 10"]
 )
-def test_ranks_that_are_asked_for_different_things(launch: Launch, other: str) -> None:
+def test_ranks_with_different_arguments_are_refused(launch: Launch, other: str) -> None:
     run = launch(0, MPIRUN, "-n", "2", *RUN, "-n", "10", "-i", "10", ":", "-n", "1", *RUN, *other.split())
     assert run.returncode != 0
     assert "Verification" not in run.stdout
@@ -143,7 +143,7 @@ def test_ranks_that_are_asked_for_different_things(launch: Launch, other: str) -
         assert "where most ranks do" in run.stderr
 
 
-def test_asking_nobody(launch: Launch) -> None:
+def test_prompt_without_answers_is_an_error(launch: Launch) -> None:
     run = launch(2, *RUN, "--ask")
     assert run.returncode == 2
     assert "--ask" in run.stderr
@@ -170,7 +170,7 @@ LONG = (*RUN, "-n", "1000", "-i", "1M")
         (2, LONG, {}, False),
     ],
 )
-def test_the_use_of_one_core_of_several_is_noted(
+def test_use_of_one_core_of_several_is_noted(
     launch: Launch, ranks: int, command: tuple[str, ...], variables: dict[str, str], noted: bool
 ) -> None:
     """Where nothing says that it is meant, and it takes a while; in a line, beside the answer."""
@@ -185,7 +185,7 @@ def test_the_use_of_one_core_of_several_is_noted(
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_ctrl_c_on_a_terminal(environment: dict[str, str], ranks: int) -> None:
+def test_ctrl_c_on_a_terminal_reports_what_was_counted(environment: dict[str, str], ranks: int) -> None:
     """The progress bar shows, and after Ctrl-C the report of what was counted so far, and no traceback."""
     shown = on_a_terminal(under_mpirun(ranks, *ENDLESS), environment, keys=b"\x03", after="G points/s]")
     assert "Partial = " in shown
@@ -195,7 +195,7 @@ def test_ctrl_c_on_a_terminal(environment: dict[str, str], ranks: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_one_process_with_what_it_has(
+def test_signal_ends_one_process_with_what_it_has(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
     command = [
@@ -227,7 +227,9 @@ def test_a_signal_ends_one_process_with_what_it_has(
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
-def test_mpirun_interrupted(environment: dict[str, str], tmp_path: Path, ranks: int) -> None:
+def test_interrupted_mpirun_leaves_a_partial_report(
+    environment: dict[str, str], tmp_path: Path, ranks: int
+) -> None:
     """mpirun gives its ranks a quarter of a second, and passes on nothing of what they print then."""
     out, mark = tmp_path / "out", str(secrets.randbits(60))
     with (
@@ -287,7 +289,7 @@ def test_what_cannot_be_written_is_refused_before_counting(
 
 
 @pytest.mark.parametrize("option", ["--json", "--trial-log"])
-def test_a_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
+def test_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
     run = launch(2, *SMALL, option, "/dev/full")
     ours = [line for line in run.stderr.splitlines() if "mpi-pi: " in line]
     assert len(ours) == 1
@@ -297,7 +299,7 @@ def test_a_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
     assert run.returncode == 1
 
 
-def test_a_full_disk_while_logging_is_said(launch: Launch) -> None:
+def test_full_disk_while_logging_is_said(launch: Launch) -> None:
     run = launch(2, *RUN, "-n", "100k", "-i", "10", "--trial-log", "/dev/full")
     assert "mpi-pi: error: rank 0 on host" in run.stderr
     assert "argument --trial-log: '/dev/full': No space left on device" in run.stderr
@@ -305,7 +307,7 @@ def test_a_full_disk_while_logging_is_said(launch: Launch) -> None:
     assert run.returncode == 1
 
 
-def test_standard_output_that_is_full(environment: dict[str, str]) -> None:
+def test_full_standard_output_is_an_error(environment: dict[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(
             SMALL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment, check=False
@@ -327,7 +329,7 @@ def test_standard_output_that_is_full(environment: dict[str, str]) -> None:
     assert (run.returncode, run.stderr) == (1, "mpi-pi: error: standard output: No space left on device\n")
 
 
-def test_standard_output_that_is_closed(launch: Launch) -> None:
+def test_closed_standard_output_is_an_error(launch: Launch) -> None:
     run = launch(0, "sh", "-c", f"{shlex.join(SMALL)} >&-")
     assert (run.returncode, run.stderr) == (1, "mpi-pi: error: standard output is closed\n")
 
@@ -351,7 +353,7 @@ def test_help_and_errors_need_neither_mpi_nor_numpy(launch: Launch) -> None:
         assert launch(0, sys.executable, "-c", program.format(argv=argv)).stdout.endswith("[]\n")
 
 
-def test_a_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
+def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
     launch(0, *SMALL)  # so that the kernel is in the cache
     program = (
         f"import sys; from mpi_pi.cli.main import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
@@ -361,7 +363,7 @@ def test_a_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> Non
     assert not modules & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
 
 
-def test_memory(launch: Launch, tmp_path: Path) -> None:
+def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:
     """The limits: 300 MB where the kernel is compiled, 80 MB where it is not.
 
     LLVM is a file of 180 MB, and how much of it is in memory is for Linux to decide.
@@ -382,7 +384,7 @@ def test_one_rank_of_a_node_compiles(launch: Launch, tmp_path: Path) -> None:
     assert sources == ["cache"] * 4
 
 
-def test_a_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Path, small_hits: int) -> None:
+def test_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Path, small_hits: int) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     cache.chmod(0o777)
@@ -408,7 +410,7 @@ def test_singletons_of_a_foreign_launcher_are_refused(launch: Launch) -> None:
     assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
 
 
-def test_without_an_mpi_library(launch: Launch) -> None:
+def test_missing_mpi_library_is_explained(launch: Launch) -> None:
     run = launch(0, *SMALL, MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 1
     assert run.stderr.startswith("mpi-pi: error: no MPI library was found: mpi4py cannot be imported: ")
@@ -419,7 +421,7 @@ def test_without_an_mpi_library(launch: Launch) -> None:
 # A program that is the command, but for something that goes wrong on rank 1.
 @pytest.mark.parametrize("deed", ["raise", "SIGKILL"])
 @pytest.mark.parametrize("point", ["in the kernel", "after the first heartbeat", "in the report of a round"])
-def test_a_failure_on_one_rank_ends_the_job(
+def test_failure_on_one_rank_ends_the_job(
     launch: Launch, faults: Faults, tmp_path: Path, deed: str, point: str
 ) -> None:
     program = faults.program(Fault(point, deed, rank=1))
@@ -433,7 +435,7 @@ def test_a_failure_on_one_rank_ends_the_job(
         assert re.search(r"rank 1 on host \S+", run.stderr)
 
 
-def test_an_answer_that_is_not_verified(launch: Launch, faults: Faults) -> None:
+def test_answer_that_is_not_verified(launch: Launch, faults: Faults) -> None:
     """With criteria that no answer meets."""
     program = faults.program(values=UNVERIFIABLE)
     for ranks in (0, 2):
@@ -442,7 +444,7 @@ def test_an_answer_that_is_not_verified(launch: Launch, faults: Faults) -> None:
         assert run.returncode == 3
 
 
-def test_a_failed_launch_leaves_no_process_behind(launch: Launch, faults: Faults) -> None:
+def test_failed_launch_leaves_no_process_behind(launch: Launch, faults: Faults) -> None:
     program = faults.program(Fault("in the report of a round", "SIGKILL", rank=1))
     mark = str(secrets.randbits(60))
     launch(2, program, *ENDLESS[1:], "--seed", mark, timeout=30)
@@ -451,6 +453,6 @@ def test_a_failed_launch_leaves_no_process_behind(launch: Launch, faults: Faults
 
 @soak
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-def test_octapi_job(launch: Launch, ranks: int) -> None:
+def test_octapi_job_has_its_known_hits(launch: Launch, ranks: int) -> None:
     found = values(launch(ranks, *RUN, "-n", "1M", "-i", "10k", "--seed", "1").stdout)
     assert found["pi"] == "4*(7853993362/10000000000) = 3.1415973448"

@@ -1,4 +1,4 @@
-"""A rank that falls silent anywhere between the start of MPI and the last byte: the job ends and names it.
+"""A rank that falls silent at any point of a run: the job ends, and names its host.
 
 SIGSTOP stands for a host that hangs: its connections stay open, and nothing comes through them any more.
 """
@@ -91,7 +91,7 @@ def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
     return ", ".join(fault for fault, there in bad.items() if there)
 
 
-def test_a_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: Faults) -> None:
+def test_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: Faults) -> None:
     """As one does whose Python cannot be loaded on its host: MPICH's mpirun takes no notice.
 
     That of Open MPI does, and ends the job; but one time in many, that of 5.0.11 waits for ever.
@@ -118,7 +118,7 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("which", MPIS)
-def test_a_signal_while_mpi_starts_ends_the_job(found: Found, faults: Faults, which: str, name: str) -> None:
+def test_signal_while_mpi_starts_ends_the_job(found: Found, faults: Faults, which: str, name: str) -> None:
     """A rank that died of it there and then would leave the others waiting in MPI_Init."""
     mpi = there(found, which)
     for rank in (0, RANKS - 1):
@@ -135,7 +135,7 @@ def hits() -> int:
     return int(reference.count(JOB, range(JOB.units)).sum())
 
 
-def test_a_silent_rank_is_named_wherever_it_is(found: Found, faults: Faults, hits: int) -> None:
+def test_silent_rank_is_named_wherever_it_is(found: Found, faults: Faults, hits: int) -> None:
     """Each point once, with ranks and MPIs taking turns."""
     cases = [
         Case(point, (0, RANKS - 1)[index % 2], MPIS[(index // 2) % 2]) for index, point in enumerate(POINTS)

@@ -1,4 +1,4 @@
-"""Names that users give: of what is no file, in any bytes, on a standard output of any encoding."""
+"""Names that users give: of anything that is no file, and in any encoding."""
 
 import io
 import itertools
@@ -56,7 +56,9 @@ def make(kind: str, name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["loop", "pipe", "folder", "sparse", "/dev/zero"])
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_no_file_is_a_line(kind: str, way: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_place_that_is_no_file_is_one_line_of_error(
+    kind: str, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     writes = "--json {}" in way or "-o {}" in way
     if writes and kind in ("sparse", "/dev/zero"):
         return  # which can be written to
@@ -72,7 +74,7 @@ def test_what_is_no_file_is_a_line(kind: str, way: str, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("kind", ["loop", "pipe", "folder", "/dev/zero"])
 @pytest.mark.parametrize("option", ["--json", "--trial-log", "--checkpoint"])
-def test_what_is_no_file_for_a_run(launch: Launch, kind: str, option: str) -> None:
+def test_run_refuses_a_place_that_is_no_file(launch: Launch, kind: str, option: str) -> None:
     if kind == "/dev/zero" and option != "--checkpoint":
         return  # which can be written to
     make(kind, "it")
@@ -82,7 +84,7 @@ def test_what_is_no_file_for_a_run(launch: Launch, kind: str, option: str) -> No
     assert run.stderr.startswith(f"mpi-pi: error: argument {option}: 'it': ")
 
 
-def test_a_pipe_that_is_fed_is_a_file() -> None:
+def test_pipe_is_read_as_a_file() -> None:
     """As bash has it: mpi-pi merge <(cat r.json) | ..."""
     command = f"exec {MPI_PI} merge <(cat r.json) --json >(cat >copy.json)"
     run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
@@ -99,7 +101,7 @@ def test_a_pipe_that_is_fed_is_a_file() -> None:
     assert json.loads(run.stdout)["tally"] == json.loads(feed)["tally"]
 
 
-def test_a_pipe_whose_writer_comes_and_goes(tmp_path: Path) -> None:
+def test_pipe_whose_writer_comes_and_goes(tmp_path: Path) -> None:
     os.mkfifo("pipe")
     with subprocess.Popen(["sh", "-c", "sleep 0.05; (printf one; sleep 0.2; printf two) >pipe"]) as writer:
         assert read_file.read_user_file(Path("pipe"), 6) == b"onetwo"
@@ -123,7 +125,7 @@ number = itertools.count()
 @example("merge {}", b"caf\xe9", "ascii", True)
 @example("report {} -o o.html", b"caf\xe9\n", "latin-1", True)
 @example("plot {} -o o.png", b"\xff$x$", "utf-8", True)
-def test_no_name_and_no_encoding_matters(way: str, name: bytes, encoding: str, there: bool) -> None:
+def test_names_in_any_encoding_work(way: str, name: bytes, encoding: str, there: bool) -> None:
     folder = Path(f"{next(number)}")
     folder.mkdir()
     path = folder / os.fsdecode(name)
@@ -153,7 +155,7 @@ def test_no_name_and_no_encoding_matters(way: str, name: bytes, encoding: str, t
     ],
     ids=["latin-1", "C"],
 )
-def test_a_run_and_a_benchmark_in_another_encoding(launch: Launch, encoding: dict[str, str]) -> None:
+def test_run_and_benchmark_work_in_another_encoding(launch: Launch, encoding: dict[str, str]) -> None:
     run = launch(2, MPI_PI, "run", "--help", **encoding)
     assert (run.returncode, run.stderr) == (0, "")
     names = [os.fsdecode(b"caf\xe9" + end) for end in (b".json", b".ck", b".log")]
@@ -164,7 +166,7 @@ def test_a_run_and_a_benchmark_in_another_encoding(launch: Launch, encoding: dic
     assert Path(names[1]).exists()
 
 
-def test_a_benchmark_in_latin_1(environment: dict[str, str]) -> None:
+def test_benchmark_works_in_latin_1(environment: dict[str, str]) -> None:
     """Which has µ, and no …"""
     run = subprocess.run(
         [MPIRUN, "-n", "2", MPI_PI, "bench", "latency", "--oversubscribe"],
@@ -178,7 +180,7 @@ def test_a_benchmark_in_latin_1(environment: dict[str, str]) -> None:
     assert "µs".encode("latin-1") in run.stdout
 
 
-def test_a_script_whose_name_is_cut_within_a_letter(launch: Launch) -> None:
+def test_process_name_cut_within_a_letter_is_read(launch: Launch) -> None:
     """Linux keeps 15 bytes of a process's name."""
     script = Path("pi_sch12345678üü.sh")
     script.write_text(f"#!/bin/sh\n{MPI_PI} run -n 10 -i 1000\nexit $?\n")
@@ -188,14 +190,14 @@ def test_a_script_whose_name_is_cut_within_a_letter(launch: Launch) -> None:
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_settings_of_open_mpi_in_another_encoding(launch: Launch, tmp_path: Path) -> None:
+def test_settings_of_open_mpi_in_another_encoding_are_read(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / ".openmpi").mkdir()
     (tmp_path / ".openmpi" / "mca-params.conf").write_bytes(b"# caf\xe9\nbtl = self\n")
     run = launch(0, MPI_PI, "run", "-n", "10", "-i", "1000", HOME=str(tmp_path))
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_cpuinfo_in_another_encoding(tmp_path: Path) -> None:
+def test_cpuinfo_in_another_encoding_is_read(tmp_path: Path) -> None:
     from mpi_pi.kernel import machine_code
     from mpi_pi.system import machine
 

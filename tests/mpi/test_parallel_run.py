@@ -1,4 +1,4 @@
-"""Runs on several ranks in one program. Needs mpirun: see run_all.py."""
+"""Runs on all ranks of one program. They need mpirun, see run_all.py."""
 
 import re
 import signal
@@ -61,7 +61,9 @@ class Spoiled:
 
 
 @pytest.mark.parametrize("kernel", ["numba", "numpy"])
-def test_hits_are_the_references_on_any_number_of_ranks(kernel: str, expected: NDArray[np.int64]) -> None:
+def test_hits_are_those_of_the_reference_on_any_number_of_ranks(
+    kernel: str, expected: NDArray[np.int64]
+) -> None:
     result = run(JOB, COMM, kernel=kernel)
     assert result.tally.hits == expected.sum()
     assert result.tally.units == JOB.units
@@ -113,7 +115,7 @@ def test_unit_hits_arrive_in_order(expected: NDArray[np.int64]) -> None:
         assert not seen
 
 
-def test_several_runs_in_one_program_on_parts_of_the_world(expected: NDArray[np.int64]) -> None:
+def test_several_runs_on_parts_of_the_world_are_right(expected: NDArray[np.int64]) -> None:
     part = MPI.Intracomm(COMM.Split(COMM.rank % 2, COMM.rank))
     for seed in (1, JOB.seed):
         job = Job(JOB.trials, JOB.points, seed)
@@ -124,7 +126,7 @@ def test_several_runs_in_one_program_on_parts_of_the_world(expected: NDArray[np.
     assert run(JOB, MPI.COMM_SELF).tally.hits == expected.sum()
 
 
-def test_uneven_units_of_long_trials() -> None:
+def test_uneven_units_of_long_trials_are_counted() -> None:
     job = Job(trials=5, points=BLOCK + 1, seed=3)
     kernel = load("numba")
     whole = kernel.count(job, range(job.units))
@@ -176,7 +178,7 @@ def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected:
     assert runs > 3
 
 
-def test_a_finished_part_is_only_told_of(expected: NDArray[np.int64]) -> None:
+def test_run_of_complete_shard_counts_nothing(expected: NDArray[np.int64]) -> None:
     finished = run(JOB, COMM).shard
     assert finished.complete
     again = run(finished, COMM)
@@ -202,7 +204,7 @@ def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64
         assert [row.info.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
 
 
-def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
+def test_ranks_do_not_meet_after_a_silence() -> None:
     def notice() -> None:
         raise heartbeat.HeartbeatTimeout("host node7 has been silent")
 
@@ -210,7 +212,7 @@ def test_after_a_silence_ranks_do_not_try_to_meet() -> None:
         collectives.call_on_all(COMM, notice)
 
 
-def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
+def test_kernel_that_raises_while_it_is_tried_is_named() -> None:
     def spoil(job: Job, units: range) -> None:
         raise ZeroDivisionError("by a pie")
 
@@ -220,7 +222,7 @@ def test_a_kernel_that_raises_while_it_is_tried_is_named() -> None:
         run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
 
 
-def test_an_error_on_one_rank_is_raised_on_all() -> None:
+def test_error_on_one_rank_is_raised_on_all() -> None:
     def spoil(job: Job, units: range) -> None:
         if job == JOB and units.stop > 100:
             raise RuntimeError("the dog ate it")
@@ -232,7 +234,7 @@ def test_an_error_on_one_rank_is_raised_on_all() -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(5), KeyboardInterrupt()])
 @pytest.mark.parametrize("who", [0, -1])
-def test_an_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error: BaseException) -> None:
+def test_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error: BaseException) -> None:
     """That rank ends as it wants to, and the others need not wait until they take it for silent."""
 
     def on_round(_: Round) -> None:
@@ -250,7 +252,7 @@ def test_an_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error
     assert run(JOB, COMM, kernel="numpy").verified  # and life goes on
 
 
-def test_an_error_of_the_caller_is_raised_on_all() -> None:
+def test_error_of_the_caller_is_raised_on_all() -> None:
     def on_round(round_: Round) -> None:
         if COMM.rank == 0 and round_.units.stop == JOB.units:
             raise OSError(28, "No space left on device")
@@ -261,7 +263,7 @@ def test_an_error_of_the_caller_is_raised_on_all() -> None:
 
 @pytest.mark.parametrize("who", [0, -1])
 @pytest.mark.mpi(min_size=2)
-def test_a_caller_that_takes_long_is_not_taken_for_silent(
+def test_caller_that_takes_long_is_not_taken_for_silent(
     monkeypatch: pytest.MonkeyPatch, expected: NDArray[np.int64], who: int
 ) -> None:
     """Such as one that writes to a file system that stands still."""
@@ -276,7 +278,7 @@ def test_a_caller_that_takes_long_is_not_taken_for_silent(
     assert run(JOB, COMM, hooks=Hooks(on_round), tuning=MANY_ROUNDS).tally.hits == expected.sum()
 
 
-def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
+def test_kernel_that_fails_the_known_answers_counts_nothing() -> None:
     counted = 0
 
     def spoil(job: Job, units: range) -> NDArray[np.int64]:
@@ -289,7 +291,7 @@ def test_a_kernel_that_fails_the_known_answers_counts_nothing() -> None:
     assert counted == 0
 
 
-def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int64]) -> None:
+def test_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int64]) -> None:
     spoilt = False
 
     def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
@@ -306,7 +308,7 @@ def test_a_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int
     assert not result.shard.complete  # nobody goes on from what may be wrong
 
 
-def test_the_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
+def test_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
     result = run(JOB, COMM, tuning=MANY_ROUNDS)
     own = next(row for row in result.ranks if row.rank == COMM.rank)
     assert sum(COMM.allgather(own.hits)) == expected.sum()
@@ -316,7 +318,7 @@ def test_the_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
 
 
 @pytest.mark.mpi(min_size=2)
-def test_a_rank_that_loses_hits_is_named_on_all() -> None:
+def test_rank_that_loses_hits_is_named_on_all() -> None:
     """Two in a hundred: in 6,000,000 points some 20 standard deviations of those of a rank."""
 
     def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
@@ -346,7 +348,7 @@ def test_ranks_with_different_jobs_are_all_named() -> None:
 
 
 @pytest.mark.mpi(min_size=2)
-def test_shares_follow_speed() -> None:
+def test_shares_follow_the_speed_of_ranks() -> None:
     """One rank four times slower: from the third round on the others wait less than 15 % of the count time.
 
     Sleeping stands for counting, so that neither the machine's cores nor its load matter; within a share,

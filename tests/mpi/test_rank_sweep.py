@@ -1,4 +1,4 @@
-"""Scaling and rounds, measured on real ranks for a moment. Needs mpirun: see run_all.py."""
+"""Scaling and rounds, measured briefly on real ranks. They need mpirun, see run_all.py."""
 
 import contextlib
 from collections.abc import Callable, Iterator

@@ -1,1 +1,1 @@
-"""Helpers of the tests: launches, MPIs, a cluster of hosts, made-up results and damage to files."""
+"""Helpers of the tests: launches, MPIs, clusters of hosts, faults, made-up results and damaged files."""

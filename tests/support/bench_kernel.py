@@ -1,6 +1,6 @@
 """The kernel beside hand-written C, and compiled for other CPUs, on one core: `make bench-kernel`.
 
-What maintainers look at when they change it; `mpi-pi bench kernel` has what people write beside it.
+For maintainers of the kernel; `mpi-pi bench kernel` compares it with what users would write.
 """
 
 import ctypes

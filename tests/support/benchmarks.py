@@ -1,7 +1,7 @@
-"""A benchmark document of made-up times, for the tests of what reads one: no machine is this regular.
+"""A benchmark document of made-up times, which are more regular than those of any machine.
 
-The times are those of formulas. The product makes the sections of them, but for the model of a round and the
-serial fraction, which are made up as well.
+The times follow formulas. The product makes the sections of them, but for the model of a round and the serial
+fraction, which are made up as well.
 """
 
 import json

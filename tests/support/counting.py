@@ -1,4 +1,4 @@
-"""Hits by the definition of the stream."""
+"""Hits by the reference implementation."""
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job

@@ -1,4 +1,4 @@
-"""The exact distribution of chi-squared."""
+"""The exact distribution of chi-squared, by Fourier transform."""
 
 import numpy as np
 from numpy.typing import NDArray

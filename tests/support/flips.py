@@ -1,6 +1,6 @@
-"""Flip bits of the kernel's machine code in memory, one at a time, and see who notices.
+"""Flips of single bits of the kernel's machine code in memory, and whether the known answers notice.
 
-Each flip has a child process of its own, bounded in time: most flips make it crash, or go round in circles.
+Each flip has a child process of its own, bounded in time: most flips make it crash, or loop for ever.
 """
 
 import ctypes

@@ -1,4 +1,4 @@
-"""Rows of a check, as ranks on healthy hosts would tell them; and what can be the matter with them."""
+"""Rows of a check from healthy hosts, and the changes that each make a fault or a note of them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace

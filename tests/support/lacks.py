@@ -1,4 +1,4 @@
-"""What a machine lacks for some of the tests, and the packages of Debian that bring it (packages.txt)."""
+"""Programs and rights that a machine lacks for some tests, and the packages of Debian that have them."""
 
 import functools
 import os

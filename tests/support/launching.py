@@ -1,4 +1,4 @@
-"""What tests need to launch a command: where it is, and the settings of the MPI."""
+"""Launches of commands: their paths, the environment for MPI, and runs with a time-out."""
 
 import contextlib
 import os

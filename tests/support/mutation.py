@@ -1,4 +1,4 @@
-"""Ways in which files go wrong."""
+"""Hypothesis strategies for damaged and forged files."""
 
 import contextlib
 import copy

@@ -1,4 +1,4 @@
-"""The files in which the processes of a run of pytest leave their outcomes."""
+"""Files with the outcomes of pytest, one for each process."""
 
 import json
 import os

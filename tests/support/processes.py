@@ -1,4 +1,4 @@
-"""Processes that have begun, and processes that outlive their job."""
+"""Processes of programs that were started, while they run and after they should have ended."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Tests that are named by their place, such as `cluster/test_deploy.py::test_make_deploy`."""
+"""References to tests by file and name, such as `cluster/test_networks.py::test_name`."""
 
 import ast
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Results of runs on any number of hosts: their hits are real, their times are made up."""
+"""Results of runs on any number of hosts, with real hits and made-up times."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Programs that tests write."""
+"""Executable scripts that tests write."""
 
 import sys
 from pathlib import Path

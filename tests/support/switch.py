@@ -1,4 +1,4 @@
-"""A switch between hosts in network namespaces that is as slow, and loses as much, as it is told.
+"""A switch between hosts in network namespaces, with a given delay and loss.
 
 python switch.py DELAY_SECONDS LOSS PID…
 

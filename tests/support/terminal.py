@@ -1,4 +1,4 @@
-"""A command on a terminal of its own, with somebody at the keys."""
+"""A command on a pseudo-terminal, with keys that are pressed."""
 
 import os
 import pty

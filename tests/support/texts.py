@@ -1,4 +1,4 @@
-"""Readers of what the program prints."""
+"""Readers of text that the program prints."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A run that leaves nothing behind on the machine, however it ends."""
+"""A test run that leaves nothing behind on the machine, however it ends."""
 
 import contextlib
 import ctypes

@@ -1,5 +1,4 @@
-"""What people write counts what it should: the same hits as NumPy from the same stream, or as many as pi lets
-expect."""
+"""Baselines count as many hits as NumPy does from an equal stream, or as many as pi lets expect."""
 
 import random
 import sys
@@ -63,7 +62,7 @@ def test_numba_with_np_random_counts_as_pi_lets_expect(np_random: Callable[[int]
     assert len(set(hits)) > 1  # 1 in 50,000 that by chance they are all the same
 
 
-def test_numba_is_missed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_baselines_of_numba_are_missing_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert baselines.has_numba()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", 1)
     assert not baselines.has_numba()

@@ -75,7 +75,7 @@ def word(old: Document, new: Document) -> str:
 
 @pytest.mark.parametrize("turns", [3, 9, 30])
 @pytest.mark.parametrize(("noise", "drift"), [(0.005, 0.01), (0.05, 0.03), (0.3, 0.1)])
-def test_a_shared_machine_raises_no_false_alarm(noise: float, drift: float, turns: int) -> None:
+def test_shared_machine_raises_no_false_alarm(noise: float, drift: float, turns: int) -> None:
     rng = np.random.default_rng(2026)
     alarms = sum(
         words(drawn(rng, noise, drift, turns), drawn(rng, noise, drift, turns))["slower"] > 0
@@ -89,7 +89,7 @@ def test_a_shared_machine_raises_no_false_alarm(noise: float, drift: float, turn
     ("noise", "drift", "turns", "slower"),
     [(0.005, 0.01, 3, 1.2), (0.005, 0.01, 9, 1.2), (0.01, 0.02, 5, 1.3), (0.05, 0.03, 9, 1.6)],
 )
-def test_what_is_truly_slower_is_found(noise: float, drift: float, turns: int, slower: float) -> None:
+def test_true_slowdown_is_found(noise: float, drift: float, turns: int, slower: float) -> None:
     rng = np.random.default_rng(2026)
     found: Counter[str] = Counter()
     for _ in range(PAIRS):
@@ -115,7 +115,7 @@ def test_what_is_slower_one_way_is_faster_the_other(was: list[float], is_: list[
 
 
 @given(times, st.floats(1, 100), st.floats(1, 100), st.floats(0, 0.5))
-def test_the_slower_it_is_the_more_it_is_found(
+def test_slower_it_is_the_more_it_is_found(
     was: list[float], slower: float, more: float, noise: float
 ) -> None:
     order = ["faster", "lost in noise", "same", "slower"]
@@ -140,7 +140,7 @@ def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
     assert (word(less, old) == "faster", word(more, old)) == (False, "faster")
 
 
-def test_the_least_change_to_be_seen_is_told() -> None:
+def test_smallest_visible_change_is_told() -> None:
     """By what is found: a bit less is not, a bit more is."""
     old = rounds_of([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], 0.05)
     [line] = (row for row in compared(old, old)[0].splitlines() if row.startswith("Least change"))
@@ -155,7 +155,7 @@ def test_the_least_change_to_be_seen_is_told() -> None:
     assert "Least change" not in nobody_knows
 
 
-def test_the_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
+def test_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
     document = benchmark(ranks=8, hosts=2)
     document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
     text, _ = compared(document, document)
@@ -163,25 +163,25 @@ def test_the_least_change_is_told_of_the_quietest_and_the_noisiest() -> None:
 
 
 @pytest.mark.parametrize("turns", [3, 4, 5])
-def test_few_samples_that_lie_apart_by_chance_raise_no_alarm(turns: int) -> None:
+def test_few_samples_apart_by_chance_raise_no_alarm(turns: int) -> None:
     rng, pairs = np.random.default_rng(2026), 500
     seconds = rng.lognormal(0, 0.15, (pairs, 2, turns)).tolist()
     alarms = sum(word(rounds_of(was), rounds_of(is_)) == "slower" for was, is_ in seconds)
     assert alarms <= scipy.stats.binom.isf(1e-3, pairs, 0.004)
 
 
-def test_a_machine_of_two_moods_is_not_called_slower_for_having_been_in_one_more_often() -> None:
+def test_machine_with_two_speeds_raises_no_false_alarm() -> None:
     mostly_fast, mostly_slow = rounds_of([1.0, 1.0, 1.3] * 33), rounds_of([1.0, 1.3, 1.3] * 33)
     assert word(mostly_fast, mostly_slow) == word(mostly_slow, mostly_fast) == "lost in noise"
 
 
-def test_a_single_measurement_says_little() -> None:
+def test_single_measurement_says_little() -> None:
     assert word(rounds_of([1.0]), rounds_of([1.5])) == "lost in noise"
     assert word(rounds_of([1.0] * 5), rounds_of([1.5] * 5)) == "slower"
 
 
 @pytest.mark.parametrize("seconds", [[0.0] * 5, [-1e-6, 0.0, 1e-6, 2e-6, 3e-6]])
-def test_a_time_that_may_be_nothing_is_lost_in_noise(seconds: list[float]) -> None:
+def test_time_that_may_be_nothing_is_lost_in_noise(seconds: list[float]) -> None:
     text, slower = compared(rounds_of([1e-4] * 5), rounds_of(seconds))
     assert not slower
     assert "?" in text
@@ -196,7 +196,7 @@ def test_noise_that_was_not_measured_is_assumed() -> None:
     assert "Noise = 0.4% (old), not measured, 10% assumed (new)" in compared(quiet, unknown)[0]
 
 
-def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
+def test_noisy_host_says_nothing_against_what_ran_on_another() -> None:
     old, new = benchmark(ranks=8, hosts=2), benchmark(ranks=8, hosts=2, slower=1.3)
     for document in (old, new):
         document["noise"]["slowdown"] = document["noise"]["rows"][1]["slowdown"] = 1.0
@@ -210,7 +210,7 @@ def test_a_noisy_host_says_nothing_against_what_ran_on_another() -> None:
     assert {change.verdict for change in found.values()} == {"lost in noise", "slower"}
 
 
-def test_a_benchmark_is_the_same_as_itself() -> None:
+def test_benchmark_is_the_same_as_itself() -> None:
     text, slower = compared(MADE_UP, MADE_UP)
     assert not slower
     assert "Same = 20 of 20" in text
@@ -228,7 +228,7 @@ def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
     assert f"Most of job Flame, {ranks_and_hosts}, warm = MPI_Init, 0.1519 s (old), 0.1974 s (new)" in text
 
 
-def test_only_what_both_have_is_compared() -> None:
+def test_sections_of_one_benchmark_alone_are_not_compared() -> None:
     old, new = benchmark(ranks=4), benchmark(ranks=2)
     new["kernel"] = None
     text, _ = compared(old, new)
@@ -295,7 +295,7 @@ def test_that_a_benchmark_has_made_its_jobs_larger_is_no_change(
     assert set(words(old, new)) <= {"same", "lost in noise"}
 
 
-def test_a_slower_machine_is_found_though_its_jobs_were_made_smaller() -> None:
+def test_slower_machine_is_found_though_its_jobs_were_made_smaller() -> None:
     found = words(scaled(100_000, 1e-4, 1e8), scaled(70_000, 1e-4, 0.7e8))
     assert found["slower"] > 10
     assert found["faster"] == 0

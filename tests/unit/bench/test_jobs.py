@@ -1,4 +1,4 @@
-"""Whole jobs, measured by real ones, and published runs beside them."""
+"""Times of whole jobs, of real and of recorded ones, and the published runs."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def text_of(section: Any, full: bool = False) -> str:
     return plain.text(jobs_report.blocks(section, full))
 
 
-def test_a_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Real jobs: the steps of each turn add up to what it took, and every turn counts the same."""
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
@@ -86,7 +86,7 @@ def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> T
     return TimedRun(100.0, 111.0, 0.25, {"marks": marks, "ranks": ranks, "estimate": {"hits": hits}})
 
 
-def test_where_time_went() -> None:
+def test_phases_of_a_run_are_those_between_its_timestamps() -> None:
     assert a_run().phases() == {
         "launcher": 0.75,
         "interpreter": 0.25,
@@ -102,7 +102,7 @@ def test_where_time_went() -> None:
     assert sum(a_run().phases().values()) == 11.0
 
 
-def test_on_a_host_with_another_clock_start_and_end_are_one_step() -> None:
+def test_start_and_end_are_one_phase_on_a_host_with_another_clock() -> None:
     ours, theirs = a_run().phases(), a_run().phases(shared_clock=False)
     assert theirs.pop("launcher and exit") == ours.pop("launcher") + ours.pop("exit")
     assert theirs == ours
@@ -120,7 +120,7 @@ def test_on_a_host_with_another_clock_start_and_end_are_one_step() -> None:
         (a_run(), True, "Tiny: nothing was compiled"),
     ],
 )
-def test_turns_have_to_agree(run: TimedRun, cold: bool, why: str) -> None:
+def test_turns_with_different_hits_are_an_error(run: TimedRun, cold: bool, why: str) -> None:
     if not why:
         job_bench._check(run, TINY, cold, hits=2)
         return
@@ -133,7 +133,7 @@ def work(points: int, cold_turns: int = 0) -> job_bench.BenchJob:
     return job_bench.BenchJob(f"{points} points", published, warm_turns=15, cold_turns=cold_turns)
 
 
-def test_a_job_is_expected_to_take_longer_by_its_points_alone() -> None:
+def test_job_is_expected_to_take_longer_by_its_points_alone() -> None:
     one, ten = work(100), work(1000)
     assert job_bench.expected_seconds(one, one, a_run()) == 11
     assert job_bench.expected_seconds(ten, one, a_run()) == 9 + 20
@@ -159,7 +159,7 @@ def test_turns_fit_into_the_budget(budget_seconds: float, turns: list[int]) -> N
     assert list(planned.values()) == turns
 
 
-def test_what_is_planned_where_there_is_little_to_choose() -> None:
+def test_plan_with_little_time_or_no_compiler() -> None:
     assert job_bench.plan_turns([TINY], a_run(), 1e6) == {(TINY, True): 1, (TINY, False): 2}
     # NumPy's kernel has nothing to compile. What has been run once is run again, however long it takes.
     one, two = work(100, cold_turns=4), work(200)
@@ -186,15 +186,13 @@ def test_jobs_that_were_left_out_are_told_of() -> None:
         (["true"], "true .*: its output is not that of one mpi-pi run"),
     ],
 )
-def test_a_launcher_that_fails_is_named(
-    command: list[str], why: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_launcher_that_fails_is_named(command: list[str], why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
     with pytest.raises(RunError, match=why):
         job_bench.measure(command, False, print, jobs=[TINY])
 
 
-def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The warning is the real one; what a real job prints besides is in the other tests."""
     monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
     monkeypatch.setattr(loader, "_compile", lambda: b"")
@@ -208,7 +206,7 @@ def test_a_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("error", [RunError, KeyboardInterrupt])
-def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
+def test_empty_cache_is_removed_on_all_hosts_whatever_happens(
     error: type[BaseException], tmp_path: Path
 ) -> None:
     launcher = ["sh", "-c", f'echo "$@" >> {tmp_path}/launched; exit 1', "launcher"]
@@ -226,7 +224,7 @@ def test_an_empty_cache_is_removed_on_all_hosts_whatever_happens(
     assert not Path(folders[0]).exists()
 
 
-def test_a_job_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_job_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
     monkeypatch.setattr(launched, "LIMIT_SECONDS", 0.1)
     with pytest.raises(RunError, match=r"sh .*: not done after 0.1 s"):
@@ -271,7 +269,7 @@ def test_no_launcher_is_left_behind(
     assert gone(int(note.read_text()))
 
 
-def test_the_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture[str]) -> None:
+def test_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture[str]) -> None:
     command = ["sh", "-c", "echo 1; echo no slots >&2; exit $0"]
     assert launched.capture([*command, "0"], 60, show_errors=True)[0] == "1\n"
     with pytest.raises(RunError, match=r"^sh: ended with status 3, see above$"):
@@ -281,7 +279,7 @@ def test_the_user_sees_what_a_launcher_complains_of(capfd: pytest.CaptureFixture
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_launcher_is_that_of_the_environment_or_of_the_machine(
+def test_launcher_is_that_of_the_environment_or_of_the_machine(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
@@ -296,7 +294,7 @@ def test_the_launcher_is_that_of_the_environment_or_of_the_machine(
     assert 1 <= int(launched.default_launcher()[2]) <= len(affinity.cores())
 
 
-def test_published_runs() -> None:
+def test_published_runs_are_quoted_correctly() -> None:
     """As they stand in the blogs and the lesson."""
     assert (FLAME_PYTHON.trials, FLAME_PYTHON.points_per_trial, FLAME_PYTHON.seconds) == (
         1000,
@@ -309,7 +307,7 @@ def test_published_runs() -> None:
     assert OCTAPI.points_per_second == pytest.approx(1.330e6, rel=1e-3)
 
 
-def test_the_text_sets_each_job_beside_the_published_run() -> None:
+def test_text_sets_each_job_beside_the_published_run() -> None:
     section = benchmark()["jobs"]
     section[0]["seconds"] |= {"median": 2.0, "low": 1.9, "high": 2.1, "samples": [2.0, 1.9, 2.1]}
     section[0]["published"] |= {"name": "Theirs", "seconds": 19.0}

@@ -1,4 +1,4 @@
-"""The kernel beside what people write: what takes turns, what becomes of the times, what is told of it."""
+"""The benchmark of the kernel and its baselines: turns, rates and text."""
 
 import math
 import sys
@@ -43,7 +43,7 @@ def section(shown: list[float]) -> dict[str, Any]:
     return kernel_bench.compare(kernel_bench.implementations(loader.load("numba")), 2e-3, 3, shown.append)
 
 
-def test_a_measurement_is_what_the_schema_says(section: dict[str, Any], shown: list[float]) -> None:
+def test_section_follows_the_schema(section: dict[str, Any], shown: list[float]) -> None:
     jsonschema.validate(section, SECTION)
     names = [row["name"] for row in section["rows"]]
     assert names == ["mpi_pi, numba", "mpi_pi, trials of 10,000 points", "mpi_pi, NumPy", *NUMBA, *OTHERS]
@@ -60,7 +60,7 @@ def test_rates_are_compared_turn_by_turn(section: dict[str, Any]) -> None:
     assert {1.0} == set(first["times_as_fast"]["samples"])
 
 
-def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
+def test_text_of_the_compiled_kernel(section: dict[str, Any]) -> None:
     text = text_of(section)
     own = section["rows"][0]
     rate = own["points_per_second"]["median"]
@@ -71,7 +71,7 @@ def test_the_text_of_a_measurement(section: dict[str, Any]) -> None:
         assert f"\n{row['name']}  " in text
 
 
-def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
+def test_table_fits_a_page_even_if_all_rows_are_inconclusive() -> None:
     row = {
         "name": "Python, as in the OctaPi lesson",
         "points_per_second": MedianCI.of([1.42857e9, 4.2e10 / 7]).as_fields(),
@@ -84,7 +84,7 @@ def test_a_table_fits_a_page_even_if_all_is_lost_in_noise() -> None:
     assert len(line) <= 110
 
 
-def test_the_text_of_another_measurement() -> None:
+def test_text_of_the_numpy_kernel() -> None:
     made_up = benchmark(ranks=2)["kernel"]
     made_up["rows"] = [row for row in made_up["rows"] if row["name"] != kernel_bench.SHORT_SUBJECT]
     for row in made_up["rows"]:
@@ -114,7 +114,7 @@ def test_candidates_take_turns() -> None:
     assert len(set(turns)) == 3  # each of them with as many trials as before
 
 
-def test_a_wrong_answer_is_told() -> None:
+def test_wrong_count_is_an_error() -> None:
     wrong = Implementation("biased", 1, 10**6, lambda trials: round(trials * 10**6 * 0.788))
     with pytest.raises(RunError, match=r"^biased: \d+ hits are \+6\.\d standard errors off$"):
         kernel_bench.compare([wrong], 1e-5, 1, lambda _: None)
@@ -127,7 +127,7 @@ def test_standard_errors_are_those_of_the_binomial_distribution(hits: int, point
     assert binomial.standard_errors(points, hits) == pytest.approx(off)
 
 
-def test_the_bits_of_our_points(compiled: Kernel) -> None:
+def test_bits_per_point_are_those_drawn(compiled: Kernel) -> None:
     assert math.pi * 2 * 92684 / 2**32 == kernel_bench.DEFERRED
     candidate = kernel_bench.subject(compiled, "", 10_000)
     assert 32 < candidate.bits_per_point < 32.01
@@ -141,7 +141,7 @@ def test_what_needs_numba_is_left_out_without_it(monkeypatch: pytest.MonkeyPatch
     assert found[0].bits_per_point == 64
 
 
-def test_texts_need_nothing_heavy(launch: Launch) -> None:
+def test_kernel_text_imports_nothing_heavy(launch: Launch) -> None:
     """They are used by what only reads benchmarks, too."""
     program = (
         "import sys; from mpi_pi.report.bench import kernel, noise;"

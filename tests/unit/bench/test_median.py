@@ -1,4 +1,4 @@
-"""Spreads against the binomial distribution, of which they are made, as SciPy has it."""
+"""Medians and their intervals, against SciPy's binomial distribution."""
 
 import json
 import math
@@ -24,7 +24,7 @@ def left_out(number: int) -> int:
 
 
 @pytest.mark.parametrize("number", [*range(1, 60), 100, 499, 1000])
-def test_the_interval_is_the_narrowest_that_holds_the_median_often_enough(number: int) -> None:
+def test_interval_is_the_narrowest_that_holds_the_median_often_enough(number: int) -> None:
     # It misses the true median if so few samples are below it, or above.
     out = left_out(number)
     assert MedianCI.of(range(number)).high == number - 1 - out
@@ -36,7 +36,7 @@ def test_the_interval_is_the_narrowest_that_holds_the_median_often_enough(number
 
 
 @pytest.mark.parametrize("number", [3, 7, 20])
-def test_the_true_median_is_held_as_often_as_is_said(number: int) -> None:
+def test_true_median_is_held_as_often_as_is_said(number: int) -> None:
     rng, repetitions, median = np.random.default_rng(2026), 2000, math.log(2)
     spreads = [MedianCI.of(rng.exponential(size=number)) for _ in range(repetitions)]
     held = sum(one.low <= median <= one.high for one in spreads)
@@ -46,7 +46,7 @@ def test_the_true_median_is_held_as_often_as_is_said(number: int) -> None:
 
 
 @given(samples)
-def test_the_median_is_numpys_and_within_its_interval(taken: list[float]) -> None:
+def test_median_is_numpys_and_within_its_interval(taken: list[float]) -> None:
     found = MedianCI.of(taken)
     assert found.median == pytest.approx(float(np.median(taken)), rel=1e-12)
     assert min(taken) <= found.low <= found.median <= found.high <= max(taken)
@@ -54,7 +54,7 @@ def test_the_median_is_numpys_and_within_its_interval(taken: list[float]) -> Non
 
 
 @given(samples, st.randoms())
-def test_the_order_of_the_samples_does_not_matter(taken: list[float], chance: random.Random) -> None:
+def test_order_of_the_samples_does_not_matter(taken: list[float], chance: random.Random) -> None:
     shuffled = list(taken)
     chance.shuffle(shuffled)
     one, other = MedianCI.of(taken), MedianCI.of(shuffled)
@@ -72,7 +72,7 @@ def test_ratios_are_taken_turn_by_turn(turns: list[tuple[float, float]]) -> None
     assert MedianCI.of_ratio(above, below).samples == tuple(np.divide(above, below).tolist())
 
 
-def test_the_noise_of_a_turn_cancels_out_of_a_ratio() -> None:
+def test_noise_of_a_turn_cancels_out_of_a_ratio() -> None:
     noise = np.random.default_rng(1).lognormal(0, 1, 9)
     slow, fast = tuple(3 * noise), tuple(noise)
     assert MedianCI.of(slow).inconclusive
@@ -86,7 +86,7 @@ def test_turns_that_have_no_partner_are_an_error() -> None:
 
 
 @given(samples)
-def test_json_holds_all_of_it(taken: list[float]) -> None:
+def test_median_is_read_as_it_was_written(taken: list[float]) -> None:
     one = MedianCI.of(taken)
     assert MedianCI.from_fields(json.loads(json.dumps(one.as_fields()))) == one
 
@@ -94,7 +94,7 @@ def test_json_holds_all_of_it(taken: list[float]) -> None:
 @pytest.mark.parametrize(
     "fields", [{}, {"median": 1, "low": 1, "high": 1}, {"median": "x", "low": 1, "high": 1, "samples": []}]
 )
-def test_other_json_is_an_error(fields: dict[str, object]) -> None:
+def test_json_that_is_no_median_is_an_error(fields: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         MedianCI.from_fields(fields)
 
@@ -103,13 +103,13 @@ def test_other_json_is_an_error(fields: dict[str, object]) -> None:
     ("low", "high", "drowned"),
     [(1, 1, False), (1, 1.5, False), (1, 1.51, True), (0, 1, True), (-1, 1, True), (1e-9, 1.4e-9, False)],
 )
-def test_what_is_drowned_in_noise_gives_no_number(low: float, high: float, drowned: bool) -> None:
+def test_inconclusive_median_has_no_number(low: float, high: float, drowned: bool) -> None:
     one = MedianCI((low + high) / 2, low, high, (low, high))
     assert one.inconclusive == drowned
     assert format_ci(one).startswith("lost in noise (") == drowned
 
 
-def test_in_words_numbers_are_scaled_and_formatted() -> None:
+def test_formatted_numbers_are_scaled() -> None:
     one = MedianCI.of([0.00401, 0.004123, 0.0043])
     assert format_ci(one, ".2f", 1000) == "4.12 (4.01 … 4.30)"
     assert format_ci(one) == "0.00412 (0.00401 … 0.0043)"

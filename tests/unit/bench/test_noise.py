@@ -1,4 +1,4 @@
-"""The noise of a machine: the arithmetic against NumPy, stolen time against psutil, and ranks together."""
+"""OS noise: the arithmetic against NumPy, CPU times against psutil, and a measurement on two ranks."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def text_of(section: dict[str, Any]) -> str:
 
 
 @given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=300))
-def test_scatter_is_numpys(seconds: list[float]) -> None:
+def test_slowdown_agrees_with_numpy(seconds: list[float]) -> None:
     found = Slowdown.of(seconds)
     times = np.array(seconds)
     p99 = np.percentile(times, 99, method="inverted_cdf")
@@ -46,7 +46,7 @@ def test_scatter_is_numpys(seconds: list[float]) -> None:
     assert [found.slowdown, found.p99, found.longest] == pytest.approx(expected.tolist(), rel=1e-9, abs=1e-9)
 
 
-def test_a_host_is_as_noisy_as_the_noisiest_of_its_ranks() -> None:
+def test_host_is_as_noisy_as_the_noisiest_of_its_ranks() -> None:
     calm, loud = Slowdown(0.01, 0.5, 2.0), Slowdown(0.1, 0.3, 1.0)
     rows = noise.group_by_host([("b", calm, None), ("a", calm, 0.2), ("b", loud, 0.1), ("c", calm, None)])
     assert rows == [
@@ -60,18 +60,20 @@ def test_a_host_is_as_noisy_as_the_noisiest_of_its_ranks() -> None:
     ("cores", "expected"),
     [({0}, (500, 46010)), ({0, 1}, (4500, 96060)), ({11}, (8, 36)), ({1, 7}, (4000, 50050)), ({7}, None)],
 )
-def test_time_of_recorded_cores(tmp_path: Path, cores: set[int], expected: tuple[int, int] | None) -> None:
+def test_cpu_times_of_recorded_cores_are_read(
+    tmp_path: Path, cores: set[int], expected: tuple[int, int] | None
+) -> None:
     (tmp_path / "stat").write_text(STAT)
     assert noise.cpu_times(cores, tmp_path / "stat") == expected
 
 
-def test_systems_that_do_not_tell_of_stolen_time(tmp_path: Path) -> None:
+def test_steal_time_is_unknown_where_the_system_does_not_tell(tmp_path: Path) -> None:
     assert noise.cpu_times({0}, tmp_path / "stat") is None
     (tmp_path / "stat").write_text("cpu0 400 0 100 45000\n")  # Linux before 2.5.41
     assert noise.cpu_times({0}, tmp_path / "stat") is None
 
 
-def test_time_of_this_machine_is_psutils() -> None:
+def test_cpu_times_of_this_machine_agree_with_psutil() -> None:
     cores = range(os.cpu_count() or 1)
 
     def agreed() -> bool:
@@ -92,7 +94,7 @@ def test_time_of_this_machine_is_psutils() -> None:
     assert any(agreed() for _ in range(10))
 
 
-def test_the_share_of_stolen_time() -> None:
+def test_steal_share_is_that_between_two_times() -> None:
     assert noise.steal_share((500, 46010), (520, 46210)) == 0.1
     assert noise.steal_share((500, 46010), (500, 46010)) is None
     assert noise.steal_share(None, (500, 46010)) is None
@@ -128,7 +130,7 @@ def test_ranks_measure_together(launch: Launch) -> None:
     assert text_of(section).startswith(f"Noise = {100 * section['slowdown']:.1f} %, the mean ")
 
 
-def test_the_noisiest_hosts_are_listed() -> None:
+def test_noisiest_hosts_are_listed() -> None:
     section = benchmark(ranks=200, hosts=100)["noise"]
     head, _, listed = text_of(section).partition("\n\n")
     assert head.splitlines()[0].endswith("on node99")

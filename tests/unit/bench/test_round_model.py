@@ -1,4 +1,4 @@
-"""The model of what a round costs: by algebra; and rank 0's books, timed in real rounds of made-up ranks."""
+"""The model of the cost of a round, by algebra, and the times of the manager."""
 
 import math
 import subprocess
@@ -45,7 +45,7 @@ def assert_valid(section: dict[str, Any]) -> None:
     jsonschema.validate(section, SCHEMA["properties"]["round"] | {"$defs": SCHEMA["$defs"]})
 
 
-def test_a_round_is_the_sum_of_its_parts() -> None:
+def test_round_is_the_sum_of_its_parts() -> None:
     """With books that cost a microsecond for each rank, and messages of 370 bytes there and back."""
 
     def network(ranks: int) -> float:
@@ -84,7 +84,7 @@ def test_more_ranks_cost_more_and_rounds_grow_so_that_most_of_the_time_is_spent_
             assert each["round_seconds"] <= 0.01
 
 
-def test_slow_books_matter_early() -> None:
+def test_slow_manager_matters_early() -> None:
     # 10 microseconds a rank: 512 of them are 5 ms, 1024 are 10.24; the rest of the round takes less than 1.
     assert section(planner=(1e-2, 1e-1, 1.0))["matters_from_ranks"] == 1024
 
@@ -109,7 +109,7 @@ def test_with_one_rank_there_is_nothing_to_model() -> None:
     assert "model" not in text_of(made)
 
 
-def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_manager_is_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds: list[tuple[int, int]] = []
     book = Manager.next
 
@@ -132,7 +132,7 @@ def test_the_books_are_timed_in_rounds_that_go_on(monkeypatch: pytest.MonkeyPatc
     )
 
 
-def test_text_needs_nothing_heavy() -> None:
+def test_round_text_imports_nothing_heavy() -> None:
     code = (
         "import sys, mpi_pi.report.bench.rounds, mpi_pi.report.bench.scaling;"
         "print({'numpy', 'numba', 'mpi4py'} & {*sys.modules})"

@@ -1,4 +1,4 @@
-"""Speed-up, efficiency and serial fractions: by algebra, of times made by Amdahl's law and by Gustafson's."""
+"""Speed-up, efficiency and serial fraction of times that follow Amdahl's or Gustafson's law."""
 
 import itertools
 from pathlib import Path
@@ -68,7 +68,7 @@ def test_times_by_amdahls_law_give_its_serial_fraction_back(
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=3, max_size=8))
-def test_the_fit_leaves_smaller_squares_than_its_neighbours(seconds: list[float]) -> None:
+def test_fit_leaves_smaller_squares_than_its_neighbours(seconds: list[float]) -> None:
     more = [float(2**power) for power in range(len(seconds))]
     serial = scaling.serial_fraction(more, seconds)
 
@@ -106,7 +106,7 @@ def test_text_has_a_row_for_each_number_of_ranks_and_the_serial_fraction() -> No
     assert " 4 (4 … 4) " in weak_of_4
 
 
-def test_what_is_drowned_in_noise_has_no_number_and_fits_beside_what_is_not() -> None:
+def test_inconclusive_times_have_no_number_and_fit_beside_others() -> None:
     noisy = (1.0, 2.3, 1.111)
     strong = [*amdahl(0.01, [100.01, 110.1, 111.1], (128, 256)), GroupTimes(512, 64, noisy)]
     said = plain.text(
@@ -120,7 +120,7 @@ def test_what_is_drowned_in_noise_has_no_number_and_fits_beside_what_is_not() ->
     assert "Same hits = NO" in said
 
 
-def test_a_serial_fraction_of_about_zero_is_a_number_and_a_vague_one_is_not() -> None:
+def test_serial_fraction_of_about_zero_is_a_number_and_a_vague_one_is_not() -> None:
     sure = [GroupTimes(1, 1, (1.0, 1.0, 1.0)), GroupTimes(2, 1, (0.5, 0.498, 0.502))]
     vague = [GroupTimes(1, 1, (1.0, 1.0, 1.0)), GroupTimes(2, 1, (0.5, 0.6, 0.7))]
     weak = [GroupTimes(n, 1, (1.0, 1.0, 1.0)) for n in (1, 2)]

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster, and what is not: of rows as ranks would tell them."""
+"""Health rules, on made-up rows of a check."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from mpi_pi.report import plain
 from support.health import CASES, FAULTS, NOTES, Change, at, both, bound, docker, every, healthy, on
 
 
-def test_a_healthy_cluster() -> None:
+def test_healthy_cluster_has_no_findings() -> None:
     for hosts in (1, 2, 4, 8):
         assert findings(group_by_host(healthy(hosts))) == []
     assert fit([])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_is_wrong(case: str) -> None:
+def test_fault_is_found_and_described(case: str) -> None:
     change, start, also = CASES[case]
     (finding,) = found = findings(group_by_host(list(change(healthy()))))
     assert finding.text.startswith(start)
@@ -58,11 +58,11 @@ def test_all_rules_are_tested() -> None:
         ),
     ],
 )
-def test_what_is_not_wrong(change: Change) -> None:
+def test_harmless_difference_is_no_finding(change: Change) -> None:
     assert findings(group_by_host(list(change(healthy())))) == []
 
 
-def test_a_host_is_measured_by_its_twins_alone() -> None:
+def test_host_is_measured_by_its_twins_alone() -> None:
     """A Raspberry Pi 3 among others is no slow 4; the slow one of two Raspberry Pi 3 is a slow 3."""
     of_3: dict[str, Any] = {"machine": {"cpu": "Raspberry Pi 3 Model B Rev 1.2"}, "points_per_second": 3e7}
     rows = list(on("node3", "node4", **of_3)(healthy()))
@@ -77,7 +77,7 @@ def test_faults_come_first() -> None:
     assert [finding.severity for finding in findings(group_by_host(rows))] == ["fault", "note"]
 
 
-def test_of_a_host_that_told_nothing_the_rest_is_said() -> None:
+def test_findings_of_other_hosts_remain_if_a_host_is_silent() -> None:
     rows = healthy()
     rows[4:8] = [RankFacts(rank, f"host of rank {rank}", reachable=False) for rank in range(4, 8)]
     hosts = group_by_host(rows)
@@ -87,14 +87,14 @@ def test_of_a_host_that_told_nothing_the_rest_is_said() -> None:
     document.dumps(hosts, [fault])
 
 
-def test_the_address_is_that_of_the_common_network() -> None:
+def test_address_is_that_of_the_common_network() -> None:
     wireless = {"interfaces": (("wlan0", "10.0.0.7/8"), *docker(101)["interfaces"])}
     rows = list(both(on("node1", machine=wireless), on("node2", machine=docker(120)))(healthy()))
     expected = ["192.168.1.101", "192.168.1.120", "192.168.1.103", "192.168.1.104"]
     assert [host.address for host in group_by_host(rows)] == expected
 
 
-def test_a_thousand_hosts_fit_two_screens() -> None:
+def test_thousand_hosts_fit_two_screens() -> None:
     """And those that something is wrong with are among the ones that are shown."""
     rows = healthy(hosts=1000, ranks=2)
     rows = list(on("node977", points_per_second=4e7)(rows))

@@ -1,4 +1,4 @@
-"""The command line: numbers as people write them, and one line for everything that is wrong."""
+"""The command line: numbers as people write them, and one line for each mistake."""
 
 import contextlib
 
@@ -30,7 +30,7 @@ from mpi_pi.cli.quantities import duration, quantity, trials
         ("0007", 7),
     ],
 )
-def test_numbers(text: str, number: int) -> None:
+def test_number_is_read_as_people_write_it(text: str, number: int) -> None:
     assert quantity(text) == number
 
 
@@ -41,7 +41,7 @@ def test_numbers(text: str, number: int) -> None:
         *["1e-3", "0.1", "½", "١", "1kk", "1e5.5", "--", "1,000", "1e999999999", "1e-999999999"],
     ],
 )
-def test_what_is_no_whole_number(text: str) -> None:
+def test_text_that_is_no_whole_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a|too large"):
         quantity(text)
 
@@ -114,7 +114,7 @@ def test_bad_usage_names_the_option_and_the_value(argv: list[str], option: str, 
     assert "\n" not in message
 
 
-def test_no_command_and_unknown_commands() -> None:
+def test_missing_and_unknown_commands_are_refused() -> None:
     for argv in ([], ["fly"]):
         with pytest.raises(UsageError):
             parse(argv)
@@ -123,7 +123,7 @@ def test_no_command_and_unknown_commands() -> None:
 @pytest.mark.parametrize(
     "argv", [[], ["--json", "x"], ["a", "--json", ""], ["a", "--threads", "2"], ["a", "b", "--json", "./b"]]
 )
-def test_bad_usage_of_merge(argv: list[str]) -> None:
+def test_merge_refuses_bad_usage(argv: list[str]) -> None:
     with pytest.raises(UsageError):
         parse(["merge", *argv])
 
@@ -132,7 +132,7 @@ def test_bad_usage_of_merge(argv: list[str]) -> None:
     ("text", "seconds"),
     [("90", 90), ("90s", 90), ("55m", 3300), ("1.5h", 5400), ("2d", 172_800), ("1:30:05", 5405), ("0", 0)],
 )
-def test_times(text: str, seconds: float) -> None:
+def test_time_is_read_with_its_unit(text: str, seconds: float) -> None:
     assert duration(text) == seconds
 
 
@@ -142,19 +142,19 @@ def test_any_text_is_a_time_or_an_error(text: str) -> None:
         assert duration(text) >= 0
 
 
-def test_shards_and_threads() -> None:
+def test_shards_and_threads_are_read_or_refused() -> None:
     args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "3/16", "--threads", "auto"])
     assert (args.shard, args.threads) == ((3, 16), "auto")
     args = parse(["run", "-n", "1", "-i", "1", "--seed", "0", "--shard", "slurm", "--time-limit", "slurm"])
     assert (args.shard, args.threads, args.time_limit) == ("slurm", None, "slurm")
 
 
-def test_the_blogs_call() -> None:
+def test_call_of_the_blog_is_understood() -> None:
     args = parse(["run", "-i", "100000", "-n", "1000"])
     assert (args.trials, args.points) == (1000, 100_000)
 
 
-def test_arguments_may_be_asked_for() -> None:
+def test_arguments_may_be_left_to_the_prompt() -> None:
     parse(["run", "--ask"])
     with pytest.raises(ValueError, match="at least 1 trial"):
         trials("0")

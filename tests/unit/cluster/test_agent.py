@@ -1,4 +1,4 @@
-"""The agent, which is sent to hosts."""
+"""The agent that is sent to hosts."""
 
 import ast
 import fcntl
@@ -13,7 +13,7 @@ from mpi_pi.cluster.agent.environment import RECORD
 from mpi_pi.cluster.agent.installation import install
 
 
-def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
+def test_second_deployment_at_a_time_is_refused(tmp_path: Path) -> None:
     record = tmp_path / RECORD
     with record.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -22,7 +22,7 @@ def test_two_at_a_time_do_not_get_into_each_other_s_way(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [record.name]
 
 
-def test_what_is_sent_to_hosts_is_understood_by_older_versions_of_python() -> None:
+def test_agent_is_understood_by_python_3_7() -> None:
     """So that they can say that they are too old."""
     for module in ssh.AGENT:
         ast.parse(inspect.getsource(module), feature_version=(3, 7))

@@ -1,4 +1,4 @@
-"""What a host has to have for a deployment."""
+"""Requirements of a deployment to a host."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ from support.launching import ROOT
         ({"python": "3.10.12"}, r"Python 3\.10\.12, and mpi_pi needs 3\.11 or newer"),
     ],
 )
-def test_a_host_without_wheels_is_told_what_else_there_is(facts: dict[str, Any], problem: str) -> None:
+def test_host_without_wheels_is_refused_with_an_alternative(facts: dict[str, Any], problem: str) -> None:
     fit = {"python": "3.11.2", "machine": "aarch64", "bits": 64, "glibc": "2.36"}
     least_python = wheels.project(ROOT).least_python
     require_fit(fit, least_python)

@@ -1,4 +1,4 @@
-"""Hostfiles as Open MPI and as MPICH have them."""
+"""Hostfiles in the formats of Open MPI and MPICH."""
 
 import contextlib
 import re
@@ -45,14 +45,14 @@ def test_hosts_are_read_as_open_mpi_and_as_mpich_have_them(
 
 
 @given(st.text(), st.sampled_from(["Open MPI 5.0.11", "Open MPI 4.1.4", "MPICH 4.0.2", "MPICH 5.0.2", ""]))
-def test_what_is_no_hostfile_never_becomes_an_option_of_ssh(text: str, launcher: str) -> None:
+def test_no_text_becomes_an_option_of_ssh(text: str, launcher: str) -> None:
     with contextlib.suppress(ValueError):
         for host in parse(text, launcher).hosts:
             assert not host.destination.startswith("-")
             assert not re.search(r"[^\w.:@-]", host.destination, re.ASCII)
 
 
-def test_settings_that_matter_to_ssh() -> None:
+def test_user_and_port_of_a_host_are_read() -> None:
     text = "node1 slots=2 username=pi\nann@node3 port = 2222 slots=1\n::1 slots=1"
     assert parse(text, "Open MPI 5.0.11").hosts == [
         Host("node1", "pi"),
@@ -79,7 +79,9 @@ def test_settings_that_matter_to_ssh() -> None:
         (None, "No such file or directory"),
     ],
 )
-def test_what_is_wrong_with_a_hostfile_is_told(tmp_path: Path, content: bytes | None, problem: str) -> None:
+def test_error_in_a_hostfile_is_told_with_its_line(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
     file = tmp_path / "hosts"
     if content is not None:
         file.write_bytes(content)

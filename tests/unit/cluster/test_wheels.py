@@ -1,4 +1,4 @@
-"""Wheels that fit a host."""
+"""Platform tags of the wheels that fit a host."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""The cache: whole entries only, and no folder that others could have written to."""
+"""The cache of machine code: whole entries only, and no folder that other users can write to."""
 
 import contextlib
 import fcntl
@@ -26,14 +26,14 @@ def folder(tmp_path: Path) -> Path:
     return code_cache.prepare(tmp_path / "cache")
 
 
-def test_what_is_written_is_read(folder: Path) -> None:
+def test_entry_is_read_as_it_was_written(folder: Path) -> None:
     assert code_cache.read(folder, "key") is None
     code_cache.write(folder, "key", b"code\n\0")
     assert code_cache.read(folder, "key") == b"code\n\0"
     assert code_cache.read(folder, "other") is None
 
 
-def test_damaged_entries_do_not_count(folder: Path) -> None:
+def test_damaged_entry_is_not_used(folder: Path) -> None:
     code_cache.write(folder, "key", b"machine code")
     (entry,) = folder.glob("*.kernel")
     whole = entry.read_bytes()
@@ -42,7 +42,7 @@ def test_damaged_entries_do_not_count(folder: Path) -> None:
         assert code_cache.read(folder, "key") is None
 
 
-def test_the_folder_is_made_for_its_user_alone(tmp_path: Path) -> None:
+def test_folder_is_created_for_its_user_alone(tmp_path: Path) -> None:
     assert code_cache.prepare(tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o700
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
 
@@ -67,7 +67,7 @@ def test_folders_in_a_place_open_to_others_are_refused_unless_it_is_sticky(tmp_p
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
-def test_things_of_others_are_refused(tmp_path: Path) -> None:
+def test_folders_and_entries_of_other_users_are_refused(tmp_path: Path) -> None:
     place = code_cache.prepare(tmp_path / "cache")
     code_cache.write(place, "key", b"code")
     (entry,) = place.glob("*.kernel")
@@ -87,7 +87,7 @@ def test_entries_that_others_can_write_are_refused(folder: Path) -> None:
         code_cache.read(folder, "key")
 
 
-def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+def test_file_in_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "cache"):
         with pytest.raises(code_cache.CacheError, match=r"file.*directory"):
@@ -104,7 +104,7 @@ def fetch(folder: Path, log: Path) -> None:
     assert code_cache.fetch(folder, "key", make)[0] == b"code"
 
 
-def test_one_process_makes_it_for_all(tmp_path: Path) -> None:
+def test_one_of_several_processes_makes_the_entry(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     arguments = (tmp_path / "cache", tmp_path / "log")
     processes = [context.Process(target=fetch, args=arguments) for _ in range(4)]
@@ -133,7 +133,7 @@ IN_PLACE_OF_THE_LOCK: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", IN_PLACE_OF_THE_LOCK)
-def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: str) -> None:
+def test_anything_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: str) -> None:
     (folder / "mine").write_text("not to be touched")
     IN_PLACE_OF_THE_LOCK[what](folder / "lock")
     with pytest.raises(code_cache.CacheBusy, match=r"lock .*remove it"):
@@ -144,7 +144,7 @@ def test_whatever_is_in_place_of_the_lock_makes_nobody_wait(folder: Path, what: 
     assert code_cache.fetch(folder, "key", lambda: b"") == (b"code", True)
 
 
-def test_a_lock_that_is_never_given_back_is_waited_for_a_bounded_time(
+def test_wait_for_a_lock_that_is_never_released_is_bounded(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(code_cache, "NOTIFY_SECONDS", 0.05)
@@ -179,7 +179,7 @@ def test_no_command_waits_for_a_stopped_compiler(
 
 
 @pytest.mark.parametrize("what", ["a pipe", "a folder", "a link", "a dangling link"])
-def test_whatever_is_in_place_of_an_entry_does_not_count(folder: Path, what: str) -> None:
+def test_anything_else_in_place_of_an_entry_is_not_used(folder: Path, what: str) -> None:
     code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     entry.rename(folder / "mine")
@@ -187,7 +187,7 @@ def test_whatever_is_in_place_of_an_entry_does_not_count(folder: Path, what: str
     assert code_cache.read(folder, "key") is None
 
 
-def test_what_lies_where_an_entry_is_written_first_is_not_written_to(folder: Path) -> None:
+def test_link_in_place_of_a_new_entry_is_not_written_to(folder: Path) -> None:
     code_cache.write(folder, "key", b"code")
     (entry,) = folder.glob("*.kernel")
     (folder / "mine").write_text("not to be touched")
@@ -199,7 +199,7 @@ def test_what_lies_where_an_entry_is_written_first_is_not_written_to(folder: Pat
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 @pytest.mark.parametrize("below", ["", "below"])
-def test_a_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> None:
+def test_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> None:
     """As anybody can make one in /var/tmp; nothing behind it is touched, a file named `lock` least of all."""
     theirs, shared = tmp_path / "target", tmp_path / "shared"
     theirs.mkdir()
@@ -215,7 +215,7 @@ def test_a_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> N
     assert [file.name for file in theirs.iterdir()] == ["lock"]
 
 
-def test_links_of_ones_own_are_followed(tmp_path: Path) -> None:
+def test_links_of_the_user_are_followed(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "absolute").symlink_to(tmp_path / "far")
     (tmp_path / "relative").symlink_to("absolute/../far")
@@ -242,7 +242,7 @@ for place in ("strangers", "strangers/cache"):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
-def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) -> None:
+def test_folders_of_nobody_are_trusted_in_a_user_namespace(tmp_path: Path) -> None:
     """There `/` belongs to nobody that the namespace knows; our own folder has to be ours all the same."""
     user = 12345
     open_to_all = Path(tempfile.mkdtemp(prefix="mpi-pi-", dir="/var/tmp"))
@@ -277,7 +277,7 @@ def test_in_a_user_namespace_folders_of_nobody_lead_to_ones_own(tmp_path: Path) 
     assert "strangers" in second
 
 
-def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_of_the_user_nobody_trusts_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(code_cache, "_unmapped_owner", os.geteuid)
     with pytest.raises(code_cache.CacheError, match="nobody that its user namespace knows"):
         code_cache.prepare(tmp_path / "cache")
@@ -292,7 +292,7 @@ def test_a_process_that_is_nobody_trusts_nothing(tmp_path: Path, monkeypatch: py
         ("0 1000 1\n1 100000 999", 65534),
     ],
 )
-def test_the_unmapped_owner_is_one_whom_the_namespace_does_not_map(
+def test_unmapped_owner_is_one_whom_the_namespace_does_not_map(
     tmp_path: Path, spans: str, unknown: int | None
 ) -> None:
     (tmp_path / "sys/kernel").mkdir(parents=True)
@@ -303,7 +303,7 @@ def test_the_unmapped_owner_is_one_whom_the_namespace_does_not_map(
     assert code_cache._unmapped_owner(tmp_path / "none") is None
 
 
-def test_a_host_has_the_same_key_each_time(tmp_path: Path) -> None:
+def test_key_of_a_host_is_the_same_each_time(tmp_path: Path) -> None:
     """However many CPUs it has, of which Linux tells the frequencies of the moment."""
 
     def cpus(megahertz: str) -> Path:

@@ -1,4 +1,4 @@
-"""The compiled kernel against the reference, bit for bit; the geometry it rests on; other CPUs."""
+"""The compiled kernel against the reference, bit for bit, here and for other CPUs."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ def compiled_state(words, constant, trial, block):  # type: ignore[no-untyped-de
 
 
 @given(seeds, trials, st.integers(0, 2**32 - 1) | st.just(0))
-def test_seeding_is_numpys(seed: int, trial: int, block: int) -> None:
+def test_seeding_agrees_with_numpy(seed: int, trial: int, block: int) -> None:
     words, constant = seed_pool(seed)
     state = compiled_state(words, np.uint32(constant), np.uint64(trial), np.uint64(block))
     sequence = np.random.SeedSequence(seed, spawn_key=(trial, block))
@@ -39,14 +39,16 @@ def test_seeding_is_numpys(seed: int, trial: int, block: int) -> None:
 
 
 @given(seeds, trials, st.integers(1, 5), st.integers(1, 200) | st.integers(1, 20_000))
-def test_hits_are_the_references(compiled: Kernel, seed: int, first: int, units: int, points: int) -> None:
+def test_hits_are_those_of_the_reference(
+    compiled: Kernel, seed: int, first: int, units: int, points: int
+) -> None:
     job = Job(trials=2**64, points=points, seed=seed)
     first = min(first, job.units - units)
     some = range(first, first + units)
     assert compiled.count(job, some).tolist() == reference.count(job, some).tolist()
 
 
-def test_blocks_of_a_trial_are_the_references(compiled: Kernel) -> None:
+def test_hits_of_blocks_of_a_trial_are_those_of_the_reference(compiled: Kernel) -> None:
     """The short last blocks of long trials; of the whole ones, which take the reference half a minute each
     (that is for the soak), that they are where they belong."""
     job = Job(trials=3, points=2 * BLOCK + 77, seed=11)
@@ -58,13 +60,13 @@ def test_blocks_of_a_trial_are_the_references(compiled: Kernel) -> None:
     assert across[1] != across[2]
 
 
-def test_a_long_unit_is_the_references(compiled: Kernel) -> None:
+def test_hits_of_a_long_unit_are_those_of_the_reference(compiled: Kernel) -> None:
     job = Job(trials=2, points=(1 << 20) + 33, seed=8)
     assert compiled.count(job, range(2)).tolist() == reference.count(job, range(2)).tolist()
 
 
 @soak
-def test_a_whole_block_is_the_references(compiled: Kernel) -> None:
+def test_hits_of_a_whole_block_are_those_of_the_reference(compiled: Kernel) -> None:
     job = Job(trials=2, points=BLOCK + 1, seed=5)
     assert compiled.count(job, range(4)).tolist() == reference.count(job, range(4)).tolist()
 
@@ -95,14 +97,14 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
     assert looked_at > 10**5
 
 
-def test_the_far_corner_of_the_square_is_a_miss() -> None:
+def test_far_corner_of_the_square_is_a_miss() -> None:
     """s = 2^31 there, the one cell that does not fit signed 32 bits."""
     d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(simd.CERTAIN)
     assert d[0] >> 31 == 0
     assert d[0] > 2 * layout.MARGIN
 
 
-def test_known_answers_are_the_references() -> None:
+def test_known_answers_are_those_of_the_reference() -> None:
     for job, units, hits in known_answers.HITS_OF_UNITS:
         assert reference.count(job, units).tolist() == list(hits)
     states = known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
@@ -136,13 +138,15 @@ def test_some_hundred_known_points_are_in_doubt() -> None:
 
 
 @given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 300), min_size=1, max_size=4))
-def test_pieces_follow_one_another(compiled: Kernel, seed: int, pieces: list[int]) -> None:
+def test_generator_goes_on_from_piece_to_piece(compiled: Kernel, seed: int, pieces: list[int]) -> None:
     state = reference.unit_state(Job(1, 1, seed), 0)
     assert compiled.resume is not None
     assert compiled.resume(state, pieces) == hits_from(state, pieces)
 
 
-def test_a_unit_in_pieces_is_that_in_one(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_counted_in_pieces_has_the_hits_of_the_unit_in_one(
+    compiled: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = Job(trials=1 << 40, points=BLOCK + 5000, seed=6)
     unit = range(2 * (1 << 34) - 1, 2 * (1 << 34))
     whole = compiled.count(job, unit).tolist()
@@ -151,7 +155,7 @@ def test_a_unit_in_pieces_is_that_in_one(compiled: Kernel, monkeypatch: pytest.M
     assert compiled.count(job, unit).tolist() == whole
 
 
-def test_octapi_mistake_no_two_of_the_first_million_units_share_a_state() -> None:
+def test_no_two_of_the_first_million_units_share_a_state() -> None:
     """The lesson draws its seeds from 65,536, so that a million trials hold each of them 15 times."""
     states = first_lane_states(*seed_pool(2017), 10**6)
     assert len(np.unique(states, axis=0)) == 10**6
@@ -191,7 +195,7 @@ def test_hits_are_the_same_compiled_for_another_cpu(
     assert hits == reference.count(Job(50, 100_001, 3), range(50)).tolist()
 
 
-def test_registers_follow_the_cpu() -> None:
+def test_width_of_registers_follows_the_cpu() -> None:
     assert simd.register_shape("+avx2,+avx512bw") == (8, 2)
     assert simd.register_shape("+sse4.2,+avx2") == (4, 2)
     assert simd.register_shape("+neon") == (2, 4)

@@ -1,4 +1,4 @@
-"""The kernel on ARM: compiled on any machine for a Raspberry Pi 4, looked at, and run where qemu is."""
+"""The kernel compiled for a Raspberry Pi 4: its machine code, and its hits in an emulator."""
 
 import contextlib
 import os
@@ -233,7 +233,7 @@ def inside(root: Path, *command: str, timeout: int, **variables: str) -> str:
 
 @soak
 @pytest.mark.timeout(3600)
-def test_a_pi_compiles_the_same(debian: Path, for_a_pi: Path) -> None:
+def test_pi_compiles_the_same_code(debian: Path, for_a_pi: Path) -> None:
     """Byte for byte, so that what the other tests look at is what runs there."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("numba starts from Python's bytecode, and Debian's is that of 3.11")
@@ -247,7 +247,7 @@ def test_a_pi_compiles_the_same(debian: Path, for_a_pi: Path) -> None:
 
 @soak
 @pytest.mark.timeout(3600)
-def test_a_job_on_arm(debian: Path) -> None:
+def test_job_on_emulated_arm_has_the_hits_of_the_reference(debian: Path) -> None:
     job = Job(trials=300, points=10_000, seed=42)
     hits = reference.count(job, range(job.units)).sum()
     for ranks in (1, 2):
@@ -261,7 +261,7 @@ def test_a_job_on_arm(debian: Path) -> None:
         assert "Verification = SUCCESSFUL" in out
 
 
-def test_a_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
+def test_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
     """The code is the same, to the last byte, as if GNU ld had put its sections to the same places."""
     gnu_ld, objcopy = tool("aarch64-linux-gnu-ld"), tool("aarch64-linux-gnu-objcopy")
     code = (for_a_pi / "kernel.o").read_bytes()

@@ -1,4 +1,4 @@
-"""Our linker against LLVM's, here, and for Arm against GNU ld."""
+"""The linker of the package against LLVM's, and for Arm against GNU ld."""
 
 import functools
 
@@ -36,7 +36,7 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
     assert ours(job, range(50)).tolist() == theirs(job, range(50)).tolist()
 
 
-def test_it_needs_no_llvm() -> None:
+def test_cached_code_is_linked_without_llvm() -> None:
     """Or the fallback would hide that ours does not work."""
     assert isinstance(CompiledKernel(*object_code())._image, elf.ExecutableImage)
 
@@ -63,12 +63,12 @@ def test_half_an_object_file_is_refused(size: int) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_what_is_none_is_refused(content: bytes) -> None:
+def test_content_that_is_no_object_file_is_refused(content: bytes) -> None:
     with pytest.raises(elf.LinkError):
         elf.ObjectFile(content)
 
 
-def test_a_relocation_of_another_kind_is_refused() -> None:
+def test_relocation_of_another_kind_is_refused() -> None:
     """As of the machine code of a CPU that we do not know."""
     code = bytearray(object_code()[0])
     code[18:20] = (243).to_bytes(2, "little")  # RISC-V
@@ -76,7 +76,7 @@ def test_a_relocation_of_another_kind_is_refused() -> None:
         elf.ObjectFile(bytes(code)).link(1 << 20)
 
 
-def test_the_cache_knows_the_versions() -> None:
+def test_cache_key_depends_on_versions() -> None:
     """They are read from files that are not documented: should those change, this has to be mended."""
     import llvmlite
     import numba
@@ -86,7 +86,7 @@ def test_the_cache_knows_the_versions() -> None:
     assert llvmlite.__version__.encode() in llvm_version
 
 
-def test_a_relocation_beyond_the_end_is_refused() -> None:
+def test_relocation_beyond_the_end_is_refused() -> None:
     code = bytearray(object_code()[0])
     program = elf.ObjectFile(bytes(code))
     relocations = next(section for section in program._sections if section.type == 4)

@@ -1,4 +1,4 @@
-"""Damage to the kernel's machine code is noticed by the known answers, before it does harm."""
+"""Damage to the machine code in memory is noticed by the known answers."""
 
 import ast
 import sys

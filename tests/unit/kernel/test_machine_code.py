@@ -1,4 +1,4 @@
-"""Where the system lets no program execute memory that it has written."""
+"""Machine code on systems where written memory cannot be executed."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def restricted(launch: Launch) -> Restricted:
     return restricted
 
 
-def test_code_from_the_cache_runs_all_the_same(
+def test_cached_code_runs_where_written_memory_is_not_executable(
     restricted: Restricted, launch: Launch, compiled: Kernel
 ) -> None:
     """It is mapped like a library's, which is allowed; the hits are those of anywhere else."""
@@ -43,7 +43,7 @@ def test_code_from_the_cache_runs_all_the_same(
 
 
 @pytest.mark.parametrize("cache", ["warm", "cold"])
-def test_otherwise_numpy_counts_and_says_why(
+def test_without_executable_memory_numpy_counts_with_a_warning(
     restricted: Restricted, launch: Launch, compiled: Kernel, tmp_path: Path, cache: str
 ) -> None:
     folder = () if cache == "warm" else ("--cache", str(tmp_path / "cache"))
@@ -58,7 +58,9 @@ def test_otherwise_numpy_counts_and_says_why(
     assert warning.endswith("the NumPy kernel counts, slowly")
 
 
-def test_the_compiled_kernel_is_refused(restricted: Restricted, compiled: Kernel) -> None:
+def test_compiled_kernel_is_refused_without_executable_memory(
+    restricted: Restricted, compiled: Kernel
+) -> None:
     run = restricted(MPI_PI, *RUN, "--kernel", "numba", memfd=False)
     assert run.returncode not in (0, 139, -11)
     assert not run.stdout
@@ -66,7 +68,7 @@ def test_the_compiled_kernel_is_refused(restricted: Restricted, compiled: Kernel
     assert "argument --kernel: 'numba': " + NOT_EXECUTABLE in error
 
 
-def test_check_names_it_as_a_fault(restricted: Restricted, compiled: Kernel) -> None:
+def test_check_reports_missing_executable_memory_as_a_fault(restricted: Restricted, compiled: Kernel) -> None:
     run = restricted(MPI_PI, "check", "--json", "-", memfd=False)
     assert run.returncode == 1, run.stderr
     texts = [found["text"] for found in json.loads(run.stdout)["findings"] if found["severity"] == "fault"]
@@ -74,7 +76,9 @@ def test_check_names_it_as_a_fault(restricted: Restricted, compiled: Kernel) -> 
     assert "MemoryDenyWriteExecute=no" in text
 
 
-def test_llvms_own_linker_and_chain_are_not_tried(restricted: Restricted, compiled: Kernel) -> None:
+def test_linker_of_llvm_is_not_tried_without_executable_memory(
+    restricted: Restricted, compiled: Kernel
+) -> None:
     """They would crash."""
     program = (
         "from mpi_pi.kernel import machine_code\n"

@@ -1,4 +1,4 @@
-"""The definition of the stream, against NumPy, published vectors and independent implementations."""
+"""The reference against NumPy, published vectors and independent implementations."""
 
 import math
 from decimal import Decimal
@@ -18,7 +18,7 @@ WORD = st.integers(0, 2**64 - 1)
 MASK = 2**64 - 1
 
 
-def test_a_unit_draws_from_numpys_spawned_seed_sequence() -> None:
+def test_units_draw_from_the_spawned_seed_sequences_of_numpy() -> None:
     job = Job(trials=4, points=2 * BLOCK + 5, seed=2**77 + 3)
     for unit in range(job.units):
         trial, block = divmod(unit, 3)
@@ -33,7 +33,7 @@ PLUS_PLUS = [41943041, 58720359, 3588806011781223, 3591011842654386, 92286167142
 STAR_STAR = [11520, 0, 1509978240, 1215971899390074240, 1216172134540287360]
 
 
-def test_published_vectors() -> None:
+def test_seed_sequence_gives_the_published_vectors() -> None:
     state = np.array([[1], [2], [3], [4]], np.uint64)
     high, low = [], []
     for _ in PLUS_PLUS:
@@ -46,7 +46,7 @@ def test_published_vectors() -> None:
 
 @given(st.tuples(WORD, WORD, WORD, WORD).filter(any))
 @settings(max_examples=50)
-def test_the_engine_and_the_low_bits_are_randomgens(words: tuple[int, int, int, int]) -> None:
+def test_generator_and_low_bits_agree_with_randomgen(words: tuple[int, int, int, int]) -> None:
     """randomgen's Xoshiro256 is the ** variant, of the same engine."""
     generator = randomgen.Xoshiro256(0)
     generator.state = generator.state | {"s": np.array(words, np.uint64)}
@@ -86,7 +86,7 @@ def test_columns_of_the_lattice_are_counted_right(bits: int) -> None:
 
 
 @soak
-def test_the_bias_of_the_lattice_is_what_the_definition_says() -> None:
+def test_bias_of_the_lattice_is_what_the_definition_says() -> None:
     """All 2^30 columns of a quarter, in half a minute."""
     hits = 4 * int(odd_points_above(1 << 31))
     assert 4 * int(odd_points_above(1 << 12)) == odd_points_in_disc(12)
@@ -133,7 +133,7 @@ edge_words = st.tuples(edges, edges, edges, edges).map(
 
 
 @given(st.lists(st.tuples(WORD | edge_words, WORD | edge_words), min_size=32, max_size=32))
-def test_the_circle_is_exact(words: list[tuple[int, int]]) -> None:
+def test_points_on_the_circle_are_judged_exactly(words: list[tuple[int, int]]) -> None:
     high, low = (np.array(column, np.uint64) for column in zip(*words, strict=True))
     expected = [hit for h, lo in words for hit in hits_by_hand(h, lo)]
     assert reference.inside(high, low).tolist() == expected
@@ -165,13 +165,13 @@ def scalar_count(job: Job, unit: int) -> int:
 
 
 @pytest.mark.parametrize("points", [1, 2, 63, 64, 65, 127, 1000, 4999])
-def test_units_are_counted_as_point_by_point(points: int) -> None:
+def test_hits_are_those_counted_point_by_point(points: int) -> None:
     job = Job(trials=70, points=points, seed=points)
     units = range(60, 70)
     assert reference.count(job, units).tolist() == [scalar_count(job, unit) for unit in units]
 
 
-def test_the_distribution_is_uniform() -> None:
+def test_coordinates_are_uniform() -> None:
     """A chi-squared test of 16 x 16 cells of the square, for both scramblers, at 5 sigma."""
     state = np.stack([reference.unit_state(Job(400, 1, 5), unit) for unit in range(400)], axis=1)
     for scrambler in (reference.high_bits, reference.low_bits):
@@ -186,7 +186,7 @@ def test_the_distribution_is_uniform() -> None:
         assert abs(chi_squared - 255) < 5 * np.sqrt(2 * 255)
 
 
-def test_a_stopped_count_holds_whole_units() -> None:
+def test_stopped_count_holds_whole_units() -> None:
     job = Job(trials=200, points=640, seed=1)
     whole = reference.count(job, range(200))
     calls = iter(range(10**6))

@@ -42,7 +42,7 @@ def test_tails_of_more_points_than_floats_can_count() -> None:
     assert (ratio < 1.05).all()
 
 
-def test_no_points_are_not_off() -> None:
+def test_no_points_are_zero_standard_errors_off() -> None:
     assert binomial.tail(np.array([0, 4]), np.array([0.0, 0.0])).tolist() == [1, 1]
     assert binomial.standard_errors(np.array([0, 10**6]), np.array([0, 785398])).tolist() == pytest.approx(
         [0, 0], abs=1e-2

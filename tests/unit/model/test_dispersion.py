@@ -1,4 +1,4 @@
-"""Chances of a chi-squared, against those of the exact distribution and of many points."""
+"""Tails of chi-squared, against the exact distribution and that of many points."""
 
 import numpy as np
 import pytest
@@ -61,13 +61,13 @@ def test_bounds_hold_for_few_units_of_few_points(units: int, points: int) -> Non
         assert found.p_value + found.lower_p_value == pytest.approx(1)
 
 
-def test_the_best_possible_answer_of_few_units_is_no_wonder() -> None:
+def test_best_possible_answer_of_few_units_is_not_judged_unlikely() -> None:
     """Three units of 14 points with 11 hits each, which is as near as they can come."""
     hit = stats.binom.pmf(11, 14, P)
     chi_squared = 3 * (11 - 14 * P) ** 2 / (14 * P * (1 - P))
     assert judged(3, 14, chi_squared).bound == pytest.approx(hit**3, rel=1e-3)
 
 
-def test_units_of_two_sizes() -> None:
+def test_dispersion_of_units_of_two_sizes_adds_up() -> None:
     found = dispersion({1 << 26: 300, 1000: 300}, 100.0)
     assert found.p_value == pytest.approx(stats.chi2.sf(700, 600), rel=1e-2)

@@ -20,7 +20,7 @@ def tally_of(hits: "np.ndarray[tuple[int], np.dtype[np.int64]]", points: int) ->
     return Tally.of(Job(len(hits), points, 0), range(len(hits)), hits)
 
 
-def test_the_lines_of_the_published_runs() -> None:
+def test_estimate_of_published_hits_is_that_of_their_authors() -> None:
     assert decimal_quotient(4 * 78538813, 10**8) == "3.14155252"
     assert decimal_quotient(4 * 785388765, 10**9) == "3.14155506"
 
@@ -40,7 +40,7 @@ def test_halves_go_to_even() -> None:
     assert decimal_quotient(3, 2**9) == "0.00585938"  # 0.005859375
 
 
-def test_an_estimate_is_scipys() -> None:
+def test_estimate_agrees_with_scipy() -> None:
     hits = np.random.default_rng(3).binomial(1000, P, 500).astype(np.int64)
     result = estimate(tally_of(hits, 1000))
     total = int(hits.sum())
@@ -67,14 +67,14 @@ def test_units_of_two_sizes_are_each_held_to_their_own_expectation() -> None:
     assert not reasons(result)
 
 
-def test_the_octapi_run_was_off() -> None:
+def test_octapi_lesson_answer_is_found_to_be_off() -> None:
     """The lesson printed 3.141651 from 10^10 points, 3.55 standard errors off."""
     hits = round(3.141651 * 10**10 / 4)
     result = estimate(Tally({10**4: Sums(10**6, hits, round(10**10 * P * (1 - P)))}))
     assert result.standard_errors == pytest.approx(3.55, abs=0.005)
 
 
-def test_a_total_beyond_2_to_the_64_is_exact() -> None:
+def test_total_beyond_2_to_the_64_is_exact() -> None:
     units, surplus = 2**60, 12345
     n = units * BLOCK
     hits = units * centre(BLOCK) + surplus
@@ -83,12 +83,12 @@ def test_a_total_beyond_2_to_the_64_is_exact() -> None:
     assert abs(Fraction(result.pi) - Fraction(4 * hits, n)) <= Fraction(1, 10**26)
 
 
-def test_digits_in_common() -> None:
+def test_digits_in_common_with_pi_are_counted() -> None:
     assert digits_in_common("3.14155252", "3.14159265") == 5
     assert digits_in_common("4", "3.14") == 0
     assert digits_in_common("3.14", "3.14159") == 3
 
 
-def test_nothing_counted_is_no_estimate() -> None:
+def test_estimate_without_points_is_none() -> None:
     with pytest.raises(ValueError, match="no points"):
         estimate(Tally())

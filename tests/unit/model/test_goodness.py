@@ -1,4 +1,4 @@
-"""Bins of unit hits against SciPy's binomial distribution, p-values of small samples against exact ones."""
+"""Bins of unit hits against SciPy's binomial distribution, small-sample p-values against exact ones."""
 
 import itertools
 
@@ -45,7 +45,7 @@ def test_counts_are_those_of_a_histogram(points: int) -> None:
     assert goodness.counts(points, hits) == expected
 
 
-def test_a_fit_is_scipys() -> None:
+def test_chi_squared_of_bins_agrees_with_scipy() -> None:
     hits = np.random.default_rng(1).binomial(10_000, P, 5000).astype(np.int64)
     bins = goodness.counts(10_000, hits)
     found = goodness.fit(10_000, bins)
@@ -116,7 +116,7 @@ def test_p_values_of_the_smallest_samples_are_nearly_right(points: int, most: fl
 @pytest.mark.parametrize(
     "points", [*range(1, 61), 100, 117, 200, 241, 500, 700, 1000, 2000, 5000, 10**5, BLOCK]
 )
-def test_p_values_of_the_smallest_samples_of_any_size(points: int) -> None:
+def test_p_values_of_all_small_samples_are_nearly_right(points: int) -> None:
     found = excess_of_refusals(points)
     print(f"{points} points: {found:.2f}")
     assert found < 4

@@ -47,7 +47,7 @@ def test_impossible_jobs_are_refused(wrong: dict[str, int]) -> None:
         Job(**({"trials": 1, "points": 1, "seed": 0} | wrong))
 
 
-def test_beyond_machine_integers() -> None:
+def test_units_of_jobs_beyond_machine_integers_are_exact() -> None:
     job = Job(trials=MAX_TRIALS, points=MAX_POINTS, seed=1 << 200)
     assert job.total_points == 2 ** (64 + 58)
     assert job.units == 2 ** (64 + 32)

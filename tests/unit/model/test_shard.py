@@ -1,4 +1,4 @@
-"""Parts of jobs: shards against plain lists, and what is read back against what was written."""
+"""Shards of jobs, against plain lists, and their JSON."""
 
 import json
 
@@ -41,18 +41,18 @@ def test_shards_tile_the_job_evenly(job: Job, data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("index", "of", "why"), [(0, 3, "1/3 to 3/3"), (4, 3, "1/3"), (1, 11, "only 10 units")]
 )
-def test_there_is_no_such_shard(index: int, of: int, why: str) -> None:
+def test_shard_out_of_range_is_refused(index: int, of: int, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Job(10, 1000, 0).shard(index, of)
 
 
 @given(parts())
-def test_a_part_is_read_as_it_was_written(part: Shard) -> None:
+def test_shard_is_read_as_it_was_written(part: Shard) -> None:
     assert from_fields(json.loads(json.dumps(as_fields(part)))) == part
 
 
 @given(parts())
-def test_what_is_left_follows_on_what_is_done(part: Shard) -> None:
+def test_remaining_units_follow_counted_units(part: Shard) -> None:
     assert part.tally.units + len(part.remaining) == len(part.units)
     assert part.tally.points + part.job.points_in(part.remaining) == part.points
     assert part.complete == (part.tally.points == part.points)
@@ -77,7 +77,7 @@ UNIT = Sums(1, 785, 0)
     ],
 )
 @pytest.mark.parametrize("contiguous", [True, False])
-def test_a_tally_that_cannot_be(tally: Tally, why: str, contiguous: bool) -> None:
+def test_impossible_tally_is_refused(tally: Tally, why: str, contiguous: bool) -> None:
     fields = as_fields(Shard(Job(10, 1000, 0), tally=tally))
     with pytest.raises(ValueError, match=why):
         from_fields(fields, contiguous)
@@ -93,7 +93,7 @@ def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short
         from_fields(fields)
 
 
-def test_a_tally_without_bins_is_read() -> None:
+def test_tally_without_bins_is_read() -> None:
     """Programs before schema 5 wrote none."""
     fields = as_fields(Shard(Job(10, 1000, 0), tally=Tally({1000: UNIT})))
     del fields["tally"][0]["bins"]
@@ -107,7 +107,7 @@ def test_another_stream_version_is_refused() -> None:
 
 
 @given(spents, spents)
-def test_what_was_spent_adds_up(a: Usage, b: Usage) -> None:
+def test_usage_of_runs_adds_up(a: Usage, b: Usage) -> None:
     assert (a + b).runs == a.runs + b.runs
     assert (a + b).real_seconds == a.real_seconds + b.real_seconds
     assert a + Usage() == a

@@ -20,7 +20,7 @@ def counted(draw: st.DrawFn) -> tuple[Job, range, list[int]]:
 
 
 @given(counted())
-def test_a_tally_holds_the_sums(some: tuple[Job, range, list[int]]) -> None:
+def test_tally_has_sums_over_its_units(some: tuple[Job, range, list[int]]) -> None:
     job, units, hits = some
     result = Tally.of(job, units, np.array(hits, np.int64))
     assert (result.units, result.points, result.hits) == (len(units), job.points_in(units), sum(hits))
@@ -35,7 +35,9 @@ def test_a_tally_holds_the_sums(some: tuple[Job, range, list[int]]) -> None:
 
 
 @given(counted(), st.data())
-def test_the_tally_of_parts_adds_up(some: tuple[Job, range, list[int]], data: st.DataObject) -> None:
+def test_tallies_of_parts_add_up_to_that_of_the_whole(
+    some: tuple[Job, range, list[int]], data: st.DataObject
+) -> None:
     job, units, hits = some
     cut = data.draw(st.integers(0, len(units)))
     parts = [
@@ -46,7 +48,7 @@ def test_the_tally_of_parts_adds_up(some: tuple[Job, range, list[int]], data: st
 
 
 @given(counted())
-def test_packing_is_undone(some: tuple[Job, range, list[int]]) -> None:
+def test_unpack_undoes_pack(some: tuple[Job, range, list[int]]) -> None:
     job, units, hits = some
     one = Tally.of(job, units, np.array(hits, np.int64))
     packed = tally.pack(job, one)
@@ -71,6 +73,6 @@ def test_totals_beyond_64_bits_are_exact() -> None:
     assert total.by_size[BLOCK].squares == 3 * 2**100
 
 
-def test_the_centre_is_close() -> None:
+def test_centre_is_close_to_the_expected_hits() -> None:
     for points in (1, 10**5, BLOCK):
         assert abs(centre(points) - points * np.pi / 4) < 7

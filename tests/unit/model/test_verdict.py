@@ -1,4 +1,4 @@
-"""The verdict: how often it refuses correct runs, exactly and by simulation; and what it finds."""
+"""The verdict: how often it refuses correct runs, exactly and by simulation, and which faults it finds."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -145,7 +145,7 @@ def test_none_of_all_small_jobs_is_refused_more_often_than_once_in_a_million(fir
 
 
 @pytest.mark.parametrize("job", [Job(3, 14, 52), Job(1, 398_128, 274)])
-def test_the_best_possible_answers_are_not_refused(job: Job) -> None:
+def test_best_possible_answers_are_not_refused(job: Job) -> None:
     """Three units of 11 hits of 14; and 312,689 hits of 398,128, which is pi to nine digits."""
     hits = reference.count(job, range(job.units))
     assert (np.abs(hits - job.points * P) < 0.5).all()
@@ -156,8 +156,8 @@ def test_no_answer_of_seven_points_is_refused() -> None:
     assert not any(reasons(np.array([hits]), 7) for hits in range(8))
 
 
-def test_the_chances_add_up_to_one_in_a_million() -> None:
-    fit = 4 * verdict.FIT  # see test_goodness
+def test_chances_add_up_to_one_in_a_million() -> None:
+    fit = 4 * verdict.FIT  # see unit/model/test_goodness.py
     total = 2 * verdict.DISTANCE + 2 * verdict.DISPERSION + fit + verdict.RANKS + verdict.HOSTS
     assert total == pytest.approx(MILLIONTH)
 
@@ -192,7 +192,7 @@ def test_simulated_runs_are_refused_no_more_often_than_reckoned(monkeypatch: pyt
 
 @soak
 @pytest.mark.timeout(3600)
-def test_many_simulated_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_simulated_runs_are_refused_no_more_often_than_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
     runs = 100_000
     refused = simulated_refusals(runs, 100, monkeypatch)
     print(f"{refused} of {runs} refused, of at most {runs / 10_000:.0f} expected")
@@ -202,7 +202,7 @@ def test_many_simulated_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 # What it finds
 
 
-def test_good_and_bad_units() -> None:
+def test_units_of_right_and_wrong_kernels_are_told_apart() -> None:
     n, units = 10_000, 400
     sigma = np.sqrt(n * P * (1 - P))
     good = np.random.default_rng(5).binomial(n, P, units).astype(np.int64)
@@ -226,7 +226,7 @@ def lesson_trials(seed: int, seeds: int, trials: int) -> Hits:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_16_bit_seeds_of_the_lesson_are_found_at_a_million_trials(seed: int) -> None:
+def test_16_bit_seeds_of_the_lesson_are_found_at_a_million_trials(seed: int) -> None:
     found = reasons(lesson_trials(seed, 1 << 16, 1_000_000), 10_000)
     assert "goodness of fit" in kinds(found)
     assert not reasons(np.random.default_rng(seed).binomial(10_000, P, 1_000_000), 10_000)
@@ -245,7 +245,7 @@ def rows_of(ranks: int, per_host: int, points: int, seed: int = 1) -> list[RankS
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_a_rank_that_loses_one_hit_in_a_thousand_is_named(seed: int) -> None:
+def test_rank_that_loses_one_hit_in_a_thousand_is_named(seed: int) -> None:
     rows = rows_of(16, 4, 300_000_000, seed)
     assert verdict.suspects(rows) == ()
     rows[6] = replace(rows[6], hits=rows[6].hits * 999 // 1000)
@@ -255,7 +255,7 @@ def test_a_rank_that_loses_one_hit_in_a_thousand_is_named(seed: int) -> None:
     assert all(reason.startswith("host node1: ") for reason in found[1:])
 
 
-def test_a_host_that_is_off_is_named_though_none_of_its_ranks_is() -> None:
+def test_host_that_is_off_is_named_though_none_of_its_ranks_is() -> None:
     rows = rows_of(400, 100, 4_000_000_000)
     for rank in range(100, 200):
         rows[rank] = replace(rows[rank], hits=rows[rank].hits + 1500)  # just over a standard deviation
@@ -269,7 +269,7 @@ def test_ranks_that_have_counted_nothing_are_not_off() -> None:
     assert rows[3].standard_errors == 0
 
 
-def test_a_single_rank_is_not_named_as_it_is_the_whole() -> None:
+def test_single_rank_is_not_named_as_it_is_the_whole() -> None:
     assert verdict.suspects([row(0, 0, 10**6, 0)]) == ()
 
 
@@ -283,7 +283,7 @@ def test_of_many_that_are_off_some_are_named() -> None:
     assert len(found) == 22
 
 
-def test_the_report_names_who_is_off() -> None:
+def test_report_names_who_is_off() -> None:
     good = flame(ranks=4, hosts=2)
     lost = replace(good.ranks[3], hits=good.ranks[3].hits - 20_000)
     ranks = (*good.ranks[:3], lost)
@@ -318,7 +318,7 @@ def line(name: str, hits: Hits, points: int) -> str:
     return found
 
 
-def test_a_p_value_near_1_is_told_by_what_is_missing() -> None:
+def test_p_value_near_1_is_told_by_what_is_missing() -> None:
     hits = np.random.default_rng(5).binomial(10_000, P, 400)
     narrow = 7854 + (hits - 7854) // 2
     assert line("Dispersion", narrow, 10_000).rpartition("p-value ")[2].startswith("1 - ")

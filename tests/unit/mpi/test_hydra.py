@@ -1,4 +1,4 @@
-"""What is said to Hydra, by the wire protocol PMI-1. What comes of it, real jobs show in test_mpis."""
+"""Messages to Hydra by the wire protocol PMI-1. (Their effect is tested in command/test_mpis.py.)"""
 
 import socket
 import threading

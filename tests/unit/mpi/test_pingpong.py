@@ -1,4 +1,4 @@
-"""Bandwidth from noisy times: never more than was measured."""
+"""Bandwidth from noisy times, which is never more than was measured."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def test_bandwidth_of_a_quiet_link_is_exact(latency: float, bytes_per_second: fl
     assert found == pytest.approx(size / (latency + size / bytes_per_second))
 
 
-def test_transfers_quicker_than_the_latency_under_load(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bandwidth_of_transfers_quicker_than_the_latency_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a host with more ranks than cores: small messages wait for the core, a large one does not."""
 
     def ask(_comm: Any, _rank: int, reply: Any) -> tuple[float, float]:

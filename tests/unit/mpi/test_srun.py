@@ -1,4 +1,4 @@
-"""The advice on srun, by what srun offers and how it was called. (With a real one: test_cluster.py.)"""
+"""Advice on srun, by its plugins and its call. (A real one is tested in cluster/test_job_scripts.py.)"""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ OLD = "srun: MPI types are...\nsrun: none\nsrun: pmix_v3\nsrun: pmi2\n"
         ("MPICH 4.0.2", "exit 1", "", "srun --mpi=pmi2 "),
     ],
 )
-def test_the_plugin_that_is_there_and_fits(
+def test_advice_names_the_plugin_that_fits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, script: str, called: str, advice: str
 ) -> None:
     program = tmp_path / "srun"
@@ -54,6 +54,6 @@ def test_the_plugin_that_is_there_and_fits(
         {"SLURM_STEP_NUM_TASKS": "2", "MPI_LOCALNRANKS": "2", "PMI_RANK": "0"},
     ],
 )
-def test_nothing_is_said_of_what_srun_has_not_started(environ: dict[str, str]) -> None:
+def test_no_advice_without_srun(environ: dict[str, str]) -> None:
     assert not srun.started(environ)
     assert srun.problem(environ) == ""

@@ -1,4 +1,4 @@
-"""Who is named if MPI_Init or MPI_Finalize takes too long."""
+"""Ranks that are named if MPI_Init or MPI_Finalize takes too long."""
 
 import threading
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import pytest
 from mpi_pi.mpi import runtime, time_limit
 
 
-def test_a_rank_that_is_only_just_ending_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_that_is_just_ending_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It has given up itself, and the next rank to look does not see it wait any more."""
     looks = iter([{0: 100, 2: 102}, {2: 102}])
     monkeypatch.setattr(time_limit, "_missing", lambda function: next(looks))
@@ -36,6 +36,6 @@ def test_a_rank_that_is_only_just_ending_is_not_named(monkeypatch: pytest.Monkey
         ("Open MPI v4.0.3, package: Debian OpenMPI, ident: 4.0.3", False),
     ],
 )
-def test_libraries_whose_end_is_not_trusted(library: str, deadlocks: bool) -> None:
+def test_libraries_that_deadlock_in_finalize_are_known(library: str, deadlocks: bool) -> None:
     """Those with a device of UCX from before the change of MPICH's pull request 6596, which is in 4.2."""
     assert runtime._deadlocks_in_finalize(library) == deadlocks

@@ -1,4 +1,4 @@
-"""Rounds and shares, by algebra and by playing whole jobs through without MPI."""
+"""Sizes of rounds and shares of ranks, by algebra and in simulated jobs without MPI."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_shares_of_the_largest_rounds_are_exact(points: int) -> None:
         assert shares[rank].start == shares[rank - 1].stop == Job(2**64, points, 0).nearest_unit(position)
 
 
-def test_even_shares() -> None:
+def test_equal_weights_give_equal_shares() -> None:
     assert partition(Job(10, 1000, 0), range(10), [1, 1]) == [range(5), range(5, 10)]
 
 
@@ -106,7 +106,7 @@ def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> N
     assert points.max() >= Tuning.max_points - BLOCK
 
 
-def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
+def test_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
     balancer = LoadBalancer(job, range(job.units), [1] * 4)
@@ -122,7 +122,7 @@ def test_a_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     assert counted.min() > 0.8 * counted.mean()
 
 
-def test_a_rank_that_was_held_up_once_comes_back() -> None:
+def test_rank_that_was_held_up_once_comes_back() -> None:
     job = Job(trials=20_000, points=BLOCK, seed=0)
     balancer = LoadBalancer(job, range(job.units), [1] * 4)
     shares = []
@@ -146,19 +146,19 @@ def test_rounds_grow_to_a_second() -> None:
     assert history[-1]["seconds"] < 1.6
 
 
-def test_a_slow_rank_gets_less_from_the_third_round_on() -> None:
+def test_slow_rank_gets_less_from_the_third_round_on() -> None:
     history = play(Job(10**6, 10**5, 0), [4e9, 1e9, 4e9, 4e9])
     assert history[0]["waited"] > 0.4
     assert all(round_["waited"] < 0.02 for round_ in history[1:])
 
 
-def test_a_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
+def test_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
     history = play(Job(10**6, 10**6, 0), [4e9] * 4, change={8: [4e9, 1e9, 4e9, 4e9]})
     assert history[8]["waited"] > 0.4
     assert all(round_["waited"] < 0.1 for round_ in history[11:-1])
 
 
-def test_a_slow_network_makes_rounds_longer() -> None:
+def test_slow_network_makes_rounds_longer() -> None:
     job = Job(10**6, 10**5, 0)
     balancer = LoadBalancer(job, range(job.units), [1])
     points = np.array([10**9])
@@ -186,7 +186,7 @@ def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None
         balancer.update(np.full(4, 250), np.full(4, 10**5), np.full(4, 10**5))
 
 
-def test_beyond_machine_integers() -> None:
+def test_rounds_of_jobs_beyond_machine_integers_are_exact() -> None:
     job = Job(10**15, 10**9, 0)
     balancer = LoadBalancer(job, range(job.units), [1] * 3)
     units, weights = balancer.next_round()

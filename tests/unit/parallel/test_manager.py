@@ -1,4 +1,4 @@
-"""The books of rank 0, by playing whole runs through without MPI: hits are those of the reference."""
+"""The manager of rank 0 in simulated runs without MPI, against the reference."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ speeds = st.lists(st.integers(1, 1000), min_size=1, max_size=5)
 
 
 @given(speeds)
-def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
+def test_whole_run_counts_each_unit_once(nanoseconds_per_unit: list[int]) -> None:
     manager = Manager(Shard(JOB), [1] * len(nanoseconds_per_unit), SHORT_ROUNDS)
     orders, first = manager.begin(), 0
     while orders[0, Assignment.UNITS]:
@@ -65,7 +65,7 @@ def test_a_whole_run(nanoseconds_per_unit: list[int]) -> None:
 
 
 @given(speeds, st.data())
-def test_a_run_that_is_stopped_keeps_what_follows_on_without_a_gap(
+def test_run_that_is_stopped_keeps_what_follows_on_without_a_gap(
     speeds: list[int], data: st.DataObject
 ) -> None:
     manager = Manager(Shard(JOB), [1] * len(speeds), SHORT_ROUNDS)
@@ -89,7 +89,7 @@ def test_units_that_are_missing_without_a_stop_end_the_run() -> None:
     assert orders[0].tolist() == [0, 0, len(shares[0]) + len(shares[1]) - 1, 0, 0, 0]
 
 
-def test_a_rank_that_has_failed_is_told_to_all() -> None:
+def test_rank_that_has_failed_is_told_to_all() -> None:
     manager = Manager(Shard(JOB), [1, 1], SHORT_ROUNDS)
     reports = reports_of(shares_in(manager.begin(), 0), [10, 10])
     reports[1, WorkResult.FAILED] = True
@@ -98,7 +98,7 @@ def test_a_rank_that_has_failed_is_told_to_all() -> None:
     assert manager.shard.tally == manager.counted == Tally()
 
 
-def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
+def test_core_time_of_many_ranks_for_years_does_not_overflow() -> None:
     """Each of four ranks has used a hundred years: together more nanoseconds than 64 bits hold."""
     manager = Manager(Shard(JOB), [64] * 4, SHORT_ROUNDS)
     century = 100 * 365 * 86400 * 10**9
@@ -110,7 +110,7 @@ def test_the_time_of_many_cores_for_long_is_no_overflow() -> None:
     assert spent.core_seconds == pytest.approx(4 * 64 * century / 1e9)
 
 
-def test_sums_of_squares_of_many_ranks_are_no_overflow() -> None:
+def test_sums_of_squares_of_many_ranks_do_not_overflow() -> None:
     manager = Manager(Shard(JOB), [1] * 4, SHORT_ROUNDS)
     reports = reports_of(shares_in(manager.begin(), 0), [10] * 4)
     reports[:, WorkResult.TALLY + 2] = [2**62, 2**62 + 1, 2**63 - 1, 2]
@@ -118,7 +118,7 @@ def test_sums_of_squares_of_many_ranks_are_no_overflow() -> None:
     assert manager.counted.by_size[JOB.points].squares == 2**64 + 2
 
 
-def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
+def test_counts_of_a_wrong_kernel_are_not_gone_on_from() -> None:
     manager = Manager(Shard(JOB), [1, 1], SHORT_ROUNDS)
     reports = reports_of(shares_in(manager.begin(), 0), [10, 10])
     reports[1, WorkResult.WRONG] = True
@@ -128,7 +128,7 @@ def test_nobody_goes_on_from_what_a_kernel_that_is_wrong_has_counted() -> None:
     assert manager.counted.units == reports[:, WorkResult.UNITS].sum()
 
 
-def test_the_hits_of_each_rank_and_whose_kernel_is_wrong_are_known() -> None:
+def test_hits_of_each_rank_and_whose_kernel_is_wrong_are_known() -> None:
     manager = Manager(Shard(JOB), [1, 1], SHORT_ROUNDS)
     orders, first, expected = manager.begin(), 0, [0, 0]
     while orders[0, Assignment.UNITS]:

@@ -1,4 +1,4 @@
-"""Threads and placements of ranks, as rank 0 works them out from what the ranks tell of themselves."""
+"""Threads and placements of ranks, as rank 0 computes them from their introductions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Threads that count a share: the same hits as the definition, in order, and whole or a first part of it."""
+"""Threads that count a share: hits of the reference, in order, and a first part of them after a stop."""
 
 import threading
 from collections.abc import Callable
@@ -95,7 +95,7 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
 
 
 @pytest.mark.parametrize("in_main", [True, False])
-def test_an_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> None:
+def test_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> None:
     main_is_there = threading.Event()
 
     def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
-"""Texts that stay as they are, to the letter: what people grep must not change when the program does.
+"""Golden texts of the reports, to the letter, since users search them for lines.
 
-Where a change is meant, MPI_PI_RENEW_GOLDEN=1 writes them anew; the difference is then to be reviewed.
+MPI_PI_RENEW_GOLDEN=1 writes them afresh where a change is meant; the difference is then to be reviewed.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Reports as a real browser shows them, and as Python's own parser of HTML reads them."""
+"""HTML reports, as Python's parser of HTML reads them."""
 
 import html.parser
 import re
@@ -64,7 +64,7 @@ def test_pictures_that_would_be_large_are_made_of_pixels(monkeypatch: pytest.Mon
     assert kinds(html_report.page([Item("trials.csv", with_log(runs.run(2))[1].content)])) == {"png"}
 
 
-def test_nothing_is_fetched() -> None:
+def test_page_fetches_nothing() -> None:
     for page in (pages.small(), pages.large()):
         reader = Reader(page)
         values = [
@@ -92,7 +92,7 @@ def verdicts(*items: Item) -> list[str]:
     return [row[2] for row in Reader(html_report.page(items)).tables[0][1:]]
 
 
-def test_the_verdict_is_at_the_top(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdict_is_at_the_top_of_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plot, "pictures", lambda items: iter(()))
     good, differing = runs.run(2), benchmark()
     differing["scaling"]["same_hits"] = False

@@ -1,4 +1,4 @@
-"""A terminal of 40 columns: nothing is lost, and no line is folded in the midst of a word."""
+"""Reports on a terminal of 40 columns: nothing is lost, and no line is folded within a word."""
 
 import json
 import re
@@ -38,7 +38,7 @@ def fits(text: str, columns: int) -> None:
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, *(f"bench {part}" for part in PARTS)])
-def test_help_fits(launch: Launch, command: str) -> None:
+def test_help_fits_narrow_terminal(launch: Launch, command: str) -> None:
     narrow = launch(0, MPI_PI, *command.split(), "--help", COLUMNS=str(COLUMNS))
     assert narrow.returncode == 0
     for line in narrow.stdout.splitlines():
@@ -98,7 +98,7 @@ def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None
         assert f"\n{line}\n" in report_shown
 
 
-def test_json_is_not_folded(environment: dict[str, str], tmp_path: Path) -> None:
+def test_json_on_narrow_terminal_is_not_folded(environment: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "1.json").write_text(result_file.as_json(runs.run(2)))
     shown = on_narrow_terminal([MPI_PI, "merge", str(tmp_path / "1.json"), "--json", "-"], environment)
     assert json.loads(shown)["shard"] == {"index": 1, "of": 1}

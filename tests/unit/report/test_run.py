@@ -1,4 +1,4 @@
-"""The report: its lines are an interface; its JSON is what the schema says."""
+"""The report on a run: its lines and its JSON, which are interfaces."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ from support.schemas import RUN as SCHEMA
 from support.texts import reasons_in, report_text
 
 
-def test_the_published_lines() -> None:
+def test_report_has_the_lines_of_the_published_program() -> None:
     lines = report_text(flame()).splitlines()
     assert "pi = 4*(78538813/100000000) = 3.14155252" in lines
     assert "The value of Pi is estimated to be 3.14155252 using 100000000 points" in lines
@@ -30,7 +30,7 @@ def test_the_published_lines() -> None:
     assert lines[-3:] == ["real\t0m11.485s", "user\t2m1.000s", "sys\t0m0.500s"]
 
 
-def test_every_line_says_what_it_is() -> None:
+def test_every_line_has_a_name() -> None:
     result = flame()
     head = run_report.head(Shard(result.job), [row.info for row in result.ranks], result.mpi_library)
     text = plain.text([head, *run_report.blocks(result)])
@@ -77,7 +77,7 @@ def test_ten_thousand_ranks_fit_two_screens() -> None:
     assert "10 slowest and 10 fastest of 2500 hosts" in text
 
 
-def test_a_wrong_answer_is_said() -> None:
+def test_wrong_answer_is_reported_as_unverified() -> None:
     wrong = flame(hits=79_000_000)
     assert not wrong.verified
     distance, dispersion = reasons_in(report_text(wrong))
@@ -88,7 +88,7 @@ def test_a_wrong_answer_is_said() -> None:
     assert json.loads(result_file.as_json(wrong))["reasons"] == [distance, dispersion]
 
 
-def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
+def test_rank_of_a_wrong_kernel_is_reported() -> None:
     good = flame()
     rows = (good.ranks[0], replace(good.ranks[1], kernel_right=False))
     text = report_text(replace(good, kernels_right=False, ranks=rows))
@@ -98,7 +98,7 @@ def test_a_kernel_that_went_wrong_is_said_with_its_rank() -> None:
     ]
 
 
-def test_a_partial_answer_is_said() -> None:
+def test_partial_answer_is_reported_as_partial() -> None:
     part = replace(flame(), tally=Tally({10**5: Sums(100, 7853981, 1685500)}))
     assert "Partial = 10000000 of 100000000 points (10 %)" in report_text(part)
     assert "Standard error = 0.000519" in report_text(part)
@@ -107,7 +107,7 @@ def test_a_partial_answer_is_said() -> None:
     assert not nothing.verified
 
 
-def test_what_will_be_counted_again_is_said() -> None:
+def test_points_that_will_be_counted_again_are_reported() -> None:
     """Of 300 units 100 lie beyond a gap."""
     kept, counted = Sums(200, 15_707_963, 3_371_000), Sums(300, 23_561_944, 5_056_500)
     first, second = flame().ranks
@@ -135,7 +135,7 @@ def test_what_will_be_counted_again_is_said() -> None:
     assert "which that run counts again: a kernel got known answers wrong\n" in wrong
 
 
-def test_after_resuming_it_is_said_which_lines_are_of_all_runs() -> None:
+def test_report_of_resumed_run_tells_which_lines_are_of_all_runs() -> None:
     assert "\nRuns = " not in report_text(flame())
     resumed = replace(flame(), usage=replace(flame().usage, runs=3))
     (line,) = re.findall(r"^Runs = (.*)$", report_text(resumed), re.MULTILINE)
@@ -144,7 +144,7 @@ def test_after_resuming_it_is_said_which_lines_are_of_all_runs() -> None:
     )
 
 
-def test_no_time_gives_no_rate() -> None:
+def test_run_that_took_no_time_has_no_rate() -> None:
     """A rank that had nothing to count, and a run without any rounds."""
     idle = flame(ranks=3).ranks[0]
     idle = replace(idle, units=0, points=0, count_seconds=0.0, wait_seconds=0.0)
@@ -171,7 +171,7 @@ def test_no_time_gives_no_rate() -> None:
         replace(flame(), tally=Tally({10**5: Sums(2**80, 2**90, 2**100)})),
     ],
 )
-def test_json_is_what_the_schema_says(result: Result) -> None:
+def test_json_follows_the_schema(result: Result) -> None:
     document = json.loads(result_file.as_json(result))
     jsonschema.validate(document, SCHEMA)
     assert document["spent"]["user_seconds"] == 60.5 * len(result.ranks)
@@ -180,7 +180,7 @@ def test_json_is_what_the_schema_says(result: Result) -> None:
         assert document["estimate"]["hits"] == result.tally.hits
 
 
-def test_the_schema_asks_for_all_that_it_describes() -> None:
+def test_schema_requires_all_members_that_it_describes() -> None:
     """Everything described is required, so that the test above sees what is missing."""
 
     def objects(schema: object) -> None:
@@ -194,7 +194,7 @@ def test_the_schema_asks_for_all_that_it_describes() -> None:
     objects(SCHEMA)
 
 
-def test_the_timeline_stays_small_and_loses_nothing() -> None:
+def test_timeline_stays_small_and_loses_nothing() -> None:
     timeline = Timeline()
     one = np.ones(1000, np.int64)
     for number in range(5000):

@@ -1,4 +1,4 @@
-"""Files are taken for what is in them, whatever their names; of those that are nothing, all are named."""
+"""Files are recognised by their content; all that are of no known kind are named."""
 
 import json
 from pathlib import Path
@@ -43,14 +43,14 @@ def test_each_kind_is_recognised() -> None:
         ("0,10,seven\n", "damaged trial log: invalid literal for int() with base 10: 'seven'"),
     ],
 )
-def test_damaged_trial_logs(lines: str, complaint: str) -> None:
+def test_damaged_trial_log_is_refused_with_its_line(lines: str, complaint: str) -> None:
     Path("log.csv").write_text("trial,points,hits\n" + lines)
     with pytest.raises(UserError) as refused:
         sources.read(["log.csv"])
     assert str(refused.value) == f"log.csv: {complaint}"
 
 
-def test_all_that_are_nothing_are_named() -> None:
+def test_all_files_of_no_known_kind_are_named() -> None:
     Path("text").write_text("pi = 3.14")
     Path("folder").mkdir()
     Path("check").write_text(json_document.dumps({"program": "mpi-pi", "kind": "check"}))

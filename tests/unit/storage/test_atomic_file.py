@@ -14,7 +14,7 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def test_it_appears_when_it_is_complete(tmp_path: Path) -> None:
+def test_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.write_text("old")
     with AtomicFile("--json", str(path)) as file:
@@ -25,7 +25,7 @@ def test_it_appears_when_it_is_complete(tmp_path: Path) -> None:
     assert names(tmp_path) == ["out"]
 
 
-def test_it_leaves_nothing_otherwise(tmp_path: Path) -> None:
+def test_file_that_is_not_completed_leaves_nothing(tmp_path: Path) -> None:
     with AtomicFile("--json", str(tmp_path / "out")) as file:
         file.write("new")
     assert names(tmp_path) == []
@@ -42,13 +42,13 @@ def test_links_are_followed_and_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "no/such/folder/out"])
-def test_what_cannot_be_written_shows_at_once(tmp_path: Path, name: str) -> None:
+def test_place_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match=r"directory"):
         AtomicFile("--json", str(tmp_path / name))
     assert names(tmp_path) == []
 
 
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_an_error_that_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -68,7 +68,7 @@ def test_devices_are_written_to_directly() -> None:
             file.commit()
 
 
-def test_the_mode_of_a_file_is_kept(tmp_path: Path) -> None:
+def test_mode_of_a_file_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "out"
     path.touch(mode=0o600)
     with AtomicFile("--json", str(path)) as file:
@@ -76,7 +76,7 @@ def test_the_mode_of_a_file_is_kept(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_nothing_has_a_name_before_it_is_complete(tmp_path: Path) -> None:
+def test_file_has_no_name_before_it_is_complete(tmp_path: Path) -> None:
     """Not even a process that is killed leaves anything behind."""
     with AtomicFile("--json", str(tmp_path / "out")) as file:
         file.write("x" * 10**6)
@@ -95,13 +95,13 @@ def test_where_files_need_a_name_it_is_a_hidden_one(tmp_path: Path, monkeypatch:
     assert (tmp_path / "out").read_text() == "new"
 
 
-def test_what_cannot_be_written_is_said_in_the_users_words(tmp_path: Path) -> None:
+def test_error_names_the_option_and_the_path(tmp_path: Path) -> None:
     with pytest.raises(OutputError) as raised:
         AtomicFile("--trial-log", str(tmp_path))
     assert str(raised.value) == f"argument --trial-log: {str(tmp_path)!r}: Is a directory"
 
 
-def test_what_another_process_left_is_not_taken_for_ours(tmp_path: Path) -> None:
+def test_part_left_by_another_process_is_not_used(tmp_path: Path) -> None:
     """Process numbers come round again."""
     (tmp_path / f".out.{os.getpid()}.part").write_text("stale")
     with AtomicFile("--json", str(tmp_path / "out")) as file:
@@ -141,7 +141,7 @@ def test_names_beside_long_ones_differ_and_fit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
-def test_standard_output_is_not_begun_anew(tmp_path: Path, name: str) -> None:
+def test_standard_output_is_not_truncated(tmp_path: Path, name: str) -> None:
     """Of what else is written to it, before and after, nothing is lost."""
     program = (
         "import sys; from mpi_pi.storage.atomic_file import AtomicFile; print('before', flush=True);"

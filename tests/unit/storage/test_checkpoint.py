@@ -1,4 +1,4 @@
-"""Checkpoints: the old one or the new one, whatever happens; and nothing else is taken for one."""
+"""Checkpoints: the old one or the new one remains, whatever happens, and no other file is taken for one."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ def _no_warnings_yet() -> None:
     warnings.clear()
 
 
-def test_a_checkpoint_is_small_whatever_the_job(tmp_path: Path) -> None:
+def test_checkpoint_is_small_whatever_the_job(tmp_path: Path) -> None:
     huge = Job(2**64, 2**58, 10**300)
     (tmp_path / "c").write_text(dumps(Shard(huge, 2**90, 2**90 + 1)))
     assert (tmp_path / "c").stat().st_size < 2000
@@ -48,7 +48,7 @@ in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixt
 
 @in_one_folder
 @given(content=damaged(CONTENT) | st.binary(max_size=200))
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
     with contextlib.suppress(json_document.DocumentError):
         assert load(tmp_path / "c") == part(300)
@@ -56,7 +56,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
 
 @in_one_folder
 @given(content=forged(CONTENT))
-def test_a_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: bytes) -> None:
+def test_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
     with contextlib.suppress(json_document.DocumentError):
         loaded = load(tmp_path / "c")
@@ -91,7 +91,7 @@ OTHER_STREAM = json_document.dumps(
         (OTHER_STREAM.encode(), "stream version 7, not 1"),
     ],
 )
-def test_what_is_no_checkpoint_of_ours_says_why_and_stays(tmp_path: Path, content: bytes, why: str) -> None:
+def test_other_file_is_refused_with_a_reason_and_stays(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "c"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=why) as raised:
@@ -120,13 +120,13 @@ def test_another_job_is_refused_with_what_differs(tmp_path: Path, wanted: Shard,
 
 
 @pytest.mark.parametrize("place", ["", "no/such/folder/c"])
-def test_a_place_where_nothing_can_be_saved_is_refused(tmp_path: Path, place: str) -> None:
+def test_place_where_nothing_can_be_saved_is_refused(tmp_path: Path, place: str) -> None:
     with pytest.raises(CheckpointError, match="argument --checkpoint"), keeper(tmp_path / place) as kept:
         kept.begin(part(0))
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_saved_when(tmp_path: Path) -> None:
+def test_checkpoint_is_saved_at_intervals(tmp_path: Path) -> None:
     path = tmp_path / "c"
     with keeper(path, every=3600) as kept:
         assert kept.begin(part(0)) == part(0)
@@ -143,7 +143,7 @@ def test_what_is_saved_when(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("restart", [True, False])
-def test_what_is_no_regular_file_is_left_alone(
+def test_place_that_is_no_regular_file_is_refused(
     tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -155,7 +155,7 @@ def test_what_is_no_regular_file_is_left_alone(
     assert {path.name for path in tmp_path.iterdir()} == {"folder", "pipe"}
 
 
-def test_a_checkpoint_in_shared_memory_is_replaced_as_elsewhere() -> None:
+def test_checkpoint_in_shared_memory_is_replaced_as_elsewhere() -> None:
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         path = Path(folder) / "c"
         path.write_bytes(CONTENT)
@@ -169,7 +169,7 @@ def test_a_checkpoint_in_shared_memory_is_replaced_as_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("restart", [True, False])
-def test_a_place_where_nothing_can_be_saved_any_more(
+def test_save_that_fails_is_a_warning_once(
     tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is found out before a run goes on, and everything stays as it was."""
@@ -194,7 +194,7 @@ def test_a_place_where_nothing_can_be_saved_any_more(
         assert {path.name for path in tmp_path.iterdir()} == {"c", "c.lock"}
 
 
-def test_an_exception_loses_nothing(tmp_path: Path) -> None:
+def test_exception_in_a_run_loses_no_counts(tmp_path: Path) -> None:
     def run() -> None:
         with keeper(tmp_path / "c") as kept:
             kept.begin(part(0))
@@ -206,7 +206,7 @@ def test_an_exception_loses_nothing(tmp_path: Path) -> None:
     assert load(tmp_path / "c") == part(10)
 
 
-def test_a_finished_checkpoint_needs_no_writing(tmp_path: Path) -> None:
+def test_finished_checkpoint_needs_no_writing(tmp_path: Path) -> None:
     path = tmp_path / "c"
     path.write_text(dumps(part(1000)))
     written = path.stat().st_mtime_ns
@@ -230,7 +230,7 @@ def test_restart_keeps_the_old_files(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"c", "c.1", "c.2", "c.3"}
 
 
-def test_only_one_run_at_a_time(tmp_path: Path) -> None:
+def test_second_run_on_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with keeper(tmp_path / "c") as one:
         one.begin(part(0))
         (tmp_path / "link").symlink_to("c")
@@ -246,7 +246,7 @@ def test_only_one_run_at_a_time(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
+def test_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
     path = tmp_path / "c"
     with keeper(path, every=0) as kept:
         kept.begin(part(0))
@@ -257,7 +257,7 @@ def test_a_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
     assert load(path) == part(0)
 
 
-def test_a_folder_that_vanishes_and_comes_back(tmp_path: Path) -> None:
+def test_folder_that_vanishes_is_used_again_when_it_is_back(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     with keeper(folder / "c", every=0) as kept:
@@ -294,7 +294,7 @@ kept.update(part(20))
 """
 
 
-def test_killed_at_any_step_of_saving(tmp_path: Path) -> None:
+def test_checkpoint_is_old_or_new_if_killed_at_any_step_of_saving(tmp_path: Path) -> None:
     """Every system call that has an audit event: afterwards it is the old checkpoint or the new one."""
     found = []
     for steps in range(1, 30):
@@ -338,7 +338,7 @@ with keeper(Path(sys.argv[1]), every=0) as kept:
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=soak)])
-def test_killed_at_any_moment(tmp_path: Path, times: int) -> None:
+def test_checkpoint_is_the_last_or_the_next_if_killed_at_any_moment(tmp_path: Path, times: int) -> None:
     """What saves without a pause is killed: the file is the last that was said to be saved, or the next."""
     path, chance = tmp_path / "c", random.Random(1)
     program = SAVING.format(tests=str(TESTS))
@@ -359,7 +359,7 @@ def test_killed_at_any_moment(tmp_path: Path, times: int) -> None:
     }
 
 
-def test_what_was_spent_is_kept(tmp_path: Path) -> None:
+def test_usage_is_kept(tmp_path: Path) -> None:
     spent = replace(part(0).usage, runs=3, real_seconds=1.25, user_seconds=7.5)
     with keeper(tmp_path / "c") as kept:
         kept.begin(part(0))

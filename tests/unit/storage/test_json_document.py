@@ -1,4 +1,4 @@
-"""Documents whose checksum is right and whose content is not: taken whole, or told what is wrong."""
+"""Documents with a right checksum and any content: read whole, or refused with a reason."""
 
 import contextlib
 import json
@@ -68,7 +68,7 @@ def complaint(document: Any, kind: str) -> str:
 
 @settings(max_examples=60)
 @given(changed)
-def test_the_schema_check_agrees_with_jsonschema(case: tuple[str, bytes]) -> None:
+def test_schema_check_agrees_with_jsonschema(case: tuple[str, bytes]) -> None:
     kind, content = case
     document = json.loads(content)
     found = complaint(document, kind)
@@ -76,7 +76,7 @@ def test_the_schema_check_agrees_with_jsonschema(case: tuple[str, bytes]) -> Non
     assert "\n" not in found
 
 
-def test_the_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
+def test_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
     checked = {
         *("$ref", "anyOf", "type", "const", "enum", "pattern", "minimum", "exclusiveMinimum", "maximum"),
         *("properties", "required", "additionalProperties", "items", "prefixItems", "minItems", "maxItems"),
@@ -115,20 +115,20 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
 
 
 @given(changed)
-def test_what_is_read_can_be_told(case: tuple[str, bytes]) -> None:
+def test_document_that_is_read_can_be_reported(case: tuple[str, bytes]) -> None:
     assert not told_badly(case[1], case[0], pictures=False)
 
 
 @settings(max_examples=2)
 @given(changed)
-def test_what_is_read_can_be_drawn(case: tuple[str, bytes]) -> None:
+def test_document_that_is_read_can_be_drawn(case: tuple[str, bytes]) -> None:
     assert not told_badly(case[1], case[0], pictures=True)
 
 
 @soak
 @settings(max_examples=1000)
 @given(changed)
-def test_what_is_read_can_be_drawn_many_times(case: tuple[str, bytes]) -> None:
+def test_many_documents_that_are_read_can_be_drawn(case: tuple[str, bytes]) -> None:
     assert not told_badly(case[1], case[0], pictures=True)
 
 
@@ -146,7 +146,7 @@ def resealed(document: dict[str, Any]) -> str:
     ],
 )
 @pytest.mark.parametrize("command", ["plot b -o b.svg", "report b -o b.html", "bench compare b b"])
-def test_a_wrong_benchmark_is_a_line(
+def test_wrong_benchmark_is_one_line_of_error(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -162,7 +162,7 @@ def test_a_wrong_benchmark_is_a_line(
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
-def test_a_median_is_that_of_its_samples() -> None:
+def test_median_other_than_that_of_its_samples_is_refused() -> None:
     document = json.loads(DOCUMENTS["bench"])
     document["jobs"][1]["seconds"]["median"] *= 0.5
     with pytest.raises(json_document.DocumentError, match=r"jobs\[1\].seconds: is not the median"):
@@ -172,7 +172,7 @@ def test_a_median_is_that_of_its_samples() -> None:
 @pytest.mark.parametrize(
     "text", ['{"a": 1, "a": 2}', '{"a": NaN}', '{"a": -Infinity}', "[" * 100_000, "1e999"]
 )
-def test_what_is_no_json_or_not_only_one_is_refused(text: str) -> None:
+def test_content_other_than_one_json_document_is_refused(text: str) -> None:
     content = text.replace("{", '{"program": "mpi-pi", "kind": "result", "schema": 4, ', 1)
     with pytest.raises(json_document.DocumentError, match=r"damaged|not written by"):
         result_file.of_content(content.encode())
@@ -299,7 +299,7 @@ def quicker_round(document: dict[str, Any]) -> None:
         (quicker_round, r"ranks\[0\]: has \d+ count_nanoseconds, and its rounds together \d+"),
     ],
 )
-def test_what_a_result_says_twice_has_to_agree(
+def test_result_that_contradicts_itself_is_refused(
     edit: Callable[[dict[str, Any]], None], complaint: str
 ) -> None:
     document = json.loads(result_file.as_json(runs.run(3)))

@@ -1,4 +1,4 @@
-"""The lock, between real processes; other machines are played by processes that claim to be on one."""
+"""Locks between real processes; some of them pretend to be on another machine."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def owner(path: Path, where: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
-def test_a_living_owner_is_respected(tmp_path: Path, where: str) -> None:
+def test_lock_of_living_owner_is_held(tmp_path: Path, where: str) -> None:
     path = tmp_path / "lock"
     with owner(path, where) as process:
         content = path.read_bytes()
@@ -62,7 +62,7 @@ def test_a_living_owner_is_respected(tmp_path: Path, where: str) -> None:
 
 @pytest.mark.parametrize("where", ["here", "elsewhere"])
 @pytest.mark.parametrize("reaped", [True, False])
-def test_a_dead_owner_is_not(tmp_path: Path, where: str, reaped: bool) -> None:
+def test_lock_of_dead_owner_is_taken(tmp_path: Path, where: str, reaped: bool) -> None:
     path = tmp_path / "lock"
     with owner(path, where) as process:
         process.send_signal(signal.SIGKILL)
@@ -78,7 +78,7 @@ def test_a_dead_owner_is_not(tmp_path: Path, where: str, reaped: bool) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
+def test_other_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
     """Numbers of processes come again: the owner is the one that was started when it was."""
     path = tmp_path / "lock"
     held = Lock(path)
@@ -90,7 +90,7 @@ def test_a_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
     held.release()
 
 
-def test_an_owner_that_stood_still_finds_out(tmp_path: Path) -> None:
+def test_owner_that_stood_still_finds_its_lock_taken(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     stopped = Lock(path)
     stopped.acquire()
@@ -111,7 +111,7 @@ def test_an_owner_that_stood_still_finds_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"[]", b'{"pid": "../self", "machine": null}'])
-def test_a_lock_file_of_nobody_is_taken_after_a_while(tmp_path: Path, content: bytes) -> None:
+def test_lock_file_without_owner_is_taken_after_a_while(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "lock"
     path.write_bytes(content)
     mine = Lock(path)
@@ -119,7 +119,7 @@ def test_a_lock_file_of_nobody_is_taken_after_a_while(tmp_path: Path, content: b
     mine.release()
 
 
-def test_of_many_who_come_at_once_one_has_it(tmp_path: Path) -> None:
+def test_one_of_many_processes_gets_the_lock(tmp_path: Path) -> None:
     """To a free lock, and to one whose owner is dead."""
     path = tmp_path / "lock"
     for stale in (False, True):
@@ -146,6 +146,6 @@ def test_of_many_who_come_at_once_one_has_it(tmp_path: Path) -> None:
         got[0].release()
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_lock_in_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Lock(tmp_path / "no" / "lock").acquire()

@@ -1,4 +1,4 @@
-"""Shards put together, against the run of the whole."""
+"""Merged shards against a run of the whole job."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def write(name: str, result: Result) -> str:
 
 @pytest.mark.parametrize("job", [JOB, Job(3, 2 * BLOCK + 5, 1)])
 @pytest.mark.parametrize("of", [1, 2, 7])
-def test_the_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
+def test_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     if job is not JOB:  # too long for the definition: any hits will do
         chance = np.random.default_rng(1)
         hits = np.array([chance.binomial(job.unit_points(unit), 0.785) for unit in range(job.units)])
@@ -145,7 +145,7 @@ HITS = int(reference.count(JOB, range(JOB.units)).sum())
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # one folder will do
 @given(damaged(CONTENT) | forged(CONTENT) | st.binary(max_size=100))
-def test_a_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
+def test_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
     Path("a.json").write_bytes(content)
     Path("b.json").write_text(OTHER)
     try:
@@ -164,7 +164,7 @@ def sealed_as_it_was(content: bytes) -> bool:
     return bool(json.loads(content)["checksum"] == json.loads(CONTENT)["checksum"])
 
 
-def test_shards_of_different_sizes() -> None:
+def test_shards_of_different_sizes_add_up() -> None:
     names = [write(f"{index}.json", result(index, 3)) for index in (1, 2, 3)]
     two = result(2, 3)
     idle = replace(two.ranks[0], rank=1, units=0, points=0, hits=0, count_seconds=0.0)
@@ -178,7 +178,7 @@ def test_shards_of_different_sizes() -> None:
     assert rows == [["1/3", "0"], ["2/3", "0"], ["2/3", "1"], ["3/3", "0"]]
 
 
-def test_a_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:
+def test_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(result_file.as_json(result(1, 1)))
     run = launch(0, MPI_PI, "merge", str(tmp_path / "a.json"), MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 0

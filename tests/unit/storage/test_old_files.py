@@ -1,4 +1,4 @@
-"""Files that an earlier version of the program has written, and which are still read."""
+"""Files that earlier versions of the program have written."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def hits() -> NDArray[np.int64]:
     return loader.load("numpy").count(JOB, range(JOB.units))
 
 
-def test_results(hits: NDArray[np.int64]) -> None:
+def test_old_result_is_read(hits: NDArray[np.int64]) -> None:
     run = result_file.read(str(BEFORE / "run.json"))
     assert run.job == JOB
     assert run.tally.hits == hits.sum()
@@ -30,20 +30,20 @@ def test_results(hits: NDArray[np.int64]) -> None:
     assert run.verified
 
 
-def test_shards(hits: NDArray[np.int64]) -> None:
+def test_old_shards_are_merged(hits: NDArray[np.int64]) -> None:
     whole = merging.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])
     assert whole.job == JOB
     assert whole.tally.hits == hits.sum()
     assert whole.verified
 
 
-def test_trial_log(hits: NDArray[np.int64]) -> None:
+def test_old_trial_log_is_read(hits: NDArray[np.int64]) -> None:
     (log,) = sources.read([str(BEFORE / "trials.csv")])
     assert isinstance(log.content, Trials)
     assert log.content.hits.tolist() == hits.tolist()
 
 
-def test_checkpoint() -> None:
+def test_old_checkpoint_is_read() -> None:
     part = checkpoint.load(BEFORE / "checkpoint")
     assert part is not None
     assert part.job == Job(3000, 100_000, 9)
@@ -52,13 +52,13 @@ def test_checkpoint() -> None:
     assert part.tally.hits == counted.sum()
 
 
-def test_partial_results() -> None:
+def test_old_partial_result_is_read() -> None:
     run = result_file.read(str(BEFORE / "partial.json"))
     counted = loader.load("numpy").count(run.job, range(148))
     assert run.shard.tally.hits == counted.sum()
     assert run.partial
 
 
-def test_benchmark() -> None:
+def test_old_benchmark_is_read() -> None:
     document = bench_document.read(str(BEFORE / "bench.json"))
     assert document["noise"]["rows"]

@@ -1,4 +1,4 @@
-"""A result that was written can be read again, whole."""
+"""Results are read as they were written."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def comparable(result: Result) -> tuple[object, ...]:
 @pytest.mark.parametrize(
     "result", [flame(), runs.run(3, 2), runs.run(4, stopped=True)], ids=["flame", "hosts", "stopped"]
 )
-def test_all_of_a_result_comes_back(result: Result) -> None:
+def test_result_is_read_as_it_was_written(result: Result) -> None:
     assert comparable(again(result)) == comparable(result)
     assert report_text(again(result), per_rank=True) == report_text(result, per_rank=True)
 
@@ -45,21 +45,21 @@ def test_all_of_a_result_comes_back(result: Result) -> None:
         ({"stream_version": 99}, "has stream version 99, not 1: its hits are others"),
     ],
 )
-def test_what_could_not_have_been_written_is_refused(change: dict[str, Any], complaint: str) -> None:
+def test_impossible_result_is_refused(change: dict[str, Any], complaint: str) -> None:
     document = json.loads(result_file.as_json(runs.run(2)))
     with pytest.raises(json_document.DocumentError) as refused:
         result_file.of_document(document | change)
     assert str(refused.value) == complaint
 
 
-def test_a_row_of_the_timeline_has_a_value_for_each_rank() -> None:
+def test_row_of_the_timeline_has_a_value_for_each_rank() -> None:
     document = json.loads(result_file.as_json(runs.run(3)))
     document["rounds"][1]["units"].pop()
     with pytest.raises(json_document.DocumentError, match="units has not a value for each rank"):
         result_file.of_document(document)
 
 
-def test_a_changed_file_is_refused(tmp_path: Path) -> None:
+def test_changed_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     file.write_text(result_file.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
     with pytest.raises(json_document.DocumentError, match="damaged: its checksum is wrong"):

@@ -1,4 +1,4 @@
-"""The trial log, however its units come in."""
+"""The trial log, in whatever portions units arrive."""
 
 import io
 

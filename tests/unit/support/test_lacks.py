@@ -1,4 +1,4 @@
-"""What the machine lacks for tests that were skipped."""
+"""The summary of what the machine lacks, and the list of packages."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from support.cluster import PROGRAMS, SLURM_PROGRAMS
 from support.launching import TESTS, Launch
 
 
-def test_the_line_about_what_is_lacking() -> None:
+def test_summary_tells_what_is_lacking_and_how_to_get_it() -> None:
     reasons = [
         f"Skipped: {lacks.reason(['sbatch', 'munged'])}",
         f"Failed: {lacks.reason(['/usr/sbin/sshd', lacks.ROOT_USER])}",
@@ -26,7 +26,7 @@ def test_the_line_about_what_is_lacking() -> None:
     assert lacks.summary([], 10) == ""
 
 
-def test_packages_bring_what_is_looked_for(launch: Launch) -> None:
+def test_packages_contain_the_programs_that_tests_look_for(launch: Launch) -> None:
     """By what Debian itself says of those that are installed."""
     if shutil.which("dpkg") is None:
         pytest.skip("this is no Debian")
@@ -39,7 +39,7 @@ def test_packages_bring_what_is_looked_for(launch: Launch) -> None:
                 assert here or lacks.missing([name]) == [], (package, name)
 
 
-def test_what_tests_look_for_is_in_the_list_of_packages() -> None:
+def test_programs_that_tests_look_for_are_in_the_list_of_packages() -> None:
     wanted = {name for names in lacks.packages().values() for name in names}
     assert {*PROGRAMS, *SLURM_PROGRAMS} <= wanted
     sources = "".join(file.read_text() for file in TESTS.rglob("test_*.py"))

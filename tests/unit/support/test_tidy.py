@@ -1,4 +1,4 @@
-"""A run of tests leaves nothing behind, and says what the machine lacks for those that were skipped."""
+"""Clean-up at the end of a test run, also after a signal."""
 
 import signal
 from pathlib import Path
@@ -32,7 +32,7 @@ sys.exit(tidy.run(work))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, None])
-def test_a_daemon_does_not_outlive_the_run(tmp_path: Path, number: signal.Signals | None) -> None:
+def test_daemon_does_not_outlive_the_run(tmp_path: Path, number: signal.Signals | None) -> None:
     program = DAEMON.format(tests=str(TESTS), ends="time.sleep(1000)" if number else "")
     started, place = begun(program, tmp_path)
     if number:

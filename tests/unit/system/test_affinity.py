@@ -1,4 +1,4 @@
-"""Ranks on cores, in words: cases worked out by hand, and Hall's theorem by trying all ways."""
+"""Descriptions of placements, and oversubscription by Hall's theorem against all assignments."""
 
 import itertools
 
@@ -31,20 +31,20 @@ ALL = frozenset(range(4))
         ),
     ],
 )
-def test_words(workers: list[tuple[frozenset[int], int]], words: str) -> None:
+def test_placement_is_described(workers: list[tuple[frozenset[int], int]], words: str) -> None:
     assert format_affinity(workers, 4) == words
 
 
 @given(
     st.lists(st.sampled_from([range(4), range(2), range(2, 4), [0], [1], [2], [3]]), min_size=1, max_size=5)
 )
-def test_crowded_is_that_no_way_gives_each_thread_a_core(masks: list[list[int]]) -> None:
+def test_oversubscribed_if_no_assignment_gives_each_thread_a_core(masks: list[list[int]]) -> None:
     sets = [frozenset(mask) for mask in masks]
     placed = any(len(set(ways)) == len(ways) for ways in itertools.product(*sets))
     assert oversubscribed([(cores, 1) for cores in sets]) == (not placed)
 
 
-def test_the_report_says_which_of_them_it_saw(launch: Launch) -> None:
+def test_report_describes_the_placement_of_the_run(launch: Launch) -> None:
     run = [MPI_PI, "run", "-n", "200", "-i", "1000", "--seed", "1"]
     crowd = launch(3, "taskset", "-c", "0", *run)
     assert ", bound to 1 core each" in crowd.stdout or "on 1 core (more" in crowd.stdout

@@ -1,4 +1,4 @@
-"""Packages that are broken, hidden or missing: a line says which, why and what helps, in their own words."""
+"""Packages that are broken, hidden or missing: one line tells which, why and what helps."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def own_lines(stderr: str) -> list[str]:
 @pytest.mark.parametrize(
     "command", [" ".join(RUN), "check", "merge a", "plot a -o a.png", "report a -o a.html"]
 )
-def test_a_numpy_for_another_python(launch: Launch, foreign: Path, command: str) -> None:
+def test_numpy_for_another_python_is_explained(launch: Launch, foreign: Path, command: str) -> None:
     run = launch(0, MPI_PI, *command.split(), PYTHONPATH=str(foreign))
     (line,) = own_lines(run.stderr)
     assert line.startswith("mpi-pi: error: NumPy cannot be imported: No module named 'numpy._core")
@@ -47,7 +47,9 @@ def test_a_numpy_for_another_python(launch: Launch, foreign: Path, command: str)
     assert (run.returncode, run.stdout) == (1, "")
 
 
-def test_on_all_ranks_one_speaks(mpi: Mpi, environment: dict[str, str], tmp_path: Path) -> None:
+def test_import_error_of_all_ranks_is_said_by_one(
+    mpi: Mpi, environment: dict[str, str], tmp_path: Path
+) -> None:
     (tmp_path / "numpy.py").write_text("")
     run = subprocess.run(
         [mpi.mpirun, "-n", "3", mpi.mpi_pi, *RUN],
@@ -62,7 +64,9 @@ def test_on_all_ranks_one_speaks(mpi: Mpi, environment: dict[str, str], tmp_path
     assert run.returncode != 0
 
 
-def test_on_one_rank_that_names_itself(mpi: Mpi, environment: dict[str, str], tmp_path: Path) -> None:
+def test_import_error_of_one_rank_names_the_rank(
+    mpi: Mpi, environment: dict[str, str], tmp_path: Path
+) -> None:
     """While the others wait for it in MPI_Init."""
     (tmp_path / "numpy.py").write_text("")
     own = [mpi.mpi_pi, *RUN]
@@ -79,7 +83,7 @@ def test_on_one_rank_that_names_itself(mpi: Mpi, environment: dict[str, str], tm
     assert run.returncode != 0
 
 
-def test_a_file_system_that_executes_nothing(launch: Launch, tmp_path: Path) -> None:
+def test_file_system_without_execution_is_explained(launch: Launch, tmp_path: Path) -> None:
     if os.geteuid() != 0:
         lack("only root can mount a file system")
     command = ["mount", "-t", "tmpfs", "-o", "noexec,size=300m", "none", str(tmp_path)]
@@ -105,7 +109,7 @@ def test_a_file_system_that_executes_nothing(launch: Launch, tmp_path: Path) -> 
         ("MPI4PY_LIBMPI", "/no/such/libmpi.so", "cannot load MPI library"),
     ],
 )
-def test_a_wrong_choice_of_mpi(launch: Launch, variable: str, value: str, words: str) -> None:
+def test_wrong_choice_of_mpi_is_explained(launch: Launch, variable: str, value: str, words: str) -> None:
     run = launch(0, MPI_PI, *RUN, **{variable: value})
     (line,) = own_lines(run.stderr)
     assert f"mpi4py cannot be imported: {words}" in line.replace("RuntimeError: ", "")
@@ -121,7 +125,7 @@ def test_a_wrong_choice_of_mpi(launch: Launch, variable: str, value: str, words:
         ("tqdm", "warning: argument --progress: tqdm cannot be imported: "),
     ],
 )
-def test_what_can_be_done_without(launch: Launch, tmp_path: Path, package: str, says: str) -> None:
+def test_run_does_without_optional_packages(launch: Launch, tmp_path: Path, package: str, says: str) -> None:
     (tmp_path / f"{package}.py").write_text("")
     cache = str(tmp_path / "cache")
     empty = ("--cache", cache) if package != "tqdm" else ()
@@ -136,7 +140,7 @@ def test_what_can_be_done_without(launch: Launch, tmp_path: Path, package: str, 
         assert run.returncode == 1
 
 
-def test_a_broken_matplotlib(launch: Launch, tmp_path: Path) -> None:
+def test_broken_matplotlib_is_explained(launch: Launch, tmp_path: Path) -> None:
     (tmp_path / "matplotlib.py").write_text("")
     (tmp_path / "r.json").write_text(result_file.as_json(runs.run(2)))
     picture = str(tmp_path / "r.png")
@@ -148,7 +152,7 @@ def test_a_broken_matplotlib(launch: Launch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["random", "numpy", "typing", "mpi4py"])
-def test_a_file_in_the_present_folder_hides_nothing(
+def test_file_in_the_present_folder_hides_nothing(
     launch: Launch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -157,14 +161,14 @@ def test_a_file_in_the_present_folder_hides_nothing(
     assert (run.returncode, run.stderr) == (0, "")
 
 
-def test_a_missing_package_is_to_be_installed() -> None:
+def test_missing_package_is_explained_by_its_installation() -> None:
     with pytest.raises(
         imports.PackageError, match=r"^no_such_package cannot be imported: .*: pip install no_such_package$"
     ):
         imports.require("no_such_package", "anything")
 
 
-def test_too_little_memory(launch: Launch) -> None:
+def test_too_little_memory_is_explained(launch: Launch) -> None:
     """Whatever comes to its limit first: it ends with a status, soon, and without a traceback of ours."""
     for kilobytes in (60_000, 100_000, 250_000):
         run = launch(0, "sh", "-c", f"ulimit -v {kilobytes}; exec {MPI_PI} {' '.join(RUN)}")

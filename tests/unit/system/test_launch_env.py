@@ -1,4 +1,4 @@
-"""What the environment says of the job."""
+"""Facts about the job that the environment tells."""
 
 import os
 import site
@@ -37,7 +37,9 @@ from mpi_pi.system import affinity, cpu, launch_env
         ({"PMI_RANK": "junk", "PMI_SIZE": ""}, 0, None),
     ],
 )
-def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> None:
+def test_rank_and_size_are_those_of_the_launcher(
+    environ: dict[str, str], rank: int, size: int | None
+) -> None:
     assert launch_env.rank(environ) == rank
     assert launch_env.size(environ) == size
 
@@ -54,7 +56,7 @@ def test_rank_and_size(environ: dict[str, str], rank: int, size: int | None) -> 
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, True),
     ],
 )
-def test_who_is_a_rank(environ: dict[str, str], started: bool) -> None:
+def test_process_of_a_launcher_is_a_rank(environ: dict[str, str], started: bool) -> None:
     assert launch_env.started(environ) == started
 
 
@@ -76,7 +78,7 @@ def test_this_machine_has_as_many_cores_as_psutil_finds() -> None:
     assert len(cores) == (psutil.cpu_count(logical=False) or os.cpu_count())
 
 
-def test_seconds_since_the_process_started() -> None:
+def test_seconds_since_process_start_agree_with_psutil() -> None:
     """Against the clock of the parent, which saw it start."""
     program = (
         "import time; time.sleep(0.5);"
@@ -90,7 +92,7 @@ def test_seconds_since_the_process_started() -> None:
     assert 0.5 <= seconds <= now - before + 0.02
 
 
-def test_the_cpu_has_a_name() -> None:
+def test_cpu_model_is_known() -> None:
     model = cpu.cpu_model()
     assert model
     assert model in " ".join(Path("/proc/cpuinfo").read_text().split()) or model == os.uname().machine
@@ -117,7 +119,9 @@ def told() -> list[str | None]:
     return found
 
 
-def test_embedded_defaults(prefix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_embedded_defaults_are_set_for_the_embedded_mpi(
+    prefix: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert told() == ["self", None, "ob1"]
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
     assert told() == ["^ofi", "^ofi", None]
@@ -132,7 +136,7 @@ def test_settings_of_the_user_are_left_alone(prefix: Path, monkeypatch: pytest.M
     assert told() == [None, None, "ob1"]
 
 
-def test_an_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
+def test_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
     (prefix / "lib" / "libmpi.so.40").unlink()
     assert told() == [None, None, None]
 
@@ -147,7 +151,7 @@ def test_an_mpi_of_the_machine_is_left_alone(prefix: Path) -> None:
         ({"PMI_SIZE": "2", "PMI_FD": "3", "SLURM_STEP_NUM_TASKS": "2"}, ["{prefix}/lib", "", "debian's"]),
     ],
 )
-def test_where_mpi4py_is_to_look(
+def test_mpi4py_is_led_to_the_library_of_mpirun(
     monkeypatch: pytest.MonkeyPatch, prefix: Path, environ: dict[str, str], first: list[str]
 ) -> None:
     monkeypatch.setattr(site, "ENABLE_USER_SITE", False)
@@ -156,7 +160,7 @@ def test_where_mpi4py_is_to_look(
 
 
 @pytest.mark.parametrize("name", ["MPI4PY_LIBMPI", "MPI4PY_MPIABI"])
-def test_a_library_that_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_library_chosen_by_the_user_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "mine")
     with library.search_path() as variables:
         assert variables == {}

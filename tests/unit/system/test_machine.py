@@ -1,4 +1,4 @@
-"""What machines are: of recorded ones what is known of them, of this one what others say of it."""
+"""Facts about recorded machines, and about this one against psutil."""
 
 import os
 import socket
@@ -141,7 +141,7 @@ def tree(folder: Path, files: dict[str, str]) -> Path:
         (GUEST, "Intel(R) Xeon(R) CPU @ 2.00GHz", "avx512f avx512bw avx512dq avx2 sse4_2", 2, 2, None),
     ],
 )
-def test_recorded_machines(
+def test_facts_of_recorded_machines_are_read(
     tmp_path: Path,
     files: dict[str, str],
     cpu: str,
@@ -166,7 +166,7 @@ def test_recorded_machines(
         ({}, State(None, None, None, None)),
     ],
 )
-def test_recorded_states(tmp_path: Path, files: dict[str, str], expected: State) -> None:
+def test_state_of_recorded_machines_is_read(tmp_path: Path, files: dict[str, str], expected: State) -> None:
     assert state(tree(tmp_path, files)) == expected
 
 
@@ -181,7 +181,7 @@ def test_recorded_states(tmp_path: Path, files: dict[str, str], expected: State)
         ({}, None),
     ],
 )
-def test_the_nominal_clock_of_a_virtual_machine_is_not_told(
+def test_nominal_clock_of_a_virtual_machine_is_unknown(
     tmp_path: Path, files: dict[str, str], expected: float | None
 ) -> None:
     assert reported_clock_hz(tree(tmp_path, files)) == pytest.approx(expected)
@@ -229,7 +229,7 @@ HYBRID = "32 25 0:27 / /sys/fs/cgroup/unified rw,nosuid - cgroup2 cgroup rw\n" +
     ],
     ids=["v2", "v2 at the top", "v2 without a quota", "v2 without cpu", "hybrid", "container", "none"],
 )
-def test_the_file_of_the_cpu_quota(
+def test_cpu_quota_is_read_with_its_file(
     tmp_path: Path, cgroup: str, mounts: str, files: dict[str, str], quota: tuple[str, float] | None
 ) -> None:
     there = {f"sys/fs/cgroup/{name}": text for name, text in files.items()}
@@ -237,7 +237,7 @@ def test_the_file_of_the_cpu_quota(
     assert machine(root).cpu_quota == (quota and (f"/sys/fs/cgroup/{quota[0]}", quota[1]))
 
 
-def test_cores_that_are_not_alike(tmp_path: Path) -> None:
+def test_cores_of_different_kinds_are_noticed(tmp_path: Path) -> None:
     small = {f"{CPUS}/cpu{cpu}/cpufreq/cpuinfo_max_freq": "1800000\n" for cpu in (0, 1)}
     assert not machine(tree(tmp_path, PI_5 | small)).cores_alike
 
@@ -277,7 +277,7 @@ def test_throttling_of_a_system_that_does_not_tell() -> None:
     ("program", "throttling"),
     [("echo throttled=0x50005", 0x50005), ("echo error=1 >&2; exit 1", None), ("echo no", None)],
 )
-def test_the_firmware_is_asked_where_the_kernel_does_not_tell(
+def test_firmware_is_asked_where_the_kernel_does_not_tell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, throttling: int | None
 ) -> None:
     vcgencmd = tmp_path / "vcgencmd"
@@ -287,7 +287,7 @@ def test_the_firmware_is_asked_where_the_kernel_does_not_tell(
     assert state(tmp_path).throttling == throttling
 
 
-def test_this_machine() -> None:
+def test_facts_of_this_machine_agree_with_psutil() -> None:
     found = machine()
     assert found.architecture == os.uname().machine
     assert found.cpus == psutil.cpu_count()
@@ -298,7 +298,7 @@ def test_this_machine() -> None:
     assert found.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def test_the_addresses_of_this_machine() -> None:
+def test_addresses_of_this_machine_agree_with_psutil() -> None:
     expected = {
         (name, address.address)
         for name, addresses in psutil.net_if_addrs().items()

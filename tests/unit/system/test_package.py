@@ -1,3 +1,5 @@
+"""The fingerprint of the package's modules."""
+
 from pathlib import Path
 
 import pytest

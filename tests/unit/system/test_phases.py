@@ -1,4 +1,4 @@
-"""Where the time of rank 0 goes: nothing is left over, and nothing is told twice."""
+"""Phases of the time of rank 0, which add up to the whole."""
 
 import json
 import re
@@ -16,7 +16,7 @@ spans = st.floats(0, 1e4)
 
 
 @given(st.lists(spans, min_size=len(POINTS), max_size=len(POINTS)), spans, spans, st.sampled_from([0, 1, 2]))
-def test_steps_add_up_to_all_of_the_time(
+def test_phases_add_up_to_the_whole_time(
     lasted: list[float], kernel: float, count: float, missing: int
 ) -> None:
     """Even if a run was interrupted in a round, or before the first one."""
@@ -30,7 +30,7 @@ def test_steps_add_up_to_all_of_the_time(
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
+def test_phases_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
     command = (MPI_PI, "run", "-n", "300", "-i", "10001", "--seed", "6")
     begun = time.monotonic()
     document = json.loads(launch(ranks, *command, "--json", "-").stdout)
@@ -54,7 +54,7 @@ def test_rows_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None:
     assert len(re.findall(r"^Launcher = \d+\.\d{4} s ", text, re.MULTILINE)) == (ranks > 0)
 
 
-def test_launcher_that_cannot_be_seen_is_said_to_be_unknown(launch: Launch) -> None:
+def test_phase_of_an_invisible_launcher_is_unknown(launch: Launch) -> None:
     """Behind a shell it is no parent process of the ranks, as it is not on another host."""
     shell = f"{MPI_PI} run -n 300 -i 10001 --seed 6; exit $?"
     text = launch(2, "sh", "-c", shell).stdout.replace("\r", "")

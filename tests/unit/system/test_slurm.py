@@ -1,4 +1,4 @@
-"""What Slurm says, in the words of its manual pages. (For the real one see test_cluster.py.)"""
+"""Slurm's variables and answers, as its manual pages have them. (A real one: cluster/test_job_scripts.py.)"""
 
 from pathlib import Path
 
@@ -25,19 +25,19 @@ def array(text: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("text", ["1-4", "0-3", "0-7:2", "7", "10-30:10", "5-5"])
-def test_shards_of_an_array(text: str) -> None:
+def test_shard_is_that_of_the_array_task(text: str) -> None:
     tasks = array(text)
     assert [slurm.shard(task) for task in tasks] == [(k + 1, len(tasks)) for k in range(len(tasks))]
 
 
 @pytest.mark.parametrize("text", ["1,3,7", "1-3,5"])
-def test_an_array_with_gaps(text: str) -> None:
+def test_array_with_gaps_is_refused(text: str) -> None:
     for task in array(text):
         with pytest.raises(ValueError, match="gaps"):
             slurm.shard(task)
 
 
-def test_no_array() -> None:
+def test_shard_without_array_is_an_error() -> None:
     for environ in ({}, {"SLURM_ARRAY_TASK_ID": "x"}):
         with pytest.raises(ValueError, match="no task of a job array"):
             slurm.shard(environ)
@@ -53,7 +53,7 @@ def test_no_array() -> None:
         ("2-03:04:05", ((2 * 24 + 3) * 60 + 4) * 60 + 5),
     ],
 )
-def test_the_time_that_is_left(
+def test_remaining_time_is_that_of_squeue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, seconds: float | None
 ) -> None:
     said = tmp_path / "said"
@@ -69,7 +69,9 @@ def test_the_time_that_is_left(
 
 
 @pytest.mark.parametrize("script", ["echo INVALID", "echo", "echo no >&2; exit 1"])
-def test_squeue_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+def test_squeue_without_an_answer_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
     squeue = tmp_path / "squeue"
     squeue.write_text(f"#!/bin/sh\n{script}\n")
     squeue.chmod(0o755)
@@ -78,7 +80,9 @@ def test_squeue_that_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         slurm.seconds_left({"SLURM_JOB_ID": "17"})
 
 
-def test_no_job_and_no_squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_remaining_time_without_job_or_squeue_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ValueError, match="no Slurm job"):
         slurm.seconds_left({})
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -86,6 +90,6 @@ def test_no_job_and_no_squeue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         slurm.seconds_left({"SLURM_JOB_ID": "17"})
 
 
-def test_cpus_of_a_task() -> None:
+def test_cpus_of_a_task_are_those_of_the_environment() -> None:
     assert slurm.cpus_per_task({"SLURM_CPUS_PER_TASK": "12"}) == 12
     assert slurm.cpus_per_task({}) is None

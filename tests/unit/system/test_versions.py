@@ -1,4 +1,4 @@
-"""One opinion of what may differ between hosts, whichever command is asked."""
+"""Differences between hosts, judged alike by every command."""
 
 import sys
 from dataclasses import asdict, replace
@@ -62,13 +62,13 @@ def test_check_hosts_and_check_agree(
         assert finding.text.endswith(versions.NO_OBSTACLE)
 
 
-def test_patches_of_python_are_the_same() -> None:
+def test_patch_releases_of_python_do_not_differ() -> None:
     rows = [replace(row, software=replace(SOFTWARE, python=f"3.11.{row.rank}")) for row in healthy()]
     assert findings(group_by_host(rows)) == []
     assert list(versions.harmless(OWN | {"python": "3.11.9"}, OWN)) == []
 
 
-def test_deploy_says_the_same() -> None:
+def test_deploy_agrees_with_check() -> None:
     ours, other = (deploy.Target(Host(name), "") for name in ("node1", "node2"))
     own = ".".join(map(str, sys.version_info[:3]))
     ours.platform, other.platform = (

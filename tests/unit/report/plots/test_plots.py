@@ -1,4 +1,4 @@
-"""Pictures: that what is drawn is what the file holds, and that nothing lies upon anything else."""
+"""Plots: they show the values of the file, and nothing overlaps."""
 
 import copy
 import io
@@ -71,7 +71,7 @@ def labels(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize("points", [1000, BLOCK + 700])
-def test_the_first_points_of_a_unit_are_those_that_are_counted(points: int) -> None:
+def test_first_points_of_a_unit_are_those_that_are_counted(points: int) -> None:
     job = Job(trials=3, points=points, seed=11)
     unit = job.units - 1
     first = reference.first_points(job, unit, 700)
@@ -82,7 +82,7 @@ def test_the_first_points_of_a_unit_are_those_that_are_counted(points: int) -> N
     assert reference.in_disc(first).sum() == reference.count(shorter, range(unit, unit + 1))
 
 
-def test_the_dartboard_has_the_first_points_of_the_run() -> None:
+def test_dartboard_has_the_first_points_of_the_run() -> None:
     result = run(2)
     (axes,) = of_run(result, "Dartboard").axes
     hits, misses = (artist for artist in axes.collections if isinstance(artist, PathCollection))
@@ -139,7 +139,7 @@ def test_convergence_follows_the_trial_log_if_there_is_one() -> None:
     assert (course.points[-1], course.hits[-1]) == (result.tally.points, result.tally.hits)
 
 
-def test_the_band_is_two_standard_errors_wide() -> None:
+def test_band_is_two_standard_errors_wide() -> None:
     p = np.pi / 4
     deviations = 4 * np.array([stats.binom.std(points, p) / points for points in (100, 10**9)])
     assert plot_run.standard_error(np.array([100.0, 1e9])) == pytest.approx(deviations)
@@ -157,9 +157,7 @@ def bars_by_color(figure: Any, row: int) -> dict[tuple[float, ...], float]:
 
 
 @pytest.mark.parametrize(("hosts", "ranks_per_host"), [(2, 4), (10, 4)])
-def test_the_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(
-    hosts: int, ranks_per_host: int
-) -> None:
+def test_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(hosts: int, ranks_per_host: int) -> None:
     result = run(hosts, ranks_per_host, stopped=True)
     figure = of_run(result, "Work over time")
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -192,7 +190,7 @@ def test_what_a_rank_does_between_two_rounds_is_waiting() -> None:
     assert seconds.sum(axis=(0, 2)) == pytest.approx([lasted, lasted])
 
 
-def test_the_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
+def test_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
     result = run(1000, stopped=True)
     rounds = result.timeline.records
     figure = of_run(result, "Work over time")
@@ -231,7 +229,7 @@ def test_names_of_hosts_are_shortened_while_they_still_differ() -> None:
     assert plot_timeline.short_names(alike) == alike
 
 
-def test_the_histogram_counts_the_trials_of_the_log() -> None:
+def test_histogram_counts_the_trials_of_the_log() -> None:
     result = run(2)
     hits = trial_hits(result)
     (axes,) = of_run(result, "Trials", hits).axes
@@ -253,7 +251,7 @@ def test_impossible_trials_do_not_squeeze_the_others() -> None:
     assert "trials, 2 more are too far off" in labels(figure)
 
 
-def test_a_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
+def test_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
     result = run(2)
     hits = trial_hits(result)
     log = Trials(result.job.points, hits)
@@ -267,7 +265,7 @@ def test_a_trial_log_is_drawn_with_its_run_and_with_no_other() -> None:
     ]
 
 
-def test_a_run_that_counted_nothing_has_no_picture() -> None:
+def test_run_that_counted_nothing_has_no_picture() -> None:
     nothing = replace(run(2), shard=Shard(run(2).job), tally=Tally(), timeline=Timeline())
     with pytest.raises(plot.NothingToDraw, match=r"empty\.json"):
         plot.drawn([Item("empty.json", nothing)], "png")
@@ -348,7 +346,7 @@ def test_whole_jobs_are_drawn_step_by_step() -> None:
     assert labels(figure) == [*(step["name"] for step in jobs[0]["steps"]), "whole job"]
 
 
-def test_the_cost_of_a_round_is_drawn_as_measured_and_by_the_model() -> None:
+def test_cost_of_a_round_is_drawn_as_measured_and_by_the_model() -> None:
     section = benchmark(40, 10)["round"]
     (axes,) = of_benchmark(benchmark(40, 10), "What a round costs besides counting").axes
     for rows, container in zip((section["rows"], section["planner"]), axes.containers, strict=True):
