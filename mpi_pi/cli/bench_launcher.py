@@ -76,7 +76,7 @@ def _measure_kernel(options: BenchOptions) -> Benchmark:
 
 
 def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> Benchmark:
-    """Return the document that ranks print which the launcher starts. Raises RunError."""
+    """Return the document that mpi-pi prints on ranks of the launcher. Raises RunError."""
     command = [*launcher, sys.executable, "-m", "mpi_pi", *options.on_ranks_arguments]
     printed, _ = capture(command, MAX_SECONDS, show_errors=True)
     try:
@@ -94,10 +94,8 @@ def _measure_jobs(made: Benchmark | None, options: BenchOptions, launcher: Seque
         section, first = jobs.measure(launcher, options.full, show, options.cache)
     if made is None:
         ranks = first["ranks"]
-        label, hosts = (
-            kernel_label(ranks[0]["kernel"], ranks[0]["kernel_target"]),
-            {row["host"] for row in ranks},
-        )
+        label = kernel_label(ranks[0]["kernel"], ranks[0]["kernel_target"])
+        hosts = {row["host"] for row in ranks}
         made = document.new(options.full, label, first["mpi_library"], hosts, len(ranks))
     return made | {"jobs": section}
 

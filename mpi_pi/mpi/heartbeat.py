@@ -87,8 +87,11 @@ class Heartbeat:
         self.stop()
         sent = np.empty(self._comm.size, np.int64)
         wait(self._comm.Iallgather(np.array([self._sent]), sent))
-        while any(self._got[peer] < sent[peer] for peer in self._peers):
-            self._receive()
+        for peer in self._peers:
+            while (
+                self._got[peer] < sent[peer]
+            ):  # and no further: the next message may be for another Heartbeat
+                self._receive(peer)
         for request in self._requests:
             request.Wait()
 
@@ -113,7 +116,8 @@ class Heartbeat:
             return
         self._poll_at = now + POLL_SECONDS
         clock = self._clock.tick()
-        self._receive()
+        while self._receive():
+            pass
         if now > self._send_at:
             self._send()
         # All other ranks notice a silence of rank 0; the time-outs differ, so that one reports it first.
@@ -131,14 +135,19 @@ class Heartbeat:
         self._requests += [self._comm.Isend(message, peer, TAG) for peer in self._peers]
         self._sent += 1
 
-    def _receive(self) -> None:
-        while message := self._comm.Improbe(tag=TAG):
-            content = bytearray(MAX_MESSAGE_BYTES)
-            message.Recv(content)
-            rank, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
-            self._hosts[int(rank)] = host
-            self._got[int(rank)] += 1
-            self._heard_at[int(rank)] = self._clock.seconds
+    def _receive(self, source: int | None = None) -> bool:
+        """Receive a message from `source`, or from any peer; return whether there was one."""
+        comm = self._comm
+        message = comm.Improbe(tag=TAG) if source is None else comm.Improbe(source, TAG)
+        if message is None:
+            return False
+        content = bytearray(MAX_MESSAGE_BYTES)
+        message.Recv(content)
+        rank, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
+        self._hosts[int(rank)] = host
+        self._got[int(rank)] += 1
+        self._heard_at[int(rank)] = self._clock.seconds
+        return True
 
     def _describe(self, silent: Iterable[int]) -> str:
         here = process.ranks_on_host()  # for ranks that have never sent a message

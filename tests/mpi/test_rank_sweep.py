@@ -42,12 +42,12 @@ def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextlib.contextmanager
 def measuring(oversubscribe: bool) -> Iterator[RankGroups]:
-    alive = Heartbeat(COMM, runtime.host_name(), may_use_threads())
+    heartbeat = Heartbeat(COMM, runtime.host_name(), may_use_threads())
     try:
-        with RankGroups(COMM, alive, oversubscribe) as groups:
+        with RankGroups(COMM, heartbeat, oversubscribe) as groups:
             yield groups
     finally:
-        alive.close()
+        heartbeat.close()
 
 
 def section(
