@@ -16,8 +16,6 @@ from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import host_name, may_use_threads
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 
-pytestmark = pytest.mark.mpi
-
 COMM = MPI.COMM_WORLD
 JOB = Job(trials=600, points=10_001, seed=3)
 

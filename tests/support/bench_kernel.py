@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def by_hand(folder: Path) -> list[Implementation]:
-    """The hand-written kernel, where there is a C compiler and a CPU for it."""
+    """Return the hand-written kernel, if there is a C compiler and a CPU for it."""
     compiler = shutil.which("cc")
     if compiler is None or "avx512bw" not in Path("/proc/cpuinfo").read_text():
         print("no hand-written AVX-512: it needs cc and a CPU with avx512bw")
@@ -66,7 +66,7 @@ def by_hand(folder: Path) -> list[Implementation]:
 
 
 def for_another_cpu(cpu: str, features: str) -> Kernel:
-    """Our kernel compiled, in a process of its own, for another CPU than this."""
+    """Return the kernel compiled for another CPU, in a process of its own."""
     program = (
         "import json, sys; from mpi_pi.kernel import count as kernel; code, name = kernel.object_code();"
         "print(json.dumps([code.hex(), name]))"

@@ -13,7 +13,7 @@ JOB = Job(1000, 1000, 2**90)
 
 
 def part(units: int) -> Shard:
-    """So many units of JOB counted, with hits that are made up."""
+    """Return a shard of JOB with so many units counted, with made-up hits."""
     return Shard(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
 
 

@@ -33,7 +33,7 @@ WITH_US = ("setpriv", "--pdeathsig", "KILL")
 
 
 def missing(programs: tuple[str, ...] = PROGRAMS) -> list[str]:
-    """What a cluster, or another one of these programs, needs and does not find."""
+    """Return which of the programs, and rights for namespaces, are missing."""
     return [*lacks.missing(programs), *lacks.missing_rights()]
 
 
@@ -184,7 +184,7 @@ class Cluster:
         self._slow_switch = subprocess.Popen([*WITH_US, *program, *numbers])
 
     def _hide_project(self, name: str) -> str:
-        """A line of shell that puts an empty folder of this host's own over the project."""
+        """Return a line of shell that puts an empty folder of this host's own over the project."""
         if not self.own_project or name == "client":
             return ""
         own = self.folder / f"project.{name}"
@@ -192,11 +192,11 @@ class Cluster:
         return f"mount --bind {own} {shlex.quote(str(ROOT))}"
 
     def pull_cable(self, name: str) -> None:
-        """From now on nothing gets to this host or from it, and nobody is told."""
+        """Disconnect the host from the network, without closing any connection."""
         self._link("set", f"port-{name}", "down")
 
     def plug_cable(self, name: str) -> None:
-        """The network reaches this host again."""
+        """Connect the host to the network again."""
         self._link("set", f"port-{name}", "up")
 
     def limit(self, name: str, cores: float) -> None:
@@ -222,14 +222,14 @@ class Cluster:
         self._groups[name] = group
 
     def sent_bytes(self, name: str) -> int:
-        """What a host has sent over its network so far."""
+        """Return the bytes that the host has sent over its network so far."""
         (line,) = (
             line for line in self.run(name, "cat", "/proc/net/dev").stdout.splitlines() if "eth0:" in line
         )
         return int(line.partition(":")[2].split()[8])
 
     def power_off(self, name: str) -> None:
-        """The host and all of its processes are gone, without a word."""
+        """Kill all processes of the host."""
         shell = self._shells.pop(name)
         shell.kill()  # --kill-child takes the rest along
         shell.wait()
@@ -238,7 +238,7 @@ class Cluster:
             group.rmdir()
 
     def command(self, name: str, *command: str) -> list[str]:
-        """The command as it has to be started to run on a host."""
+        """Return the command as it has to be started here to run on the host."""
         enter = ["nsenter", "-t", str(self._inits[name]), "-n", "-u", "-i", "-p", "-m"]
         return [*enter, f"--wdns={ROOT}", "--", *command]
 
@@ -256,7 +256,7 @@ class Cluster:
         )
 
     def start_slurm(self, timeout: int = 300) -> None:
-        """A controller on `client`, and every node in a partition; one that is silent for so long is down."""
+        """Start a controller on `client`, with all nodes; one that is silent for so many seconds is down."""
         folder = self.folder
         (folder / "state").mkdir()
         folder.chmod(0o755)
@@ -334,7 +334,7 @@ class Cluster:
         return str(submitted.stdout.strip())
 
     def facts(self, job: str) -> dict[str, str]:
-        """What Slurm knows of a job."""
+        """Return the facts that Slurm has of a job."""
         shown = self.run("client", "scontrol", "show", "job", job).stdout
         return dict(word.split("=", 1) for word in shown.split() if "=" in word)
 

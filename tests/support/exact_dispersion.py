@@ -11,9 +11,9 @@ LENGTH = 1 << 15
 
 
 def exact(points: int, up: bool) -> NDArray[np.complex128]:
-    """The distribution of z² of one unit, rounded up or down to the steps, as its Fourier transform.
+    """Return the Fourier transform of the distribution of z² of one unit, rounded up or down to steps.
 
-    The n-th power of it is that of n units.
+    Its n-th power is that of n units.
     """
     hits = np.arange(points + 1)
     values = (hits - points * P) ** 2 / (points * P * (1 - P)) * FINEST
@@ -26,5 +26,5 @@ def exact(points: int, up: bool) -> NDArray[np.complex128]:
 
 
 def chances(spectrum: NDArray[np.complex128], units: int) -> NDArray[np.float64]:
-    """The chance of each step of chi-squared of so many units, to 1e-14."""
+    """Return the probability of each step of chi-squared of so many units, to 1e-14."""
     return np.asarray(np.fft.irfft(spectrum**units, LENGTH))

@@ -24,7 +24,7 @@ KNOWN_SECONDS, UNITS_SECONDS, ALL_SECONDS = 0.2, 10.0, 60.0
 
 
 def units() -> list[tuple[Job, range]]:
-    """Some of all kinds: short and long ones, those above 2^24 points in pieces, any block of any trial."""
+    """Return units of all kinds: short ones, long ones, those above 2^24 points, any block of any trial."""
     some, found = random.Random(5), []
     for number in range(UNITS):
         if number < UNITS - 6:
@@ -42,7 +42,7 @@ def units() -> list[tuple[Job, range]]:
 
 
 class Trial:
-    """The kernel in memory, and what it counts as long as it is whole."""
+    """The kernel in memory, and its hits while it is undamaged."""
 
     def __init__(self) -> None:
         self.kernel = loader.load("numba")
@@ -55,7 +55,7 @@ class Trial:
         assert self.kernel.self_test()
 
     def outcomes(self, bits: Iterable[int]) -> Counter[str]:
-        """What became of each flip; what was missed also by its bit."""
+        """Return how many flips had each outcome; a missed flip also counts by its bit."""
         outcomes: Counter[str] = Counter()
         for bit in bits:
             outcome = self._outcome(bit)
@@ -76,7 +76,7 @@ class Trial:
         return {0: HARMLESS, 1 << 8: MISSED}.get(status, FOUND)
 
     def _flipped(self, bit: int) -> int:
-        """The exit status of the child: 0 if nobody sees a difference, 1 if the known answers do not."""
+        """Return the exit status of the child: 0 if hits are right, 1 if only they show the flip, else 2."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         for number in (signal.SIGSEGV, signal.SIGILL, signal.SIGBUS, signal.SIGFPE, signal.SIGTRAP):
             signal.signal(number, signal.SIG_DFL)

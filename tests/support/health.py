@@ -29,7 +29,7 @@ Change = Callable[[Rows], Iterable[RankFacts]]
 
 
 def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
-    """Raspberry Pis, node1 …, with so many ranks each."""
+    """Return the rows of Raspberry Pis, node1 …, with so many ranks each."""
     rows = []
     for rank in range(hosts * ranks):
         number, core = divmod(rank, ranks)
@@ -54,7 +54,7 @@ def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
 
 
 def on(*hosts: str, **changes: Any) -> Change:
-    """Change all rows of hosts; those of machine, software, state and link, where there is one, by name."""
+    """Return a change of all rows of hosts, by members of a row, its machine, software, states or link."""
 
     def changed(row: RankFacts) -> RankFacts:
         for name, value in changes.items():
@@ -85,12 +85,12 @@ def both(first: Change, second: Change) -> Change:
 
 
 def docker(number: int) -> dict[str, Any]:
-    """A machine that runs Docker, too, which gives all of them the same address."""
+    """Return a machine that runs Docker, too, which gives all machines one address."""
     return {"interfaces": (("docker0", "172.17.0.1/16"), ("eth0", f"192.168.1.{number}/16"))}
 
 
 def bound(*cpus: int) -> Change:
-    """The ranks of node2 to these CPUs."""
+    """Return a change that binds the ranks of node2 to these CPUs."""
     return lambda rows: [
         replace(row, cpus=(cpus[row.rank - 4],)) if 4 <= row.rank < 8 else row for row in rows
     ]

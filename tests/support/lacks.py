@@ -19,14 +19,14 @@ _SEPARATOR = "; "
 
 
 def packages() -> dict[str, list[str]]:
-    """What the tests look for of each package: names of programs, or patterns of files."""
+    """Return names of programs, or patterns of files, that tests look for, by package."""
     lines = (TESTS / "packages.txt").read_text().splitlines()
     words = [line.split() for line in lines if line and not line.startswith("#")]
     return {package: wanted for package, *wanted in words}
 
 
 def missing(wanted: Iterable[str]) -> list[str]:
-    """Those of the programs, or patterns of files, that are not on this machine."""
+    """Return those programs, or patterns of files, that are not on this machine."""
     return [name for name in wanted if not _there(name)]
 
 
@@ -38,7 +38,7 @@ def _there(name: str) -> bool:
 
 @functools.cache
 def missing_rights() -> list[str]:
-    """What this process may not do, and a cluster of namespaces needs. Containers often forbid these."""
+    """Return the rights that namespaces need and this process lacks; containers often have none."""
     if os.geteuid() != 0:
         return [ROOT_USER]
     flags = ["--net", "--uts", "--ipc", "--pid", "--mount", "--fork", "--mount-proc"]
@@ -49,18 +49,18 @@ def missing_rights() -> list[str]:
 
 
 def reason(lacking: Iterable[str]) -> str:
-    """Why a test is skipped, in words that `summary` understands."""
+    """Return the reason for a skipped test, as `lacking` reads it."""
     return PREFIX + _SEPARATOR.join(lacking)
 
 
 def lacking(why: str) -> list[str] | None:
-    """From such a reason, as pytest reports it, back to what is lacking; None if it is another reason."""
+    """Return what is lacking, from a reason as pytest reports it; None for any other reason."""
     _, found, names = why.partition(PREFIX)
     return names.split(_SEPARATOR) if found else None
 
 
 def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
-    """One line about the skipped tests, each given by what it lacks; empty if there are none."""
+    """Return a line about the skipped tests, each given by what it lacks; "" if there are none."""
     homes = {name: package for package, wanted in packages().items() for name in wanted}
     needs = [{homes.get(name, name) for name in names} for names in skipped]
     if not needs:
@@ -76,7 +76,7 @@ def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
 
 
 def lack(*what: str) -> NoReturn:
-    """End a test for which something is not there. In CI all is: a skipped test would be a silent gap.
+    """Skip a test that lacks something; in CI, which has everything, fail it: it would be a silent gap.
 
     Programs and files are named as in packages.txt.
     """

@@ -32,19 +32,19 @@ MORE_SLOTS_THAN_CORES = {
 
 
 class Lacking(LookupError):
-    """What there is not on this machine."""
+    """An MPI, or a program for it, that this machine lacks."""
 
 
 @dataclass(frozen=True)
 class Mpi:
-    """One of them."""
+    """An MPI of this machine."""
 
     name: str
     mpirun: str
     prefix: Path
     """Of the Python environment."""
     library: str
-    """What it should be called in a report, going by what mpirun says of itself."""
+    """The name that a report should have for it, by the version of its mpirun."""
 
     @property
     def is_mpich(self) -> bool:
@@ -59,12 +59,12 @@ class Mpi:
         return str(self.prefix / "bin" / "mpi-pi")
 
     def hostfile(self, slots: Mapping[str, int]) -> str:
-        """The text of one that it reads."""
+        """Return the text of a hostfile for this MPI."""
         line = "{}:{}\n" if self.is_mpich else "{} slots={}\n"
         return "".join(line.format(*host) for host in slots.items())
 
     def make(self, *arguments: str) -> list[str]:
-        """`make` with this MPI, in the environment that there is already."""
+        """Return the command of `make` with this MPI, in the environment that exists already."""
         word = _WORDS_FOR_MAKE.get(self.name, "system")
         which = [f"MPIRUN={Path(self.mpirun).name}"] if word == "system" else []
         venv = os.path.relpath(self.prefix, ROOT)
@@ -84,7 +84,7 @@ def there(found: Found, name: str) -> Mpi:
 
 
 def find(name: str, folder: Path) -> Mpi:
-    """The one of that name; its environment is made in the folder, if need be. Raises Lacking."""
+    """Return the MPI of that name; its environment is made in the folder, if need be. Raises Lacking."""
     if name in OF_DEBIAN:
         found = shutil.which(OF_DEBIAN[name])
         if found is None:

@@ -13,7 +13,7 @@ from mpi_pi.storage import json_document
 
 @st.composite
 def damaged(draw: st.DrawFn, content: bytes) -> bytes:
-    """The content with some bytes changed, lost, added, doubled or cut off; perhaps none."""
+    """Draw the content with some bytes changed, lost, added, doubled or cut off; perhaps none."""
     data = bytearray(content)
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(data)))
@@ -44,7 +44,7 @@ anything = st.recursive(
 
 @st.composite
 def forged(draw: st.DrawFn, content: bytes) -> bytes:
-    """The document with values changed, or members lost, and a checksum that is right."""
+    """Draw the document with values changed, or members lost, and a right checksum."""
     document = json.loads(content)
     del document["checksum"]
     changed = copy.deepcopy(document)
@@ -78,7 +78,7 @@ texts = st.sampled_from(
 
 @st.composite
 def twisted(draw: st.DrawFn, content: bytes) -> bytes:
-    """The document with some values of the same types as before, spreads that are right, and its checksum."""
+    """Draw the document with other values of the types as before, and right medians and checksum."""
     document = json.loads(content)
     del document["checksum"]
     for _ in range(draw(st.integers(1, 3))):

@@ -15,7 +15,7 @@ WORDS = "2 threads on 2 cores, not bound"
 
 
 def run(hosts: int, ranks_per_host: int = 1, rounds: int = 8, stopped: bool = False, seed: int = 5) -> Result:
-    """A run whose hosts are unevenly fast, the last one the slowest; perhaps cut short in its last round."""
+    """Return a run on uneven hosts, the last one the slowest; the last round is partial if stopped."""
     ranks = hosts * ranks_per_host
     job = Job(trials=20 * ranks * rounds, points=1000, seed=seed)
     hits = loader.load().count(job, range(job.units))
@@ -80,7 +80,7 @@ def _row(rank: int, host: int, timeline: Timeline, hits: int) -> RankStats:
 
 
 def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1) -> Result:
-    """The Flame job with the published hits."""
+    """Return the result of the Flame job, by default with the published hits."""
     rows = tuple(
         RankStats(
             rank=rank,

@@ -28,9 +28,9 @@ def main() -> None:
         selector.register(port, selectors.EVENT_READ)
     chance = random.Random(1)
     place: dict[bytes, int] = {}
-    """By hardware address, the port where it was seen."""
+    """The port on which each hardware address was seen."""
     on_their_way: list[tuple[float, int, int, bytes]] = []
-    """When frames are due, a running number, where to, and what."""
+    """For each frame: when it is due, a running number, its ports and its bytes."""
     number = 0
     while True:
         now = time.monotonic()
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def tap(process: str) -> int:
-    """A new interface eth0 in the network namespace of a process; the other end of it."""
+    """Make an interface eth0 in the network namespace of a process; return its other end."""
     own, others = (os.open(f"/proc/{name}/ns/net", os.O_RDONLY) for name in ("self", process))
     enter(others)
     port = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)

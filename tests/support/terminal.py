@@ -13,7 +13,7 @@ import pytest
 def on_a_terminal(
     command: list[str], environment: dict[str, str], keys: bytes = b"", after: str = "", columns: int = 80
 ) -> str:
-    """All that a command shows on a terminal; `keys` are pressed once `after` has been seen."""
+    """Return all that a command shows on a terminal; `keys` are pressed once `after` has been seen."""
     child, terminal = pty.fork()
     if child == 0:
         termios.tcsetwinsize(0, (24, columns))

@@ -25,7 +25,7 @@ SHARED_MEMORY = ("mpich_shm_*", "sm_segment.*", "vader_segment.*", "osc_*")
 
 
 def run(work: Callable[[], int]) -> int:
-    """Do it in a process of its own, with a temporary folder; its status.
+    """Do the work in a process of its own, with a temporary folder; return its exit status.
 
     When it is done, and on SIGTERM, SIGINT or SIGHUP, all processes that have come of it are ended, with
     daemons, and what they held is removed. A signal N makes that 128 + N.
@@ -77,7 +77,7 @@ def _wait_for(child: int) -> int:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder for temporary files, of ours and of all that is started."""
+    """Yield a folder for the temporary files of this process and of all that it starts."""
     # Some of it takes no blanks.
     place = "/tmp" if re.search(r"\s", tempfile.gettempdir()) else None
     with tempfile.TemporaryDirectory(prefix="mpi-pi-tests-", dir=place, ignore_cleanup_errors=True) as name:
@@ -108,7 +108,7 @@ def _processes_ended() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _groups_removed(folder: Path) -> Iterator[None]:
-    """Control groups bear the name of the folder, see Cluster.limit."""
+    """Remove control groups at the end, which bear the name of the folder, see Cluster.limit."""
     try:
         yield
     finally:
@@ -120,7 +120,7 @@ def _groups_removed(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shared_memory_freed() -> Iterator[None]:
-    """Of files that have come meanwhile, those of ours that no process has mapped any more are removed."""
+    """Remove, at the end, new files in shared memory that are ours and that no process has mapped."""
     before = _shared_memory()
     try:
         yield

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.system.affinity import format_affinity, oversubscribed
-from support.launching import MPI_PI, Launch
 
 ALL = frozenset(range(4))
 
@@ -42,15 +41,3 @@ def test_oversubscribed_if_no_assignment_gives_each_thread_a_core(masks: list[li
     sets = [frozenset(mask) for mask in masks]
     placed = any(len(set(ways)) == len(ways) for ways in itertools.product(*sets))
     assert oversubscribed([(cores, 1) for cores in sets]) == (not placed)
-
-
-def test_report_describes_the_placement_of_the_run(launch: Launch) -> None:
-    run = [MPI_PI, "run", "-n", "200", "-i", "1000", "--seed", "1"]
-    crowd = launch(3, "taskset", "-c", "0", *run)
-    assert ", bound to 1 core each" in crowd.stdout or "on 1 core (more" in crowd.stdout
-    assert "Placement = 3 threads on " in crowd.stdout
-    assert "(more threads than cores to run on)" in crowd.stdout
-    alone = launch(0, *run)
-    assert "Placement = 1 thread on " in alone.stdout
-    hits = [line for line in alone.stdout.splitlines() if line.startswith("pi = ")]
-    assert hits == [line for line in crowd.stdout.splitlines() if line.startswith("pi = ")]
