@@ -4,7 +4,7 @@ hosts      what the ranks have told, host by host
 probe      what each rank finds out about itself and its host
 survey     rank 0 has all ranks probe, step by step
 finding    a finding, and the form of a rule
-rules      the rules, by subject
+rules      the rules and their sentences: software, placement, speed (throttling, rates), network
 diagnosis  all rules applied to the hosts
 document   the result as JSON
 """

@@ -13,7 +13,7 @@ progress_bar      a progress bar on standard error
 prompt            questions to the user
 launcher_streams  standard streams of the parent process mpirun
 options           options of `run`, typed
-run               mpi-pi run
+run               mpi-pi run: the handshake, counting, and saving in long rounds
 run_plan          files, shard and deadline of a run, resolved by rank 0
 run_output        files and report of a run
 check             mpi-pi check
