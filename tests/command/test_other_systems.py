@@ -52,6 +52,8 @@ def test_run_merge_and_report_work_without_features_of_linux(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     program = (sys.executable, "-c", ELSEWHERE)
+    # Alone, for its kernel is another one: of two ranks, one would say that it waits for the other.
+    assert launch(0, *program, *RUN).returncode == 0
     run = launch(2, *program, *RUN, "--json", "r.json", "--trial-log", "r.csv", "--threads", "auto")
     assert (run.returncode, run.stderr) == (0, "")
     assert json.loads(Path("r.json").read_text())["estimate"]["hits"] == HITS
