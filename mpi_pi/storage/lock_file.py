@@ -134,10 +134,10 @@ class Lock:
 
 def _process() -> dict[str, Any]:
     """Return what identifies this process to others on this machine."""
-    return {"machine": _machine(), "pid": os.getpid(), "started": _start_time(os.getpid())}
+    return {"machine": this_machine(), "pid": os.getpid(), "started": _start_time(os.getpid())}
 
 
-def _machine() -> str:
+def this_machine() -> str:
     """Return what identifies a boot of a machine and a PID namespace in it; "" if that is unknown."""
     boot = read_system_text(Path("/proc/sys/kernel/random/boot_id"))
     try:

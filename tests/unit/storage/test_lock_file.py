@@ -15,12 +15,13 @@ from mpi_pi.storage import lock_file
 from mpi_pi.storage.lock_file import Lock, LockHeld
 
 OWNER = """
-import sys, time
+import sys
 from pathlib import Path
+from unittest import mock
 from mpi_pi.storage import lock_file as lock
-lock.BEAT_SECONDS = 0.1
+mock.patch.object(lock, "BEAT_SECONDS", 0.1).start()
 if sys.argv[2] == "elsewhere":
-    lock._machine = lambda: "another machine"
+    mock.patch.object(lock, "this_machine", lambda: "another machine").start()
 held = lock.Lock(Path(sys.argv[1]))
 held.acquire()
 print("acquired", flush=True)
