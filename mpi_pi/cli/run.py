@@ -136,12 +136,15 @@ class _Run:
                 checkpoint.update(round_.shard)
                 saved_at = time.monotonic()
 
+        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
+        saved_at_stop = False
+
         def on_idle() -> None:
-            nonlocal saved_at
+            nonlocal saved_at, saved_at_stop
             now = time.monotonic()
-            if checkpoint and now > saved_at + LONG_ROUND_SECONDS:
-                saved_at = now
+            # After a signal, too: mpirun may send it because a host is silent, and soon kill what waits.
+            if checkpoint and (now > saved_at + LONG_ROUND_SECONDS or stop.requested > saved_at_stop):
+                saved_at, saved_at_stop = now, stop.requested
                 checkpoint.save()
 
-        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
         return Hooks(on_round, on_idle if checkpoint else None, stop, unit_hits=unit_hits)
