@@ -1,12 +1,12 @@
 """Options of `mpi-pi bench PART`."""
 
-import argparse
-from dataclasses import dataclass, fields
-from typing import Self
+from dataclasses import dataclass
+
+from mpi_pi.cli.options import Options
 
 
 @dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(Options):
     """Options of `mpi-pi bench PART` for any part except `compare`, see `cli.parser`."""
 
     part: str
@@ -18,11 +18,6 @@ class BenchOptions:
     json: str | None
     progress: str
     cache: str | None
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Self:
-        """Return the options in parsed arguments."""
-        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
     @property
     def common(self) -> str:

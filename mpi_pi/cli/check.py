@@ -8,7 +8,7 @@ from mpi_pi.check import diagnosis, document
 from mpi_pi.check.probe import Probe
 from mpi_pi.check.survey import Survey
 from mpi_pi.cli import console
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, VERIFIED
+from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.mpi import runtime
@@ -51,10 +51,9 @@ def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
             report = check_report.blocks(hosts, findings)
             # mpirun may not forward output that is printed just before an abort.
             written = output.put(report, document.dumps(hosts, findings), through_mpirun=not survey.lost)
-    except OutputError as error:
+    except OutputError:
         survey.end()
-        console.error(str(error))
-        return BAD_USAGE
+        raise
     if survey.lost:
         runtime.abort(comm, FAILED)
     survey.end()

@@ -1,4 +1,4 @@
-"""Options of `mpi-pi run`."""
+"""Options of commands, typed and frozen; here those of `mpi-pi run`."""
 
 import argparse
 from dataclasses import dataclass, fields
@@ -8,7 +8,17 @@ from mpi_pi.version import STREAM_VERSION, __version__
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class Options:
+    """Options of a command, each a field with the name that it has in parsed arguments."""
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Self:
+        """Return the options in parsed arguments."""
+        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
+
+
+@dataclass(frozen=True)
+class RunOptions(Options):
     """Options of `mpi-pi run`, see `cli.parser`. None stands for an option that was not given."""
 
     trials: int | None
@@ -30,11 +40,6 @@ class RunOptions:
     restart: bool
     time_limit: float | Literal["slurm"] | None
     """Seconds."""
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Self:
-        """Return the options in parsed arguments."""
-        return cls(**{field.name: getattr(args, field.name) for field in fields(cls)})
 
     def agreement(self) -> str:
         """Return the options that have to be the same on all ranks, as a text for error messages.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from mpi_pi import timestamps
 from mpi_pi.cli import console
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, RUN_AGAIN, SIGNALLED, VERIFIED, status_of
+from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, SIGNALLED, VERIFIED, status_of, status_of_silence
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import MpiPiError
 from mpi_pi.mpi import hydra, srun, time_limit
@@ -90,7 +90,7 @@ def _guarded(
 
     def give_up(silence: str) -> None:
         console.complain(silence)
-        runtime.abort(world.comm, RUN_AGAIN if getattr(args, "checkpoint", None) else FAILED)
+        runtime.abort(world.comm, status_of_silence(getattr(args, "checkpoint", None)))
 
     @functools.cache
     def watch() -> "Heartbeat":

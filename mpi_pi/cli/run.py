@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mpi_pi.cli import console, run_plan
-from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN, VERIFIED
+from mpi_pi.cli.exit_codes import VERIFIED, status_of_silence
 from mpi_pi.cli.options import RunOptions
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
@@ -59,7 +59,7 @@ class _Run:
                 self.output.report_interrupted(
                     silence.result if isinstance(silence, InterruptedRun) else None
                 )
-                runtime.abort(ranks.comm, RUN_AGAIN if options.checkpoint else FAILED)
+                runtime.abort(ranks.comm, status_of_silence(options.checkpoint))
                 raise
             if ranks.comm.rank:
                 return VERIFIED
@@ -143,7 +143,7 @@ class _Run:
             nonlocal saved_at, saved_at_stop
             now = time.monotonic()
             # After a signal, too: mpirun may send it because a host is silent, and soon kill what waits.
-            if checkpoint and (now > saved_at + LONG_ROUND_SECONDS or stop.requested > saved_at_stop):
+            if checkpoint and (now > saved_at + LONG_ROUND_SECONDS or (stop.requested and not saved_at_stop)):
                 saved_at, saved_at_stop = now, stop.requested
                 checkpoint.save()
 

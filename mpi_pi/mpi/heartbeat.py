@@ -88,9 +88,7 @@ class Heartbeat:
         sent = np.empty(self._comm.size, np.int64)
         wait(self._comm.Iallgather(np.array([self._sent]), sent))
         for peer in self._peers:
-            while (
-                self._got[peer] < sent[peer]
-            ):  # and no further: the next message may be for another Heartbeat
+            while self._got[peer] < sent[peer]:  # and no more: the next one may be for another Heartbeat
                 self._receive(peer)
         for request in self._requests:
             request.Wait()

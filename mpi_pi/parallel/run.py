@@ -12,7 +12,7 @@ from mpi_pi.mpi.collectives import CollectiveError, bcast
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
 from mpi_pi.parallel.hooks import Hooks
-from mpi_pi.parallel.load_balancer import Tuning
+from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
 from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.system import process
@@ -21,7 +21,7 @@ from mpi_pi.version import STREAM_VERSION, __version__
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-DEFAULT_HOOKS, DEFAULT_TUNING = Hooks(), Tuning()
+DEFAULT_HOOKS = Hooks()
 
 
 class InterruptedRun(HeartbeatTimeout):
@@ -40,7 +40,7 @@ def run(
     kernel: Kernel | str = "auto",
     threads: int = 1,
     hooks: Hooks = DEFAULT_HOOKS,
-    tuning: Tuning = DEFAULT_TUNING,
+    tuning: Tuning = DEFAULT,
 ) -> Result:
     """Count a job, or what remains of a shard, on all ranks of `comm` together.
 
@@ -85,7 +85,7 @@ def run(
     return result
 
 
-def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = DEFAULT_TUNING) -> Result:
+def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = DEFAULT) -> Result:
     """Count the work of a team, see `run`; `signals` is for stop requests alone. Raises as `run` does."""
     loop = RoundLoop(team, signals, hooks, tuning)
     try:

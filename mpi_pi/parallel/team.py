@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi import timestamps
+from mpi_pi.formatting import number_of
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.result import RankInfo, RankStats
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import collectives
-from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import host_name
 from mpi_pi.system import affinity, cpu, process
 from mpi_pi.system.read_file import read_system_text
@@ -149,7 +150,7 @@ def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
 
 
 def placements(ranks: Sequence[Arrival], threads: Sequence[int]) -> list[str]:
-    """Return for each rank how the threads of its host sit on the cores, see `affinity.describe`."""
+    """Return for each rank how the threads of its host sit on the cores, see `affinity.format_affinity`."""
     texts = [""] * len(ranks)
     for members in _hosts(ranks):
         workers = [(ranks[rank].cores, threads[rank]) for rank in members]
@@ -175,8 +176,6 @@ def _prepare(
         kernel = request.load_kernel()
         if not kernel.self_test():
             raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
-    except HeartbeatTimeout:
-        raise
     except BaseException as error:
         return None, Ready(None, problem=collectives.description(error)), error
     info = RankInfo(host_name(), cpu.cpu_model(), kernel.name, kernel.target, threads, placement)
@@ -208,7 +207,7 @@ def _crowding(threads: int) -> str:
     cores = len(affinity.cores())
     if not 1 < threads > cores:
         return ""
-    many = f"{threads} threads on {cores} {'core' if cores == 1 else 'cores'}"
+    many = f"{number_of(threads, 'thread')} on {number_of(cores, 'core')}"
     return f"{many}: bind ranks to more cores (mpirun --bind-to none; srun --cpus-per-task)"
 
 

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
+from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.partition import first_chunk
 
 CHUNK_SECONDS = 0.02
 """How often a thread polls for a stop: mpirun gives an interrupted rank 0.2 s to report."""
-
-MAX_CHUNK_POINTS = 1 << 36
 
 MIN_CHUNK = 16
 """Towards the end chunks become smaller, down to this part, so that all threads end together."""
@@ -85,7 +84,7 @@ class ThreadTeam:
 
     def _adapt(self, points: int, seconds: float) -> None:
         wanted = int(points / max(seconds, 1e-6) * CHUNK_SECONDS)
-        self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, MAX_CHUNK_POINTS), 1)
+        self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, Tuning.max_points), 1)
 
 
 class WorkQueue:
