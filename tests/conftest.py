@@ -10,6 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from mpi_pi.cluster import wheels
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from support import lacks, launching, mpis
@@ -79,6 +80,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def compiled() -> Kernel:
     return loader.load("numba")
+
+
+@pytest.fixture(scope="session")
+def target() -> wheels.Platform:
+    """All hosts here, by their own Python."""
+    program = (
+        "import os, platform; print(platform.python_version(), platform.machine(),"
+        " os.confstr('CS_GNU_LIBC_VERSION').split()[1])"
+    )
+    told = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, check=True)
+    return wheels.Platform(*told.stdout.split())
 
 
 @pytest.fixture

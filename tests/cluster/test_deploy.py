@@ -92,17 +92,6 @@ def copied(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def target() -> wheels.Platform:
-    """All hosts here, by their own Python."""
-    program = (
-        "import os, platform; print(platform.python_version(), platform.machine(),"
-        " os.confstr('CS_GNU_LIBC_VERSION').split()[1])"
-    )
-    told = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, check=True)
-    return wheels.Platform(*told.stdout.split())
-
-
-@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -> Path:
     """A copy of the project, with the wheels, which could not be collected from within the cluster.
 
