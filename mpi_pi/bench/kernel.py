@@ -160,7 +160,7 @@ def _trials_in(candidate: Implementation, seconds: float) -> int:
     """Return how many trials take so long. To find out compiles the code and warms it up, too."""
     trials = candidate.trials_at_once
     candidate.count(trials)
-    while (taken := _time(candidate, trials)[0]) < seconds / 4:
+    while (taken := min(_time(candidate, trials)[0] for _ in range(3))) < seconds / 16:
         trials *= 2
     return candidate.trials_at_once * max(1, round(trials / candidate.trials_at_once * seconds / taken))
 

@@ -21,16 +21,17 @@ BURSTS = 15
 def measured_hz() -> float | None:
     """Return the cycles per second of the core that this runs on; None where LLVM cannot make the chain.
 
-    The measurement takes 5 ms and is the fastest of several bursts, since interruptions make one slower. If
-    the clock rate depends on the instructions, it may be another in vector code.
+    The measurement takes about 10 ms and is the fastest of several bursts, since interruptions make one
+    slower; so is the length of a burst, lest an interrupted one be taken for long enough. If the clock rate
+    depends on the instructions, it may be another in vector code.
     """
     chain = compiled_chain()
     if chain is None:
         return None
     turns = 1
-    while _seconds(chain, turns) < BURST_SECONDS:
+    while (fastest := min(_seconds(chain, turns) for _ in range(BURSTS))) < BURST_SECONDS:
         turns *= 2
-    return 2 * LINKS * turns / min(_seconds(chain, turns) for _ in range(BURSTS))
+    return 2 * LINKS * turns / fastest
 
 
 def _seconds(chain: Callable[[int, int, int], int], turns: int) -> float:

@@ -25,7 +25,7 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -168,9 +168,9 @@ def impatience(every: float, patience: float, step: float | None = None) -> dict
 
 
 SHORT_ROUNDS: dict[str, float] = {
-    "parallel.load_balancer:Tuning(first_points)": 1,
-    "parallel.load_balancer:Tuning(round_nanoseconds)": 1,
-    "parallel.load_balancer:Tuning(wait_factor)": 0,
+    "parallel.load_balancer:DEFAULT(first_points)": 1,
+    "parallel.load_balancer:DEFAULT(round_nanoseconds)": 1,
+    "parallel.load_balancer:DEFAULT(wait_factor)": 0,
 }
 """Values with which a small job has many rounds."""
 
@@ -205,8 +205,8 @@ class Faults:
     ) -> str:
         """Return the path of a program that is mpi-pi with these faults, and these values of constants.
 
-        `values` has them by name: `module:attribute`, or `module:function(parameter)` for a default; a class
-        has such defaults, too, but for the objects that its own module makes.
+        `values` has them by name: `module:attribute`, `module:function(parameter)` for a default, or
+        `module:object(field)` of a dataclass, in the object that all modules share.
         """
         folder = Path(tempfile.mkdtemp(dir=self._folder))
         unknown = [fault.point for fault in faults if fault.point not in POINTS]
@@ -283,23 +283,18 @@ def _act(fault: Fault, note: Path) -> None:
 
 
 def _set(name: str, value: float, note: Path, old: Any) -> Any:
-    """Return the new value, or the function or class with another default, and note that this was done."""
+    """Return the new value, or the function or object that has it, and note that this was done."""
     note.touch()
     _, bracket, parameter = name.rstrip(")").partition("(")
     if not bracket:
         return value
-    if parameter not in inspect.signature(old).parameters:
-        raise AttributeError(f"no parameter {parameter}")
-    if not isinstance(old, type):
-        return functools.partial(old, **{parameter: value})
-    initialize = old.__init__  # type: ignore[misc]
-
-    @functools.wraps(initialize)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807  # it takes that one's place
-        initialize(self, *args, **{parameter: value} | kwargs)
-
-    old.__init__ = __init__  # type: ignore[misc]
-    return old
+    if is_dataclass(old) and not isinstance(old, type):
+        getattr(old, parameter)
+        object.__setattr__(old, parameter, value)  # frozen as it may be
+        return old
+    if isinstance(old, type) or parameter not in inspect.signature(old).parameters:
+        raise AttributeError(f"no parameter {parameter} of a function")
+    return functools.partial(old, **{parameter: value})
 
 
 class _Replacing(importlib.abc.MetaPathFinder):

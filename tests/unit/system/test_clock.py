@@ -1,6 +1,8 @@
 """The chain of dependent additions by which a core's clock is measured."""
 
+import itertools
 import sys
+import time
 
 import pytest
 
@@ -20,6 +22,25 @@ def test_chain_of_additions_is_not_shortened_by_the_compiler(turns: int, p: int,
 
 def test_measured_clock_is_plausible() -> None:
     assert 1e8 < (clock.measured_hz() or 0) < 1e10
+
+
+def test_interrupted_burst_is_not_taken_for_a_long_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, chain = list[int](), clock.compiled_chain()
+    assert chain is not None
+
+    def recorded(turns: int, p: int, q: int) -> int:
+        calls.append(turns)
+        return chain(turns, p, q)
+
+    real, interruptions = (
+        time.perf_counter,
+        itertools.accumulate(itertools.chain([0, 1], itertools.repeat(0))),
+    )
+    monkeypatch.setattr(clock, "compiled_chain", lambda: recorded)
+    monkeypatch.setattr(time, "perf_counter", lambda: real() + next(interruptions))
+    assert clock.measured_hz()
+    # At 100 MHz or more, so many turns take the length of a burst.
+    assert 2 * clock.LINKS * calls[-1] > 1e8 * clock.BURST_SECONDS
 
 
 def test_clock_is_unknown_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
