@@ -13,13 +13,13 @@ TRIALS ?= 1000
 POINTS ?= 100000
 # Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
 ARGS ?=
-# How thorough a benchmark is: quick (a minute) or full (some minutes), and where its results are kept.
+# How long a benchmark takes, quick (a minute) or full (some minutes), and the folder for its results.
 BENCH ?= quick
 BENCH_FOLDER ?= bench
 # Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
-# A word for the shell, whatever letters are in it; and file names as they were typed, with dollars and blanks.
+# `quoted` makes one word for the shell of any text. File names are taken as typed, with dollars and blanks.
 quoted = '$(subst ','\'',$(1))'
 python = $(call quoted,$(PYTHON))
 override HOSTFILE := $(value HOSTFILE)
@@ -60,8 +60,8 @@ export OMPI_ALLOW_RUN_AS_ROOT ?= 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
 endif
 ifeq ($(HOSTFILE),)
-# Told so, Open MPI binds ranks to no cores any more, and two of them may meet on one: only where it has to be.
-# Of the cores, whatever the number of their hardware threads, those that may be used:
+# With oversubscription allowed, Open MPI no longer binds ranks to cores, and two ranks may share one: so it is
+# allowed only where ranks exceed cores. CORES counts the cores that may be used, not their hardware threads.
 CORES := $(shell $(python) -c 'import os; cores = os.sched_getaffinity(0); \
     name = "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list"; \
     print(len({open(name % core).read() for core in cores}))' 2>/dev/null)
@@ -79,10 +79,10 @@ WHERE = -hostfile $(call quoted,$(HOSTFILE))
 export OMPI_MCA_plm_rsh_agent ?= $(SSH)
 endif
 
-# What --ask asks for is not said here, unless the user has said it.
+# Values that --ask asks for are not given here, unless the user has given them.
 JOB = $(call UNLESS_ASKED,-n,TRIALS) $(call UNLESS_ASKED,-i,POINTS)
 UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2)))),,$(1) $($(2)))
-# Most of what keeps a job from starting on other hosts, MPI does not explain. (The other statuses are the program's own.)
+# MPI rarely explains why a job does not start on other hosts. (The statuses listed are the program's own.)
 WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo $(call quoted,$(LOOK_AT_HOSTS)) >&2;; esac; exit $$status; }
 LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
@@ -92,40 +92,40 @@ LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI M
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: $(VENV)/installed hostfile-read  ## the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
+run: $(VENV)/installed hostfile-read  ## run the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
 	@$(MPIRUN) $(WHERE) $(BIN)/mpi-pi run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
 
-deploy: hosts-named $(VENV)/installed  ## the same on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
+deploy: hosts-named $(VENV)/installed  ## install mpi_pi on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
 	@$(BIN)/mpi-pi deploy --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
 
-check-hosts: hosts-named $(VENV)/installed  ## whether a job could start on all hosts of HOSTFILE=…, and why not
+check-hosts: hosts-named $(VENV)/installed  ## find out whether a job could start on all hosts of HOSTFILE=…, and why not
 	@$(BIN)/mpi-pi check-hosts --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
 
-# mpirun says in many lines, or not at all, what it cannot read.
+# What it cannot read in a hostfile, mpirun reports in many lines or not at all.
 hostfile-read: $(VENV)/installed
 	@$(if $(HOSTFILE),$(BIN)/mpi-pi check-hosts --file-alone --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE)))
 
 hosts-named:
 	@[ -n $(call quoted,$(HOSTFILE)) ] || { echo "which hosts? make $(MAKECMDGOALS) HOSTFILE=hostfiles/octapi.hosts" >&2; exit 2; }
 
-check: $(VENV)/installed-test  ## format, lint, types, import rules
+check: $(VENV)/installed-test  ## check format, lint, types and import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-test: check  ## everything: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
+test: check  ## run all tests: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
 	@exec $(BIN)/python tests/run_all.py $(MPIRUN)
 
 $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
 	@exec $(BIN)/python tests/run_all.py $(MPIRUN) --only $*
 
-test-3: ## the MPI tests on 3 ranks; also test-1, test-2, test-4
+test-3: ## run the MPI tests on 3 ranks; also test-1, test-2, test-4
 
-soak: $(VENV)/installed-test  ## the long trials
+soak: $(VENV)/installed-test  ## run all tests with the long trials
 	@MPI_PI_SOAK=1 exec $(BIN)/python tests/run_all.py $(MPIRUN)
 
-bench: bench-named $(VENV)/installed-plot hostfile-read  ## how fast each core is, how the job scales, and what that looks like (BENCH=quick|full NP=… HOSTFILE=…)
+bench: bench-named $(VENV)/installed-plot hostfile-read  ## measure how fast each core is and how the job scales, and draw it (BENCH=quick|full NP=… HOSTFILE=…)
 	@mkdir -p $(call quoted,$(BENCH_FOLDER))
 	@results=$(call quoted,$(BENCH_FOLDER))/$$(date -u +%Y-%m-%dT%H%M%SZ)-$(BENCH) && \
 	$(BIN)/mpi-pi bench all $(if $(filter full,$(BENCH)),--full) --launcher $(call quoted,$(MPIRUN) $(WHERE)) --json "$$results.json" && \
@@ -136,13 +136,13 @@ bench: bench-named $(VENV)/installed-plot hostfile-read  ## how fast each core i
 bench-named:
 	@case "$(BENCH)" in quick|full) ;; *) echo "BENCH=$(BENCH): choose BENCH=quick or BENCH=full" >&2; exit 2;; esac
 
-bench-kernel: $(VENV)/installed-test  ## the kernel beside hand-written C, and compiled for other CPUs, for those who change it
+bench-kernel: $(VENV)/installed-test  ## compare the kernel with hand-written C and with itself compiled for other CPUs
 	@$(BIN)/python tests/support/bench_kernel.py
 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
-# What is missing on the machine is one clear line. (pip comes last into an environment: it is complete then.)
+# One clear line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
 $(VENV)/bin/pip:
 	@command -v $(python) >/dev/null || { echo "mpi_pi needs "$(python)": sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and "$(python)" is `$(python) -V`: make PYTHON=python3.12" >&2; exit 1; }
@@ -152,7 +152,7 @@ $(VENV)/bin/pip:
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(python) -m venv --clear $(VENV)
 
-# What pip says is kept. What is shown of it is the one line that says most, and what can be done about that.
+# The output of pip is kept in a log. Its first error is shown, with what can be done about it.
 LOG := $(VENV)/pip.log
 NO_NETWORK := NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError|Temporary failure in name|Network is unreachable
 define NOT_INSTALLED
