@@ -41,6 +41,11 @@ class Rule(NamedTuple):
     find: Find
 
 
-def rule(severity: Severity, sentence: str) -> Callable[[Find], Rule]:
-    """Return a decorator that makes a rule of a function that finds the hosts."""
-    return lambda find: Rule(severity, sentence, find)
+def fault(sentence: str) -> Callable[[Find], Rule]:
+    """Return a decorator that makes a rule on faults of a function that finds the hosts."""
+    return lambda find: Rule("fault", sentence, find)
+
+
+def note(sentence: str) -> Callable[[Find], Rule]:
+    """Return a decorator that makes a rule on differences, which are no faults, of such a function."""
+    return lambda find: Rule("note", sentence, find)

@@ -1,4 +1,4 @@
-"""Which version differences between the hosts of a job matter, for check-hosts, deploy and check alike.
+"""Versions that have to match on the hosts of a job, and versions that may differ.
 
 The random streams are mpi_pi's own, so mpi_pi has to be the same everywhere. MPI libraries of two versions
 may not understand each other. Other versions may differ: each host compiles its own kernel and tests it,
@@ -7,32 +7,14 @@ on reads.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+MUST_MATCH = {"mpi-pi": "package", "MPI": "mpi"}
+MAY_DIFFER = {"Python": "python", "NumPy": "numpy", "numba": "numba", "mpi4py": "mpi4py"}
+"""Names of versions in what a host reports, by component."""
 
-@dataclass(frozen=True)
-class Rule:
-    """A component, and what is to be said where its versions differ."""
-
-    what: str
-    key: str
-    """Name of the version in what a host reports."""
-    matters: bool
-    advice: str
-
-
-NO_OBSTACLE = "which is no obstacle: the hits are the same"
 THE_SAME = "they have to be the same"
-
-RULES = (
-    Rule("mpi-pi", "package", True, THE_SAME),
-    Rule("MPI", "mpi", True, THE_SAME),
-    Rule("Python", "python", False, NO_OBSTACLE),
-    Rule("NumPy", "numpy", False, NO_OBSTACLE),
-    Rule("numba", "numba", False, NO_OBSTACLE),
-    Rule("mpi4py", "mpi4py", False, NO_OBSTACLE),
-)
+NO_OBSTACLE = "which is no obstacle: the hits are the same"
 
 
 def minor(python: str) -> str:
@@ -40,17 +22,14 @@ def minor(python: str) -> str:
     return ".".join(python.split(".")[:2])
 
 
-def known(what: str, version: str | None) -> str:
-    """Return a version as it is compared; empty if it is not known, or not installed."""
-    return minor(version or "") if what == "Python" else version or ""
+def known(component: str, version: str | None) -> str:
+    """Return a version as it is compared; "" if it is not known, or not installed."""
+    return minor(version or "") if component == "Python" else version or ""
 
 
 def harmless(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each difference of a host from this one that does not matter.
-
-    What is not known is not compared.
-    """
-    for rule in RULES:
-        there, here = known(rule.what, theirs.get(rule.key)), known(rule.what, own.get(rule.key))
-        if not rule.matters and there and here and there != here:
-            yield f"it has {rule.what} {there}, and the client {here}, {rule.advice}"
+    """Generate a line for each known version of a host that may differ from this one's, and does."""
+    for component, key in MAY_DIFFER.items():
+        there, here = known(component, theirs.get(key)), known(component, own.get(key))
+        if there and here and there != here:
+            yield f"it has {component} {there}, and the client {here}, {NO_OBSTACLE}"

@@ -4,7 +4,7 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, rule
+from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import below_others, numbers
 
@@ -15,10 +15,9 @@ MIN_LATENCY_SECONDS = 1e-4
 MAX_SKEW_SECONDS = 1.0
 
 
-@rule(
-    "fault",
+@fault(
     "no answer to rank 0 on {}: see that the host is on and its cable plugged in, that no firewall is between"
-    " hosts, and that MPI uses the network which they have in common; make check-hosts looks without MPI",
+    " hosts, and that MPI uses the network which they have in common; make check-hosts looks without MPI"
 )
 def unreachable(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find ranks that have not answered rank 0."""
@@ -27,10 +26,9 @@ def unreachable(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, numbers("rank", lost), (hosts[0].name,))
 
 
-@rule(
-    "fault",
+@fault(
     "{} machines are called {}, and MPI may take them for one: give each a name of its own (sudo hostnamectl"
-    " set-hostname NAME)",
+    " set-hostname NAME)"
 )
 def same_name(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find machines that have one name."""
@@ -40,10 +38,9 @@ def same_name(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, "", (machines[name], name))
 
 
-@rule(
-    "note",
+@note(
     "so many times the latency of the other hosts to rank 0: see whether it is on Wi-Fi, or behind another"
-    " switch",
+    " switch"
 )
 def high_latency(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a slow link to rank 0; the host of rank 0 has none through the network."""
@@ -54,10 +51,9 @@ def high_latency(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(name, f"{1 / share:.0f} times")
 
 
-@rule(
-    "note",
+@note(
     "only this share of the other hosts' bandwidth to rank 0: see whether it is on Wi-Fi, and to its cable"
-    " and switch",
+    " and switch"
 )
 def low_bandwidth(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a link of low bandwidth to rank 0."""
@@ -66,17 +62,16 @@ def low_bandwidth(hosts: Sequence[Host]) -> Iterator[Observation]:
     return (Observation(name, f"{share:.0%}") for name, share in shares.items())
 
 
-@rule("note", "the link was not measured: all together took too long; check fewer hosts")
+@note("the link was not measured: all together took too long; check fewer hosts")
 def no_link(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts that the time was not enough for."""
     if all(host.reachable for host in hosts):
         yield from (Observation(host.name) for host in hosts[1:] if not host.link)
 
 
-@rule(
-    "note",
+@note(
     "the clock differs from rank 0's: neither answer nor times depend on it, but file times do; where there"
-    " is a time server, sudo timedatectl set-ntp true sets it",
+    " is a time server, sudo timedatectl set-ntp true sets it"
 )
 def other_clock(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts whose clock differs from that of rank 0 by more than a second."""
@@ -85,10 +80,9 @@ def other_clock(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, f"{host.link.skew_seconds:+.1f} s")
 
 
-@rule(
-    "note",
+@note(
     "other hosts have this address, too, and MPI may hang in trying it: tell it which network to use (Open"
-    " MPI: export OMPI_MCA_btl_tcp_if_include={0}; MPICH: export UCX_NET_DEVICES={0})",
+    " MPI: export OMPI_MCA_btl_tcp_if_include={0}; MPICH: export UCX_NET_DEVICES={0})"
 )
 def shared_address(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find addresses that several hosts have, such as those of Docker's bridges."""

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, rule
+from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import numbers
 
 
-@rule(
-    "fault",
+@fault(
     "more ranks than cores, which have to take turns: start fewer (-n), or give the host no more slots than"
-    " it has cores",
+    " it has cores"
 )
 def too_many_ranks(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with more ranks than hardware threads."""
@@ -19,10 +18,9 @@ def too_many_ranks(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, f"{len(host.ranks)} on {host.machine.cpus}")
 
 
-@rule(
-    "fault",
+@fault(
     "several ranks are bound to one core while others are free: give each a core of its own (mpirun"
-    " --bind-to core, srun --cpu-bind=cores), or bind none (mpirun --bind-to none)",
+    " --bind-to core, srun --cpu-bind=cores), or bind none (mpirun --bind-to none)"
 )
 def bound_together(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find ranks that may run on fewer CPUs than they are, where the host has enough."""
@@ -46,7 +44,7 @@ def is_oversubscribed(host: Host) -> bool:
     return too_many or bool(_bound_together(host))
 
 
-@rule("note", "ranks share cores in pairs, by hyper-threading: as many ranks as cores may count as fast")
+@note("ranks share cores in pairs, by hyper-threading: as many ranks as cores may count as fast")
 def ranks_in_pairs(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with more ranks than cores, but a hardware thread for each."""
     for host in hosts:
@@ -54,10 +52,9 @@ def ranks_in_pairs(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, f"{len(host.ranks)} on {host.machine.cores}")
 
 
-@rule(
-    "note",
+@note(
     "cores without a rank: right if they are left to the system or to others; otherwise give the host more"
-    " slots",
+    " slots"
 )
 def unused_cores(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with fewer ranks than cores."""

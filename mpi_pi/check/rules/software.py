@@ -1,8 +1,8 @@
 """Rules on what the ranks run: failures, wrong answers, versions, compilers, kinds of machines."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from mpi_pi.check.finding import Observation, rule
+from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import kind, most_common, numbers
 from mpi_pi.kernel.loader import NOT_EXECUTABLE
@@ -18,7 +18,7 @@ ALLOW_EXECUTION = (
 )
 
 
-@rule("fault", "{}; put that right and check again")
+@fault("{}; put that right and check again")
 def failed(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find ranks that a probe has failed on."""
     for host in hosts:
@@ -27,10 +27,9 @@ def failed(hosts: Sequence[Host]) -> Iterator[Observation]:
                 yield Observation(host.name, f"rank {rank.rank}", (rank.problem,))
 
 
-@rule(
-    "fault",
+@fault(
     "the known answers are counted wrong, so nothing that is counted there can be trusted: delete the cache"
-    " of compiled code (/var/tmp/mpi-pi-UID or --cache), check again, and if it stays so test the memory",
+    " of compiled code (/var/tmp/mpi-pi-UID or --cache), check again, and if it stays so test the memory"
 )
 def wrong_answer(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find ranks whose kernel failed its self-test."""
@@ -39,37 +38,38 @@ def wrong_answer(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, numbers("rank", wrong))
 
 
-@rule("fault", "another {} than on most hosts, {}: {}, which make deploy sees to")
+@fault(f"another {{}} than on most hosts, {{}}: {versions.THE_SAME}, which make deploy sees to")
 def other_version(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find versions that must not differ, and do."""
-    return _other_versions(hosts, matters=True)
+    return _other_versions(hosts, versions.MUST_MATCH)
 
 
-@rule("note", "another {} than on most hosts, {}, {}")
+@note(f"another {{}} than on most hosts, {{}}, {versions.NO_OBSTACLE}")
 def other_minor_version(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find versions that may differ, and do."""
-    return _other_versions(hosts, matters=False)
+    return _other_versions(hosts, versions.MAY_DIFFER)
 
 
-def _other_versions(hosts: Sequence[Host], matters: bool) -> Iterator[Observation]:
-    for wanted in (wanted for wanted in versions.RULES if wanted.matters == matters):
+def _other_versions(hosts: Sequence[Host], keys: Mapping[str, str]) -> Iterator[Observation]:
+    for component, key in keys.items():
         found = {
-            host.name: {_version(wanted, rank.software) for rank in host.ranks if rank.software} - {""}
+            host.name: {_version(component, key, rank.software) for rank in host.ranks if rank.software}
+            - {""}
             for host in hosts
         }
         common = most_common([version for own in found.values() for version in sorted(own)])
         for name, own in found.items():
             if others := sorted(own - {common}):
-                yield Observation(name, " and ".join(others), (wanted.what, common, wanted.advice))
+                yield Observation(name, " and ".join(others), (component, common))
 
 
-def _version(wanted: versions.Rule, software: Software) -> str:
-    if wanted.what == "mpi-pi":
+def _version(component: str, key: str, software: Software) -> str:
+    if component == "mpi-pi":
         return f"{software.package}, stream {software.stream}, sources {software.sources}"
-    return versions.known(wanted.what, getattr(software, wanted.key))
+    return versions.known(component, getattr(software, key))
 
 
-@rule("fault", "{}: {}")
+@fault("{}: {}")
 def numpy_kernel(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts that count with NumPy although numba has wheels for them."""
     for host in hosts:
@@ -83,7 +83,7 @@ def numpy_kernel(hosts: Sequence[Host]) -> Iterator[Observation]:
                 break
 
 
-@rule("note", "{}; without a cache every rank compiles for itself each time")
+@note("{}; without a cache every rank compiles for itself each time")
 def no_cache(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts without a cache of compiled code."""
     for host in hosts:
@@ -91,10 +91,9 @@ def no_cache(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, "", (warning,))
 
 
-@rule(
-    "note",
+@note(
     "another kind of machine than most, {}: the hits are the same, and shares follow speed; nothing is to be"
-    " done",
+    " done"
 )
 def other_machine(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find machines of a kind that most others are not."""
@@ -103,10 +102,7 @@ def other_machine(hosts: Sequence[Host]) -> Iterator[Observation]:
     return (Observation(name, own, (common,)) for name, own in kinds.items() if own != common)
 
 
-@rule(
-    "note",
-    "other CPU flags than its twins, {}: see to the settings of its firmware, or of its virtual machine",
-)
+@note("other CPU flags than its twins, {}: see to the settings of its firmware, or of its virtual machine")
 def other_flags(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts without the CPU flags of most machines of their kind."""
     flags: dict[str, dict[str, str]] = {}
@@ -118,10 +114,9 @@ def other_flags(hosts: Sequence[Host]) -> Iterator[Observation]:
         yield from (Observation(name, own, (common,)) for name, own in of_twins.items() if own != common)
 
 
-@rule(
-    "note",
+@note(
     "a 32-bit system, for which there is no numba: the hits are the same, but a 64-bit system counts many"
-    " times as fast",
+    " times as fast"
 )
 def is_32_bit(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a 32-bit Python."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, rule
+from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import below_others, below_twins
 from mpi_pi.check.rules.placement import is_oversubscribed
@@ -13,10 +13,9 @@ MIN_CLOCK_SHARE = 0.8
 """Smallest share of the clock of the twins that is no fault; clocks vary less than rates."""
 
 
-@rule(
-    "fault",
+@fault(
     "the CPU is slowed down while it counts: against under-voltage a stronger power supply or a shorter cable"
-    " helps, against all else a heat sink, a fan or cooler air",
+    " helps, against all else a heat sink, a fan or cooler air"
 )
 def throttled(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts that are throttled now."""
@@ -25,10 +24,9 @@ def throttled(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, ", ".join(host.throttled_now))
 
 
-@rule(
-    "note",
+@note(
     "the CPU has been slowed down since it was switched on, though not now: a longer run may be, too; see to"
-    " power supply and cooling",
+    " power supply and cooling"
 )
 def throttled_earlier(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts that were throttled, and are not now."""
@@ -37,20 +35,18 @@ def throttled_earlier(hosts: Sequence[Host]) -> Iterator[Observation]:
             yield Observation(host.name, ", ".join(host.throttled_since_boot))
 
 
-@rule(
-    "fault",
+@fault(
     "a lower clock than that of its twins while it counts: see to cooling, power supply and the governor"
-    " (/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)",
+    " (/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
 )
 def lower_clock(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a clock below that of their twins."""
     return (Observation(name, f"{clock:.0f} MHz") for name, clock in _lower_clocks(hosts).items())
 
 
-@rule(
-    "note",
+@note(
     "less than half of its highest clock while it counts: see to the governor"
-    " (/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)",
+    " (/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
 )
 def half_clock(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts below half of their highest clock, unless `lower_clock` finds them."""
@@ -67,17 +63,15 @@ def _lower_clocks(hosts: Sequence[Host]) -> dict[str, float]:
     return {name: clocks[name] for name in below_twins(hosts, clocks, MIN_CLOCK_SHARE)}
 
 
-@rule("fault", "a rank gets only this share of a core: {}")
+@fault("a rank gets only this share of a core: {}, or give the host fewer slots")
 def starved(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts where other processes or a quota take CPU time from the ranks."""
     for host in hosts:
         if _is_starved(host):
-            quota_file, cores = (host.machine and host.machine.cpu_quota) or ("", float(len(host.ranks)))
-            remedy = "end other programs there (top shows them), or give the host fewer slots"
-            if cores < len(host.ranks):
-                remedy = (
-                    f"raise its CPU quota of {cores:.3g} cores ({quota_file}), or give the host fewer slots"
-                )
+            quota = host.machine and host.machine.cpu_quota
+            remedy = "end other programs there (top shows them)"
+            if quota and quota[1] < len(host.ranks):
+                remedy = f"raise its CPU quota of {quota[1]:.3g} cores ({quota[0]})"
             yield Observation(host.name, f"{host.core_share:.0%}", (remedy,))
 
 
@@ -90,10 +84,9 @@ def _has_own_cores(host: Host) -> bool:
     return not is_oversubscribed(host) and not _is_starved(host)
 
 
-@rule(
-    "fault",
+@fault(
     "only this share of the rate of its twins, with its cores to itself: see to cooling, power supply and"
-    " clock",
+    " clock"
 )
 def slow_host(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts that count slower than their twins."""
@@ -104,10 +97,9 @@ def slow_host(hosts: Sequence[Host]) -> Iterator[Observation]:
     return (Observation(name, f"{share:.0%}") for name, share in shares.items())
 
 
-@rule(
-    "fault",
+@fault(
     "only this share of the rate of the host's other ranks: its core is slowed down by heat, or shared with"
-    " something else by hyper-threading",
+    " something else by hyper-threading"
 )
 def slow_rank(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find ranks that count slower than the others on a host with equal cores."""
