@@ -1,18 +1,19 @@
 """The command `mpi-pi check`."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpi_pi.check import diagnosis, document
+from mpi_pi.check import diagnosis, document, survey
 from mpi_pi.check.probe import Probe
-from mpi_pi.check.survey import Survey
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
+from mpi_pi.cli.options import Options
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.mpi import runtime
-from mpi_pi.mpi.command_loop import serve
+from mpi_pi.mpi.command_loop import CommandLoop, serve
 from mpi_pi.mpi.peer_timeout import PeerTimeout
 from mpi_pi.report import check as check_report
 from mpi_pi.storage.atomic_file import OutputError
@@ -21,15 +22,26 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+@dataclass(frozen=True)
+class CheckOptions(Options):
+    """Options of `mpi-pi check`, see `cli.parser`.
+
+    None has to be the same on all ranks: rank 0 alone writes the file, and each rank may have its own cache.
+    """
+
+    json: str | None
+    cache: str | None
+
+
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     """Survey all hosts, and report on rank 0; return the exit status there. Collective.
 
     The survey detects silent ranks itself: a heartbeat would end the job before it could report them.
     """
-    comm = ranks.comm
-    probe = Probe(comm, Path(args.cache) if args.cache else None, console.note)
+    options, comm = CheckOptions.of(args), ranks.comm
+    probe = Probe(comm, Path(options.cache) if options.cache else None, console.note)
     if comm.rank == 0:
-        return _survey(args.json, comm, probe)
+        return _survey(options, comm, CommandLoop(comm, probe.actions()))
 
     def complain(message: str) -> None:
         console.complain(f"rank {comm.rank} on host {runtime.host_name()}: {message}")
@@ -42,19 +54,18 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     return VERIFIED
 
 
-def _survey(json: str | None, comm: "MPI.Intracomm", probe: Probe) -> int:
-    survey = Survey(comm, probe.actions())
+def _survey(options: CheckOptions, comm: "MPI.Intracomm", loop: CommandLoop) -> int:
     try:
-        with Output(json) as output:
-            hosts = survey.conduct()
+        with Output(options.json) as output:
+            hosts = survey.conduct(comm, loop)
             findings = diagnosis.findings(hosts)
             report = check_report.blocks(hosts, findings)
             # mpirun may not forward output that is printed just before an abort.
-            written = output.put(report, document.dumps(hosts, findings), through_mpirun=not survey.lost)
+            written = output.put(report, document.dumps(hosts, findings), through_mpirun=not loop.lost)
     except OutputError:
-        survey.end()
+        loop.end()
         raise
-    if survey.lost:
+    if loop.lost:
         runtime.abort(comm, FAILED)
-    survey.end()
+    loop.end()
     return VERIFIED if written and diagnosis.fit(findings) else FAILED
