@@ -1,7 +1,7 @@
 """Health of the hosts of a job, found out by its ranks.
 
-hosts      what the ranks have told, host by host
-probe      what each rank finds out about itself and its host
+hosts      facts about the ranks and their hosts
+probe      facts that each rank gathers about itself and its host
 survey     rank 0 has all ranks probe, step by step
 finding    a finding, and the form of a rule
 rules      the rules and their sentences: software, placement, speed (throttling, rates), network

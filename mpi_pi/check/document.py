@@ -5,7 +5,7 @@ fail on the new.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from mpi_pi.check.diagnosis import fit
@@ -16,9 +16,19 @@ from mpi_pi.version import __version__
 
 KIND, SCHEMA = "check", 1
 
+HOST_MEMBERS = (
+    *("address", "reachable", "machine", "idle", "loaded", "throttled_now", "throttled_since_boot"),
+    *("points_per_second", "link"),
+)
+RANK_MEMBERS = (
+    *("rank", "host", "reachable", "cpus", "software", "kernel", "right", "points_per_second", "core_share"),
+    "problem",
+)
+
 
 def dumps(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     """Return the document as text."""
+    ranks = [replace(facts, host=host.name) for host in hosts for facts in host.ranks]
     return json_document.dumps(
         {
             "schema": SCHEMA,
@@ -27,37 +37,13 @@ def dumps(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
             "version": __version__,
             "fit": fit(findings),
             "findings": [asdict(finding) for finding in findings],
-            "hosts": [_host_object(host) for host in hosts],
-            "ranks": [_rank_object(host, facts) for host in hosts for facts in host.ranks],
+            "hosts": [{"host": host.name} | _members(host, HOST_MEMBERS) for host in hosts],
+            "ranks": [_members(facts, RANK_MEMBERS) for facts in ranks],
         }
     )
 
 
-def _host_object(host: Host) -> dict[str, Any]:
-    return {
-        "host": host.name,
-        "address": host.address or None,
-        "reachable": host.reachable,
-        "machine": host.machine and asdict(host.machine),
-        "idle": host.idle and asdict(host.idle),
-        "loaded": host.loaded and asdict(host.loaded),
-        "throttled_now": host.throttled_now,
-        "throttled_since_boot": host.throttled_since_boot,
-        "points_per_second": host.points_per_second,
-        "link": host.link and asdict(host.link),
-    }
-
-
-def _rank_object(host: Host, facts: RankFacts) -> dict[str, Any]:
-    return {
-        "rank": facts.rank,
-        "host": host.name,
-        "reachable": facts.reachable,
-        "cpus": facts.cpus,
-        "software": facts.software and asdict(facts.software),
-        "kernel": facts.kernel or None,
-        "right": facts.right,
-        "points_per_second": facts.points_per_second,
-        "core_share": facts.core_share,
-        "problem": facts.problem or None,
-    }
+def _members(facts: Host | RankFacts, names: Sequence[str]) -> dict[str, Any]:
+    """Return the named members as a JSON object, in which null stands for what is not known."""
+    values = asdict(facts)
+    return {name: None if values[name] == "" else values[name] for name in names}

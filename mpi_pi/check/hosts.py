@@ -1,9 +1,10 @@
-"""What the ranks of a job have told about themselves and their hosts, host by host."""
+"""Facts about the ranks of a job, and about the hosts that they run on."""
 
 import ipaddress
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mpi_pi.mpi.pingpong import Link
 from mpi_pi.system import machine
@@ -13,7 +14,7 @@ from mpi_pi.system.software import Software
 
 @dataclass(frozen=True)
 class RankFacts:
-    """What is known of a rank; None and "" where it could not tell."""
+    """Facts that a rank has told; None and "" where it could not."""
 
     rank: int
     host: str
@@ -27,7 +28,7 @@ class RankFacts:
     kernel: str = ""
     kernel_warning: str = ""
     right: bool | None = None
-    """Whether its kernel counts the known answers."""
+    """True if its kernel counts the known answers."""
     points_per_second: float | None = None
     """Measured while all ranks count at once."""
     core_share: float | None = None
@@ -50,9 +51,9 @@ class Host:
     ranks: tuple[RankFacts, ...]
     machine: Machine | None
     reachable: bool
-    """Whether all ranks are reachable."""
+    """True if all ranks are reachable."""
     right: bool | None
-    """Whether all ranks count the known answers; None if none of them has told."""
+    """True if no rank counts the known answers wrong; None if no rank has told."""
     points_per_second: float | None
     """Sum over the ranks; None if that of one is missing."""
     core_share: float | None
@@ -70,22 +71,23 @@ class Host:
 
 
 def _host(name: str, address: str, ranks: Sequence[RankFacts]) -> Host:
-    known = [rank.right for rank in ranks if rank.right is not None]
-    rates = [rank.points_per_second for rank in ranks if rank.points_per_second is not None]
-    idle = next((rank.idle for rank in ranks if rank.idle), None)
-    loaded = next((rank.loaded for rank in ranks if rank.loaded), None)
+    def told(member: str) -> list[Any]:
+        return [value for rank in ranks if (value := getattr(rank, member)) is not None]
+
+    right, rates = told("right"), told("points_per_second")
+    idle, loaded, link = (next(iter(told(member)), None) for member in ("idle", "loaded", "link"))
     return Host(
         name=name,
         address=address,
         ranks=tuple(ranks),
         machine=ranks[0].machine,
         reachable=all(rank.reachable for rank in ranks),
-        right=all(known) if known else None,
+        right=all(right) if right else None,
         points_per_second=sum(rates) if len(rates) == len(ranks) else None,
-        core_share=min((rank.core_share for rank in ranks if rank.core_share is not None), default=None),
+        core_share=min(told("core_share"), default=None),
         idle=idle,
         loaded=loaded,
-        link=next((rank.link for rank in ranks if rank.link), None),
+        link=link,
         throttled_now=machine.throttled_now(idle, loaded) if idle and loaded else None,
         throttled_since_boot=machine.throttled_since_boot(loaded) if loaded else None,
     )
