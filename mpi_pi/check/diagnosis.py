@@ -29,18 +29,13 @@ def findings(hosts: Sequence[Host]) -> list[Finding]:
         by_sentence: dict[str, list[Observation]] = {}
         for observation in rule.find(hosts):
             by_sentence.setdefault(rule.sentence.format(*observation.values), []).append(observation)
-        found += [
-            Finding(rule.severity, tuple(one.host for one in alike), f"{_names(alike)}: {sentence}")
-            for sentence, alike in by_sentence.items()
-        ]
+        for sentence, alike in by_sentence.items():
+            names = [f"{one.host} ({one.detail})" if one.detail else one.host for one in alike]
+            text = f"{format_some(names, MAX_NAMES)}: {sentence}"
+            found.append(Finding(rule.severity, tuple(one.host for one in alike), text))
     return sorted(found, key=lambda finding: finding.severity != "fault")
 
 
 def fit(found: Sequence[Finding]) -> bool:
     """Return whether none of the findings is a fault."""
     return all(finding.severity != "fault" for finding in found)
-
-
-def _names(observations: Sequence[Observation]) -> str:
-    names = [f"{one.host} ({one.detail})" if one.detail else one.host for one in observations]
-    return format_some(names, MAX_NAMES)

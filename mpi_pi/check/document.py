@@ -17,30 +17,26 @@ from mpi_pi.version import __version__
 KIND, SCHEMA = "check", 1
 
 HOST_MEMBERS = (
-    *("address", "reachable", "machine", "idle", "loaded", "throttled_now", "throttled_since_boot"),
-    *("points_per_second", "link"),
-)
+    "address", "reachable", "machine", "idle", "loaded", "throttled_now", "throttled_since_boot",
+    "points_per_second", "link",
+)  # fmt: skip
 RANK_MEMBERS = (
-    *("rank", "host", "reachable", "cpus", "software", "kernel", "right", "points_per_second", "core_share"),
+    "rank", "host", "reachable", "cpus", "software", "kernel", "right", "points_per_second", "core_share",
     "problem",
-)
+)  # fmt: skip
 
 
 def dumps(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     """Return the document as text."""
+    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
     ranks = [replace(facts, host=host.name) for host in hosts for facts in host.ranks]
-    return json_document.dumps(
-        {
-            "schema": SCHEMA,
-            "program": "mpi-pi",
-            "kind": KIND,
-            "version": __version__,
-            "fit": fit(findings),
-            "findings": [asdict(finding) for finding in findings],
-            "hosts": [{"host": host.name} | _members(host, HOST_MEMBERS) for host in hosts],
-            "ranks": [_members(facts, RANK_MEMBERS) for facts in ranks],
-        }
-    )
+    members = {
+        "fit": fit(findings),
+        "findings": [asdict(finding) for finding in findings],
+        "hosts": [{"host": host.name} | _members(host, HOST_MEMBERS) for host in hosts],
+        "ranks": [_members(facts, RANK_MEMBERS) for facts in ranks],
+    }
+    return json_document.dumps(about | members)
 
 
 def _members(facts: Host | RankFacts, names: Sequence[str]) -> dict[str, Any]:

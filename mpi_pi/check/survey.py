@@ -9,6 +9,7 @@ from mpi_pi.check.hosts import Host, RankFacts, group_by_host
 from mpi_pi.mpi import pingpong, runtime
 from mpi_pi.mpi.command_loop import CommandLoop
 from mpi_pi.mpi.peer_timeout import PeerTimeout
+from mpi_pi.mpi.pingpong import Link
 from mpi_pi.system.machine import Machine, State
 from mpi_pi.system.software import Software
 
@@ -41,18 +42,12 @@ def conduct(comm: "MPI.Intracomm", loop: CommandLoop) -> list[Host]:
     call_on_all("count", [host.ranks[0].rank for host in hosts])
     for rank, link in _links(comm, loop, hosts):
         ranks[rank] = replace(ranks[rank], link=link)
-    lost, problems = loop.lost, loop.problems
-    return group_by_host(
-        [
-            replace(facts, reachable=facts.rank not in lost, problem=problems.get(facts.rank, ""))
-            for facts in ranks
-        ]
-    )
+    for rank, facts in enumerate(ranks):
+        ranks[rank] = replace(facts, reachable=rank not in loop.lost, problem=loop.problems.get(rank, ""))
+    return group_by_host(ranks)
 
 
-def _links(
-    comm: "MPI.Intracomm", loop: CommandLoop, hosts: Sequence[Host]
-) -> Iterator[tuple[int, pingpong.Link]]:
+def _links(comm: "MPI.Intracomm", loop: CommandLoop, hosts: Sequence[Host]) -> Iterator[tuple[int, Link]]:
     """Measure one link after the other, while nobody else has anything to send; generate rank and link."""
     seconds = min(LINK_SECONDS, ALL_LINKS_SECONDS / len(hosts))
     deadline = time.monotonic() + 2 * ALL_LINKS_SECONDS

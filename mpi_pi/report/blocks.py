@@ -3,6 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+MAX_HOSTS = 20
+"""Hosts in a table of text; JSON has all."""
+
 Line = tuple[str, str] | str
 """Name and value, or a sentence. After a line feed, a value goes on in a line of its own."""
 

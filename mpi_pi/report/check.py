@@ -5,11 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host, RankFacts
 from mpi_pi.formatting import number_of
-from mpi_pi.report.blocks import Block, Lines, Table
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
 from mpi_pi.system.software import Software
 
-MAX_HOSTS = 20
-"""Hosts that are listed: those with findings before others, then the slowest."""
 MAX_CPU_LETTERS = 32
 
 NUMBERS = (
@@ -21,12 +19,12 @@ UNKNOWN = "-"
 
 def blocks(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Block]:
     """Return the report of a check."""
-    shown = _worst_first(hosts, findings) if len(hosts) > MAX_HOSTS else list(hosts)
-    note = (
-        f"{len(shown)} of {len(hosts)} hosts; --json FILE holds them all" if len(hosts) > len(shown) else ""
-    )
+    shown, note = hosts, ""
+    if len(hosts) > MAX_HOSTS:
+        shown = _worst(hosts, findings)
+        note = f"{MAX_HOSTS} of {len(hosts)} hosts; --json FILE holds them all"
     faults = sum(finding.severity == "fault" for finding in findings)
-    verdict = "yes" if faults == 0 else f"no, {number_of(faults, 'fault')}"
+    verdict = f"no, {number_of(faults, 'fault')}" if faults else "yes"
     return [
         _head(hosts),
         Table([_hardware(host) for host in shown], NUMBERS),
@@ -36,15 +34,16 @@ def blocks(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Block]:
     ]
 
 
-def _worst_first(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Host]:
+def _worst(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Host]:
+    """Return the hosts to be listed: those with faults, then those with notes, then the slowest."""
     noted = {name for finding in findings for name in finding.hosts}
     faulty = {name for finding in findings if finding.severity == "fault" for name in finding.hosts}
 
-    def rank(host: Host) -> tuple[int, float]:
-        severity = (host.name in noted) + (host.name in faulty)
-        return -severity, (host.points_per_second or 0) / len(host.ranks)
+    def place(host: Host) -> tuple[bool, bool, float]:
+        rate = (host.points_per_second or 0) / len(host.ranks)
+        return host.name not in faulty, host.name not in noted, rate
 
-    return sorted(hosts, key=rank)[:MAX_HOSTS]
+    return sorted(hosts, key=place)[:MAX_HOSTS]
 
 
 def _head(hosts: Sequence[Host]) -> Lines:

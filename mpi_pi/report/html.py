@@ -52,13 +52,12 @@ class Summary(NamedTuple):
 def page(items: Sequence[Item]) -> str:
     """Return the page. Raises plot.PlottingUnavailable without matplotlib."""
     title = escape("mpi-pi: " + ", ".join(item.name for item in items))
-    summaries = [_summary(item.content) for item in items]
-    numbered = list(enumerate(zip(items, summaries, strict=True), 1))
-    rows = "\n".join(_row(number, item.name, summary) for number, (item, summary) in numbered)
-    sections = "\n".join(
-        _section(number, item.name, summary, plot.pictures(_drawn_with(item, items)))
-        for number, (item, summary) in numbered
-    )
+    rows = sections = ""
+    for number, item in enumerate(items, 1):
+        summary = _summary(item.content)
+        rows += _row(number, item.name, summary) + "\n"
+        pictures = plot.pictures(_drawn_with(item, items))
+        sections += _section(number, item.name, summary, pictures) + "\n"
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -75,13 +74,11 @@ def page(items: Sequence[Item]) -> str:
 <table class="contents">
 <thead><tr><th>File</th><th>Holds</th><th>Says</th></tr></thead>
 <tbody>
-{rows}
-</tbody>
+{rows}</tbody>
 </table>
 </header>
 <main>
-{sections}
-</main>
+{sections}</main>
 <footer>Made by mpi-pi {escape(__version__)}. Nothing on this page was fetched from a network.</footer>
 </body>
 </html>
@@ -179,43 +176,28 @@ def _summary_of_benchmark(document: Benchmark) -> Summary:
     status, verdict = "plain", "FULL" if document["full"] else "QUICK"
     if scaling and not scaling["same_hits"]:
         status, verdict = "bad", "HITS DIFFER"
-    return Summary(
-        "a benchmark",
-        status,
-        verdict,
-        "; ".join(numbers),
-        bench_report.blocks(document),
-    )
+    return Summary("a benchmark", status, verdict, "; ".join(numbers), bench_report.blocks(document))
 
 
 def _blocks(blocks: Iterable[Block]) -> Iterator[str]:
     """Generate the blocks' HTML; lists that follow one another are side by side."""
     for is_list, group in itertools.groupby(blocks, key=_is_list):
-        if is_list:
-            yield "\n".join(
-                [
-                    '<div class="facts">',
-                    *(_list(block) for block in group if isinstance(block, Lines)),
-                    "</div>",
-                ]
-            )
-            continue
-        for block in group:
-            if isinstance(block, Section):
-                yield f"<h3>{escape(block.title)}</h3>"
-                yield from _blocks(block.blocks)
-            elif isinstance(block, Table):
-                yield _table(block)
-            else:
-                yield f"<p>{'<br>'.join(escape(str(line)) for line in block.lines)}</p>"
+        shown = [*map(_block, group)]
+        yield from ['<div class="facts">', *shown, "</div>"] if is_list else shown
 
 
 def _is_list(block: Block) -> bool:
     return isinstance(block, Lines) and any(isinstance(line, tuple) for line in block.lines)
 
 
-def _list(block: Lines) -> str:
-    return "\n".join(["<dl>", *map(_entry, block.lines), "</dl>"])
+def _block(block: Block) -> str:
+    if isinstance(block, Section):
+        return "\n".join([f"<h3>{escape(block.title)}</h3>", *_blocks(block.blocks)])
+    if isinstance(block, Table):
+        return _table(block)
+    if _is_list(block):
+        return "\n".join(["<dl>", *map(_entry, block.lines), "</dl>"])
+    return f"<p>{'<br>'.join(escape(str(line)) for line in block.lines)}</p>"
 
 
 def _entry(line: Line) -> str:
@@ -232,19 +214,17 @@ def _table(table: Table) -> str:
     def row(cells: Iterable[tuple[str, str]], tag: str) -> str:
         return "".join(f"<{tag}{kinds[name]}>{escape(cell)}</{tag}>" for name, cell in cells)
 
-    return "\n".join(
-        [
-            '<div class="wide" tabindex="0">',
-            "<table>",
-            *([f"<caption>{escape(table.note)}</caption>"] if table.note else []),
-            f"<thead><tr>{row(((name, name) for name in kinds), 'th')}</tr></thead>",
-            "<tbody>",
-            *(f"<tr>{row(cells.items(), 'td')}</tr>" for cells in table.rows),
-            "</tbody>",
-            "</table>",
-            "</div>",
-        ]
-    )
+    caption = f"<caption>{escape(table.note)}</caption>\n" if table.note else ""
+    head = row(((name, name) for name in kinds), "th")
+    body = "\n".join(f"<tr>{row(cells.items(), 'td')}</tr>" for cells in table.rows)
+    return f"""<div class="wide" tabindex="0">
+<table>
+{caption}<thead><tr>{head}</tr></thead>
+<tbody>
+{body}
+</tbody>
+</table>
+</div>"""
 
 
 def _figure(title: str, figure: "Figure") -> str:

@@ -1,4 +1,4 @@
-"""Text of a run's result: what was counted, how sure the answer is, and where the time went.
+"""The report of a run: what was counted, how sure the answer is, and where the time went.
 
 Its lines `name = value` are an interface: people grep for them, and scripts parse them.
 """
@@ -12,12 +12,9 @@ from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
-from mpi_pi.report.blocks import Block, Line, Lines, Table
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Line, Lines, Table
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
-
-MAX_HOSTS = 20
-"""Hosts listed in the text; of more, the slower half of these are the slowest, the others the fastest."""
 
 MAX_KINDS = 3
 """Distinct values of a property of ranks that are listed in the head."""
@@ -74,8 +71,8 @@ def blocks(result: Result, per_rank: bool = False) -> list[Block]:
     seconds = {"real": usage.real_seconds, "user": usage.user_seconds, "sys": usage.system_seconds}
     return [
         Lines([*_answer(result)]),
-        Lines(_timing(result)),
-        *_steps(result),
+        Lines([*_timing(result)]),
+        *([Lines([*_phases(result)])] if result.phases else []),
         _hosts(result),
         *([_table([*_rank_cells(result)])] if per_rank else []),
         Lines([(name, _clock(each)) for name, each in seconds.items()], separator="\t"),
@@ -133,8 +130,8 @@ def why_again(result: Result) -> str:
     return "there is a gap before them, where a rank was stopped in the midst of its share"
 
 
-def _timing(result: Result) -> list[Line]:
-    """Return times and rates of the last run, but Total and the first two rates of all runs together."""
+def _timing(result: Result) -> Iterator[Line]:
+    """Generate times and rates of the last run, but Total and the first two rates of all runs together."""
     ranks, usage, points = result.ranks, result.usage, result.tally.points
     compiled = sum(row.kernel_source == "compiled" for row in ranks)
     how = f"compiled on {number_of(compiled, 'rank')}" if compiled else "nothing compiled"
@@ -145,26 +142,18 @@ def _timing(result: Result) -> list[Line]:
     startup, kernel, count = (
         max(getattr(row, f"{name}_seconds") for row in ranks) for name in ("startup", "kernel", "count")
     )
-    wait = sum(row.wait_seconds for row in ranks) / len(ranks)
-    lines: list[Line] = [
-        ("Start-up", _seconds(startup, "imports and MPI_Init; slowest rank")),
-        ("Kernel load", _seconds(kernel, f"{how}; slowest rank")),
-        ("Count", _seconds(count, f"slowest rank; {number_of(result.rounds, 'round')}")),
-        ("Reduce and wait", _seconds(wait, "mean rank")),
-        ("Total", _seconds(usage.real_seconds, longest)),
-        ("Rate", f"{_rate(points, of_shards)} points/s{mean}"),
-        ("Rate per core", f"{_rate(points, usage.core_seconds)} points/s while counting"),
-        ("Rate of ranks", _rates(ranks)),
-    ]
+    yield "Start-up", _seconds(startup, "imports and MPI_Init; slowest rank")
+    yield "Kernel load", _seconds(kernel, f"{how}; slowest rank")
+    yield "Count", _seconds(count, f"slowest rank; {number_of(result.rounds, 'round')}")
+    yield "Reduce and wait", _seconds(sum(row.wait_seconds for row in ranks) / len(ranks), "mean rank")
+    yield "Total", _seconds(usage.real_seconds, longest)
+    yield "Rate", f"{_rate(points, of_shards)} points/s{mean}"
+    yield "Rate per core", f"{_rate(points, usage.core_seconds)} points/s while counting"
+    yield "Rate of ranks", _rates(ranks)
     if usage.runs > 1 and not result.shards:
         of_all = "of all of them are the answer, Total, Rate, Rate per core, real, user and sys"
-        lines.append(
-            (
-                "Runs",
-                f"{usage.runs}: {of_all}; of the last one alone all other times and rates, and the tables",
-            )
-        )
-    return lines
+        of_last = "of the last one alone all other times and rates, and the tables"
+        yield "Runs", f"{usage.runs}: {of_all}; {of_last}"
 
 
 def _rates(ranks: Sequence[RankStats]) -> str:
@@ -178,21 +167,17 @@ def _rates(ranks: Sequence[RankStats]) -> str:
     return f"{rates[0]:.4e} slowest, {mean:.4e} mean, {rates[-1]:.4e} fastest points/s{left_out}"
 
 
-def _steps(result: Result) -> Iterator[Lines]:
-    """Generate the block on where the time of rank 0 went, if that is known."""
-    steps = result.phases
-    if not steps:
-        return
-    lines: list[Line] = []
-    if "launcher" in steps:
-        lines.append(("Launcher", _seconds(steps["launcher"], "its start to that of rank 0; not in Total")))
+def _phases(result: Result) -> Iterator[Line]:
+    """Generate the times of the phases of rank 0."""
+    seconds = result.phases
+    if "launcher" in seconds:
+        yield "Launcher", _seconds(seconds["launcher"], "its start to that of rank 0; not in Total")
     elif len(result.ranks) > 1:
-        lines.append(("Launcher", f"{UNKNOWN} (it is no parent process of rank 0; not in Total)"))
-    lines += [(f"Rank 0, {name}", _seconds(steps[name], what)) for name, what in phases.PHASES.items()]
+        yield "Launcher", f"{UNKNOWN} (it is no parent process of rank 0; not in Total)"
+    yield from ((f"Rank 0, {name}", _seconds(seconds[name], what)) for name, what in phases.PHASES.items())
     total = "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
-    lines.append(("Rank 0, sum", _seconds(phases.total(steps), total)))
-    lines.append(("Rank 0, saving", _seconds(steps["saving"], "checkpoint and files; not in Total")))
-    yield Lines(lines)
+    yield "Rank 0, sum", _seconds(phases.total(seconds), total)
+    yield "Rank 0, saving", _seconds(seconds["saving"], "checkpoint and files; not in Total")
 
 
 def _hosts(result: Result) -> Table:
