@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,8 @@ import pytest
 from mpi_pi.report import html as html_report
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
-from support import pages, runs
+from support import lacks, pages, runs
 from support.benchmarks import benchmark
-from support.lacks import lack
 from support.pages import with_log
 from support.texts import report_text
 
@@ -50,14 +48,12 @@ addEventListener("load", () => {
 
 def browse(path: Path, width: int = 1280) -> tuple[str, str]:
     """The document as a browser has it in the end, and what has appeared on its console."""
-    program = shutil.which("chromium")
-    if program is None:
-        lack("chromium")
+    lacks.require("chromium")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     options += [f"--user-data-dir={path.parent / 'profile'}", "--enable-logging=stderr", "--v=0"]
     done = subprocess.run(
-        [program, *options, f"--window-size={width},1000", "--dump-dom", path.as_uri()],
+        ["chromium", *options, f"--window-size={width},1000", "--dump-dom", path.as_uri()],
         capture_output=True,
         text=True,
         timeout=60,

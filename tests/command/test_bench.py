@@ -1,7 +1,6 @@
 """The command `mpi-pi bench`, with and without a launcher, and its results."""
 
 import json
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -16,11 +15,10 @@ from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import result_file
 from mpi_pi.system import package
-from support import runs
+from support import lacks, runs
 from support.benchmarks import benchmark
 from support.cluster import until
 from support.faults import Faults
-from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, Launch
 from support.schemas import BENCH as SCHEMA
 
@@ -175,8 +173,7 @@ def test_schema_describes_all_and_allows_nothing_else() -> None:
 
 def test_commit_is_that_of_the_repository(tmp_path: Path) -> None:
     assert package.commit(tmp_path) is None
-    if shutil.which("git") is None:
-        lack("git")
+    lacks.require("git")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     (tmp_path / "file").touch()

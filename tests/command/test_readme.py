@@ -11,7 +11,7 @@ import pytest
 
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from support.lacks import lack
+from support import lacks
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
 from support.references import lost
 from support.texts import without_make
@@ -219,8 +219,7 @@ def test_every_job_script_is_submitted_and_told_of() -> None:
 
 
 def test_job_scripts_are_clean() -> None:
-    if shutil.which("shellcheck") is None:
-        lack("shellcheck")
+    lacks.require("shellcheck")
     scripts = [str(path) for path in (ROOT / "jobscripts").iterdir()]
     assert len(scripts) >= 8
     found = subprocess.run(

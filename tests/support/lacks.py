@@ -26,7 +26,13 @@ def packages() -> dict[str, list[str]]:
 
 
 def missing(wanted: Iterable[str]) -> list[str]:
-    """Return those programs, or patterns of files, that are not on this machine."""
+    """Return those programs, or patterns of files, that are not on this machine.
+
+    Raises LookupError for one that packages.txt does not have: the summary could not tell how to get it.
+    """
+    wanted = list(wanted)
+    if unknown := set(wanted).difference(*packages().values()):
+        raise LookupError(f"add to packages.txt: {', '.join(sorted(unknown))}")
     return [name for name in wanted if not _there(name)]
 
 
@@ -84,3 +90,9 @@ def lack(*what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(why)
     pytest.skip(why)
+
+
+def require(*programs: str) -> None:
+    """Skip a test, or in CI fail it, that lacks one of these programs, named as in packages.txt."""
+    if lacking := missing(programs):
+        lack(*lacking)
