@@ -3,14 +3,14 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
-from mpi_pi.cluster import deploy as deployment
 from mpi_pi.cluster import hostfile, preflight
 from mpi_pi.cluster.agent.environment import launcher
+from mpi_pi.cluster.deploy import Deployment
 from mpi_pi.cluster.host import Host
 from mpi_pi.errors import UserError
 from mpi_pi.report import deployment as deployment_report
@@ -18,46 +18,30 @@ from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report.blocks import Block
 
 MAX_NOTES = 3
-"""Largest number of notes on a hostfile that are shown."""
+"""Maximum number of notes about a hostfile that are shown."""
 
 
 def execute(args: argparse.Namespace) -> int:
     """Run the command `args.command`, and return the exit status. Raises UserError and RunError."""
-    return deploy(args) if args.command == "deploy" else check_hosts(args)
-
-
-def check_hosts(args: argparse.Namespace) -> int:
-    """Report whether a job could start on all hosts, and return the exit status. Raises UserError."""
-
-    def check(hosts: Sequence[Host]) -> tuple[list[Block], bool]:
-        if args.file_alone:
-            return [], True
-        found = preflight.check(hosts, args.hostfile, args.mpirun)
-        return preflight_report.blocks(found), found.ready
-
-    return _status(args, check)
-
-
-def deploy(args: argparse.Namespace) -> int:
-    """Install this environment on all hosts, and return the exit status. Raises UserError and RunError."""
-
-    def install(hosts: Sequence[Host]) -> tuple[list[Block], bool]:
-        targets = deployment.deploy(hosts, console.note)
-        return deployment_report.blocks(targets), all(target.outcome for target in targets)
-
-    return _status(args, install)
-
-
-def _status(args: argparse.Namespace, work: Callable[[Sequence[Host]], tuple[list[Block], bool]]) -> int:
-    """Call `work` with the hosts of the hostfile, print its report, if any, and return the exit status."""
     try:
-        blocks, ready = work(_hosts(args.hostfile, args.mpirun))
+        blocks, ready = _work(args, _hosts(args.hostfile, args.mpirun))
     except KeyboardInterrupt:
         console.error("interrupted; run it again")
         return SIGNALLED + signal.SIGINT
     if blocks and not console.said(blocks):
         return FAILED
     return VERIFIED if ready else FAILED
+
+
+def _work(args: argparse.Namespace, hosts: Sequence[Host]) -> tuple[list[Block], bool]:
+    """Deploy to the hosts, or check them; return the report, and whether all hosts are ready."""
+    if args.command == "deploy":
+        targets = Deployment(hosts, console.note).run()
+        return deployment_report.blocks(targets), all(target.outcome for target in targets)
+    if args.file_alone:
+        return [], True
+    found = preflight.check(hosts, args.hostfile, args.mpirun)
+    return preflight_report.blocks(found), found.ready
 
 
 def _hosts(path: str, mpirun: str) -> Sequence[Host]:

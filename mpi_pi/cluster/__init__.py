@@ -4,14 +4,14 @@ host              a host, and a list of hosts
 hostfile          reads a hostfile as the mpirun in use does
 openmpi_hostfile  the format of Open MPI
 mpich_hostfile    the format of MPICH
-addresses         where names of hosts lead to
-agent             what is done on a host
+addresses         addresses of hosts, and their settings of ssh
+agent             the program that is sent to hosts
 ssh               sessions with the agents on many hosts
-ssh_errors        errors of ssh, explained
-packing           wheels made of what is installed here
-wheels            wheels of what hosts need
+ssh_errors        explanations of errors of ssh
+packing           makes wheels from the installed packages
+wheels            collects wheels for a host
 deploy            installs the client's environment on hosts
-host_check        what a preflight finds out about a host
+host_check        results of a preflight on a host
 ports             TCP ports between hosts
-preflight         whether a job could start on hosts
+preflight         checks whether a job could start on hosts
 """

@@ -1,4 +1,4 @@
-"""Where the names of hosts lead to."""
+"""Addresses of hosts, and the user's settings of ssh for them."""
 
 import socket
 from dataclasses import dataclass
@@ -11,18 +11,17 @@ LIMIT_SECONDS = 5
 
 @dataclass(frozen=True)
 class SshEndpoint:
-    """How ssh reaches a host, by the user's settings."""
+    """The end of an ssh connection to a host, by the user's settings."""
 
     name: str
     port: int
     direct: bool
-    """Whether it is reached without another host or a command in between."""
+    """True if no other host and no command is in between."""
 
 
 def ssh_endpoint(host: Host) -> SshEndpoint:
-    """Return what ssh makes of a host, whose name may be an alias in ~/.ssh/config."""
-    port = ["-p", str(host.port)] if host.port else []
-    told = _output("ssh", "-G", *port, "--", host.destination)
+    """Return the endpoint for a host, whose name may be an alias in ~/.ssh/config."""
+    told = _output("ssh", "-G", *host.ssh_arguments)
     settings = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
     return SshEndpoint(
         name=settings.get("hostname", host.name),
@@ -32,8 +31,8 @@ def ssh_endpoint(host: Host) -> SshEndpoint:
 
 
 def resolve(name: str) -> list[str]:
-    """Return the addresses of a name, those of IPv4 first, which MPI uses; none if the name is not known."""
-    # Not by Python's own function, which may wait for ever for a name server.
+    """Return the addresses of a name, those of IPv4 first, which MPI uses; none for an unknown name."""
+    # getent has a time limit; Python's own function may wait for ever for a name server.
     found = [line.split()[0] for line in _output("getent", "ahosts", name).splitlines() if line]
     return sorted(dict.fromkeys(found), key=lambda address: ":" in address)
 

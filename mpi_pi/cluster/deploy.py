@@ -1,12 +1,12 @@
-"""Deployment of the client's environment to the same path on hosts that have only Python and sshd."""
+"""Deployment of the client's environment to the same path on hosts that have Python and sshd."""
 
-import contextlib
-import re
+import itertools
 import secrets
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,53 +21,43 @@ from mpi_pi.system import package
 
 ANSWER_SECONDS = 30
 MARGIN_SECONDS = 30
-"""How much longer the client waits than the host allows itself."""
+"""Added to the time limits of the agent for those of the client."""
+
+MARKER_PREFIX = ".mpi-pi-token-"
+"""Beginning of the names of marker files."""
 
 NOTHING, PACKAGE, EVERYTHING = "up to date", "mpi_pi renewed", "installed"
-"""What there is to be done to a host, in the words for when it has been done."""
+"""Plans for a host, which are also the outcomes in the report."""
 
 
 @dataclass(eq=False)
 class Target:
-    """A host, and how far the deployment has got there."""
+    """A host, and the state of its deployment."""
 
     host: Host
-    marker: str
-    """Name of the file that it leaves for others to see whether they share its files."""
-    session: SshSession | None = None
+    marker: str = field(default_factory=lambda: f"{MARKER_PREFIX}{secrets.token_hex(8)}")
+    """Name of a file on it, by which the agents of other hosts find out that they share its files."""
+    session: SshSession = field(init=False)
     platform: wheels.Platform | None = None
     plan: str = ""
     files: list[Path] = field(default_factory=list)
     leader: "Target | None" = None
-    """The first of the hosts that share this one's files, which installs for all of them."""
+    """The first of the hosts that share its files, which installs for all of them."""
     outcome: str = ""
     problem: str = ""
     seconds: float = 0.0
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """True if the deployment to it has ended."""
         return bool(self.outcome or self.problem)
-
-    def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
-        """Have its agent do something. Raises HostError."""
-        if self.session is None:
-            raise HostError("there is no connection")
-        return self.session.ask(seconds, do, files, **arguments)
-
-
-def deploy(hosts: Sequence[Host], say: Callable[[str], None]) -> list[Target]:
-    """Deploy to these hosts, and return what became of each.
-
-    `say` is called with lines of progress. Raises WheelsUnavailable where there is nothing to be deployed.
-    """
-    deployment = Deployment(hosts, say)
-    deployment.run()
-    return deployment.targets
 
 
 class Deployment:
-    """A deployment to hosts. The constructor and `run` raise WheelsUnavailable; see `deploy`."""
+    """A deployment to hosts, which calls `say` with lines of progress.
+
+    The constructor and `run` raise WheelsUnavailable if there is nothing to deploy.
+    """
 
     def __init__(self, hosts: Sequence[Host], say: Callable[[str], None]) -> None:
         if sys.prefix == sys.base_prefix:
@@ -75,28 +65,33 @@ class Deployment:
         self.path = sys.prefix
         self._say, self._saying = say, threading.Lock()
         self.project = wheels.project(package.FOLDER.parent)
-        self.marker = f".mpi-pi-token-{secrets.token_hex(8)}"
-        self.targets = [Target(host, f"{self.marker}-{index}") for index, host in enumerate(hosts)]
+        self.targets = [Target(host) for host in hosts]
         self.pool = SshPool()
 
-    def run(self) -> None:
-        """Install what is missing."""
-        with self._own_marker(), self.pool:
-            self._each(self._plan, self.targets)
+    def run(self) -> list[Target]:
+        """Install what is missing; return the hosts with their outcomes."""
+        try:
+            # By this file hosts find out that they share the client's files.
+            own = tempfile.NamedTemporaryFile(prefix=MARKER_PREFIX, dir=self.path)  # noqa: SIM115
+        except OSError as error:
+            raise wheels.WheelsUnavailable(f"{self.path}: {error.strerror}") from error
+        with own, self.pool:
+            self._each(lambda target: self._plan(target, Path(own.name).name), self.targets)
             changing = [target for target in self.targets if target.plan in (PACKAGE, EVERYTHING)]
             self._each(self._create_marker, changing)
             self._find_leaders([target for target in changing if not target.done])
             self._collect([target for target in changing if target.leader is target])
             self._each(self._finish, [target for target in self.targets if target.leader in (None, target)])
             self._each(self._finish, self.targets)
+        return self.targets
 
     def say(self, line: str) -> None:
-        """Tell of progress, one line at a time."""
+        """Print a line of progress, from any thread."""
         with self._saying:
             self._say(line)
 
     def _each(self, step: Callable[[Target], object], targets: Sequence[Target]) -> None:
-        """Take a step with all targets that are not done, at the same time."""
+        """Call `step` for all targets that are not done, at the same time."""
 
         def take(target: Target) -> None:
             start = time.monotonic()
@@ -110,30 +105,17 @@ class Deployment:
 
         self.pool.each(take, [target for target in targets if not target.done])
 
-    @contextlib.contextmanager
-    def _own_marker(self) -> Iterator[None]:
-        """Create a file by which hosts recognise the client's own files."""
-        file = Path(self.path) / self.marker
-        try:
-            file.touch()
-        except OSError as error:
-            raise wheels.WheelsUnavailable(f"{self.path}: {error.strerror}") from error
-        try:
-            yield
-        finally:
-            file.unlink(missing_ok=True)
-
-    def _plan(self, target: Target) -> None:
-        """Find out what there is to be done."""
+    def _plan(self, target: Target, marker: str) -> None:
+        """Find out which parts of the environment a host lacks."""
         if addresses.is_here(target.host):
             target.outcome = "this machine"
             return
         target.session = self.pool.open(target.host)
-        facts = target.ask(ANSWER_SECONDS, "describe_host", path=self.path, marker=self.marker)
+        facts = target.session.ask(ANSWER_SECONDS, "describe_host", path=self.path, marker=marker)
         target.platform = wheels.Platform(facts["python"], facts["machine"], facts["glibc"])
         if facts["shared"]:
             target.plan = "has the client's files"
-        elif facts["kind"] == "other":
+        elif facts["foreign"]:
             raise HostError(occupied(self.path))
         elif facts["digest"] != self.project.digest(target.platform):
             require_fit(facts, self.project.least_python)
@@ -142,20 +124,19 @@ class Deployment:
             target.plan = NOTHING if facts["sources"] == self.project.sources else PACKAGE
 
     def _create_marker(self, target: Target) -> None:
-        host = target.host.destination
-        target.ask(ANSWER_SECONDS, "create_marker", path=self.path, marker=target.marker, destination=host)
+        session, host = target.session, target.host.destination
+        session.ask(ANSWER_SECONDS, "create_marker", path=self.path, marker=target.marker, destination=host)
 
     def _find_leaders(self, targets: Sequence[Target]) -> None:
-        """Find out which hosts share their files, by the markers that they have left."""
+        """Find out which hosts share their files, by the markers of the others."""
         markers = [target.marker for target in targets]
 
         def find(target: Target) -> None:
-            seen = target.ask(ANSWER_SECONDS, "find_markers", path=self.path, markers=markers)
-            shared = (other for other, there in zip(targets, seen, strict=True) if there)
-            target.leader = next(shared, target)
+            seen = target.session.ask(ANSWER_SECONDS, "find_markers", path=self.path, markers=markers)
+            target.leader = next(itertools.compress(targets, seen), target)
 
         self._each(find, targets)
-        self._each(lambda target: target.ask(ANSWER_SECONDS, "remove_markers"), targets)
+        self._each(lambda target: target.session.ask(ANSWER_SECONDS, "remove_markers"), targets)
 
     def _collect(self, targets: Sequence[Target]) -> None:
         """Collect the wheels that these hosts need, once for each kind of host."""
@@ -171,16 +152,16 @@ class Deployment:
                     self.say(f"{target.host.name}: failed")
                 continue
             for target in alike:
-                # For a package alone, pip is needed again.
+                # For the package alone, pip is needed again.
                 everything = target.plan == EVERYTHING
                 target.files = [file for file in collected if everything or file.match("pip-*")] + [own]
 
     def _finish(self, target: Target) -> None:
-        """Install what has been collected, and verify that it runs."""
+        """Install the collected wheels, and verify that the program runs."""
         if target.files and target.platform:
             megabytes = sum(file.stat().st_size for file in target.files) / 1e6
             self.say(f"{target.host.name}: sending {megabytes:.0f} MB and installing")
-            target.ask(
+            target.session.ask(
                 INSTALL_SECONDS + MARGIN_SECONDS,
                 "install",
                 target.files,
@@ -193,14 +174,14 @@ class Deployment:
             if target.leader.problem:
                 raise HostError(f"it shares its files with {target.leader.host.name}, where this failed")
             target.plan = f"has the files of {target.leader.host.name}"
-        target.ask(VERIFY_SECONDS + MARGIN_SECONDS, "verify", path=self.path)
+        target.session.ask(VERIFY_SECONDS + MARGIN_SECONDS, "verify", path=self.path)
         target.outcome = target.plan
 
 
 def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None:
-    """Raise HostError for a host where wheels cannot be installed, by what `describe_host` tells of it."""
+    """Raise HostError if wheels cannot be installed on a host, given the result of `describe_host`."""
     python, machine = facts["python"], facts["machine"]
-    if tuple(map(int, re.findall(r"\d+", python)))[: len(least_python)] < least_python:
+    if wheels.numbers(python)[: len(least_python)] < least_python:
         least = ".".join(map(str, least_python))
         raise HostError(
             f"it has Python {python}, and mpi_pi needs {least} or newer,"

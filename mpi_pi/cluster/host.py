@@ -1,16 +1,17 @@
-"""Hosts as hostfiles name them and ssh reaches them."""
+"""Hosts of a hostfile, which ssh reaches."""
 
+import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
 
 NAME = re.compile(r"(?:([A-Za-z0-9_][\w.-]*)@)?([A-Za-z0-9_][\w.-]*)", re.ASCII)
-"""A host name or IPv4 address, and the user before it, if any."""
+"""An optional user, and a host name or IPv4 address."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host that ssh leads to."""
+    """A host as an argument of ssh."""
 
     name: str
     """An address, a name, or an alias in ~/.ssh/config."""
@@ -19,8 +20,13 @@ class Host:
 
     @property
     def destination(self) -> str:
-        """The host as an argument of ssh."""
+        """Host and user, if any: pi@node1."""
         return f"{self.user}@{self.name}" if self.user else self.name
+
+    @property
+    def ssh_arguments(self) -> list[str]:
+        """The arguments that follow the options of ssh."""
+        return [*(["-p", str(self.port)] if self.port else []), "--", self.destination]
 
 
 @dataclass
@@ -30,11 +36,11 @@ class HostList:
     hosts: list[Host] = field(default_factory=list)
     """Each host once, in the order in which they first occur."""
     notes: list[str] = field(default_factory=list)
-    """What mpirun skips without a word, and the user will hardly have meant so."""
+    """Lines of the hostfile that mpirun silently reads in another way than was probably meant."""
 
 
 def user_name(name: str) -> str:
-    """Return the name of a user, which may be empty. Raises ValueError if it is none."""
+    """Return `name` if it is empty or can be the name of a user. Raises ValueError otherwise."""
     if not re.fullmatch(r"(?:[A-Za-z0-9_][\w.-]*)?", name, re.ASCII):
         raise ValueError(f"{name!r} is not the name of a user")
     return name
@@ -42,10 +48,9 @@ def user_name(name: str) -> str:
 
 def is_ipv6(word: str) -> bool:
     """Return whether a word is an IPv6 address without a zone."""
-    try:
-        return ipaddress.ip_address(word).version == 6 and "%" not in word
-    except ValueError:
-        return False
+    with contextlib.suppress(ValueError):
+        return not ipaddress.IPv6Address(word).scope_id
+    return False
 
 
 def wrapped(number: int) -> int:

@@ -1,4 +1,4 @@
-"""A host, and what a preflight has found out about it."""
+"""Results of a preflight on a host."""
 
 import ipaddress
 import secrets
@@ -17,16 +17,16 @@ class HostCheck:
     host: Host
     address: str = ""
     here: bool = False
-    """Whether it is the client itself."""
+    """True if it is the client itself."""
     session: SshSession | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    """The answer to `describe_environment`; empty if there is none."""
+    """Result of the agent's `describe_environment`; empty without an answer."""
     token: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Sent to all who connect to its ports."""
+    """Text that its ports send, by which a peer recognises them."""
     ports: list[int] = field(default_factory=list)
-    """TCP ports that it listens on: for the daemons of the launcher, and for the ranks."""
+    """TCP ports opened on it, one for the launcher's daemons and one for the ranks; 0 if none is free."""
     blocked: dict[int, list[str]] = field(default_factory=dict)
-    """By port, who could not connect, and why."""
+    """By port, the hosts that could not connect, with the reason."""
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -41,7 +41,7 @@ class HostCheck:
         return [(name, ipaddress.IPv4Interface(it)) for name, it in self.facts.get("networks", ())]
 
     def ask(self, seconds: float, do: str, **arguments: Any) -> Any:
-        """Return the answer of the host; without an answer None, and the problem is added to its problems."""
+        """Return the answer of the host's agent; without one return None, and add the error to `problems`."""
         try:
             return self.session and self.session.ask(seconds, do, **arguments)
         except HostError as problem:

@@ -1,7 +1,7 @@
 """Hostfiles as the mpirun in use reads them: Open MPI's `node1 slots=4`, and MPICH's `node1:4`.
 
-Each mpirun refuses what the other one wants, and skips some words without saying so. The parsers follow what
-they were seen to do with the files in tests/command/test_hostfile_rules.py.
+Each mpirun refuses the format of the other, and silently skips some words. The parsers follow the observed
+behaviour of both, which tests/command/test_hostfile_rules.py documents.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from mpi_pi.errors import UserError
 from mpi_pi.system.read_file import read_user_file
 
 MAX_BYTES = 10_000_000
-"""More than any hostfile has. A device has no end."""
+"""Maximum size, far above that of any hostfile: a device has no end."""
 
 
 class HostfileError(UserError):
@@ -21,31 +21,25 @@ class HostfileError(UserError):
 
 
 def read(path: str, launcher: str) -> HostList:
-    """Read a hostfile as that launcher does, such as "Open MPI 5.0.11" or "MPICH 5.0.2".
+    """Read a hostfile as `launcher` does, such as "Open MPI 5.0.11" or "MPICH 5.0.2".
 
-    For a launcher that is not known, "" or another, it is enough that one of the two could read the file.
-    Raises HostfileError.
+    For any other launcher, or "", it suffices that one of the two can read the file. Raises HostfileError.
     """
     try:
         content = read_user_file(Path(path), MAX_BYTES)
-    except OSError as error:
-        raise HostfileError(f"{path!r}: {error.strerror}") from error
-    if b"\0" in content:
-        raise HostfileError(f"{path!r}: not a text file")
-    try:
+        if b"\0" in content:
+            raise ValueError("not a text file")
         found = parse(content.decode("latin-1"), launcher)
-    except ValueError as error:
-        raise HostfileError(f"{path!r}: {error}") from error
-    if not found.hosts:
-        raise HostfileError(f"{path!r}: names no hosts")
+        if not found.hosts:
+            raise ValueError("names no hosts")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise HostfileError(f"{path!r}: {reason}") from error
     return found
 
 
 def parse(text: str, launcher: str) -> HostList:
-    """Return the hosts in a text of which every character is a byte.
-
-    Raises ValueError, naming line and word.
-    """
+    """Return the hosts in a text decoded as Latin-1. Raises ValueError, whose text names line and word."""
     if text.startswith("\xef\xbb\xbf"):
         raise ValueError(
             "line 1: it begins with a byte order mark (BOM), which no mpirun takes:"

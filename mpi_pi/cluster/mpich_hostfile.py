@@ -6,8 +6,8 @@ from mpi_pi.cluster.host import NAME, Host, HostList, is_ipv6, user_name, wrappe
 
 
 def parse(text: str, launcher: str) -> HostList:
-    """Return the hosts in a text. Raises ValueError, naming line and word."""
-    # Up to 4.0 the rest of a line could be a comment.
+    """Return the hosts in a text. Raises ValueError, whose text names line and word."""
+    # Up to 4.0 a comment could also follow a host.
     comments_anywhere = re.match(r"MPICH ([0-3]\.|4\.0)", launcher)
     found: list[Host] = []
     settings: dict[str, str] = {}

@@ -3,7 +3,7 @@
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from mpi_pi.cluster.host import NAME, Host, HostList, is_ipv6, user_name, wrapped
@@ -40,12 +40,12 @@ class _Token(NamedTuple):
 
 @dataclass
 class _Node:
-    """The slots of a host, as Open MPI keeps account of them."""
+    """The slots of a host, as Open MPI counts them."""
 
     slots: int = 1
     max_slots: int = 0
     given: bool = False
-    """Whether its slots are settled, by a number or by naming it again."""
+    """True if its slots are settled, by a number or by a second line for the host."""
 
 
 class OpenMpiParser:
@@ -57,9 +57,9 @@ class OpenMpiParser:
         self._found = HostList()
 
     def parse(self, text: str) -> HostList:
-        """Return the hosts in a text. Raises ValueError, naming line and word."""
+        """Return the hosts in a text. Raises ValueError, whose text names line and word."""
         lines = text.split("\n")
-        if re.match(rf"{_BLANKS}#", lines[-1]):  # at the very end mpirun stops reading there, and goes on
+        if re.match(rf"{_BLANKS}#", lines[-1]):  # mpirun accepts such a last line without a line end
             text = text.removesuffix(lines[-1])
         line: list[_Token] = []
         for token in [*_tokens(text), _Token("end", "", 0)]:
@@ -78,10 +78,8 @@ class OpenMpiParser:
 
     def _take_line(self, tokens: list[_Token], text: str) -> None:
         if any(token.text == "\r" for token in tokens):
-            raise ValueError(
-                f"{text!r} ends as lines do in Windows, which Open MPI does not take:"
-                " tr -d '\\r' removes that"
-            )
+            problem = "ends as lines do in Windows, which Open MPI does not take: tr -d '\\r' removes that"
+            raise ValueError(f"{text!r} {problem}")
         first, *rest = tokens
         if first.text == "rank" and not self._version_4 and "=" in (signs := [token.text for token in rest]):
             first, rest = [*rest[signs.index("=") + 1 :], first][0], []  # a file of ranks, one in each line
@@ -92,9 +90,7 @@ class OpenMpiParser:
         if node is not fresh:
             self._compare_names(host.name, first.line)
             node.slots, node.given = node.slots + 1, True
-        settings = self._settings(host.name, node, rest)
-        port = int(settings["port"]) if "port" in settings else None
-        self._found.hosts.append(Host(host.name, settings.get("user", host.user), port))
+        self._found.hosts.append(self._configured(host, node, rest))
 
     def _compare_names(self, name: str, line: int) -> None:
         for other in {host.name for host in self._found.hosts} - {name}:
@@ -110,27 +106,25 @@ class OpenMpiParser:
         if is_ipv6(word) and not self._version_4:
             return Host(word)
         if form := re.fullmatch(r"(.+):(\d+)", word):
-            raise ValueError(
-                f"{word!r} is what MPICH would take; for Open MPI it is {form[1]} slots={form[2]}"
-            )
+            own = f"{form[1]} slots={form[2]}"
+            raise ValueError(f"{word!r} is what MPICH would take; for Open MPI it is {own}")
         raise ValueError(f"{word!r} is not a host, such as 192.168.1.101 or 192.168.1.101 slots=4")
 
-    def _settings(self, name: str, node: _Node, tokens: list[_Token]) -> dict[str, str]:
-        """Take the settings after a host's name into its node; return those for ssh, its user and port."""
-        settings: dict[str, str] = {}
+    def _configured(self, host: Host, node: _Node, tokens: list[_Token]) -> Host:
+        """Apply the settings after a host's name to its node; return the host with its user and port."""
         max_given = False
         while tokens:
             token = tokens.pop(0)
             if token.kind in ("word", "number"):
-                self._found.notes.append(_skipped(token, name))
+                self._found.notes.append(_skipped(token, host.name))
             elif token.text in _USER:
-                settings["user"] = _user(tokens)
+                host = replace(host, user=_user(tokens))
             elif token.text == "port":
                 if not 1 <= (number := _number(token.text, tokens)) <= 65535:
                     raise ValueError(f"port={number} is not a TCP port")
-                settings["port"] = str(number)
+                host = replace(host, port=number)
             elif token.text in _SLOTS:
-                _set_slots(node, _number(token.text, tokens), name)
+                _set_slots(node, _number(token.text, tokens), host.name)
             elif token.text in _MAX_SLOTS:
                 node.max_slots = _number(token.text, tokens)
                 if node.max_slots < node.slots:
@@ -140,7 +134,7 @@ class OpenMpiParser:
                 raise ValueError(_no_setting(token, tokens))
         if max_given and not node.given:
             node.slots, node.given = node.max_slots, True
-        return settings
+        return host
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -169,7 +163,7 @@ def _set_slots(node: _Node, number: int, name: str) -> None:
 
 
 def _number(setting: str, tokens: list[_Token]) -> int:
-    """Remove an equals sign and a number from the tokens, and return the number as a C program reads it."""
+    """Remove an equals sign and a number from the tokens; return the number as a C program reads it."""
     equals, *value = [tokens.pop(0) for _ in tokens[:2]] or [_Token("", "", 0)]
     number = -1
     if equals.kind == "=" and value and value[0].kind == "number":
@@ -181,7 +175,7 @@ def _number(setting: str, tokens: list[_Token]) -> int:
 
 
 def _user(tokens: list[_Token]) -> str:
-    """Remove an equals sign and a name from the tokens, and return the name; "" if they are not there."""
+    """Remove an equals sign and a user's name from the tokens; return the name, "" without the sign."""
     if [tokens.pop(0).text for _ in tokens[:1]] != ["="]:
         return ""
     return user_name("".join(tokens.pop(0).text for _ in tokens[:1]))
@@ -194,10 +188,7 @@ def _skipped(token: _Token, name: str) -> str:
 
 
 def _identity(name: str) -> str:
-    """Return a name that is equal for all names that Open MPI takes for one host.
-
-    Names count up to their first dot.
-    """
+    """Return a name that is equal for all names, compared up to a dot, that Open MPI takes for one host."""
     if re.fullmatch(r"[\d.]+", name) or ":" in name:
         return "this machine" if name.startswith("127.") else name
     short = name.partition(".")[0]

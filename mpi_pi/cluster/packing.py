@@ -1,4 +1,4 @@
-"""Wheels made of what is installed in this environment, where they cannot be downloaded again.
+"""Wheels made from the packages installed in this environment, where they cannot be downloaded.
 
 The format is PyPA's "Binary distribution format". Such a wheel fits the same platforms as the installed one.
 """
@@ -18,7 +18,10 @@ _MADE_BY_PIP = {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"}
 
 
 def pack(name: str, folder: Path) -> Path:
-    """Make a wheel of an installed distribution. Raises LookupError if pip has not installed it."""
+    """Make a wheel of an installed distribution in `folder`, and return its path.
+
+    Raises LookupError unless pip installed the distribution from a wheel.
+    """
     found = _distribution(name)
     about, files = found.read_text("WHEEL"), found.files
     if about is None or files is None:
@@ -39,9 +42,9 @@ def pack(name: str, folder: Path) -> Path:
 
 
 def pack_package(name: str, package: Path, folder: Path) -> Path:
-    """Make a wheel of a package as its source is now, with what pip noted when it was installed. Pure Python.
+    """Make a wheel of the present source of a pure Python package, with the metadata of its installation.
 
-    Raises LookupError if it was not.
+    Raises LookupError if it is not installed.
     """
     found = _distribution(name)
     title = _title(found)
@@ -51,16 +54,13 @@ def pack_package(name: str, package: Path, folder: Path) -> Path:
         if file.is_file() and "__pycache__" not in file.parts
     }
     about = f"{title}.dist-info"
-    content[f"{about}/METADATA"] = found.read_text("METADATA") or ""
-    content[f"{about}/entry_points.txt"] = found.read_text("entry_points.txt") or ""
-    content[f"{about}/WHEEL"] = (
-        "Wheel-Version: 1.0\nGenerator: mpi_pi\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    )
+    for name in ("METADATA", "WHEEL", "entry_points.txt"):
+        content[f"{about}/{name}"] = found.read_text(name) or ""
     return _write(folder / f"{title}-py3-none-any.whl", about, content)
 
 
 def _distribution(name: str) -> importlib.metadata.Distribution:
-    """Return the distribution of that name in this environment alone. Raises LookupError."""
+    """Return a distribution that is installed in this environment itself. Raises LookupError."""
     places = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     found = next(iter(importlib.metadata.distributions(name=name, path=places)), None)
     if found is None or found.read_text("METADATA") is None:
@@ -69,15 +69,13 @@ def _distribution(name: str) -> importlib.metadata.Distribution:
 
 
 def _title(found: importlib.metadata.Distribution) -> str:
-    """Return name and version as they begin the file name of a wheel."""
+    """Return name and version, with which the file name of a wheel begins."""
     return f"{re.sub(r'[-_.]+', '_', found.metadata['Name'])}-{found.version}"
 
 
 def _tags(about: str) -> str:
-    """Return the tags in a file WHEEL, of Python, ABI and platform, as they end the file name of a wheel."""
-    tags = [
-        line.partition(":")[2].strip().split("-") for line in about.splitlines() if line.startswith("Tag:")
-    ]
+    """Return the tags in a file WHEEL as the file name of a wheel has them: Python, ABI and platform."""
+    tags = [tag.split("-") for tag in re.findall(r"^Tag:\s*(\S+)", about, re.MULTILINE)]
     return "-".join(".".join(dict.fromkeys(part)) for part in zip(*tags, strict=True))
 
 

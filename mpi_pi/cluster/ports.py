@@ -1,4 +1,4 @@
-"""TCP ports that a job needs on its hosts: which they are, and from where they can be reached."""
+"""TCP ports of a job's hosts: the ranges that MPI chooses from, and a trial of connections."""
 
 import os
 import re
@@ -12,10 +12,10 @@ LISTEN_SECONDS = 5
 CONNECT_SECONDS = 10
 
 MAX_PEERS = 16
-"""Other hosts that a host tries to reach."""
+"""Maximum number of other hosts that a host tries to reach."""
 
 ANY = (0, 0)
-"""A range of ports that the system chooses from."""
+"""Range that stands for a port of the system's choice."""
 
 _FEWER_RANKS_PORTS = "OMPI_MCA_btl_tcp_port_min_v4=50100 OMPI_MCA_btl_tcp_port_range_v4=400"
 FEWER_PORTS = {
@@ -26,16 +26,16 @@ FEWER_PORTS = {
         " UCX_TCP_PORT_RANGE=50100-50499"
     ),
 }
-"""Variables by which MPI uses the ports from 50000 to 50499 alone, by the beginning of a launcher's name."""
+"""Variables that restrict MPI to the ports from 50000 to 50499, by the beginning of a launcher's name."""
 
 
 def of_launcher(settings: Mapping[str, str], launcher: str) -> str:
-    """Return the settings for a launcher, of which the keys are beginnings of names; "" if there are none."""
+    """Return the settings for a launcher, "" for none; the keys are beginnings of launchers' names."""
     return next((text for name, text in settings.items() if launcher.startswith(name)), "")
 
 
 def port_ranges(launcher: str, environ: Mapping[str, str]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return the first and last TCP port that the launcher's daemons, and that the ranks, choose from."""
+    """Return the ranges (first and last TCP port) of the launcher's daemons and of the ranks."""
     if launcher.startswith("Open MPI"):
         names = ("PRTE_MCA_oob_tcp_dynamic_ipv4_ports", "OMPI_MCA_oob_tcp_dynamic_ipv4_ports")
         least = _range(environ, "OMPI_MCA_btl_tcp_port_min_v4")[0] or 1024
@@ -47,7 +47,7 @@ def port_ranges(launcher: str, environ: Mapping[str, str]) -> tuple[tuple[int, i
 
 
 def _range(environ: Mapping[str, str], *names: str) -> tuple[int, int]:
-    """Return the first and the last number in the first of these variables that has any; otherwise ANY."""
+    """Return the first and the last number in the first of these variables with numbers, or else ANY."""
     for name in names:
         if numbers := re.findall(r"\d+", environ.get(name, "")):
             return int(numbers[0]), int(numbers[-1])
@@ -55,10 +55,9 @@ def _range(environ: Mapping[str, str], *names: str) -> tuple[int, int]:
 
 
 def try_ports(pool: SshPool, client: HostCheck, reached: Sequence[HostCheck], ranks_here: bool) -> None:
-    """Open ports on all hosts, and note which of them cannot be reached from others and from the client.
+    """Open ports on all hosts, and record in `blocked` which hosts, or the client, cannot reach them.
 
-    `ranks_here` is whether ranks are to run on the client, too, which otherwise needs a port for daemons
-    alone.
+    Unless `ranks_here`, no rank runs on the client, which then needs a port for the daemons only.
     """
     ranges = port_ranges(client.facts["launcher"], os.environ)
     client.ports = network.listen(ranges if ranks_here else ranges[:1], client.token)
@@ -70,14 +69,13 @@ def try_ports(pool: SshPool, client: HostCheck, reached: Sequence[HostCheck], ra
         peers = [
             (other, address, port)
             for other in _peers(one, client, reached)
-            for address in [other.address or one.facts["client"]]  # the one by which the client has come
+            for address in [other.address or one.facts["client"]]  # of the client, as ssh shows it there
             for port in other.ports
             if port and "." in address
         ]
         tries = [(address, port, other.token) for other, address, port in peers]
-        failures = (
-            network.connect(tries) if one is client else one.ask(CONNECT_SECONDS, "connect", peers=tries)
-        )
+        remote = one is not client
+        failures = one.ask(CONNECT_SECONDS, "connect", peers=tries) if remote else network.connect(tries)
         for (other, _, port), failure in zip(peers, failures or [""] * len(peers), strict=True):
             if failure:
                 other.blocked.setdefault(port, []).append(f"{one.name} ({failure})")
@@ -87,7 +85,7 @@ def try_ports(pool: SshPool, client: HostCheck, reached: Sequence[HostCheck], ra
 
 
 def _peers(one: HostCheck, client: HostCheck, reached: Sequence[HostCheck]) -> Sequence[HostCheck]:
-    """Return whom a host tries to reach: the client, and its successors in a ring; the client tries all."""
+    """Return the hosts that a host tries to reach: the client and the next in a ring. The client: all."""
     if one is client:
         return reached
     place = reached.index(one)
@@ -95,7 +93,7 @@ def _peers(one: HostCheck, client: HostCheck, reached: Sequence[HostCheck]) -> S
 
 
 def blocked_ports(one: HostCheck) -> Iterator[str]:
-    """Generate sentences on the ports of a host that cannot be reached, or opened."""
+    """Yield a sentence for each set of hosts that cannot reach the same ports, and for ports not opened."""
     ports_by_peers: dict[str, list[str]] = {}
     for port, peers in sorted(one.blocked.items()):
         ports_by_peers.setdefault(", ".join(sorted(peers)), []).append(str(port))

@@ -1,4 +1,4 @@
-"""Whether a job could start on all hosts, found out without MPI, which would not say why it does not."""
+"""Check of whether a job could start on all hosts, without MPI, whose errors do not tell the cause."""
 
 import ipaddress
 import os
@@ -23,13 +23,13 @@ from mpi_pi.cluster.ssh_errors import HostError
 from mpi_pi.system import versions
 
 HOST_SECONDS = 15
-"""Time for what is asked of a host by itself."""
+"""Time limit for the check of one host by itself."""
 
 ONE_NETWORK = {
     "Open MPI 4": "OMPI_MCA_btl_tcp_if_include={where} OMPI_MCA_oob_tcp_if_include={where}",
     "Open MPI": "OMPI_MCA_btl_tcp_if_include={where} PRTE_MCA_prte_if_include={where}",
 }
-"""Variables by which MPI uses one network alone, by the beginning of the launcher's name."""
+"""Variables that restrict MPI to one network, by the beginning of the launcher's name."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Preflight:
     client: HostCheck
     hosts: Sequence[HostCheck]
     network: str
-    """The network by which most hosts are reached."""
+    """The network of most hosts."""
 
     @property
     def ready(self) -> bool:
-        """Whether a job could start."""
+        """True if a job could start."""
         return not any(one.problems for one in (self.client, *self.hosts))
 
 
 def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> Preflight:
-    """Find out whether a job could start on the hosts of this file, by `mpirun` or the environment's own."""
+    """Check whether a job could start on hosts from `hostfile`, by `mpirun` or the environment's own."""
     deploy = _command("deploy", hostfile)
     own = describe_environment(sys.prefix, mpirun)
     client = HostCheck(Host("client"), here=True, facts=own)
@@ -73,10 +73,10 @@ def check(hosts: Sequence[Host], hostfile: str, mpirun: str = "") -> Preflight:
 
 
 def _unsafe_path(launcher: str, mpirun: str) -> Iterator[str]:
-    """Look for characters in the path of mpirun at which a shell splits a word.
+    """Yield an error if the path of Open MPI's mpirun contains a character that is special to a shell.
 
-    Open MPI has its daemon started on other hosts by a line that ssh hands to a shell, in which this path
-    stands as it is. Hydra puts it in quotes.
+    Open MPI starts its daemon on other hosts by a shell command with this path in it, without quotes. Hydra
+    quotes it.
     """
     character = re.search(r"[^\w@%+=:,./-]", mpirun)
     if launcher.startswith("Open MPI") and character:
@@ -87,15 +87,14 @@ def _unsafe_path(launcher: str, mpirun: str) -> Iterator[str]:
 
 
 def _command(target: str, hostfile: str = "") -> str:
-    """Return how to call make for this environment: .venv, .venv-mpich or .venv-system."""
+    """Return the call of make for this environment, which is .venv, .venv-mpich or .venv-system."""
     _, _, mpi = Path(sys.prefix).name.partition("venv-")
-    words = ["make", target, *([f"MPI={mpi}"] if mpi else [])]
-    words += [f"HOSTFILE={hostfile}"] if hostfile else []
-    return shlex.join(words)
+    variables = {"MPI": mpi, "HOSTFILE": hostfile}
+    return shlex.join(["make", target, *(f"{name}={value}" for name, value in variables.items() if value)])
 
 
 def _check_host(one: HostCheck, pool: SshPool, own: Mapping[str, Any], deploy: str, mpirun: str) -> None:
-    """Check a host by itself."""
+    """Check a host by itself: its name, ssh, its environment and its launcher."""
     start = time.monotonic()
     try:
         endpoint = addresses.ssh_endpoint(one.host)
@@ -120,22 +119,23 @@ def _check_host(one: HostCheck, pool: SshPool, own: Mapping[str, Any], deploy: s
 
 
 def _check_ssh_port(address: str, endpoint: addresses.SshEndpoint) -> None:
-    """Raise HostError unless a host that is reached directly has an sshd."""
+    """Raise HostError if a host that is reached directly has no sshd."""
     if not endpoint.direct:
         return
     if not address:
-        raise HostError(ssh_errors.name_unknown(endpoint.name))
+        raise HostError(ssh_errors.NAME_UNKNOWN.format(name=endpoint.name))
     failure = reach(address, endpoint.port)
     if "refused" in failure:
-        raise HostError(ssh_errors.refused(endpoint.name))
+        raise HostError(ssh_errors.REFUSED.format(name=endpoint.name))
     if failure:
-        raise HostError(f"{ssh_errors.silent(endpoint.name)} (port {endpoint.port} of {address}: {failure})")
+        silent = ssh_errors.SILENT.format(name=endpoint.name)
+        raise HostError(f"{silent} (port {endpoint.port} of {address}: {failure})")
 
 
 def differences(facts: Mapping[str, Any], own: Mapping[str, Any], deploy: str) -> Iterator[str]:
-    """Generate what keeps a host from a job with the client.
+    """Yield the differences that keep a host from a job with the client.
 
-    `facts` and `own` are the answers of `describe_environment` there and here; `deploy` is the remedy.
+    `facts` and `own` are results of `describe_environment` there and here; `deploy` is the remedy.
     """
     if facts["problem"]:
         lacking = f"is not in order ({facts['problem']})" if facts["there"] else "is not there"
@@ -156,7 +156,7 @@ def differences(facts: Mapping[str, Any], own: Mapping[str, Any], deploy: str) -
 
 
 def _compare_names(reached: Sequence[HostCheck]) -> list[HostCheck]:
-    """Return each machine once; note its other names."""
+    """Return each machine once; add notes about its other names."""
     machines: list[HostCheck] = []
     for one in reached:
         own = {str(interface.ip) for _, interface in one.interfaces} | {one.address}
@@ -169,7 +169,7 @@ def _compare_names(reached: Sequence[HostCheck]) -> list[HostCheck]:
 
 
 def _compare_networks(client: HostCheck, machines: Sequence[HostCheck]) -> str:
-    """Return the network by which most hosts are reached; note who is not in it, and addresses of several."""
+    """Return the network of most hosts; add notes about other hosts, and problems of addresses used twice."""
     everyone = [client, *machines]
     networks = Counter(
         it.network for one in machines for _, it in one.interfaces if str(it.ip) == one.address
@@ -186,7 +186,7 @@ def _compare_networks(client: HostCheck, machines: Sequence[HostCheck]) -> str:
         for name, interface in one.interfaces:
             holders.setdefault(f"{name}, {interface.ip}", []).append(one.name)
             interfaces |= {name} if interface.network == common else set()
-    # By the name of the interface if there is one: of a network that two interfaces are in, PRRTE may die.
+    # An interface rather than a network, if possible: PRRTE may crash if two interfaces are in the network.
     where = interfaces.pop() if len(interfaces) == 1 else common
     setting = of_launcher(ONE_NETWORK, client.facts["launcher"]).format(where=where)
     if setting and "OMPI_MCA_btl_tcp_if_include" not in os.environ:

@@ -34,12 +34,11 @@ AGENT = (commands, environment, installation, network, server)
 """The modules of the agent. Each imports earlier ones alone."""
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 @functools.cache
 def agent_program() -> str:
-    """Return the text of a program that is the agent, for a Python without this package.
+    """Return the text of the agent's program, for a Python without this package.
 
     The program executes the texts of the agent's modules, each under the name by which later ones import it.
     """
@@ -53,13 +52,12 @@ def agent_program() -> str:
 
 
 def ssh(host: Host) -> list[str]:
-    """Return the ssh command that leads to a host, without what is to be run there."""
-    options = [word for option in OPTIONS for word in ("-o", option)]
-    return ["ssh", "-T", *options, *(["-p", str(host.port)] if host.port else []), "--", host.destination]
+    """Return the ssh command for a host, to which a command line for the host is to be appended."""
+    return ["ssh", "-T", *(word for option in OPTIONS for word in ("-o", option)), *host.ssh_arguments]
 
 
 class SshSession:
-    """A host whose agent answers requests. The constructor and `ask` raise HostError."""
+    """A connection to a host whose agent answers requests. The constructor and `ask` raise HostError."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -67,7 +65,7 @@ class SshSession:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the session
         self._late = False
         program = agent_program().encode()
-        # Nothing has to get through the host's shell but this: all else follows on standard input.
+        # The host's shell has to pass this line only; everything else follows on standard input.
         read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'agent', 'exec'))"
         try:
             self._ssh = subprocess.Popen(
@@ -84,7 +82,7 @@ class SshSession:
         self._greeting = program + f"{self._mark}\n".encode()
 
     def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
-        """Have a function of the agent called, and files sent to it; return what it returned."""
+        """Call a function of the agent, and send files to it; return its result."""
         if files:
             arguments["files"] = [(file.name, file.stat().st_size) for file in files]
         request = json.dumps({"do": do, **arguments}).encode() + b"\n"
@@ -113,13 +111,13 @@ class SshSession:
                         self._ssh.stdin.write(part)
             self._ssh.stdin.flush()
         except BrokenPipeError:
-            pass  # it has hung up, and may have said why
+            pass  # the connection is closed; the reason may be in the output
 
     def _answer(self) -> dict[str, Any] | None:
         assert self._ssh.stdout is not None  # noqa: S101  # for mypy
         for line in self._ssh.stdout:
             mark, _, answer = line.decode(errors="replace").partition(" ")
-            if mark == self._mark and line.endswith(b"\n"):  # and not cut off
+            if mark == self._mark and line.endswith(b"\n"):  # a line without its end is cut off
                 return dict(json.loads(answer))
         return None
 
@@ -128,7 +126,7 @@ class SshSession:
         self.kill()
 
     def kill(self) -> None:
-        """End the session at once; the host notices, and tidies up."""
+        """End the session at once; the agent notices, and removes temporary files."""
         self._ssh.kill()
 
     def _reason(self, seconds: float) -> str:
@@ -139,7 +137,7 @@ class SshSession:
         return explanation(self.host, status, self._errors.read().decode(errors="replace"))
 
     def close(self) -> None:
-        """Hang up, and give the host the time to tidy up."""
+        """Close the connection after the agent has had time to remove temporary files."""
         if self._ssh.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._ssh.stdin.close()
@@ -154,7 +152,7 @@ class SshSession:
 
 
 class SshPool:
-    """Sessions with many hosts. A context manager, after which none is left, whatever happens."""
+    """Sessions with many hosts, as a context manager that closes all of them."""
 
     def __init__(self) -> None:
         self._sessions: list[SshSession] = []
@@ -173,14 +171,12 @@ class SshPool:
         self._sessions.append(SshSession(host))
         return self._sessions[-1]
 
-    def each(self, work: Callable[[T], U], items: Sequence[T]) -> list[U]:
-        """Call `work` for all items at the same time, and return the results in the order of the items."""
-        if not items:
-            return []
-        with ThreadPoolExecutor(min(len(items), MAX_AT_ONCE)) as pool:
+    def each(self, work: Callable[[T], object], items: Sequence[T]) -> None:
+        """Call `work` for all items, at most MAX_AT_ONCE at the same time."""
+        with ThreadPoolExecutor(MAX_AT_ONCE) as pool:
             try:
-                return list(pool.map(work, items))
-            except BaseException:  # Ctrl-C: nobody waits for what is under way
+                list(pool.map(work, items))  # raises what `work` raises
+            except BaseException:  # Ctrl-C: end the calls that are under way
                 self.interrupted = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 for session in self._sessions:

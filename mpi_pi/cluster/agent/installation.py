@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 from mpi_pi.cluster.agent.commands import AgentError, run
-from mpi_pi.cluster.agent.environment import RECORD, kind_of, occupied
+from mpi_pi.cluster.agent.environment import RECORD, is_foreign, occupied
 
 WHEELS = ".mpi-pi-wheels"
-"""Folder in an environment where wheels are until they are installed."""
+"""Folder in an environment for wheels until they are installed."""
 
 INSTALL_SECONDS = 900
 VERIFY_SECONDS = 300
-"""The kernel is compiled in this time, which takes a Raspberry Pi a while."""
+"""Includes the compilation of the kernel, which takes long on a Raspberry Pi."""
 
 _markers: list[Path] = []
 
 
 def create_marker(path: str, marker: str, destination: str) -> None:
-    """Make the folder that the environment will be in, and a file there that hosts sharing it will find.
+    """Make the parent folder of the environment, and a file in it that hosts sharing the folder will find.
 
-    `destination` is this host as ssh is told of it.
+    `destination` is the argument by which ssh reaches this host.
     """
     parent = Path(path).parent
     try:
@@ -46,7 +46,8 @@ def create_marker(path: str, marker: str, destination: str) -> None:
 
 
 def find_markers(path: str, markers: list[str]) -> list[bool]:
-    """Return which markers are here. Each is looked up: a network file system may list old entries."""
+    """Return for each marker whether it is on this host."""
+    # Not from a list of the folder, which a network file system may have kept from before.
     return [(Path(path).parent / marker).exists() for marker in markers]
 
 
@@ -60,12 +61,12 @@ def remove_markers() -> None:
 def install(path: str, what: str, digest: str, fresh: bool, files: list[tuple[str, int]]) -> None:
     """Install `what` from wheels that follow on standard input, given by name and size; record the digest.
 
-    With `fresh` into a new environment, of which nothing is left if that fails. Otherwise that package alone
-    is replaced in the environment that is there.
+    With `fresh` the environment is made anew, and removed if the installation fails. Otherwise only that
+    package is replaced in the existing environment.
     """
     place = Path(path)
     wheels = place / WHEELS
-    if kind_of(place) == "other":
+    if is_foreign(place):
         raise AgentError(occupied(path))
     place.mkdir(exist_ok=True)
     with _locked(place / RECORD) as record:
@@ -92,15 +93,15 @@ def install(path: str, what: str, digest: str, fresh: bool, files: list[tuple[st
 
 
 def verify(path: str) -> str:
-    """Run what has been installed, and return its version. Its kernel is compiled, and kept for later."""
+    """Run the installed program, which compiles its kernel into the cache, and return its version."""
     program = str(Path(path) / "bin" / "mpi-pi")
     try:
-        with tempfile.TemporaryDirectory(prefix="mpi-pi-") as folder:  # where MPI may leave things
+        with tempfile.TemporaryDirectory(prefix="mpi-pi-") as folder:  # in which MPI may leave files
             environ = {**os.environ, "TMPDIR": folder}
             version = run([program, "--version"], "it does not start", VERIFY_SECONDS, environ)
             run([program, "run", "-n", "1", "-i", "1"], "it does not run", VERIFY_SECONDS, environ)
     except AgentError:
-        with contextlib.suppress(OSError):  # the next deployment then makes the environment afresh
+        with contextlib.suppress(OSError):  # lets the next deployment make the environment anew
             if (Path(path) / RECORD).exists():
                 (Path(path) / RECORD).write_text("")
         raise
@@ -113,9 +114,8 @@ def _locked(file: Path) -> Iterator[Any]:
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AgentError(
-                f"another deployment is at work on {file.parent}: wait until it is done"
-            ) from None
+            busy = f"another deployment is at work on {file.parent}: wait until it is done"
+            raise AgentError(busy) from None
         except OSError:  # a file system without locks
             pass
         yield record
@@ -130,11 +130,9 @@ def _write(record: Any, digest: str) -> None:
 
 def _empty(place: Path, but: str = "") -> None:
     for entry in list(place.iterdir()):
-        if entry.name == but:
-            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(str(entry), ignore_errors=True)
-        else:
+        elif entry.name != but:
             entry.unlink()
 
 
@@ -149,10 +147,10 @@ def _receive(file: Path, size: int) -> None:
 
 
 def _pip(place: Path, what: str, fresh: bool) -> None:
-    """Run pip from its own wheel: a host need not have it."""
+    """Run pip from its own wheel, since the host may have none."""
     wheels = place / WHEELS
     pip = next(wheels.glob("pip-*.whl")) / "pip"
-    # Modules are compiled when they are first used, by a run that follows. A slow disk is spared the others.
+    # Modules are compiled when they are first used, which spares a slow disk the others.
     options = ["--no-index", "--no-compile", "--no-cache-dir", "--disable-pip-version-check", "--quiet"]
     options += ["--no-warn-script-location", "--root-user-action=ignore", f"--find-links={wheels}"]
     if not fresh:

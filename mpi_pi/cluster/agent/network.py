@@ -1,4 +1,4 @@
-"""TCP ports of a host, opened for others to try."""
+"""TCP ports of a host, opened for other hosts to try."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 CONNECT_SECONDS = 3
 
 
 def listen(ranges: Sequence[tuple[int, int]], token: str) -> list[int]:
-    """Open the first free port of each range, and send the token to all who connect; return the ports.
+    """Open the first free port of each range, and send the token to whoever connects; return the ports.
 
-    (0, 0) is any port that the system chooses. A port 0 in the answer means that none was free.
+    The range (0, 0) is a port of the system's choice. A returned port 0 means that none was free.
     """
     ports = []
     for low, high in ranges:
@@ -25,31 +26,17 @@ def listen(ranges: Sequence[tuple[int, int]], token: str) -> list[int]:
 
 
 def connect(peers: Sequence[tuple[str, int, str]]) -> list[str]:
-    """Connect to peers, given as address, port and token, at the same time; return what went wrong, or ""."""
-    results = [""] * len(peers)
-
-    def attempt(index: int) -> None:
-        results[index] = reach(*peers[index])
-
-    threads = [threading.Thread(target=attempt, args=(index,)) for index in range(len(peers))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    """Connect to peers, given by address, port and token, at the same time; return errors as `reach` does."""
+    with ThreadPoolExecutor(len(peers) or 1) as pool:
+        return list(pool.map(lambda peer: reach(*peer), peers))
 
 
 def reach(address: str, port: int, token: str = "") -> str:
-    """Connect, and wait for the token if there is one; return what went wrong, or ""."""
+    """Connect to a port, and receive the token if one is given; return the error, "" if there is none."""
     try:
         with socket.create_connection((address, port), CONNECT_SECONDS) as connection:
-            connection.settimeout(CONNECT_SECONDS)
-            received = b""
-            while len(received) < len(token):
-                part = connection.recv(100)
-                if not part:
-                    break
-                received += part
+            with connection.makefile("rb") as stream:
+                received = stream.read(len(token))
             return "" if received == token.encode() else "something else answers there"
     except socket.timeout:  # noqa: UP041  # another error before Python 3.10
         return "no answer"

@@ -1,7 +1,7 @@
 """Requests of the client on standard input, and answers on standard output.
 
-The first line is a mark: each answer is a line that begins with it, since hosts may print things of their
-own. A request is a line of JSON, followed by files where it says so. A request that is refused is the last.
+The first line is a mark, with which the line of each answer begins, since the host's shell may print other
+lines. A request is a line of JSON, followed by the files that it lists. The agent ends when it refuses one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ACTIONS: dict[str, Callable[..., Any]] = {
 
 
 def serve() -> None:
-    """Answer requests until there are no more. In the end, nothing temporary stays on the host."""
+    """Answer requests until the input ends or one is refused; then remove temporary files."""
     watch_client()
     mark = sys.stdin.buffer.readline().decode().strip()
     try:

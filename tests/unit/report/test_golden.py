@@ -58,7 +58,7 @@ def of_deploy() -> str:
     target = Platform("3.11.2", "aarch64", "2.36")
     hosts = [Host(f"node{number}") for number in range(1, 6)]
     sites = [
-        deploy.Target(host, "0", platform=target, seconds=12.34 + number) for number, host in enumerate(hosts)
+        deploy.Target(host, platform=target, seconds=12.34 + number) for number, host in enumerate(hosts)
     ]
     sites[0].outcome, sites[1].outcome, sites[2].outcome = deploy.NOTHING, deploy.PACKAGE, deploy.EVERYTHING
     sites[2].platform = replace(target, python="3.13.1")

@@ -69,7 +69,7 @@ def test_patch_releases_of_python_do_not_differ() -> None:
 
 
 def test_deploy_agrees_with_check() -> None:
-    ours, other = (deploy.Target(Host(name), "") for name in ("node1", "node2"))
+    ours, other = (deploy.Target(Host(name)) for name in ("node1", "node2"))
     own = ".".join(map(str, sys.version_info[:3]))
     ours.platform, other.platform = (
         wheels.Platform(own, "x86_64", "2.36"),
