@@ -1,4 +1,4 @@
-"""Health of the hosts of a job, found out by its ranks.
+"""Health check of the hosts of a job, run on its ranks.
 
 hosts      facts about the ranks and their hosts
 probe      facts that each rank gathers about itself and its host

@@ -8,7 +8,7 @@ from mpi_pi.check.rules import network, placement, software, speed
 from mpi_pi.formatting import format_some
 
 MAX_NAMES = 8
-"""Hosts that a sentence names."""
+"""Hosts that are named in a sentence."""
 
 RULES = (
     network.unreachable, software.failed, software.wrong_answer, network.same_name, software.other_version,
@@ -19,11 +19,11 @@ RULES = (
     software.other_minor_version, software.other_machine, software.other_flags, software.is_32_bit,
     software.no_cache,
 )  # fmt: skip  # a line for each would be a page
-"""The rules, in the order of what they find."""
+"""All rules, in the order in which their findings are reported."""
 
 
 def findings(hosts: Sequence[Host]) -> list[Finding]:
-    """Return all findings, faults first. Hosts of which the same is to be said are in one finding."""
+    """Return all findings, faults first. Hosts that the same sentence is about share a finding."""
     found = []
     for rule in RULES:
         by_sentence: dict[str, list[Observation]] = {}

@@ -14,7 +14,7 @@ from mpi_pi.system.software import Software
 
 @dataclass(frozen=True)
 class RankFacts:
-    """Facts that a rank has told; None and "" where it could not."""
+    """Facts reported by a rank; None and "" stand for what is not known."""
 
     rank: int
     host: str
@@ -53,7 +53,7 @@ class Host:
     reachable: bool
     """True if all ranks are reachable."""
     right: bool | None
-    """True if no rank counts the known answers wrong; None if no rank has told."""
+    """True if all ranks count the known answers, as far as known; None if it is known of none."""
     points_per_second: float | None
     """Sum over the ranks; None if that of one is missing."""
     core_share: float | None

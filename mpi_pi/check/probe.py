@@ -22,17 +22,17 @@ COUNT_SECONDS = 1.0
 
 
 class Probe:
-    """The actions that rank 0 can command on a rank. Their answers are members of a RankFacts.
+    """Actions of a rank on commands of rank 0. Their answers are members of a RankFacts.
 
     Machine, Software and State are dictionaries in the answers, since ranks may run other versions.
     """
 
-    def __init__(self, comm: "MPI.Intracomm", cache_folder: Path | None, say: Callable[[str], None]) -> None:
-        """`say` is called with what is to be said about the cache of compiled code."""
-        self._comm, self._cache_folder, self._say = comm, cache_folder, say
+    def __init__(self, comm: "MPI.Intracomm", cache_folder: Path | None, note: Callable[[str], None]) -> None:
+        """`note` is called with remarks on the cache of compiled code."""
+        self._comm, self._cache_folder, self._note = comm, cache_folder, note
         self._kernel: Kernel | None = None
         self.host_of_rank_0 = ""
-        """Known once rank 0 has sent a command."""
+        """Known once rank 0 has sent the first command."""
 
     def actions(self) -> Mapping[str, Action]:
         """Return the actions by the names of the commands."""
@@ -51,7 +51,7 @@ class Probe:
         """Load and test the kernel; to compile it takes half a minute on a small machine."""
 
         def attempt() -> tuple[Kernel, bool]:
-            kernel = load("auto", self._cache_folder, self._say)
+            kernel = load("auto", self._cache_folder, self._note)
             return kernel, kernel.self_test()
 
         with futures.ThreadPoolExecutor(1) as pool:
@@ -62,7 +62,7 @@ class Probe:
         return {"kernel": self._kernel.name, "kernel_warning": self._kernel.warning, "right": right}
 
     def _count(self, observers: list[int], _: KeepAlive) -> dict[str, Any]:
-        """Count for a second; a rank that is an observer reads the state of its host before and amid that."""
+        """Count for a second; observers also read the state of their host, before that and halfway."""
         if self._kernel is None:
             return {}  # the problem is known to rank 0
         observing = self._comm.rank in observers

@@ -4,7 +4,6 @@ import argparse
 
 from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, VERIFIED
 from mpi_pi.cli.output import Output
-from mpi_pi.model.shard import Shard
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge, result_file
 
@@ -13,8 +12,6 @@ def execute(args: argparse.Namespace) -> int:
     """Merge the result files of shards, report the result of the job, and return the exit status."""
     with Output(args.json) as output:
         result = merge.merge(args.files)
-        infos = [rank.info for rank in result.ranks]
-        head = run_report.head(Shard(result.job), infos, result.mpi_library, result.shards)
-        if not output.put([head, *run_report.blocks(result, args.per_rank)], result_file.as_json(result)):
+        if not output.put(run_report.whole(result, args.per_rank), result_file.as_json(result)):
             return FAILED
     return VERIFIED if result.verified else NOT_VERIFIED

@@ -1,4 +1,4 @@
-"""All that is made for people to look at: text, the HTML page and pictures.
+"""Output for people: text, the HTML page and pictures.
 
 blocks      lines, tables and sections that reports are built of
 plain       blocks as plain text
@@ -7,7 +7,7 @@ check       the report of `mpi-pi check`
 preflight   the report of `mpi-pi check-hosts`
 deployment  the report of `mpi-pi deploy`
 bench       the report of a benchmark, and of the comparison of two
-sources     files that pictures and the page are made of
+sources     files that pictures and the page show
 html        the page, with its style sheet `page.css`
 plots       pictures
 """

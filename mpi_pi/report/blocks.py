@@ -7,7 +7,7 @@ MAX_HOSTS = 20
 """Hosts in a table of text; JSON has all."""
 
 Line = tuple[str, str] | str
-"""Name and value, or a sentence. After a line feed, a value goes on in a line of its own."""
+"""Name and value, or a sentence. After a line feed, a value continues on a line of its own."""
 
 
 @dataclass(frozen=True)

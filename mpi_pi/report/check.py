@@ -1,12 +1,11 @@
 """The report of `mpi-pi check`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from mpi_pi.check.finding import Finding
-from mpi_pi.check.hosts import Host, RankFacts
+from mpi_pi.check.hosts import Host
 from mpi_pi.formatting import number_of
 from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
-from mpi_pi.system.software import Software
 
 MAX_CPU_LETTERS = 32
 
@@ -48,13 +47,14 @@ def _worst(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Host]:
 
 def _head(hosts: Sequence[Host]) -> Lines:
     ranks = [facts for host in hosts for facts in host.ranks]
+    software = [facts.software for facts in ranks if facts.software]
     told = [facts.right for facts in ranks if facts.right is not None]
     rates = [facts.points_per_second for facts in ranks if facts.points_per_second]
     counted = "all ranks" if len(rates) == len(ranks) else f"{len(rates)} of {len(ranks)} ranks"
     return Lines(
         [
-            ("mpi-pi", _kinds(ranks, lambda software: f"{software.package}, stream {software.stream}")),
-            ("MPI", _kinds(ranks, lambda software: software.mpi)),
+            ("mpi-pi", _kinds(f"{each.package}, stream {each.stream}" for each in software)),
+            ("MPI", _kinds(each.mpi for each in software)),
             ("Hosts", f"{len(hosts)}, ranks = {len(ranks)}"),
             ("Known answer", f"right on {sum(told)} of {len(ranks)} ranks" if told else UNKNOWN),
             ("Rate", f"{sum(rates):.4e} points/s, {counted} at once" if rates else UNKNOWN),
@@ -78,7 +78,8 @@ def _hardware(host: Host) -> dict[str, str]:
 
 def _software(host: Host) -> dict[str, str]:
     def version(name: str) -> str:
-        return _kinds(host.ranks, lambda software: str(getattr(software, name) or UNKNOWN))
+        software = (facts.software for facts in host.ranks if facts.software)
+        return _kinds(str(getattr(each, name) or UNKNOWN) for each in software)
 
     return {
         "host": host.name,
@@ -86,7 +87,7 @@ def _software(host: Host) -> dict[str, str]:
         "mpi-pi": version("package"),
         "sources": version("sources"),
         "stream": version("stream"),
-        "kernel": "/".join(dict.fromkeys(facts.kernel for facts in host.ranks if facts.kernel)) or UNKNOWN,
+        "kernel": _kinds(facts.kernel for facts in host.ranks if facts.kernel),
         "numba": version("numba"),
         "NumPy": version("numpy"),
         "MPI": version("mpi"),
@@ -121,6 +122,6 @@ def _number(value: float | None, form: str) -> str:
     return UNKNOWN if value is None else format(value, form)
 
 
-def _kinds(ranks: Iterable[RankFacts], version: Callable[[Software], str]) -> str:
-    """Return the distinct versions in the order of the ranks."""
-    return "/".join(dict.fromkeys(version(facts.software) for facts in ranks if facts.software)) or UNKNOWN
+def _kinds(values: Iterable[str]) -> str:
+    """Return the distinct values in the order of the ranks."""
+    return "/".join(dict.fromkeys(values)) or UNKNOWN

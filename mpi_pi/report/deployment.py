@@ -9,7 +9,7 @@ from mpi_pi.system import versions
 
 
 def blocks(targets: Sequence[Target]) -> list[Block]:
-    """Return what became of the hosts: a table, and each problem once for all hosts that have it."""
+    """Return a table of the hosts, and each problem once for all hosts that have it."""
     hosts_by_problem: dict[str, list[str]] = {}
     for target in targets:
         if target.problem:

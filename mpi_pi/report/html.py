@@ -3,7 +3,6 @@
 import base64
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,8 +11,6 @@ from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import format_percent, number_of
 from mpi_pi.model.result import Result
-from mpi_pi.model.shard import Usage
-from mpi_pi.model.tally import Tally
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
@@ -50,7 +47,7 @@ class Summary(NamedTuple):
 
 
 def page(items: Sequence[Item]) -> str:
-    """Return the page. Raises plot.PlottingUnavailable without matplotlib."""
+    """Return the HTML page on files. Raises plot.PlottingUnavailable without matplotlib."""
     title = escape("mpi-pi: " + ", ".join(item.name for item in items))
     rows = sections = ""
     for number, item in enumerate(items, 1):
@@ -132,12 +129,7 @@ def _summary(content: Content) -> Summary:
 
 
 def _summary_of_run(result: Result) -> Summary:
-    # The text as the run has printed it, whether or not runs before it had counted anything.
-    fresh = replace(result.shard, tally=Tally(), usage=Usage())
-    infos = [row.info for row in result.ranks]
-    head = run_report.head(fresh, infos, result.mpi_library, result.shards)
-    blocks = [head, *run_report.blocks(result)]
-    estimate = result.estimate
+    blocks, estimate = run_report.whole(result), result.estimate
     if estimate is None:
         return Summary("a run", "open", "NOTHING COUNTED", "there is no estimate", blocks)
     answer = f"pi = {estimate.pi}, {estimate.standard_errors:+.3f} standard errors from pi"

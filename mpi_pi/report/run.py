@@ -20,13 +20,13 @@ MAX_KINDS = 3
 """Distinct values of a property of ranks that are listed in the head."""
 
 UNKNOWN = "unknown"
-"""Stands for a number that was not measured; in tables a dash does."""
+"""Text for a number that was not measured; tables have a dash instead."""
 
 
 def head(
     work: Shard, infos: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
 ) -> Lines:
-    """Return what is counted, and by which ranks: enough to repeat a run, even one that ends badly.
+    """Return lines on what is counted, and by which ranks: enough to repeat a run, even one that fails.
 
     `shards` are those of a merged result.
     """
@@ -63,6 +63,13 @@ def _kinds(values: Iterable[str], separator: str = ", ") -> str:
     """Return the distinct values in the order of the ranks, the first few of them."""
     kinds = list(dict.fromkeys(values))
     return format_some(kinds, MAX_KINDS, separator=separator) + (" kinds" if len(kinds) > MAX_KINDS else "")
+
+
+def whole(result: Result, per_rank: bool = False) -> list[Block]:
+    """Return head and report of a result; the head does not tell which points an earlier run counted."""
+    shard = Shard(result.job, result.shard.index, result.shard.count)
+    infos = [row.info for row in result.ranks]
+    return [head(shard, infos, result.mpi_library, result.shards), *blocks(result, per_rank)]
 
 
 def blocks(result: Result, per_rank: bool = False) -> list[Block]:
@@ -252,7 +259,7 @@ def _seconds(seconds: float, remark: str = "") -> str:
 
 
 def _rate(points: int, seconds: float) -> str:
-    """Return points per second; none are known of no time."""
+    """Return points per second; `UNKNOWN` if no time was measured."""
     return f"{points / seconds:.4e}" if seconds > 0 else UNKNOWN
 
 

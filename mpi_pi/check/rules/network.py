@@ -8,8 +8,8 @@ from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import below_others, numbers
 
-FAR = 3
-"""How many times slower than the others a link has to be to be named."""
+SLOW = 3
+"""Ratio of the other hosts' median to a rate above which a link is slow."""
 MIN_LATENCY_SECONDS = 1e-4
 """A link with a latency below this is not slow, whatever the others are."""
 MAX_SKEW_SECONDS = 1.0
@@ -31,7 +31,7 @@ def unreachable(hosts: Sequence[Host]) -> Iterator[Observation]:
     " set-hostname NAME)"
 )
 def same_name(hosts: Sequence[Host]) -> Iterator[Observation]:
-    """Find machines that have one name."""
+    """Find machines with the name of another machine."""
     machines = Counter(host.ranks[0].host for host in hosts)
     for host in hosts:
         if machines[name := host.ranks[0].host] > 1:
@@ -46,7 +46,7 @@ def high_latency(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a slow link to rank 0; the host of rank 0 has none through the network."""
     latencies = {host.name: host.link.latency_seconds for host in hosts[1:] if host.link}
     inverse = {name: 1 / seconds for name, seconds in latencies.items()}
-    for name, share in below_others(inverse, 1 / FAR).items():
+    for name, share in below_others(inverse, 1 / SLOW).items():
         if latencies[name] > MIN_LATENCY_SECONDS:
             yield Observation(name, f"{1 / share:.0f} times")
 
@@ -58,13 +58,13 @@ def high_latency(hosts: Sequence[Host]) -> Iterator[Observation]:
 def low_bandwidth(hosts: Sequence[Host]) -> Iterator[Observation]:
     """Find hosts with a link of low bandwidth to rank 0."""
     bandwidths = {host.name: host.link.bytes_per_second for host in hosts[1:] if host.link}
-    shares = below_others(bandwidths, 1 / FAR)
+    shares = below_others(bandwidths, 1 / SLOW)
     return (Observation(name, f"{share:.0%}") for name, share in shares.items())
 
 
 @note("the link was not measured: all together took too long; check fewer hosts")
 def no_link(hosts: Sequence[Host]) -> Iterator[Observation]:
-    """Find hosts that the time was not enough for."""
+    """Find hosts for whose link there was no time."""
     if all(host.reachable for host in hosts):
         yield from (Observation(host.name) for host in hosts[1:] if not host.link)
 

@@ -20,7 +20,7 @@ ALLOW_EXECUTION = (
 
 @fault("{}; put that right and check again")
 def failed(hosts: Sequence[Host]) -> Iterator[Observation]:
-    """Find ranks that a probe has failed on."""
+    """Find ranks on which a probe failed."""
     for host in hosts:
         for rank in host.ranks:
             if rank.problem:
