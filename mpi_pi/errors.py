@@ -1,4 +1,4 @@
-"""Errors that are foreseen: their text is for the user, a line for each problem.
+"""Foreseen errors, whose text is for the user, a line for each problem.
 
 `cli.exit_codes` maps each class to the exit status of the command.
 """
@@ -9,18 +9,18 @@ class MpiPiError(Exception):
 
     @property
     def own_exit(self) -> BaseException | None:
-        """The cause, if it is no Exception: what this process was about to end with, a KeyboardInterrupt."""
+        """The cause, if it is no Exception but what was about to end this process: a KeyboardInterrupt."""
         cause = self.__cause__
         return None if isinstance(cause, Exception) else cause
 
 
 class UserError(MpiPiError):
-    """What was asked for is not possible; nothing was counted or written."""
+    """A request that cannot be met; nothing was counted or written."""
 
 
 class RunError(MpiPiError):
-    """Something failed while the command was at work."""
+    """A failure while the command was at work."""
 
 
 class BusyError(MpiPiError):
-    """Somebody else is working on it; it can be tried again later."""
+    """A conflict with somebody else at the same work, which may be over on another try."""

@@ -1,4 +1,4 @@
-"""When this process passed each point of the program, to tell how long its phases take.
+"""Times at which this process passed the points of the program, to tell how long its phases take.
 
 The points, in order: `program` (Python runs the first line of this package), `imported` (all but MPI), `mpi`
 (MPI_Init has returned), `met` (all ranks have started), `kernel` (loaded), `start` (of the first round),

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.model.tally import centre
 from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
 
 QUICK_TURNS, FULL_TURNS = 5, 9

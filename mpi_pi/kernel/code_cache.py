@@ -20,8 +20,8 @@ VARIABLE = "MPI_PI_CACHE"
 """Environment variable with the folder of the cache."""
 
 PATIENCE_SECONDS = 60.0
-"""How long a process waits for another one to compile. That takes a Raspberry Pi up to a minute; but the
-other process may also have been stopped for ever."""
+"""Limit of the wait for another process that compiles: a Raspberry Pi takes up to a minute, but the process
+may also have been stopped for ever."""
 
 NOTIFY_SECONDS = 5.0
 """Time after which a waiting process says what it waits for."""
@@ -32,7 +32,7 @@ _MAX_LINKS = 40
 """Symbolic links that a path may lead through."""
 
 _OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Whatever is in place of a file, no link is followed and no pipe waited for."""
+"""Flags with which no link is followed and no pipe waited for, should there be one in place of a file."""
 
 
 class CacheError(UserError):
@@ -44,9 +44,9 @@ class CacheBusy(CacheError):
 
 
 def default_folder() -> Path:
-    """Return the folder of the user's cache: where the variable says, otherwise on the host's own disk.
+    """Return the folder that the variable names, or else one on the host's own disk.
 
-    It is not in the home folder, which on a cluster is one for all hosts.
+    The home folder will not do: on a cluster it is one for all hosts.
     """
     return Path(os.environ.get(VARIABLE) or f"/var/tmp/mpi-pi-{os.geteuid()}")
 
@@ -67,17 +67,16 @@ def fetch(
     folder = prepare(folder)
     if (entry := read(folder, key)) is not None:
         return entry, True
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(_locked(folder / "lock", notify, patience_seconds))
-        except CacheBusy:
-            write(folder, key, make())  # so that nobody has to wait again
-            raise
-        if (entry := read(folder, key)) is not None:
-            return entry, True
-        entry = make()
-        write(folder, key, entry)
-        return entry, False
+    try:
+        with _locked(folder / "lock", notify, patience_seconds):
+            if (entry := read(folder, key)) is not None:
+                return entry, True
+            entry = make()
+            write(folder, key, entry)
+            return entry, False
+    except CacheBusy:
+        write(folder, key, make())  # so that nobody has to wait again
+        raise
 
 
 def prepare(folder: Path) -> Path:
@@ -86,11 +85,10 @@ def prepare(folder: Path) -> Path:
     Raises CacheError if it cannot be made or written, or if another user could have written to it.
     """
     with _os_errors_as_cache_errors(folder):
-        path, unmapped = Path("/"), _unmapped_owner()
+        unmapped = unmapped_owner()
         if unmapped == os.geteuid():
             raise CacheError(f"{folder}: this process is nobody that its user namespace knows")
-        _require_closed(path, path.lstat(), unmapped)
-        parts, links = list(folder.absolute().parts[1:]), 0
+        path, parts, links = Path("/"), ["/", *folder.absolute().parts[1:]], 0
         while parts:
             part = parts.pop(0)
             if part == "..":
@@ -102,9 +100,7 @@ def prepare(folder: Path) -> Path:
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-                target = (path / part).readlink()
-                path = Path("/") if target.is_absolute() else path
-                parts[:0] = target.parts[target.is_absolute() :]
+                parts[:0] = (path / part).readlink().parts  # from the root on, if they begin there
                 continue
             path /= part
             if not stat.S_ISDIR(facts.st_mode):
@@ -116,7 +112,7 @@ def prepare(folder: Path) -> Path:
 
 
 def _stat_or_make(path: Path) -> os.stat_result:
-    """Return the facts about whatever is at a path, a new folder if nothing was there."""
+    """Return the status of whatever is at a path, which is a new folder if nothing was there."""
     with contextlib.suppress(FileNotFoundError):
         return path.lstat()
     path.mkdir(mode=0o700, exist_ok=True)
@@ -182,9 +178,8 @@ def _wait_for(lock: int, path: Path, notify: Callable[[str], object], patience_s
         except OSError as error:
             raise CacheBusy(f"{path}: {error.strerror}") from error
         if waited > patience_seconds:
-            raise CacheBusy(
-                f"another process has had {path} for {patience_seconds:.0f} s: end it if it hangs"
-            )
+            held = f"{path} for {patience_seconds:.0f} s"
+            raise CacheBusy(f"another process has had {held}: end it if it hangs")
         if waited > NOTIFY_SECONDS and not notified:
             notify(f"waiting for another process that compiles the kernel; it has {path}")
             notified = True
@@ -211,10 +206,9 @@ def _require_closed(path: Path, facts: os.stat_result, unmapped: int | None = No
     """Raise CacheError unless `path` is owned by us or root and not writable by others.
 
     A sticky folder such as /tmp may be: there others can add files but not touch ours. A folder above our own
-    may also belong to `unmapped`, see `_unmapped_owner`.
+    may also belong to `unmapped`, see `unmapped_owner`.
     """
-    # There is no way around the root.
-    remedy = "no folder will do" if path == Path("/") else ELSEWHERE
+    remedy = "no folder will do" if path == Path("/") else ELSEWHERE  # there is no way around the root
     if facts.st_uid not in (0, os.geteuid(), unmapped):
         raise CacheError(f"{path} belongs to another user (uid {facts.st_uid}): {remedy}")
     is_sticky = stat.S_ISDIR(facts.st_mode) and facts.st_mode & stat.S_ISVTX
@@ -227,16 +221,15 @@ def _require_trusted_link(folder: Path, name: str, facts: os.stat_result) -> Non
     above = folder.lstat()
     trusted = (0, os.geteuid()) if _is_open_to_others(above) else (0, os.geteuid(), above.st_uid)
     if facts.st_uid not in trusted:
-        raise CacheError(
-            f"{folder / name} is a symbolic link of another user (uid {facts.st_uid}): {ELSEWHERE}"
-        )
+        link = f"a symbolic link of another user (uid {facts.st_uid})"
+        raise CacheError(f"{folder / name} is {link}: {ELSEWHERE}")
 
 
 def _is_open_to_others(facts: os.stat_result) -> bool:
     return bool(facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
-def _unmapped_owner(proc: Path = Path("/proc")) -> int | None:
+def unmapped_owner(proc: Path = Path("/proc")) -> int | None:
     """Return the id shown for owners that this user namespace does not map; None if it maps all.
 
     In a container of one user root is among them: `/` and `/var` then are no more dangerous than elsewhere.

@@ -48,18 +48,18 @@ class ObjectFile:
     """Bytes of memory that the sections take."""
     functions: dict[str, int]
     """Offset of each function from the beginning of this memory, by name."""
+    sections: list[_Section]
+    """All sections of the file."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         if content[:6] != b"\x7fELF\x02\x01":
             raise LinkError("no 64-bit little-endian ELF file")
         try:
-            (self._machine,) = struct.unpack_from("<H", content, 18)
-            (start,) = struct.unpack_from("<Q", content, 40)
-            (number,) = struct.unpack_from("<H", content, 60)
-            self._sections = [
-                _Section(*struct.unpack_from("<4xIQ8xQQIIQ8x", content, start + 64 * index))
-                for index in range(number)
+            self._machine, start, number = struct.unpack_from("<18xH20xQ12xH", content)
+            headers = range(start, start + 64 * number, 64)
+            self.sections = [
+                _Section(*struct.unpack_from("<4xIQ8xQQIIQ8x", content, header)) for header in headers
             ]
             self._lay_out()
             self._read_symbols()
@@ -69,7 +69,7 @@ class ObjectFile:
     def _lay_out(self) -> None:
         self.size = 0
         self._places: dict[int, int] = {}  # offset in memory of each section that is loaded, by its index
-        for index, section in enumerate(self._sections):
+        for index, section in enumerate(self.sections):
             if section.flags & _ALLOCATED:
                 if section.type != _PROGRAM_BITS:
                     raise LinkError(f"a section of type {section.type}")
@@ -80,12 +80,10 @@ class ObjectFile:
                 self.size += section.size
 
     def _read_symbols(self) -> None:
-        self._symbols: list[
-            int | None
-        ] = []  # offset in memory of each symbol; None for what is not in the file
+        self._symbols: list[int | None] = []  # offset in memory of each; None for what is not in the file
         self.functions = {}
-        table = next(section for section in self._sections if section.type == _SYMBOL_TABLE)
-        names = self._sections[table.link].offset
+        table = next(section for section in self.sections if section.type == _SYMBOL_TABLE)
+        names = self.sections[table.link].offset
         for offset in range(table.offset, table.offset + table.size, 24):
             name, kind, _, index, value, _ = struct.unpack_from("<IBBHQQ", self._content, offset)
             place = self._places.get(index) if index < _FIRST_RESERVED_SECTION else None
@@ -101,11 +99,10 @@ class ObjectFile:
         """
         memory = bytearray(self.size)
         for index, place in self._places.items():
-            section = self._sections[index]
-            content = self._content[section.offset : section.offset + section.size]
-            memory[place : place + section.size] = content
+            start, size = self.sections[index].offset, self.sections[index].size
+            memory[place : place + size] = self._content[start : start + size]
         try:
-            for section in self._sections:
+            for section in self.sections:
                 if section.type == _RELOCATIONS and section.info in self._places:
                     self._apply(section, memory, base)
         except (struct.error, IndexError) as error:
@@ -144,8 +141,7 @@ class ExecutableImage:
     """
 
     def __init__(self, object_file: ObjectFile) -> None:
-        # Memory is written first and executed then: never both at once.
-        try:
+        try:  # memory is written first and executed then: never both at once
             self.memory = _protected_memory(object_file)
         except OSError:
             self.memory = _mapped_file(object_file)

@@ -6,6 +6,8 @@ second piece of a unit that is too long for one call. A test flips the bits of t
 The answers are literals, apart from the code under test; a test compares them with the reference.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,14 +57,16 @@ HITS_FROM_STATES: tuple[tuple[tuple[int, ...], tuple[int, ...]], ...] = (
 """For each of `edge_states`, the points of consecutive pieces of a unit and their hits."""
 
 
-def edge_states(number: int) -> NDArray[np.uint64]:
-    """Return states, uint64 (number, 4, 32), whose next step has its points next to the circle.
+@functools.cache
+def edge_states() -> NDArray[np.uint64]:
+    """Return states, uint64 (6, 4, 32), whose next step has its points next to the circle.
 
-    They are from 1 to 2^22 away from it, on either side and all around, so that most of them are doubtful. In
+    They are from 1 to 2^22 away from it, on either side and all around, so that most points are doubtful. In
     the second half of the states the low bits are all set, which puts the points in the farthest corners of
     their cells. The first two points are one with the least doubtful s and one with an s just below.
     Floating point is used for square roots alone, which are the same on all machines.
     """
+    number = len(HITS_FROM_STATES)
     i = np.arange(number * POINTS_PER_STEP)
     x = i * 0x9E3779B9 % (1 << 32) - (1 << 31)  # multiples of the golden ratio: spread as evenly as can be
     away = np.where(i // 23 % 2, 1, -1) << i % 23

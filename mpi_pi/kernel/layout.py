@@ -7,10 +7,10 @@ STATE_WORDS = 4 * LANES
 """uint64 words in the state of a unit: state word by lane, row by row."""
 
 POINTS_PER_STEP = 2 * LANES
-"""A step takes two points from each lane."""
+"""Points of a step: two from each lane."""
 
 MARGIN = 92684
-"""Where |s - 2^30| <= MARGIN, the high 16 bits of a point's coordinates leave open whether it hits.
+"""Limit of |s - 2^30| up to which the high 16 bits of a point's coordinates leave open whether it hits.
 
 Let x, y be those bits, signed, and s = x^2 + y^2. The point lies in the cell x … x + 1, y … y + 1, and hits
 if it is less than 2^15 from the centre. All of the cell lies within sqrt(2) of its corner (x, y): from

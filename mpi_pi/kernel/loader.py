@@ -1,4 +1,4 @@
-"""The kernel for this host: the compiled one if numba is there, otherwise NumPy; both count the same hits."""
+"""Choice of the kernel for this host: compiled where numba is, or else NumPy's; both count the same hits."""
 
 import functools
 import hashlib
@@ -20,12 +20,10 @@ from mpi_pi.model.job import Job
 from mpi_pi.system import imports
 
 NO_CACHE = "compile cache not used: "
-"""Beginning of the warning that says why the cache was not used."""
+"""Beginning of the warning about a cache that was not used; the reason follows."""
 
 NOT_EXECUTABLE = "the system refuses to execute memory that a program has written"
 """Beginning of the warning where machine code can be neither compiled nor loaded."""
-
-KNOWN_ANSWERS = known_answers.HITS_OF_UNITS
 
 Resume = Callable[[NDArray[np.uint64], Sequence[int]], list[int]]
 """See `machine_code.CompiledKernel.resume`."""
@@ -44,7 +42,7 @@ class Count(Protocol):
 
 @dataclass(frozen=True)
 class Kernel:
-    """A function that counts, and where it came from."""
+    """A function that counts, and its origin."""
 
     name: str
     """"numba" or "numpy"."""
@@ -56,7 +54,7 @@ class Kernel:
     seconds: float = 0.0
     """Time to import, compile or load it."""
     warning: str = ""
-    """Why another kernel or the cache was not used, if so."""
+    """Reason why another kernel or the cache was not used, if so."""
     units_at_once: int = 1
     """Number of units that a call needs for the full rate."""
     resume: Resume | None = None
@@ -69,17 +67,12 @@ class Kernel:
 
     def self_test(self) -> bool:
         """Return whether the kernel counts the known answers."""
-        if any(self.count(job, units).tolist() != list(hits) for job, units, hits in KNOWN_ANSWERS):
-            return False
-        return self.resume is None or all(
-            self.resume(state, pieces) == list(hits)
-            for state, (pieces, hits) in zip(_edge_states(), known_answers.HITS_FROM_STATES, strict=True)
-        )
-
-
-@functools.cache
-def _edge_states() -> NDArray[np.uint64]:
-    return known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
+        for job, units, hits in known_answers.HITS_OF_UNITS:
+            if self.count(job, units).tolist() != list(hits):
+                return False
+        pairs = zip(known_answers.edge_states(), known_answers.HITS_FROM_STATES, strict=True)
+        resume = self.resume
+        return resume is None or all(resume(state, pieces) == list(hits) for state, (pieces, hits) in pairs)
 
 
 class KernelUnavailable(UserError):
@@ -90,13 +83,9 @@ class _NotExecutable(Exception):
     """The system refuses to execute memory."""
 
 
-def ignore(_message: str) -> None:
-    """Do nothing: the default for messages to the user."""
-
-
 @functools.cache
 def load(
-    name: str = "auto", cache_folder: Path | None = None, notify: Callable[[str], object] = ignore
+    name: str = "auto", cache_folder: Path | None = None, notify: Callable[[str], object] = lambda _: None
 ) -> Kernel:
     """Return the kernel "numba", "numpy", or "auto": numba's if numba is installed and may compile.
 
@@ -126,7 +115,12 @@ def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:
     start = time.perf_counter()
     from mpi_pi.kernel import machine_code  # which the NumPy kernel does without
 
-    entry, source, warning = _cache_entry(folder, f"{_fingerprint()}\n{machine_code.target()}", notify)
+    key, compile_once = f"{_fingerprint()}\n{machine_code.target()}", functools.cache(_compile)
+    try:
+        entry, found = code_cache.fetch(folder, key, compile_once, notify)
+        source, warning = "cache" if found else "compiled", ""
+    except code_cache.CacheError as error:
+        entry, source, warning = compile_once(), "compiled", f"{NO_CACHE}{error}"
     name, cpu, code = entry.split(b"\0", 2)
     try:
         count = machine_code.CompiledKernel(code, name.decode())
@@ -134,16 +128,6 @@ def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:
         raise _NotExecutable from error
     seconds = time.perf_counter() - start
     return Kernel("numba", count, cpu.decode(), source, seconds, warning, resume=count.resume)
-
-
-def _cache_entry(folder: Path, key: str, notify: Callable[[str], object] = ignore) -> tuple[bytes, str, str]:
-    """Return the entry made by `_compile`, "cache" or "compiled", and why the cache was not used, if so."""
-    compile_once = functools.cache(_compile)
-    try:
-        entry, found = code_cache.fetch(folder, key, compile_once, notify)
-    except code_cache.CacheError as error:
-        return compile_once(), "compiled", f"{NO_CACHE}{error}"
-    return entry, "cache" if found else "compiled", ""
 
 
 def _compile() -> bytes:
@@ -161,7 +145,7 @@ def _compile() -> bytes:
 
 def _fingerprint() -> str:
     """Return a digest of the sources that the machine code is made from, and of the compiler's versions."""
-    room, digest = Path(__file__).parent, hashlib.sha256(b"".join(_compiler_versions()))
+    room, digest = Path(__file__).parent, hashlib.sha256(b"".join(compiler_versions()))
     sources = (path for path in room.iterdir() if path.suffix == ".py")  # glob would compile a pattern
     for path in [*sorted(sources, key=str), room.parent / "model" / "job.py"]:
         with path.open("rb", buffering=0) as file:
@@ -169,12 +153,13 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _compiler_versions() -> list[bytes]:
+def compiler_versions() -> list[bytes]:
+    """Return what tells the versions of numba and llvmlite."""
     return [_version(package) for package in ("numba", "llvmlite")]
 
 
 def _version(package: str) -> bytes:
-    """Return the version from a file inside the package: importlib.metadata takes 10 ms."""
+    """Return the text of a file inside the package: importlib.metadata takes 10 ms."""
     found = importlib.util.find_spec(package)
     try:
         return Path(found.origin if found and found.origin else "").with_name("_version.py").read_bytes()

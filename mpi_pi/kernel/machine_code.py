@@ -4,7 +4,6 @@ Neither numba nor LLVM is imported for it, which saves a rank half a second and 
 """
 
 import ctypes
-import functools
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -32,23 +31,19 @@ CPUINFO_FIELDS = {
 """Fields of /proc/cpuinfo that tell CPUs of different kinds apart."""
 
 CPUINFO_BYTES = 1 << 16
-"""How much of /proc/cpuinfo is read: it may describe hundreds of cores, which takes Linux its time. On x86
-all of them are alike."""
+"""Part of /proc/cpuinfo that is read: Linux takes long to describe hundreds of cores, on x86 all alike."""
 
 
 def target() -> str:
     """Return everything about this host that the machine code depends on, numba's settings included."""
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_"))
-    return "\n".join([platform.machine(), *_cpu_lines(), *settings])
+    return "\n".join([platform.machine(), *cpu_lines(), *settings])
 
 
-def _cpu_lines(root: Path = Path("/")) -> list[str]:
-    """Return the different lines that tell the kinds of CPUs, and their features."""
+def cpu_lines(root: Path = Path("/")) -> list[str]:
+    """Return the different lines of /proc/cpuinfo below `root` that tell the kinds and features of CPUs."""
     told = cpuinfo(root, CPUINFO_BYTES)
     return sorted({f"{name}: {value}" for name, value in told if name in CPUINFO_FIELDS})
-
-
-_seed_pool = functools.lru_cache(8)(seed_pool)  # of the job, and of the known answers
 
 
 class CompiledKernel:
@@ -58,12 +53,17 @@ class CompiledKernel:
     OSError where the system allows no memory to be executed.
     """
 
+    image: object
+    """Owner of the memory that holds the code."""
+    function: Callable[..., int]
+    """The compiled function, an `abi.FUNCTION`."""
+
     def __init__(self, code: bytes, name: str) -> None:
-        self._image, address_of = _load(code)
+        self.image, address_of = _load(code)
         address = address_of(name)
         if not address:
             raise RunError(f"the machine code has no function {name}")
-        self._function = abi.FUNCTION(address)
+        self.function = abi.FUNCTION(address)
 
     def __call__(self, job: Job, units: range, stop: Callable[[], bool] = never) -> NDArray[np.int64]:
         """Return the hits of each unit, int64, in the order of `units`, a contiguous range.
@@ -71,7 +71,7 @@ class CompiledKernel:
         When `stop()` turns true the count ends soon, and the result holds the units finished by then. Units
         of at most PIECE points are all counted in one call, without a look at `stop`.
         """
-        memory = _WorkingMemory(_seed_pool(job.seed))
+        memory = _WorkingMemory(seed_pool(job.seed))
         if job.unit_points(0) <= PIECE:
             hits = np.empty(len(units), np.int64)
             place = (*job.trial_and_block(units.start), job.blocks, job.last_block)
@@ -91,7 +91,7 @@ class CompiledKernel:
         `pieces` holds the points of each. A piece advances the state by its whole steps alone.
         """
         # Seed, trial and block have no effect any more; if by a fault they had one, the hits would show it.
-        memory = _WorkingMemory(_seed_pool(1))
+        memory = _WorkingMemory(seed_pool(1))
         ctypes.memmove(memory.state, state.tobytes(), ctypes.sizeof(memory.state))
         return [self._count_piece(memory, 1, 1, points, fresh=False) for points in pieces]
 
@@ -117,7 +117,7 @@ class CompiledKernel:
         self, memory: "_WorkingMemory", place: tuple[int, int, int, int], units: int, hits: int, fresh: bool
     ) -> None:
         """Call the function with `abi.ARGUMENTS`; `place` holds trial, block, blocks and last_block."""
-        status = self._function(*memory.first_arguments, *place, units, hits, *memory.last_arguments, fresh)
+        status = self.function(*memory.first_arguments, *place, units, hits, *memory.last_arguments, fresh)
         if status:
             raise RunError(f"the compiled kernel returned {status}")
 

@@ -6,6 +6,7 @@ every step. The first half is computed here, once a job, in Python's integers: i
 longer than counting 10^7 points. A test compares it with NumPy's.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ class SeedPool(NamedTuple):
     constant: int
 
 
+@functools.lru_cache(8)  # of the job, and of the known answers
 def seed_pool(seed: int) -> SeedPool:
     """Return the state in which `SeedSequence(seed, spawn_key=…)` begins with the spawn key; seed >= 0."""
     words = [seed >> bit & WORD for bit in range(0, max(seed.bit_length(), 32 * POOL_SIZE), 32)]

@@ -25,12 +25,12 @@ from numba.extending import intrinsic
 from mpi_pi.kernel.layout import LANES, MARGIN
 
 AVX512_LANES = 8
-"""In a register of 512 bits."""
+"""Lanes in a register of 512 bits."""
 CERTAIN = (1 << 30) - MARGIN
 
 i64, u32, u64 = np.int64, np.uint32, np.uint64
 
-I1, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 16, 32, 64))
+I16, I32, I64 = (ir.IntType(bits) for bits in (16, 32, 64))
 
 
 def register_shape(features: str) -> tuple[int, int]:
@@ -102,7 +102,7 @@ def count_doubtful(states, lanes):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def count_steps(typing_context: Any, state: Any, steps: Any) -> tuple[Any, Callable[..., ir.Value]] | None:
-    """`count_steps(state, steps)`: advance all lanes by whole steps and return the hits, int64.
+    """Advance all lanes by whole steps and return the hits, int64: `count_steps(state, steps)`.
 
     `state` points to uint64 (4, 32), state word by lane, row by row, and is advanced in place. A call counts
     at most 2^26 points: the counters in the registers have 32 bits.

@@ -1,4 +1,4 @@
-"""What is counted and what it says of pi: plain values, without input, output, MPI or JSON.
+"""Jobs, tallies and the estimates that follow from them: plain values, without input, output, MPI or JSON.
 
 job         trials x points and a seed, cut into units
 goodness    goodness of fit of the units' hits, in bins

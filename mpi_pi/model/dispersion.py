@@ -30,9 +30,9 @@ class Dispersion(NamedTuple):
     """Probabilities under the null hypothesis."""
 
     p_value: float
-    """Of a chi-squared as large, or larger, by the formula of Lugannani and Rice."""
+    """Probability of a chi-squared as large, or larger, by the formula of Lugannani and Rice."""
     lower_p_value: float
-    """Of one as small, or smaller."""
+    """Probability of one as small, or smaller."""
     bound: float
     """Upper bound of the smaller of the two (Chernoff), for any units; about 14 times it where it is 1e-8."""
 

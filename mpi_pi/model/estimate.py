@@ -4,13 +4,15 @@ Under the null hypothesis each point is a hit with probability p = pi / 4, indep
 points are binomial. All statistics use that p, not an estimate of it.
 """
 
+import itertools
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
 from mpi_pi.model import binomial, goodness
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.dispersion import dispersion
 from mpi_pi.model.goodness import Fit
-from mpi_pi.model.tally import Tally, centre
+from mpi_pi.model.tally import Tally
 
 PI = Decimal(
     "3.1415926535897932384626433832795028841971693993751058209749445923078164062862089986280348253421170679"
@@ -107,9 +109,5 @@ def decimal_quotient(numerator: int, denominator: int) -> str:
 
 def digits_in_common(a: str, b: str) -> int:
     """Return how many leading decimal digits two numbers share."""
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += x != "."
-    return count
+    shared = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))
+    return sum(x != "." for x, _ in shared)

@@ -43,13 +43,13 @@ class Fit(NamedTuple):
 def edges(points: int) -> tuple[int, ...]:
     """Return the least hits of bins 1 … 15 for units of `points` points; bin 0 is below.
 
-    Integer arithmetic alone puts a unit into one bin on every machine; 355/452 is pi/4 to 7e-8. With few
-    points, edges coincide, and the bins between them are empty.
+    Integer arithmetic alone puts a unit into one bin on every machine. With few points, edges coincide, and
+    the bins between them are empty.
     """
-    middle = points * 355 // 452 + 1
-    sigma = math.isqrt(points * 355 * 97 * (1 << 20) // 452**2)  # in 1024ths
+    p, one = binomial.FRACTION
+    sigma = math.isqrt((points * p * (one - p) << 20) // one**2)  # in 1024ths
     quantiles = [-z for z in _QUANTILES[:0:-1]] + list(_QUANTILES)
-    return tuple(middle + (z * sigma >> 20) for z in quantiles)
+    return tuple(binomial.centre(points) + 1 + (z * sigma >> 20) for z in quantiles)
 
 
 def counts(points: int, hits: NDArray[np.int64]) -> list[int]:
@@ -65,7 +65,7 @@ def probabilities(points: int) -> Floats:
     With 1e15 units that error adds 1e-3 to chi-squared.
     """
     reach = math.ceil(MAX_DEVIATION * float(binomial.standard_deviation(points)))
-    middle = points * 355 // 452
+    middle = binomial.centre(points)
     hits = np.arange(max(0, middle - reach), min(points, middle + reach) + 1)
     chances = binomial.probability(points, hits - points * binomial.P)
     bins = np.searchsorted(edges(points), hits, side="right")

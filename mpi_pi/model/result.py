@@ -1,4 +1,4 @@
-"""Outcome of a run: what was counted, and what each rank did in which time."""
+"""Outcome of a run: the counts, and statistics of ranks and rounds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,7 @@ class RankInfo(NamedTuple):
     """Affinity of the ranks of the host, see `mpi_pi.system.affinity`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RankStats:
     """Statistics of one rank in a run. The names of the fields are JSON members."""
 
@@ -48,27 +48,27 @@ class RankStats:
     info: RankInfo
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
-    units: int
-    points: int
-    hits: int
-    kernel_right: bool
-    """Whether the kernel passed the self-test after every round."""
+    units: int = 0
+    points: int = 0
+    hits: int = 0
+    kernel_right: bool = True
+    """True unless the kernel failed the self-test after a round."""
     startup_seconds: float
-    """From the start of the process until MPI was ready."""
+    """Time from the start of the process until MPI was ready."""
     kernel_seconds: float
-    """Loading the kernel from the cache, or importing numba and compiling it."""
-    count_seconds: float
-    wait_seconds: float
-    """Within the rounds: waiting for other ranks, and exchanging results."""
-    user_seconds: float
-    system_seconds: float
-    peak_memory_bytes: int
+    """Time to load the kernel from the cache, or to import numba and compile it."""
+    count_seconds: float = 0.0
+    wait_seconds: float = 0.0
+    """Time within the rounds that the rank waited for others and exchanged results."""
+    user_seconds: float = 0.0
+    system_seconds: float = 0.0
+    peak_memory_bytes: int = 0
 
     def after(self, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float) -> Self:
         """Return this row after all rounds, which took so many seconds.
 
         `totals` are the rank's units, points, hits and nanoseconds of counting, `usage` is what
-        `system.process.usage` returns there, `right` whether its kernel still counts the known answers.
+        `system.process.usage` returns there, `right` tells that its kernel still counts the known answers.
         """
         units, points, hits, count_nanoseconds = totals
         user_nanoseconds, system_nanoseconds, peak_bytes = usage
@@ -99,14 +99,14 @@ class RankStats:
 
 @dataclass(frozen=True)
 class RoundRecord:
-    """What each rank did in a round, or in several consecutive ones; arrays have shape (ranks,)."""
+    """Work of each rank in a round, or in several consecutive ones; arrays have shape (ranks,)."""
 
     first_round: int
     last_round: int
     start_seconds: float
-    """When rank 0 sent the assignments, since it sent the first ones of the run."""
+    """Time at which rank 0 sent the assignments, from when it sent the first ones of the run."""
     end_seconds: float
-    """When rank 0 had the results of all ranks."""
+    """Time at which rank 0 had the results of all ranks."""
     hits: int
     units: NDArray[np.int64]
     points: NDArray[np.int64]
@@ -149,23 +149,23 @@ class Result:
     tally: Tally
     """Everything counted: in a round cut short also units beyond a gap, which `shard` does not have."""
     usage: Usage
-    """Of this run and those that it resumed; without the CPU time of other ranks except on rank 0."""
+    """Usage of this run and those that it resumed; with the CPU time of other ranks on rank 0 alone."""
     ranks: tuple[RankStats, ...]
-    """By rank, on rank 0; elsewhere this rank alone."""
+    """Statistics by rank, on rank 0; elsewhere of this rank alone."""
     timeline: Timeline
     rounds: int
     """Rounds of this run."""
     kernels_right: bool
-    """Whether the kernels of all ranks passed the self-test after the run."""
+    """True if the kernels of all ranks passed the self-test after the run."""
     mpi_library: str
     suspects: tuple[str, ...] = ()
     """Ranks and hosts whose hits are not credible, see `verdict.suspects`; on every rank."""
     timestamps: Mapping[str, float] = field(default_factory=dict)
-    """When rank 0 passed each point, see `mpi_pi.timestamps`; empty if not known."""
+    """Time at which rank 0 passed each point, see `mpi_pi.timestamps`; empty if not known."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each phase of rank 0 in this run, see `mpi_pi.system.phases`; empty if not known."""
     shards: tuple[ShardSummary, ...] = ()
-    """Of a merged result, the shards; `ranks` has the ranks of one after the other."""
+    """Shards of a merged result; `ranks` has the ranks of one after the other."""
 
     @property
     def job(self) -> Job:
@@ -174,7 +174,7 @@ class Result:
 
     @property
     def partial(self) -> bool:
-        """Whether the run was stopped before its end."""
+        """True if the run was stopped before its end."""
         return self.tally.points < self.shard.points
 
     @property
@@ -185,20 +185,18 @@ class Result:
     @cached_property
     def estimate(self) -> "Estimate | None":
         """The estimate from `tally`; None if no points were counted."""
-        from mpi_pi.model.estimate import (
-            estimate,
-        )  # decimal takes a while, and only a rank that reports needs it
+        from mpi_pi.model.estimate import estimate  # with decimal; only a rank that reports needs it
 
         return estimate(self.tally) if self.tally.points else None
 
     @property
     def verified(self) -> bool:
-        """Whether the result passes the criteria of `mpi_pi.model.verdict`, and all kernels the self-test."""
+        """True if the result passes the criteria of `mpi_pi.model.verdict`, and all kernels the self-test."""
         return not self.reasons
 
     @property
     def reasons(self) -> list[str]:
-        """Why the result is not verified, for the user; empty if it is. Only rank 0 names wrong kernels."""
+        """Reasons why the result is not verified, for the user; only rank 0 names wrong kernels."""
         from mpi_pi.model import verdict  # imports estimate
 
         found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]

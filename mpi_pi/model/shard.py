@@ -1,4 +1,4 @@
-"""A part of a job: the state that a checkpoint keeps, and the piece that a merge joins."""
+"""Shards of a job: the state that a checkpoint keeps, and the piece that a merge joins."""
 
 from dataclasses import astuple, dataclass, field
 from typing import Self
@@ -59,7 +59,7 @@ class Shard:
 
     @property
     def complete(self) -> bool:
-        """Whether all units have been counted."""
+        """True if all units have been counted."""
         return not self.remaining
 
     def differences(self, other: Self) -> str:

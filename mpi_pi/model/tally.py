@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.model import goodness
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
 
 
@@ -17,7 +18,7 @@ class Sums(NamedTuple):
     units: int = 0
     hits: int = 0
     squares: int = 0
-    """Sum of (hits - centre)²."""
+    """Sum of (hits - centre)², see `binomial.centre`; any fixed integer near the mean keeps it small."""
     bins: tuple[int, ...] = ()
     """Units in each bin of `goodness`. Empty for the shorter last blocks of trials, at most half of all
     units; incomplete after a checkpoint of an old version, which had no bins."""
@@ -26,14 +27,6 @@ class Sums(NamedTuple):
 COLUMNS = 3 + goodness.BINS + 3
 """Length of a packed tally: sums and bins over units of the first block's size, then sums over last
 blocks."""
-
-
-def centre(points: int) -> int:
-    """Return the integer next to points * pi / 4, about which squares are summed to keep them small.
-
-    Any fixed integer would do; 355/113 is pi to 3e-7, which puts it off by 6 for the largest unit.
-    """
-    return points * 355 // 452
 
 
 @dataclass(frozen=True)

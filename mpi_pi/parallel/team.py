@@ -184,23 +184,14 @@ def _prepare(
 
 def _stats(rank: int, info: RankInfo, kernel: Kernel) -> RankStats:
     """Return the row of a rank before any round."""
-    user_nanoseconds, system_nanoseconds, peak_bytes = process.usage()
-    return RankStats(
+    row = RankStats(
         rank=rank,
         info=info,
         kernel_source=kernel.source,
-        units=0,
-        points=0,
-        hits=0,
-        kernel_right=True,
         startup_seconds=process.seconds_since_process_start(timestamps.seconds.get("mpi")),
         kernel_seconds=kernel.seconds,
-        count_seconds=0.0,
-        wait_seconds=0.0,
-        user_seconds=user_nanoseconds / 1e9,
-        system_seconds=system_nanoseconds / 1e9,
-        peak_memory_bytes=peak_bytes,
     )
+    return row.after((0, 0, 0, 0), process.usage(), right=True, seconds=0.0)
 
 
 def _crowding(threads: int) -> str:

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.goodness import BINS
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.version import STREAM_VERSION
 
 

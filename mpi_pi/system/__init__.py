@@ -3,15 +3,15 @@
 launch_env   the environment that a launcher (mpirun, srun) gives a rank
 slurm        the Slurm job of this process
 process      processes in /proc: this one, its launcher, the ranks beside it
-affinity     which cores the ranks of a host may use
+affinity     the cores that the ranks of a host may use
 cpu          /proc/cpuinfo, and the name of the CPU
 clock        the clock rate of a core, measured
 machine      hardware and present state of this host
 software     versions of the software that a rank runs on
-versions     which differences between versions matter
+versions     rules on differences between versions
 package      folder and fingerprint of this package
-phases       how the time of rank 0 divides into phases
-imports      why a package cannot be imported
+phases       the time of rank 0, divided into phases
+imports      explanation of failed imports
 read_file    files of the system and of the user, read whole
 command      programs that are run for their output
 """

@@ -1,4 +1,4 @@
-"""Why the import of a package failed, and what helps, in one line for the user."""
+"""Explanation of failed imports: the package, the reason and a remedy, in one line for the user."""
 
 import importlib
 import importlib.util

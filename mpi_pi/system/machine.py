@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mpi_pi.system import clock, command
+from mpi_pi.system.affinity import physical_cores
 from mpi_pi.system.cpu import cpu_model, cpuinfo
 from mpi_pi.system.read_file import read_system_text
 
@@ -60,15 +61,12 @@ class State:
     throttling: int | None
     """Bits of a Raspberry Pi's firmware, see `THROTTLING`."""
     throttle_events: int | None
-    """How often an x86 CPU has lowered its clock because of heat since boot."""
+    """Number of times that an x86 CPU has lowered its clock because of heat since boot."""
 
 
 def machine(root: Path = Path("/")) -> Machine:
     """Return the properties of this machine."""
     cpus = _online(root)
-    siblings = {
-        _text(root / _SYSTEM_CPUS / f"cpu{cpu}" / "topology/thread_siblings_list") or str(cpu) for cpu in cpus
-    }
     clocks = _of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
     features = next((value for name, value in cpuinfo(root) if name in ("flags", "Features")), "").split()
     return Machine(
@@ -76,7 +74,7 @@ def machine(root: Path = Path("/")) -> Machine:
         architecture=os.uname().machine,
         cpu=cpu_model(root),
         flags=tuple(flag for flag in FLAGS if flag in features),
-        cores=len(siblings),
+        cores=len(physical_cores(cpus, root)),
         cpus=len(cpus),
         cores_alike=len(set(clocks)) <= 1 and len(set(_of_each_cpu(root, "cpu_capacity"))) <= 1,
         max_mhz=max(clocks) / 1e3 if clocks else None,
@@ -87,11 +85,7 @@ def machine(root: Path = Path("/")) -> Machine:
 
 def state(root: Path = Path("/")) -> State:
     """Return the present state. On a Raspberry Pi this may start a program, and take a moment."""
-    events = [
-        count
-        for scope in ("core", "package")
-        for count in _of_each_cpu(root, f"thermal_throttle/{scope}_throttle_count")
-    ]
+    events = _of_each_cpu(root, "thermal_throttle/*_throttle_count")  # of cores and of packages
     return State(_mhz(root), _celsius(root), _firmware_throttling(root), sum(events) if events else None)
 
 

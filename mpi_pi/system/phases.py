@@ -1,4 +1,4 @@
-"""How the time of rank 0 divides into phases, from its launcher to its report.
+"""The time of rank 0, divided into phases from its launcher to its report.
 
 `PHASES` follow on each other without a gap: they add up to the wall time from the start of the process of
 rank 0 until the result is known. `launcher` is before them, and `saving` after.
@@ -21,7 +21,7 @@ PHASES = {
     "reduce and wait": "the rest of the rounds",
     "last reduce": "until the result is known",
 }
-"""The phases of rank 0, with what the report says about each."""
+"""The phases of rank 0, each with its explanation in the report."""
 
 
 def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
@@ -32,7 +32,8 @@ def of_rank_0(kernel_seconds: float, count_seconds: float) -> dict[str, float]:
     start, known = process.process_start(), timestamps.seconds.get("summed")
     if start is None or known is None:
         return {}
-    launched = process.launcher_start()
+    mpirun = process.mpirun_pid()
+    launched = None if mpirun is None else process.process_start(mpirun)
     launcher = {} if launched is None else {"launcher": start - launched}
     saving = time.clock_gettime(time.CLOCK_MONOTONIC) - known
     own = durations({"process": start} | timestamps.seconds, kernel_seconds, count_seconds)

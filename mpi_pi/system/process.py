@@ -60,12 +60,6 @@ def process_start(pid: int | str = "self") -> float | None:
     return ticks - suspended
 
 
-def launcher_start() -> float | None:
-    """Return when mpirun was started, like `process_start`; None if it is not our parent."""
-    pid = mpirun_pid()
-    return None if pid is None else process_start(pid)
-
-
 def seconds_since_process_start(now: float | None = None) -> float:
     """Return the wall time since this process was started, to 0.01 s; CPU time where that is unknown.
 

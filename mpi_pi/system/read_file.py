@@ -10,18 +10,11 @@ MAX_BYTES = 1 << 30
 """Maximum size of a user's file: a longer one is not ours, and not worth the memory."""
 
 WRITER_SECONDS = 5.0
-"""How long to wait for a writer of a named pipe."""
+"""Limit of the wait for a writer of a named pipe."""
 SILENT_SECONDS = 60.0
-"""How long the writer of a pipe may write nothing."""
+"""Limit of the time in which the writer of a pipe writes nothing."""
 
 _CHUNK = 1 << 20
-
-
-class ReadError(OSError):
-    """A file that cannot be read; `strerror` is the reason, as for any other OSError."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(0, why)
 
 
 def read_system_text(path: Path, max_bytes: int = -1) -> str | None:
@@ -40,7 +33,8 @@ def read_system_text(path: Path, max_bytes: int = -1) -> str | None:
 def read_user_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the content of a regular file, or all that comes out of a pipe, at most `max_bytes`.
 
-    Raises OSError instead of waiting for ever: a device, a folder, a pipe without a writer are refused.
+    Raises OSError, with the reason in its `strerror`, instead of waiting for ever: a device, a folder, a pipe
+    without a writer are refused.
     """
     # Without O_NONBLOCK, opening a pipe waits for a writer, and some files of /proc wait for news.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -48,7 +42,7 @@ def read_user_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
         facts = os.fstat(descriptor)
         is_pipe = stat.S_ISFIFO(facts.st_mode)
         if not (is_pipe or stat.S_ISREG(facts.st_mode)):
-            raise ReadError("not a regular file")
+            raise OSError(0, "not a regular file")
         _refuse_if_longer(facts.st_size, max_bytes)
         content = bytearray()
         while chunk := _next_chunk(descriptor, may_lack_writer=is_pipe and not content):
@@ -61,7 +55,7 @@ def read_user_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
 
 def _refuse_if_longer(size: int, max_bytes: int) -> None:
     if size > max_bytes:
-        raise ReadError(f"too large: more than {max_bytes >> 20} MiB")
+        raise OSError(0, f"too large: more than {max_bytes >> 20} MiB")
 
 
 def _next_chunk(descriptor: int, may_lack_writer: bool) -> bytes:
@@ -77,9 +71,9 @@ def _next_chunk(descriptor: int, may_lack_writer: bool) -> bytes:
         if chunk or not may_lack_writer or _wait_readable(descriptor, 0):
             return chunk
         if waited > WRITER_SECONDS:
-            raise ReadError("a pipe that nobody writes to")
+            raise OSError(0, "a pipe that nobody writes to")
         time.sleep(0.02)
-    raise ReadError(f"nothing came out of it for {SILENT_SECONDS:.0f} s")
+    raise OSError(0, f"nothing came out of it for {SILENT_SECONDS:.0f} s")
 
 
 def _wait_readable(descriptor: int, seconds: float) -> bool:

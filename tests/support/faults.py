@@ -80,9 +80,9 @@ def counting(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., A
     """Return a function that loads a kernel with the fault in it, but for the known answers."""
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from mpi_pi.kernel import loader
+        from mpi_pi.kernel.known_answers import HITS_OF_UNITS
 
-        kernel, known = load(*args, **kwargs), [job for job, *_ in loader.KNOWN_ANSWERS]
+        kernel, known = load(*args, **kwargs), [job for job, *_ in HITS_OF_UNITS]
 
         def count(job: Any, *rest: Any, **options: Any) -> Any:
             if job not in known:
@@ -152,7 +152,7 @@ POINTS = {
     "in the kernel": Point("kernel.loader:load", counting),
     "in the report of a round": Point("model.tally:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
-    "in the known answers": Point("kernel.loader:KNOWN_ANSWERS", other_answers),
+    "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
     "in the clock": Point("mpi.pingpong:answer", slow_clock),
 }
 """In the order in which a run passes them, up to the comment."""

@@ -47,7 +47,7 @@ class Trial:
     def __init__(self) -> None:
         self.kernel = loader.load("numba")
         assert isinstance(self.kernel.count, CompiledKernel)
-        loaded = self.kernel.count._image
+        loaded = self.kernel.count.image
         assert isinstance(loaded, elf.ExecutableImage)
         self.memory = loaded.memory
         self.units = units()

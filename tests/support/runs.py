@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 
 from mpi_pi.kernel import loader
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.tally import Sums, Tally
 from support.partition import partition
 
 WORDS = "2 threads on 2 cores, not bound"

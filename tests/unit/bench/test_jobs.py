@@ -17,6 +17,7 @@ from mpi_pi.bench.launched import TimedRun
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.errors import RunError
 from mpi_pi.kernel import loader, reference
+from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.report import plain
 from mpi_pi.report.bench import jobs as jobs_report
@@ -192,12 +193,13 @@ def test_launcher_that_fails_is_named(command: list[str], why: str, monkeypatch:
         job_bench.measure(command, False, print, jobs=[TINY])
 
 
-def test_cache_that_cannot_be_used_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_cache_that_cannot_be_used_is_told_at_once(
+    compiled: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The warning is the real one; what a real job prints besides is in the other tests."""
     monkeypatch.setattr(launched, "_interpreter_seconds", lambda: 0.0)
-    monkeypatch.setattr(loader, "_compile", lambda: b"")
     tmp_path.chmod(0o777)
-    _, _, warning = loader._cache_entry(tmp_path, "key")
+    warning = loader.load(compiled.name, tmp_path).warning
     job = """echo "mpi-pi: warning: $0" >&2; echo '{"verified": true, "partial": false}'"""
     with pytest.raises(RunError) as failed:
         job_bench.measure(["sh", "-c", job, warning], False, print, jobs=[TINY])

@@ -58,7 +58,7 @@ def calls(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, i
         recorded.append(call)
         return 0
 
-    monkeypatch.setattr(compiled.count, "_function", record)
+    monkeypatch.setattr(compiled.count, "function", record)
     return recorded
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -277,10 +278,17 @@ def test_folders_of_nobody_are_trusted_in_a_user_namespace(tmp_path: Path) -> No
     assert "strangers" in second
 
 
-def test_process_of_the_user_nobody_trusts_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "_unmapped_owner", os.geteuid)
-    with pytest.raises(code_cache.CacheError, match="nobody that its user namespace knows"):
-        code_cache.prepare(tmp_path / "cache")
+def test_process_of_the_user_nobody_trusts_no_folder(tmp_path: Path) -> None:
+    """As in a user namespace that maps no user at all."""
+    program = (
+        "import pathlib, sys; from mpi_pi.kernel import code_cache as c; c.prepare(pathlib.Path(sys.argv[1]))"
+    )
+    command = ["unshare", "--user", sys.executable, "-c", program, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if "unshare:" in run.stderr:
+        lack("user namespaces")
+    assert run.returncode == 1
+    assert f"CacheError: {tmp_path}: this process is nobody that its user namespace knows" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -299,8 +307,8 @@ def test_unmapped_owner_is_one_whom_the_namespace_does_not_map(
     (tmp_path / "sys/kernel/overflowuid").write_text("65534\n")
     (tmp_path / "self").mkdir()
     (tmp_path / "self/uid_map").write_text(spans + "\n")
-    assert code_cache._unmapped_owner(tmp_path) == unknown
-    assert code_cache._unmapped_owner(tmp_path / "none") is None
+    assert code_cache.unmapped_owner(tmp_path) == unknown
+    assert code_cache.unmapped_owner(tmp_path / "none") is None
 
 
 def test_key_of_a_host_is_the_same_each_time(tmp_path: Path) -> None:
@@ -313,7 +321,7 @@ def test_key_of_a_host_is_the_same_each_time(tmp_path: Path) -> None:
         file.write_text(one * 128)
         return tmp_path / megahertz
 
-    lines = machine_code._cpu_lines(cpus("800.000"))
-    assert lines == machine_code._cpu_lines(cpus("3100.123"))
+    lines = machine_code.cpu_lines(cpus("800.000"))
+    assert lines == machine_code.cpu_lines(cpus("3100.123"))
     assert lines == [f"flags: {('feature ' * 200).strip()}", "model name: A CPU"]
-    assert machine_code._cpu_lines(tmp_path / "none") == []
+    assert machine_code.cpu_lines(tmp_path / "none") == []

@@ -107,7 +107,7 @@ def test_far_corner_of_the_square_is_a_miss() -> None:
 def test_known_answers_are_those_of_the_reference() -> None:
     for job, units, hits in known_answers.HITS_OF_UNITS:
         assert reference.count(job, units).tolist() == list(hits)
-    states = known_answers.edge_states(len(known_answers.HITS_FROM_STATES))
+    states = known_answers.edge_states()
     for state, (pieces, hits) in zip(states, known_answers.HITS_FROM_STATES, strict=True):
         assert hits_from(state, pieces) == list(hits)
 
@@ -127,7 +127,7 @@ def hits_from(state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
 def test_some_hundred_known_points_are_in_doubt() -> None:
     """Of both kinds, and with certain ones between them; known answers would not notice a wrong decision."""
     in_doubt, hits = [], []
-    for state in known_answers.edge_states(len(known_answers.HITS_FROM_STATES)):
+    for state in known_answers.edge_states():
         high = reference.high_bits(state)
         s = (high.view("<i2").reshape(-1, 2).astype(np.int64) ** 2).sum(axis=1)
         in_doubt.append(abs(s - 2**30) <= layout.MARGIN)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pytest
 
 from mpi_pi.cluster import wheels
-from mpi_pi.kernel import elf, loader, reference
+from mpi_pi.kernel import elf, known_answers, reference
 from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job
 from support.arm import CPU, FEATURES
@@ -120,7 +120,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
         subprocess.run(command, cwd=for_a_pi, check=True, timeout=60)
 
     some = random.Random(4)
-    work = [(job, units) for job, units, _ in loader.KNOWN_ANSWERS]
+    work = [(job, units) for job, units, _ in known_answers.HITS_OF_UNITS]
     work.append((Job(trials=3, points=2 * BLOCK + 5000, seed=7), range(5, 6)))  # the last block of a trial
     for bits in (1, 32, 33, 64, 300):
         job = Job(trials=1 << 64, points=some.randrange(1, 30_000), seed=some.getrandbits(bits))
@@ -136,7 +136,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     hits = [count for (count,) in struct.iter_unpack("<q", run.stdout)]
-    known = [count for *_, counts in loader.KNOWN_ANSWERS for count in counts]
+    known = [count for *_, counts in known_answers.HITS_OF_UNITS for count in counts]
     assert hits[: len(known)] == known
     assert hits == [count for job, units in work for count in reference.count(job, units).tolist()]
 

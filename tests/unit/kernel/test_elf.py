@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.kernel import count as kernel_count
 from mpi_pi.kernel import elf, loader
-from mpi_pi.kernel.loader import KNOWN_ANSWERS
+from mpi_pi.kernel.known_answers import HITS_OF_UNITS
 from mpi_pi.kernel.machine_code import CompiledKernel
 from mpi_pi.model.job import Job
 
@@ -19,7 +19,7 @@ def object_code() -> tuple[bytes, str]:
 
 
 def known_answers(count: CompiledKernel) -> bool:
-    return all(count(job, units).tolist() == list(hits) for job, units, hits in KNOWN_ANSWERS)
+    return all(count(job, units).tolist() == list(hits) for job, units, hits in HITS_OF_UNITS)
 
 
 def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
 
 def test_cached_code_is_linked_without_llvm() -> None:
     """Or the fallback would hide that ours does not work."""
-    assert isinstance(CompiledKernel(*object_code())._image, elf.ExecutableImage)
+    assert isinstance(CompiledKernel(*object_code()).image, elf.ExecutableImage)
 
 
 def test_code_is_never_writable_and_executable_at_once() -> None:
@@ -81,7 +81,7 @@ def test_cache_key_depends_on_versions() -> None:
     import llvmlite
     import numba
 
-    numba_version, llvm_version = loader._compiler_versions()
+    numba_version, llvm_version = loader.compiler_versions()
     assert numba.__version__.encode() in numba_version
     assert llvmlite.__version__.encode() in llvm_version
 
@@ -89,7 +89,7 @@ def test_cache_key_depends_on_versions() -> None:
 def test_relocation_beyond_the_end_is_refused() -> None:
     code = bytearray(object_code()[0])
     program = elf.ObjectFile(bytes(code))
-    relocations = next(section for section in program._sections if section.type == 4)
+    relocations = next(section for section in program.sections if section.type == 4)
     code[relocations.offset : relocations.offset + 8] = (1 << 40).to_bytes(8, "little")
     with pytest.raises(elf.LinkError, match="damaged"):
         elf.ObjectFile(bytes(code)).link(1 << 20)

@@ -8,9 +8,10 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.estimate import decimal_quotient, digits_in_common, estimate
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.model.verdict import reasons
 
 P = np.pi / 4

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.storage.fields import as_fields, from_fields
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])

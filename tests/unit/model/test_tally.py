@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpi_pi.model import goodness, tally
+from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import BLOCK, Job
-from mpi_pi.model.tally import Sums, Tally, centre
+from mpi_pi.model.tally import Sums, Tally
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 

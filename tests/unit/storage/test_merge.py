@@ -37,7 +37,19 @@ def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Resu
     )
     member = RankInfo(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound")
     row = RankStats(
-        0, member, "", tally.units, tally.points, tally.hits, True, 0.1, 0.0, 1.5, 0.1, 4, 5, 10**8
+        rank=0,
+        info=member,
+        kernel_source="",
+        units=tally.units,
+        points=tally.points,
+        hits=tally.hits,
+        startup_seconds=0.1,
+        kernel_seconds=0.0,
+        count_seconds=1.5,
+        wait_seconds=0.1,
+        user_seconds=4,
+        system_seconds=5,
+        peak_memory_bytes=10**8,
     )
     return Result(Shard(job, index, of, tally, spent), tally, spent, (row,), Timeline(), 2, True, "An MPI")
 
