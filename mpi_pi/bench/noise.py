@@ -114,7 +114,7 @@ def cpu_times(cores: Iterable[int], stat: Path = Path("/proc/stat")) -> tuple[in
 
     None where the system does not tell, see proc(5).
     """
-    lines = [line.split() for line in (read_system_text(stat) or "").splitlines()]
+    lines = [line.split() for line in read_system_text(stat).splitlines()]
     wanted = {f"cpu{core}" for core in cores}
     # user, nice, system, idle, iowait, irq, softirq, steal; what follows is in user already.
     times = [[int(ticks) for ticks in line[1:9]] for line in lines if line[0] in wanted]

@@ -137,4 +137,4 @@ def _missing_settings() -> dict[str, str]:
 
 def _settings_in(file: Path) -> set[str]:
     """Return the names that a file of Open MPI's settings sets."""
-    return {line.partition("=")[0].strip() for line in (read_system_text(file) or "").splitlines()}
+    return {line.partition("=")[0].strip() for line in read_system_text(file).splitlines()}

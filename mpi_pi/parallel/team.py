@@ -5,7 +5,6 @@ It takes two gathers and two broadcasts, in which rank 0 finds every rank that d
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi import timestamps
@@ -17,12 +16,9 @@ from mpi_pi.mpi import collectives
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.runtime import host_name
 from mpi_pi.system import affinity, cpu, process
-from mpi_pi.system.read_file import read_system_text
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Arrival(NamedTuple):
@@ -97,10 +93,8 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
     most, or if a kernel cannot be loaded or does not count the known answers. Raises on all ranks what
     `request.plan` or `request.announce` raises on rank 0. Raises HeartbeatTimeout if a rank is silent.
     """
-    boot_id = (read_system_text(BOOT_ID) or "").strip()
-    arrival = Arrival(
-        host_name(), boot_id, request.text, affinity.cores(), affinity.online_cores(), request.threads
-    )
+    cores, online = affinity.cores(), affinity.online_cores()
+    arrival = Arrival(host_name(), process.boot_id(), request.text, cores, online, request.threads)
     arrivals = collectives.gather(comm, arrival, heartbeat.check)
     timestamps.mark("met")
 

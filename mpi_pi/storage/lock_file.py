@@ -20,8 +20,8 @@ from typing import Any
 
 from mpi_pi.errors import BusyError
 from mpi_pi.storage.atomic_file import beside
-from mpi_pi.system.process import process_fields
-from mpi_pi.system.read_file import read_system_text, read_user_file
+from mpi_pi.system.process import boot_id, process_fields
+from mpi_pi.system.read_file import read_user_file
 
 BEAT_SECONDS = 5.0
 PATIENCE_SECONDS = 20.0
@@ -139,9 +139,9 @@ def _process() -> dict[str, Any]:
 
 def this_machine() -> str:
     """Return what identifies a boot of a machine and a PID namespace in it; "" if that is unknown."""
-    boot = read_system_text(Path("/proc/sys/kernel/random/boot_id"))
+    boot = boot_id()
     try:
-        return "" if boot is None else f"{boot.strip()} {Path('/proc/self/ns/pid').stat().st_ino}"
+        return boot and f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return ""
 

@@ -61,7 +61,7 @@ def physical_cores(threads: Iterable[int], root: Path = Path("/")) -> frozenset[
 
 def _first_sibling(thread: int, root: Path) -> int:
     topology = root / f"sys/devices/system/cpu/cpu{thread}/topology"
-    siblings = read_system_text(topology / "thread_siblings_list") or ""  # such as 0,4 or 0-1
+    siblings = read_system_text(topology / "thread_siblings_list")  # such as 0,4 or 0-1
     first = re.split("[,-]", siblings)[0].strip()
     return int(first) if first.isdecimal() else thread
 

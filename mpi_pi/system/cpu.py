@@ -11,7 +11,7 @@ def cpuinfo(root: Path = Path("/"), max_bytes: int = -1) -> list[tuple[str, str]
 
     With hundreds of CPUs, Linux takes its time for the whole file. Empty where there is none.
     """
-    text = read_system_text(root / "proc/cpuinfo", max_bytes) or ""
+    text = read_system_text(root / "proc/cpuinfo", max_bytes)
     if max_bytes >= 0:
         text = text[: text.rfind("\n") + 1]
     pairs = (line.partition(":") for line in text.splitlines())
@@ -20,10 +20,7 @@ def cpuinfo(root: Path = Path("/"), max_bytes: int = -1) -> list[tuple[str, str]
 
 def cpu_model(root: Path = Path("/")) -> str:
     """Return the name of the CPU, or of the board where that is given: of a Raspberry Pi."""
-    told = cpuinfo(root)
-    for wanted in ("Model", "model name"):
-        for name, value in told:
-            if name == wanted:
-                return " ".join(value.split())
-    model = read_system_text(root / "proc/device-tree/model")
-    return os.uname().machine if model is None else model.strip("\0\n")
+    told = dict(reversed(cpuinfo(root)))  # with the first of several values
+    if name := told.get("Model") or told.get("model name"):
+        return " ".join(name.split())
+    return read_system_text(root / "proc/device-tree/model").strip("\0\n") or os.uname().machine

@@ -15,6 +15,7 @@ from pathlib import Path
 from mpi_pi.system import clock, command
 from mpi_pi.system.affinity import physical_cores
 from mpi_pi.system.cpu import cpu_model, cpuinfo
+from mpi_pi.system.process import boot_id
 from mpi_pi.system.read_file import read_system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
@@ -70,7 +71,7 @@ def machine(root: Path = Path("/")) -> Machine:
     clocks = _of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
     features = next((value for name, value in cpuinfo(root) if name in ("flags", "Features")), "").split()
     return Machine(
-        boot_id=_text(root / "proc/sys/kernel/random/boot_id"),
+        boot_id=boot_id(root) or None,
         architecture=os.uname().machine,
         cpu=cpu_model(root),
         flags=tuple(flag for flag in FLAGS if flag in features),
@@ -162,17 +163,17 @@ def _celsius(root: Path) -> float | None:
     zones = [
         _number(zone / "temp")
         for zone in root.glob("sys/class/thermal/thermal_zone*")
-        if any(word in (_text(zone / "type") or "") for word in ("cpu", "x86_pkg", "soc"))
+        if any(word in _text(zone / "type") for word in ("cpu", "x86_pkg", "soc"))
     ]
     return max((zone / 1e3 for zone in zones if zone is not None), default=None)
 
 
 def _firmware_throttling(root: Path) -> int | None:
     bits = _text(root / _FIRMWARE)
-    if bits is None and (program := shutil.which("vcgencmd")):
+    if not bits and (program := shutil.which("vcgencmd")):
         bits = (command.output([program, "get_throttled"], 2) or "").strip().partition("=")[2]
     try:
-        return int(bits or "", 16)
+        return int(bits, 16)
     except ValueError:
         return None
 
@@ -198,13 +199,13 @@ def _interfaces() -> tuple[tuple[str, str], ...]:
 def _cpu_quota(root: Path) -> tuple[str, float] | None:
     """Return the lowest quota of this process's cgroup and its ancestors, of version 1 or 2."""
     quotas = []
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+    for line in _text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         unified = number == "0" and not controllers
         if unified or "cpu" in controllers.split(","):
             for folder in _cgroups(root, unified, path):
                 file = folder / ("cpu.max" if unified else "cpu.cfs_quota_us")
-                cores = _cores_of(_text(file), None if unified else _text(folder / "cpu.cfs_period_us"))
+                cores = _cores_of(_text(file), "" if unified else _text(folder / "cpu.cfs_period_us"))
                 if cores is not None:
                     quotas.append((f"/{file.relative_to(root)}", cores))
     return min(quotas, key=lambda quota: quota[1], default=None)
@@ -212,7 +213,7 @@ def _cpu_quota(root: Path) -> tuple[str, float] | None:
 
 def _cgroups(root: Path, unified: bool, path: str) -> list[Path]:
     """Return the mounted folders of a cgroup and its ancestors; see proc(5), mountinfo."""
-    for line in (_text(root / "proc/self/mountinfo") or "").splitlines():
+    for line in _text(root / "proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         mounted, place = left.split()[3:5]
         kind, *_, options = right.split()
@@ -225,21 +226,20 @@ def _cgroups(root: Path, unified: bool, path: str) -> list[Path]:
     return []
 
 
-def _cores_of(quota: str | None, period: str | None) -> float | None:
+def _cores_of(quota: str, period: str) -> float | None:
     """Return a quota in cores; None for "max 100000" or -1, which stand for no quota."""
-    words = f"{quota or ''} {period or ''}".split()
+    words = f"{quota} {period}".split()
     if len(words) != 2 or not all(word.isdecimal() for word in words):
         return None
     return int(words[0]) / int(words[1])
 
 
-def _text(file: Path) -> str | None:
-    text = read_system_text(file)
-    return None if text is None else text.strip("\0 \n")
+def _text(file: Path) -> str:
+    return read_system_text(file).strip("\0 \n")
 
 
 def _number(file: Path) -> int | None:
     try:
-        return int(_text(file) or "")
+        return int(_text(file))
     except ValueError:
         return None

@@ -23,7 +23,7 @@ def mpirun_pid() -> int | None:
 
 
 def _program(pid: int) -> str:
-    return (read_system_text(Path(f"/proc/{pid}/comm")) or "").strip()
+    return read_system_text(Path(f"/proc/{pid}/comm")).strip()
 
 
 def ranks_on_host() -> dict[int, int]:
@@ -36,16 +36,17 @@ def ranks_on_host() -> dict[int, int]:
     for folder in Path("/proc").glob("[0-9]*"):
         fields = process_fields(folder.name)
         if len(fields) > 1 and fields[1] == parent:
-            rank = launch_env.rank_of(_environ_of(folder))
+            # Nothing if the process has ended or is another user's.
+            variables = read_system_text(folder / "environ").split("\0")
+            rank = launch_env.rank_of(dict(entry.split("=", 1) for entry in variables if "=" in entry))
             if rank is not None:
                 ranks[rank] = int(folder.name)
     return ranks
 
 
-def _environ_of(process: Path) -> dict[str, str]:
-    """Return the initial environment of a process; empty if it has ended or is another user's."""
-    entries = (read_system_text(process / "environ") or "").split("\0")
-    return dict(entry.split("=", 1) for entry in entries if "=" in entry)
+def boot_id(root: Path = Path("/")) -> str:
+    """Return the random number of this host's boot, which tells hosts of one name apart; "" if unknown."""
+    return read_system_text(root / "proc/sys/kernel/random/boot_id").strip()
 
 
 @functools.cache  # two clocks are read for it, so the result would vary
@@ -74,7 +75,7 @@ def seconds_since_process_start(now: float | None = None) -> float:
 
 def process_fields(pid: object) -> list[str]:
     """Return the fields of /proc/PID/stat from the state on (field 3 in proc(5)); empty elsewhere."""
-    return (read_system_text(Path(f"/proc/{pid}/stat")) or "").rpartition(")")[2].split()
+    return read_system_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
 
 
 def usage() -> tuple[int, int, int]:

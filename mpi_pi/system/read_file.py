@@ -17,8 +17,8 @@ SILENT_SECONDS = 60.0
 _CHUNK = 1 << 20
 
 
-def read_system_text(path: Path, max_bytes: int = -1) -> str | None:
-    """Return the text of a file of the system, such as /proc/stat; None if it cannot be read.
+def read_system_text(path: Path, max_bytes: int = -1) -> str:
+    """Return the text of a file of the system, such as /proc/stat; "" if it cannot be read.
 
     At most `max_bytes` bytes are read, if that is not negative. Bytes that are not UTF-8 are replaced: the
     name of a process, for one, is cut at 15 bytes.
@@ -27,7 +27,7 @@ def read_system_text(path: Path, max_bytes: int = -1) -> str | None:
         with path.open("rb") as file:
             return file.read(max_bytes).decode(errors="replace")
     except (OSError, ValueError):  # a ValueError for a name that no file can have
-        return None
+        return ""
 
 
 def read_user_file(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
