@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mpi_pi.formatting import format_probability
 from mpi_pi.model import binomial
 from mpi_pi.model.binomial import Floats
 from mpi_pi.model.estimate import Estimate
@@ -119,4 +118,4 @@ def _outliers(groups: GroupHits, level: float) -> Iterator[str]:
 
 
 def _against(p_value: float, limit: float) -> str:
-    return f"p-value {format_probability(p_value)}, limit {limit:.2g}"
+    return f"p-value {max(p_value, 1e-300):.4g}, limit {limit:.2g}"  # near where doubles end
