@@ -1,11 +1,12 @@
-"""One job on many ranks: share, count, reduce. Read it in this order, after `model.job` and `model.tally`.
+"""One job on many ranks: share, count, reduce. Read `model.job`, `model.tally`, then the first six in order.
 
-partition      cut a range of units into contiguous pieces
-load_balancer  how many units a round has, and in which proportion ranks share them
+partition      cuts of a range of units into contiguous pieces
+load_balancer  number of units of a round, and the ranks' shares of them
 manager        bookkeeping of rank 0: records work results, assigns the next round
 threads        the threads of a rank, which count its units
-round_loop     the rounds on every rank: assignment, count, report
-hooks          what the caller of a run does meanwhile
+round_loop     the rounds on every rank: assignment, count, work result
+run            a whole run: from a job or shard to its result
+
+hooks          callbacks and other arguments for the caller of a run
 team           the handshake of all ranks before the first round
-run            the whole: from a job or shard to its result
 """
