@@ -43,19 +43,17 @@ def allgather(
 
 
 def bcast(comm: "MPI.Intracomm", value: T | None, progress: Progress = no_progress) -> T:
-    """Return the `value` of rank 0, any picklable object, on all ranks."""
+    """Return the `value` of rank 0, any picklable object: the object itself there, a copy on other ranks."""
     pickled = pickle.dumps(value) if comm.rank == 0 else b""
-    message = np.zeros(8 + INLINE_BYTES, np.uint8)
-    message[:8].view(np.int64)[0] = len(pickled)
-    inline = np.frombuffer(pickled[:INLINE_BYTES], np.uint8)
-    message[8 : 8 + len(inline)] = inline
+    message = bytearray(len(pickled).to_bytes(8) + pickled[:INLINE_BYTES]).ljust(8 + INLINE_BYTES)
     wait(comm.Ibcast(message), progress)
-    size = int(message[:8].view(np.int64)[0])
-    rest = bytearray(pickled[INLINE_BYTES:] if comm.rank == 0 else max(size - INLINE_BYTES, 0))
+    size = int.from_bytes(message[:8])
+    rest = bytearray(pickled[INLINE_BYTES:] or max(size - INLINE_BYTES, 0))
     if rest:
         wait(comm.Ibcast(rest), progress)
-    received: T = pickle.loads(message[8 : 8 + min(size, INLINE_BYTES)].tobytes() + rest)  # noqa: S301  # of a rank
-    return received
+    if comm.rank > 0:
+        value = pickle.loads(message[8 : 8 + size] + rest)  # noqa: S301  # of rank 0
+    return cast("T", value)
 
 
 def gather(comm: "MPI.Intracomm", value: T, progress: Progress = no_progress) -> list[T] | None:
@@ -97,31 +95,28 @@ def call_on_root(comm: "MPI.Intracomm", action: Callable[[], T], progress: Progr
     Raises the MpiPiError of `action` on all ranks, and CollectiveError for an error of any other class.
     """
     value: T | None = None
-    problem: BaseException | None = None
+    error: MpiPiError | None = None
     if comm.rank == 0:
         try:
             value = action()
-        except BaseException as error:
-            problem = error
-    foreseen = problem if isinstance(problem, MpiPiError) else None
-    if problem is not None and foreseen is None:
-        foreseen = error_of([description(problem)])
-    result: tuple[T | None, MpiPiError | None] = bcast(comm, (value, foreseen), progress)
-    if result[1] is not None:
-        raise result[1] from problem
-    return cast("T", result[0])
+        except MpiPiError as foreseen:
+            error = foreseen
+        except BaseException as problem:
+            error = error_of([description(problem)])
+            error.__cause__ = problem
+    value, error = bcast(comm, (value, error), progress)
+    if error is not None:
+        raise error
+    return cast("T", value)
 
 
 def raise_on_all(
     comm: "MPI.Intracomm", problem: BaseException | None, progress: Progress = no_progress
 ) -> None:
     """Raise CollectiveError on all ranks, with the problems of all, if any rank has one."""
-    flags = allgather(comm, np.array([problem is not None], np.int64), progress)
-    if not flags.any():
-        return
-    problems = gather(comm, None if problem is None else description(problem), progress)
-    error = bcast(comm, error_of(problems) if problems else None, progress)
-    raise error from problem
+    if allgather(comm, np.array([problem is not None], np.int64), progress).any():
+        problems = gather(comm, None if problem is None else description(problem), progress)
+        raise bcast(comm, error_of(problems) if problems else None, progress) from problem
 
 
 def description(problem: BaseException) -> tuple[str, str]:
