@@ -47,23 +47,23 @@ def measure(comm: "MPI.Intracomm", rank: int, seconds: float) -> Link:
     """
     start = time.perf_counter()
     buffer = np.zeros(MAX_BYTES // 8)
-    _ask(comm, rank, buffer[:1])  # the first exchange may have to make a connection
+    exchange(comm, rank, buffer[:1])  # the first exchange may have to make a connection
     trips: list[tuple[float, float]] = []
     while len(trips) < MIN_EXCHANGES or time.perf_counter() < start + LATENCY_SHARE * seconds:
-        trips.append(_ask(comm, rank, buffer[:1]))
+        trips.append(exchange(comm, rank, buffer[:1]))
     latency = statistics.median(trip for trip, _ in trips) / 2
     shortest, skew = min(trips)
 
     size, fastest = FIRST_BYTES, 0.0
     while True:
-        trip, _ = _ask(comm, rank, buffer[: size // 8])
+        trip, _ = exchange(comm, rank, buffer[: size // 8])
         fastest = max(fastest, bandwidth(size, trip, shortest))
         left = start + seconds - time.perf_counter()
         if 4 * size <= MAX_BYTES and 4 * trip < left:
             size, fastest = 4 * size, 0.0
         elif trip > left:
             break
-    _ask(comm, rank, buffer[:0])
+    exchange(comm, rank, buffer[:0])  # ends `answer`
     return Link(latency, fastest, size, skew)
 
 
@@ -89,7 +89,7 @@ def answer(comm: "MPI.Intracomm") -> None:
         _finish(comm.Isend(reply, 0, TAG))
 
 
-def _ask(comm: "MPI.Intracomm", rank: int, reply: NDArray[np.float64]) -> tuple[float, float]:
+def exchange(comm: "MPI.Intracomm", rank: int, reply: NDArray[np.float64]) -> tuple[float, float]:
     """Receive `reply` from a rank; return the seconds of the round trip, and the skew of the rank's clock."""
     start, clock = time.perf_counter(), time.time()
     received = comm.Irecv(reply, rank, TAG)

@@ -59,17 +59,17 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
 def _missing(function: str) -> dict[int, int]:
     """Return the process ids, by rank, of this host's ranks that are not in `function` or are stopped."""
     return {
-        rank: number
-        for rank, number in process.ranks_on_host().items()
-        if function not in _threads_of(number) or process.process_fields(number)[:1] == ["T"]
+        rank: pid
+        for rank, pid in process.ranks_on_host().items()
+        if function not in _threads_of(pid) or process.process_fields(pid)[:1] == ["T"]
     }
 
 
-def _threads_of(process: int) -> set[str]:
+def _threads_of(pid: int) -> set[str]:
     """Return the names of the threads of a process."""
     names = set()
     with contextlib.suppress(OSError):  # the process has ended
-        for thread in Path(f"/proc/{process}/task").iterdir():
+        for thread in Path(f"/proc/{pid}/task").iterdir():
             names.add((thread / "comm").read_text(errors="replace").strip())
     return names
 

@@ -28,10 +28,10 @@ def test_bandwidth_of_a_quiet_link_is_exact(latency: float, bytes_per_second: fl
 def test_bandwidth_of_transfers_quicker_than_the_latency_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a host with more ranks than cores: small messages wait for the core, a large one does not."""
 
-    def ask(_comm: Any, _rank: int, reply: Any) -> tuple[float, float]:
+    def exchange(_comm: Any, _rank: int, reply: Any) -> tuple[float, float]:
         return (4e-3, 0.0) if reply.size == 1 else (1e-3, 0.0)
 
-    monkeypatch.setattr(pingpong, "_ask", ask)
+    monkeypatch.setattr(pingpong, "exchange", exchange)
     link = pingpong.measure(None, 1, 0.01)  # type: ignore[arg-type]
     assert link.latency_seconds == 2e-3
     assert link.bytes_per_second == link.message_bytes / 1e-3
