@@ -35,7 +35,6 @@ class StopRequest:
         """Number of a signal, TIME_LIMIT or FAILED; 0 without a request."""
         self._comm: MPI.Intracomm | None = None
         self._sent: list[MPI.Request] = []
-        self._message = array("q")
         self._told = False
         """True once this rank has sent its request."""
         self._heard: set[int] = set()
@@ -69,13 +68,13 @@ class StopRequest:
             return self.requested
         if now >= self._probe_at:
             self._probe_at = now + PROBE_SECONDS
-            if comm.Iprobe(tag=TAG):
-                self._receive(comm)
+            if message := comm.Improbe(tag=TAG):
+                self._receive(message)
         if self.reason and not self._told and (comm.rank == 0 or not self._heard):
             self._told = True
-            self._message = array("q", [comm.rank, self.reason])
-            receivers = range(1, comm.size) if comm.rank == 0 else (0,)
-            self._sent = [comm.Isend(self._message, receiver, TAG) for receiver in receivers]
+            content = array("q", [comm.rank, self.reason])
+            receivers = range(1, comm.size) if comm.rank == 0 else range(1)
+            self._sent = [comm.Isend(content, receiver, TAG) for receiver in receivers]
         return self.requested
 
     def disconnect(self, progress: Progress = no_progress) -> None:
@@ -86,17 +85,15 @@ class StopRequest:
         told = array("q", [0] * comm.size)
         wait(comm.Iallgather(array("q", [self._told]), told), progress)
         for sender in range(1, comm.size) if comm.rank == 0 else range(1):
-            if told[sender] and sender != comm.rank and sender not in self._heard:
-                self._receive(comm, sender)
+            if told[sender] and sender not in self._heard:
+                self._receive(comm.Mprobe(sender, TAG))
         for request in self._sent:
             request.Wait()
         self._comm, self._sent = None, []
 
-    def _receive(self, comm: "MPI.Intracomm", sender: int | None = None) -> None:
-        message = array("q", [0, 0])
-        if sender is None:
-            comm.Recv(message, tag=TAG)
-        else:
-            comm.Recv(message, sender, TAG)
-        self._heard.add(int(message[0]))
-        self.reason = self.reason or int(message[1])
+    def _receive(self, message: "MPI.Message") -> None:
+        content = array("q", [0, 0])
+        message.Recv(content)
+        sender, reason = content
+        self._heard.add(sender)
+        self.reason = self.reason or reason
