@@ -1,4 +1,4 @@
-"""What the caller of a run does meanwhile."""
+"""Callbacks of a run, and what else its caller may bring along."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,28 +13,27 @@ from mpi_pi.mpi.stop import StopRequest
 
 @dataclass(frozen=True)
 class Round:
-    """A round that is done, as `Hooks.on_round` gets it."""
+    """A finished round, the argument of `Hooks.on_round`."""
 
     number: int
     units: range
     shard: Shard | None
-    """The work with all that has been counted of it, this round included; on rank 0."""
+    """The work with its tally, this round included, on rank 0; None elsewhere."""
     unit_hits: NDArray[np.int64] | None
-    """Hits of each unit of this round, int64 (units,), on rank 0, if `Hooks.unit_hits` asks for them."""
+    """Hits of each unit of this round, int64 (units,), on rank 0 with `Hooks.unit_hits`; else None."""
 
 
 @dataclass(frozen=True)
 class Hooks:
-    """What the caller of a run does meanwhile, on each rank."""
+    """Callbacks, stop request and heartbeat of a run; each rank has its own."""
 
     on_round: Callable[[Round], object] | None = None
-    """Called after each round, but not after one that was cut short."""
+    """Called after each round, except after one that was cut short."""
     on_idle: Callable[[], object] | None = None
-    """Called again and again while the rank counts or waits for others; it has to be quick, and must not
-    raise."""
+    """Called repeatedly while the rank counts or waits for others; has to be quick, and must not raise."""
     stop: StopRequest | None = None
     """Ends the run early, on all ranks, within a fraction of a second."""
     heartbeat: Heartbeat | None = None
-    """A heartbeat that watches over the ranks already; by default, a run has its own."""
+    """A heartbeat that watches over the ranks already; by default, the run starts one."""
     unit_hits: bool = False
-    """Whether rank 0 collects the hits of every unit for `on_round`."""
+    """True if rank 0 is to gather the hits of every unit for `on_round`."""

@@ -1,7 +1,4 @@
-"""How many units the next round has, and in which proportion the ranks share them.
-
-Integers throughout, since units and points may be more than a float can tell apart.
-"""
+"""Number of units of a round, and the ranks' shares, in integers: a float cannot tell large numbers apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,39 +11,36 @@ from mpi_pi.model.job import Job
 
 @dataclass(frozen=True)
 class Tuning:
-    """How the length of rounds is chosen."""
+    """Parameters of the length of rounds and of the ranks' shares."""
 
     first_points: int = 1 << 22
-    """Points for each thread in the first round: a millisecond of the compiled kernel, to learn rates
-    from."""
+    """Points for each thread in the first round: a millisecond of the compiled kernel, which shows rates."""
     round_nanoseconds: int = 1_000_000_000
-    """How long a round shall last."""
+    """Target duration of a round."""
     growth: int = 8
-    """A round may last this many times as long as the one before: early rates come from short counts."""
+    """Maximum ratio of the durations of successive rounds: early rates come from short counts."""
     wait_factor: int = 100
-    """A round lasts at least this many times the wait that even the slowest rank had. That is about half of
-    what the end of a round costs: where to rank 0 and back takes 50 ms, that is two per cent of rounds of
-    2.5 s."""
+    """Minimum ratio of the duration of a round to the shortest wait of a rank, which is about half of what
+    the end of a round costs: if a message to rank 0 and back takes 50 ms, two per cent of rounds of 2.5 s."""
     max_points: int = 1 << 36
-    """Points for each rank in a round at most, but for the last round, which may have half as many again, and
-    for the rounding to whole units: less than 2^37, so that sums of squares, below points * BLOCK, are below
-    2^63."""
+    """Maximum of points for each rank in a round. The last round may exceed it by half, and any round by a
+    rounding to units: less than 2^37, so that sums of squares, below points * BLOCK, stay below 2^63."""
     max_units: int | None = None
-    """Units in a round at most."""
+    """Maximum of units in a round."""
     memory: int = 4
-    """Of what is known of a rank's rate, one part in so many survives a round."""
+    """Divisor of a rank's earlier points and time in each round; so recent rounds weigh more."""
     min_nanoseconds: int = 200_000
-    """A count shorter than this says nothing of a rank's rate."""
+    """Shortest count that shows a rank's rate."""
     min_share: int = 16
-    """No rank gets less than this part of an even share while there is enough to do: a rank that was held up
-    once has to have a chance to show that it is back."""
+    """Divisor of an even share that gives the smallest share of a rank while there is enough to do: after a
+    delay a rank must have a chance to show that it is fast again."""
 
 
 DEFAULT = Tuning()
 
 
 class LoadBalancer:
-    """Chooses the next round from how the last ones went.
+    """Choice of the next round from the rates that ranks have shown.
 
     `units` is the range to be counted, `threads` the number of threads of each rank.
     """
@@ -56,22 +50,20 @@ class LoadBalancer:
     ) -> None:
         self._job, self._units, self._tuning = job, units, tuning
         self._threads = np.array(threads, np.int64)
-        ranks = len(self._threads)
         self._first_points = tuning.first_points * int(self._threads.sum())
-        self._points = np.zeros(ranks, np.int64)
-        self._nanoseconds = np.zeros(ranks, np.int64)
+        self._points, self._nanoseconds = np.zeros((2, len(self._threads)), np.int64)
         self._target_nanoseconds = 0
 
     def rates(self) -> NDArray[np.int64]:
-        """Return the points per second that each rank has shown lately, int64 (ranks,), at least 1.
+        """Return the recent rate of each rank in points per second, int64 (ranks,), at least 1.
 
-        A rank of which nothing is known yet is taken for an average one, and none for so slow that it would
-        never be given anything again.
+        A rank of unknown rate gets the average, and a slow one at least 1 / `min_share` of it. While no rate
+        is known, the rates are the numbers of threads.
         """
         known = self._nanoseconds > 0
         if not known.any():
             return self._threads
-        # In microseconds, since points * 10^9 would leave 64 bits.
+        # In microseconds, since points * 10^9 would exceed 64 bits.
         rates = self._points * 1_000_000 // np.maximum(self._nanoseconds // 1000, 1)
         min_share = self._tuning.min_share
         average = max(int(rates.sum()) // int(known.sum()), min_share)
@@ -84,7 +76,7 @@ class LoadBalancer:
         all_rates = int(rates.sum())
         rates_are_known = bool(self._nanoseconds.any())
         points = all_rates * self._target_nanoseconds // 10**9 if rates_are_known else self._first_points
-        # The largest piece is bounded by what a message can carry.
+        # The largest share is bounded by what a message can carry.
         points = min(points, self._tuning.max_points * all_rates // int(rates.max()))
         if rates_are_known and remaining < points * 3 // 2:
             points = remaining
@@ -102,17 +94,17 @@ class LoadBalancer:
         count_nanoseconds: NDArray[np.int64],
         wait_nanoseconds: NDArray[np.int64],
     ) -> None:
-        """Learn from a round; all arrays are int64 (ranks,).
+        """Update the rates after a round; all arrays are int64 (ranks,).
 
-        `points` and `count_nanoseconds` tell what each rank counted and how long, `wait_nanoseconds` how
-        long it waited in the round before.
+        `points` is what each rank counted, `count_nanoseconds` how long, and `wait_nanoseconds` how long it
+        waited in the round before.
         """
         tuning = self._tuning
         telling = (points > 0) & (count_nanoseconds >= tuning.min_nanoseconds)
         if telling.any():
-            self._points = np.where(telling, self._points // tuning.memory + points, self._points)
-            nanoseconds = self._nanoseconds // tuning.memory + count_nanoseconds
-            self._nanoseconds = np.where(telling, nanoseconds, self._nanoseconds)
+            self._points[telling] = self._points[telling] // tuning.memory + points[telling]
+            known = self._nanoseconds[telling] // tuning.memory
+            self._nanoseconds[telling] = known + count_nanoseconds[telling]
         else:
             self._first_points = min(tuning.growth * self._first_points, tuning.max_points * len(points))
         longest = max(tuning.round_nanoseconds, tuning.wait_factor * int(wait_nanoseconds.min()))
