@@ -1,8 +1,7 @@
 """Bookkeeping of rank 0: records the work results of a round, and assigns the next one. It needs no MPI.
 
-After each round every rank sends rank 0 its work result, a row of 32 integers, and gets back its next
-assignment, a row of six. So a rank sends and receives a few hundred bytes a round, however many ranks there
-are.
+After each round every rank sends rank 0 its work result, a row of 32 integers, and receives its next
+assignment, a row of six: a few hundred bytes for each rank, however many ranks there are.
 """
 
 import time
@@ -22,23 +21,23 @@ from mpi_pi.system import process
 
 
 class WorkResult(IntEnum):
-    """Columns of what a rank reports on a round."""
+    """Columns of the work result of a rank for a round."""
 
     FAILED = 0
     STOPPED = 1
-    """Whether the rank knows of a stop request."""
+    """1 if the rank knows of a stop request."""
     WRONG = 2
-    """Whether its kernel no longer counts the known answers."""
+    """1 if its kernel no longer counts the known answers."""
     POINTS = 3
     COUNT_NS = 4
     WAIT_NS = 5
     """In the round before this one."""
     UNITS = 6
     USER_NS = 7
-    """CPU time of the process so far, as SYSTEM_NS."""
+    """Total CPU time of the process, as SYSTEM_NS."""
     SYSTEM_NS = 8
     PEAK_BYTES = 9
-    """The most memory that the process has had so far."""
+    """Peak memory of the process."""
     TALLY = 10
     """The first of `tally.COLUMNS`, see `tally.pack`."""
 
@@ -47,27 +46,27 @@ WORK_RESULT_COLUMNS = WorkResult.TALLY + tally.COLUMNS
 
 
 class Assignment(IntEnum):
-    """Columns of what rank 0 tells a rank before a round."""
+    """Columns of the assignment of a rank for the next round."""
 
     FAILED = 0
-    """Whether a rank has failed in the round before this one."""
+    """1 if a rank has failed in the round before."""
     STOPPED = 1
-    """Whether a rank knew of a stop request in the round before this one."""
+    """1 if a rank knew of a stop request in the round before."""
     DONE = 2
-    """Units that were counted in the round before this one."""
+    """Units that were counted in the round before."""
     UNITS = 3
-    """Units in the round to come; 0 if there is none."""
+    """Units in the next round; 0 if there is none."""
     START = 4
-    """The first unit of the rank, counted from the first one of the round; STOP comes after its last one."""
+    """First unit of the rank, counted from the first one of the round; STOP is the one after its last."""
     STOP = 5
 
 
 class Manager:
-    """Who has counted what in a run over a shard. `threads` has the number of threads of each rank."""
+    """Record of what the ranks have counted of a shard. `threads` has the number of threads of each rank."""
 
     def __init__(self, shard: Shard, threads: Sequence[int], tuning: Tuning = DEFAULT) -> None:
         self.counted = shard.tally
-        """All that was counted, also what lies beyond a gap."""
+        """All units counted, including those beyond a gap."""
         self.kernels_right = True
         self.timeline = Timeline()
         self.rounds = 0
@@ -85,14 +84,13 @@ class Manager:
         self._right = np.ones(ranks, np.bool_)
         """Ranks whose kernels have counted the known answers after each round."""
         self._last_results: NDArray[np.int64] | None = None
-        self._core_seconds = self._startup_seconds = 0.0
+        self._startup_seconds = self._assigned_at = 0.0
         self._start = 0.0
-        """Of CLOCK_MONOTONIC; all other times are since then."""
-        self._assigned_at = 0.0
+        """In seconds of CLOCK_MONOTONIC; `_assigned_at` and the times of the timeline count from then on."""
 
     @property
     def shard(self) -> Shard:
-        """The shard with all units that have been counted from its first one on without a gap."""
+        """The shard with the tally of all units counted from its first one on without a gap."""
         if self._cpu_seconds is None:
             return self._begun
         return replace(self._begun, tally=self._contiguous, usage=self.usage(*self._cpu_seconds))
@@ -117,12 +115,11 @@ class Manager:
         missing = done < int(self._assigned.sum())
         self._record(results, sums, missing)
         assignments = self._assign(last=stopped or missing)
-        assignments[:, Assignment.STOPPED] = stopped
-        assignments[:, Assignment.DONE] = done
+        assignments[:, [Assignment.STOPPED, Assignment.DONE]] = stopped, done
         return assignments
 
     def rank_stats(self, before: Sequence[RankStats]) -> tuple[RankStats, ...]:
-        """Return what each rank did, given its row from before the first round."""
+        """Return the statistics of each rank, given those from before the first round."""
         if self._last_results is None:
             return tuple(before)
         seconds = self.timeline.records[-1].end_seconds
@@ -131,9 +128,9 @@ class Manager:
         return tuple(row.after(totals, used, right, seconds) for row, totals, used, right in rows)
 
     def usage(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Usage:
-        """Return what this run and those before it have cost, given the CPU time of all ranks of this one.
+        """Return the usage of this run and of those that it resumes, given the CPU time of its ranks.
 
-        `now` is of CLOCK_MONOTONIC, by default the present time.
+        `now` is in seconds of CLOCK_MONOTONIC, by default the present.
         """
         seconds = self._seconds() if now is None else now - self._start
         return self._begun.usage + Usage(
@@ -141,7 +138,7 @@ class Manager:
             rounds=self.rounds,
             real_seconds=self._startup_seconds + seconds,
             round_seconds=seconds,
-            core_seconds=self._core_seconds,
+            core_seconds=float(self._totals[:, 3] @ (self._threads / 1e9)),
             user_seconds=user_seconds,
             system_seconds=system_seconds,
         )
@@ -152,7 +149,7 @@ class Manager:
         if not last:
             units, weights = self._balancer.next_round()
             places = offsets(self._begun.job, units, weights)
-            self._assigned = places[1:] - places[:-1]
+            self._assigned = np.diff(places)
             assignments[:, Assignment.UNITS] = len(units)
             assignments[:, Assignment.START] = places[:-1]
             assignments[:, Assignment.STOP] = places[1:]
@@ -165,10 +162,11 @@ class Manager:
         counted = tally.unpack(self._begun.job, sums[WorkResult.TALLY :])
         self.counted += counted
         self.kernels_right = self.kernels_right and not sums[WorkResult.WRONG]
-        # Nobody shall go on from what may be wrong.
+        # No run shall resume from what may be wrong.
         kept, contiguous = len(units) if self.kernels_right else 0, counted
         if kept and missing:
-            kept = self._contiguous_ranks(units)
+            # A rank counts its units from the first on, so the first rank with too few is the last to keep.
+            kept = int(np.argmax(units < self._assigned)) + 1
             contiguous = tally.unpack(self._begun.job, _exact_sums(results[:kept])[WorkResult.TALLY :])
         lost_units = units.copy()
         lost_units[:kept] = 0
@@ -183,19 +181,12 @@ class Manager:
         self._totals += np.stack([units, points, hits, count_nanoseconds], axis=1)
         self._right &= results[:, WorkResult.WRONG] == 0
         self._last_results = results
-        self._core_seconds += float(count_nanoseconds @ (self._threads / 1e9))
         if kept:
             self._contiguous += contiguous
             self._cpu_seconds = sums[WorkResult.USER_NS] / 1e9, sums[WorkResult.SYSTEM_NS] / 1e9
 
-    def _contiguous_ranks(self, units: NDArray[np.int64]) -> int:
-        """Return how many ranks, from rank 0 on, have counted units without a gap between them."""
-        # A rank counts its units from the first on.
-        short: NDArray[np.intp] = np.flatnonzero(units < self._assigned)
-        return int(short[0]) + 1 if len(short) else len(units)
-
 
 def _exact_sums(results: NDArray[np.int64]) -> list[int]:
-    """Return the sums of the columns, which may be more than 64 bits hold."""
+    """Return the sums of the columns, which may exceed 64 bits."""
     high, low = (results >> 32).sum(axis=0).tolist(), (results & 0xFFFFFFFF).sum(axis=0).tolist()
     return [(above << 32) + below for above, below in zip(high, low, strict=True)]

@@ -1,7 +1,6 @@
-"""The rounds of a run on every rank: get an assignment, count, report, until nothing is left.
+"""The rounds of a run on every rank: get an assignment, count, send the work result, until nothing is left.
 
-All ranks do the same things in the same order. What goes wrong on one of them reaches the others in the
-next exchange, and is raised on all.
+An error of one rank reaches the others in the next exchange, and is raised on all.
 """
 
 import time
@@ -31,7 +30,7 @@ Row = NDArray[np.int64]
 
 
 class RoundLoop:
-    """The rounds of a run of `team`. `signals` is a communicator for stop requests alone."""
+    """The rounds of a run of `team`. `signals` is a communicator for stop requests alone. Collective."""
 
     def __init__(self, team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning) -> None:
         self._team, self._comm, self._hooks = team, team.comm, hooks
@@ -48,7 +47,7 @@ class RoundLoop:
         """Units, points, hits and nanoseconds of counting of this rank."""
         self.kernel_right = True
         self.problem: BaseException | None = None
-        """An error of this rank that the others know of, or will after the next exchange."""
+        """An error of this rank, which the next exchange tells the others."""
         self._wait_nanoseconds = 0
 
     def run(self) -> float:
@@ -64,7 +63,7 @@ class RoundLoop:
         return time.perf_counter() - start
 
     def close(self) -> None:
-        """End threads and the exchange of stop requests; all ranks together."""
+        """End threads and the exchange of stop requests. Collective."""
         self._threads.close()
         self._stop.disconnect(self.poll)
 
@@ -82,7 +81,9 @@ class RoundLoop:
         own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
         counted, hits, right, end = self._count(own)
         reported = time.perf_counter_ns()
-        rows = self._gather(self._work_result(counted, end - start, right))
+        row = self._work_result(counted, end - start, right)
+        rows = np.empty((self._comm.size, len(row)), np.int64) if self.manager else None
+        wait(self._comm.Igather(row, rows), self.poll)
         assignment = self._next_assignment(rows)
         self._wait_nanoseconds = time.perf_counter_ns() - reported
 
@@ -95,13 +96,12 @@ class RoundLoop:
         if assignment[Assignment.DONE] == len(units):
             self._call_on_round(units, rows, hits)
         elif not assignment[Assignment.STOPPED]:
-            raise CollectiveError(
-                f"only {assignment[Assignment.DONE]} of the {len(units)} units of a round were counted"
-            )
+            done = f"{assignment[Assignment.DONE]} of the {len(units)} units"
+            raise CollectiveError(f"only {done} of a round were counted")
         return assignment
 
     def _count(self, units: range) -> tuple[Tally, Row, bool, int]:
-        """Return tally and hits of the units, whether the kernel is right, and when counting ended."""
+        """Count units; return tally and hits, whether the kernel is still right, and when counting ended."""
         end = time.perf_counter_ns()
         counted, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
@@ -130,14 +130,8 @@ class RoundLoop:
         row[WorkResult.TALLY :] = tally.pack(self._job, counted)
         return row
 
-    def _gather(self, row: Row) -> Row | None:
-        """Return the rows of all ranks, int64 (ranks, columns), on rank 0; None elsewhere."""
-        rows = np.empty((self._comm.size, len(row)), np.int64) if self.manager else None
-        wait(self._comm.Igather(row, rows), self.poll)
-        return rows
-
     def _next_assignment(self, rows: Row | None) -> Row:
-        """Return the next assignment of this rank, which rank 0 makes of the work results of all ranks."""
+        """Return the next assignment of this rank, made on rank 0 from the work results of all ranks."""
         assignments = None
         if self.manager:
             assignments = self.manager.begin() if rows is None else self.manager.next(rows)
@@ -149,19 +143,13 @@ class RoundLoop:
         """Call `on_round`; an error of it reaches the other ranks in the next exchange."""
         if self._hooks.on_round is None:
             return
-        unit_hits = self._collect(rows, hits) if self._hooks.unit_hits else None
+        unit_hits = None
+        if self._hooks.unit_hits:
+            unit_hits = None if rows is None else np.empty(len(units), np.int64)
+            received = None if rows is None else [unit_hits, rows[:, WorkResult.UNITS].tolist()]
+            wait(self._comm.Igatherv(hits, received), self.poll)
         try:
             shard = self.manager.shard if self.manager else None
             self._hooks.on_round(Round(self.rounds - 1, units, shard, unit_hits))
         except BaseException as error:
             self.problem = error
-
-    def _collect(self, rows: Row | None, hits: Row) -> Row | None:
-        """Return the hits of all units of a round, in order, on rank 0; None elsewhere."""
-        if rows is None:
-            wait(self._comm.Igatherv(hits, None), self.poll)
-            return None
-        units = rows[:, WorkResult.UNITS]
-        collected = np.empty(int(units.sum()), np.int64)
-        wait(self._comm.Igatherv(hits, [collected, units.tolist()]), self.poll)
-        return collected

@@ -1,5 +1,7 @@
-"""The threads of a rank, which count its units together. The kernel runs outside of Python's global lock."""
+"""The threads of a rank, which count its units together: the kernel releases Python's global lock."""
 
+import functools
+import operator
 import threading
 import time
 from collections.abc import Callable
@@ -14,21 +16,20 @@ from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.partition import first_chunk
 
 CHUNK_SECONDS = 0.02
-"""How often a thread polls for a stop: mpirun gives an interrupted rank 0.2 s to report."""
+"""Time between polls for a stop, in which a chunk is counted: mpirun gives an interrupted rank 0.2 s."""
 
 MIN_CHUNK = 16
-"""Towards the end chunks become smaller, down to this part, so that all threads end together."""
+"""Divisor of a chunk that gives the smallest: they shrink at the end, so that all threads end together."""
 
 
 class ThreadTeam:
-    """`threads` threads, the calling one among them, that count with `kernel`.
+    """`threads` threads, including the calling one, that count with `kernel`.
 
-    `stop()` is called by the calling thread alone, again and again; once it is true all threads soon stop.
+    Only the calling thread calls `stop()`, repeatedly; once it returns True all threads soon stop.
     """
 
     def __init__(self, kernel: Kernel, threads: int, stop: Callable[[], bool]) -> None:
-        self.threads = threads
-        self._kernel, self._stop = kernel, stop
+        self._kernel, self._threads, self._stop = kernel, threads, stop
         self._stopped = False
         self._points_per_chunk = 1 << 20
         self._pool = None
@@ -38,21 +39,18 @@ class ThreadTeam:
             self._pool, self._wait = ThreadPoolExecutor(threads - 1, "count"), wait
 
     def count(self, job: Job, units: range, keep_hits: bool) -> tuple[Tally, NDArray[np.int64]]:
-        """Return the tally of the first ones of `units`, of all of them unless stopped.
+        """Count units from the first one on, all of them unless stopped; return their tally, and their hits.
 
-        With it the hits of each of these units, int64 (units,), empty unless `keep_hits`. Raises whatever the
-        kernel raises.
+        The hits are int64 (units,), empty unless `keep_hits`. Raises any exception that the kernel raises.
         """
-        queue = WorkQueue(job, units, self.threads, keep_hits)
-        if self._pool is None:
-            self._drain(queue, self._poll)
-            return queue.result()
+        queue = WorkQueue(job, units, self._threads, keep_hits)
+        others = []
         try:
-            others = [
-                self._pool.submit(self._drain, queue, lambda: self._stopped) for _ in range(self.threads - 1)
-            ]
+            if self._pool:
+                drain = functools.partial(self._drain, queue, lambda: self._stopped)
+                others = [self._pool.submit(drain) for _ in range(self._threads - 1)]
             self._drain(queue, self._poll)
-            while self._wait(others, CHUNK_SECONDS).not_done:
+            while others and self._wait(others, CHUNK_SECONDS).not_done:
                 self._poll()
             for other in others:
                 other.result()
@@ -71,7 +69,7 @@ class ThreadTeam:
         return self._stopped
 
     def _drain(self, queue: "WorkQueue", stop: Callable[[], bool]) -> None:
-        """Count chunks of the queue until it is empty; this is what each thread does."""
+        """Count chunks of the queue until it is empty, in each thread."""
         try:
             while not stop() and (chunk := queue.pop(self._points_per_chunk, self._kernel.units_at_once)):
                 start = time.perf_counter()
@@ -88,17 +86,17 @@ class ThreadTeam:
 
 
 class WorkQueue:
-    """Units that the threads of a rank are counting, chunk by chunk."""
+    """Units that the threads of a rank count in chunks."""
 
     def __init__(self, job: Job, units: range, threads: int, keep_hits: bool) -> None:
         self.job = job
         self._remaining, self._threads, self._keep_hits = units, threads, keep_hits
         self._counted: list[tuple[int, int, Tally, NDArray[np.int64]]] = []
-        """Of each chunk, in any order: its first unit, its number of units, its tally and the hits kept."""
+        """First unit, number of units, tally and kept hits of each chunk, in any order."""
         self._popping = threading.Lock()
 
     def pop(self, points: int, min_units: int) -> range:
-        """Return a chunk of about so many points, and at least `min_units` units; empty at the end."""
+        """Return a chunk of about `points` points, and at least `min_units` units; empty at the end."""
         with self._popping:
             if not self._remaining:
                 return self._remaining
@@ -110,15 +108,14 @@ class WorkQueue:
             return chunk
 
     def push(self, chunk: range, hits: NDArray[np.int64]) -> None:
-        """Record the hits of the units of a chunk, or of its first ones, int64 (units,)."""
-        done = range(chunk.start, chunk.start + len(hits))
-        tally = Tally.of(self.job, done, hits)
+        """Record the hits of a chunk, int64 (units,), or of its first units."""
+        tally = Tally.of(self.job, chunk[: len(hits)], hits)
         self._counted.append((chunk.start, len(chunk), tally, hits if self._keep_hits else hits[:0]))
 
     def result(self) -> tuple[Tally, NDArray[np.int64]]:
         """Return the tally and the kept hits of all units before the first one that was not counted."""
         total, hits = Tally(), [np.zeros(0, np.int64)]
-        for _, units, tally, hits_of_chunk in sorted(self._counted, key=lambda counted: counted[0]):
+        for _, units, tally, hits_of_chunk in sorted(self._counted, key=operator.itemgetter(0)):
             total += tally
             hits.append(hits_of_chunk)
             if tally.units < units:
