@@ -1,4 +1,4 @@
-"""A job, or what remains of a shard of it, counted on all ranks of a communicator."""
+"""A whole run: a job, or the rest of a shard, counted on all ranks of a communicator."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -42,17 +42,17 @@ def run(
     hooks: Hooks = DEFAULT_HOOKS,
     tuning: Tuning = DEFAULT,
 ) -> Result:
-    """Count a job, or what remains of a shard, on all ranks of `comm` together.
+    """Count a job, or the rest of a shard, on all ranks of `comm`. Collective.
 
-    Every rank has to call this with the same work; `threads` and `hooks` may differ. `kernel` is one of
-    `kernel.loader.load`, or its name.
+    `work` has to be the same on all ranks; `threads` and `hooks` may differ. `kernel` is one that
+    `kernel.loader.load` has returned, or its name.
 
-    Returns the same result on all ranks, but for `Result.ranks`: rank 0 has the rows of all ranks, any other
-    rank its own. After a stop the result is partial, and another run can go on from its `shard`.
+    Returns the same result on all ranks, except `Result.ranks`: rank 0 has the statistics of all ranks, any
+    other rank its own. After a stop the result is partial, and another run can continue from its `shard`.
 
-    Raises CollectiveError on all ranks if something went wrong on one, be it in the kernel, in a hook or in
-    the handshake; where a hook raised what is no Exception, such as KeyboardInterrupt, that rank gets this
-    back. Raises InterruptedRun if a rank has not been heard of for a minute: the ranks cannot meet any more.
+    Raises CollectiveError on all ranks after an error of one rank in the kernel, a hook or the handshake,
+    except where that error is a KeyboardInterrupt or SystemExit, which that rank raises. Raises
+    InterruptedRun if a rank has been silent for a minute; then no collective operation on `comm` is possible.
     """
     shard = work if isinstance(work, Shard) else Shard(work)
     units = f"units {shard.remaining.start} to {shard.remaining.stop}"
@@ -72,21 +72,19 @@ def run(
 
     try:
         result = count(assemble(comm, request, heartbeat), signals, hooks, tuning)
-    except HeartbeatTimeout:
-        raise
     except CollectiveError as error:  # raised on all ranks
         close()
         raise error.own_exit or error from error.__cause__
     except BaseException:
         if not hooks.heartbeat:
-            heartbeat.stop()  # for the others to notice that this rank has left
+            heartbeat.stop()  # so that the others notice that this rank has left
         raise
     close()
     return result
 
 
 def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = DEFAULT) -> Result:
-    """Count the work of a team, see `run`; `signals` is for stop requests alone. Raises as `run` does."""
+    """Count the work of a team, and raise as `run` does; `signals` is for stop requests alone. Collective."""
     loop = RoundLoop(team, signals, hooks, tuning)
     try:
         seconds = loop.run()
@@ -101,7 +99,7 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = D
 
 
 def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
-    """Return the result: on rank 0 with the rows of all ranks, elsewhere with the row of this rank alone."""
+    """Return the result: on rank 0 with the statistics of all ranks, elsewhere with those of this rank."""
     own = _result_of_root(team, loop)
     common: Result = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
     if own:
@@ -111,11 +109,11 @@ def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
 
 
 def _result_of_root(team: Team, loop: RoundLoop) -> Result | None:
-    """Return what came of all complete rounds, on rank 0, which needs no other rank for that; else None."""
+    """Return the result of all complete rounds on rank 0, without communication; None elsewhere."""
     manager = loop.manager
     if manager is None:
         return None
-    from mpi_pi.model.verdict import suspects  # which the other ranks do without
+    from mpi_pi.model.verdict import suspects  # not needed by the other ranks
 
     ranks, now = manager.rank_stats(team.ranks), timestamps.mark("summed")
     user, system = sum(rank.user_seconds for rank in ranks), sum(rank.system_seconds for rank in ranks)

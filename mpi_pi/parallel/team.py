@@ -1,9 +1,9 @@
-"""The ranks of a run, and the handshake after which all of them count the same work and are able to.
+"""The handshake of the ranks of a run, after which all have the same work and a kernel that passes its test.
 
 It takes two gathers and two broadcasts, in which rank 0 finds every rank that differs or fails.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,76 +22,74 @@ if TYPE_CHECKING:
 
 
 class Arrival(NamedTuple):
-    """A rank as it introduces itself to rank 0."""
+    """Facts that a rank sends rank 0 first."""
 
     host: str
     boot_id: str
-    """It tells hosts that have one name apart; "" where the system has none."""
+    """Distinguishes hosts of the same name; "" if the system has none."""
     text: str
+    """See Request."""
     cores: frozenset[int]
-    """That this rank may use."""
+    """Cores that this rank may use."""
     online_cores: int
-    """That its host has."""
+    """Number of cores of its host."""
     threads: int | None
+    """See Request."""
 
 
 class Ready(NamedTuple):
-    """A rank that has loaded its kernel, or has failed to."""
+    """Message of a rank that has loaded its kernel, or has failed to."""
 
     stats: RankStats | None
-    """Of this rank before the first round; None if it has a problem."""
+    """Statistics before the first round; None if there is a problem."""
     warnings: tuple[str, ...] = ()
     problem: tuple[str, str] | None = None
     """Host and text, see `collectives.description`."""
 
 
 class Plan(NamedTuple):
-    """What rank 0 has decided for all ranks."""
+    """Decision of rank 0 for all ranks."""
 
     shard: Shard
     threads: int | None = None
-    """Threads of those ranks that were to choose for themselves; None for their share of the cores."""
-
-
-def never_announced(shard: Shard, ranks: Sequence[RankInfo], warnings: Sequence[str]) -> None:
-    """Say nothing of a run that is about to begin."""
+    """Threads of each rank that requests no number; None for its share of the cores."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What this rank was asked to do, and how it goes about it."""
+    """Work that is requested of this rank, and the steps to prepare it."""
 
     text: str
-    """The work and its options for people: they have to be the same on all ranks."""
+    """Work and options as text, which has to be the same on all ranks."""
     plan: Callable[[], Plan]
-    """Called on rank 0; what it raises is raised on all ranks, see `collectives.call_on_root`."""
+    """Called on rank 0; an error of it is raised on all ranks, see `collectives.call_on_root`."""
     load_kernel: Callable[[], Kernel] = load
     threads: int | None = 1
-    """Threads that count on this rank, or None to choose for itself."""
-    announce: Callable[[Shard, Sequence[RankInfo], Sequence[str]], None] = never_announced
-    """Called on rank 0 with the work, all ranks and their warnings, before anything is counted."""
+    """Threads that count on this rank; None if rank 0 is to choose."""
+    announce: Callable[[Shard, Sequence[RankInfo], Sequence[str]], None] | None = None
+    """Called on rank 0, before anything is counted, with the work, all ranks and their warnings."""
 
 
 @dataclass(frozen=True)
 class Team:
-    """All ranks of `comm`, which have agreed on their work."""
+    """All ranks of `comm`, ready to count `shard`."""
 
     comm: "MPI.Intracomm"
     heartbeat: Heartbeat
     shard: Shard
     kernel: Kernel
     stats: RankStats
-    """Of this rank, before the first round."""
+    """Statistics of this rank before the first round."""
     ranks: Sequence[RankStats]
-    """Of all ranks, on rank 0; empty elsewhere."""
+    """Those of all ranks, on rank 0; empty elsewhere."""
 
 
 def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> Team:
-    """Have all ranks agree on their work and load their kernels; all ranks of `comm` together.
+    """Let all ranks of `comm` agree on their work and load their kernels. Collective.
 
-    Raises CollectiveError on all ranks, naming those at fault, if some were asked to do something else than
-    most, or if a kernel cannot be loaded or does not count the known answers. Raises on all ranks what
-    `request.plan` or `request.announce` raises on rank 0. Raises HeartbeatTimeout if a rank is silent.
+    Raises CollectiveError on all ranks, naming those at fault, if the requests of ranks differ, or a kernel
+    cannot be loaded or does not count the known answers. Raises on all ranks what `request.plan` or
+    `request.announce` raises on rank 0. Raises HeartbeatTimeout if a rank is silent.
     """
     cores, online = affinity.cores(), affinity.online_cores()
     arrival = Arrival(host_name(), process.boot_id(), request.text, cores, online, request.threads)
@@ -106,19 +104,15 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
         return plan.shard, threads, placements(ranks, threads)
 
     shard, threads, placement = collectives.call_on_root(comm, decide, heartbeat.check)
-    kernel, ready, error = _prepare(comm.rank, request, threads[comm.rank], placement[comm.rank])
+    kernel, ready, error = None, Ready(None), None
+    try:
+        kernel, ready = _prepare(comm.rank, request, threads[comm.rank], placement[comm.rank])
+    except BaseException as problem:
+        error, ready = problem, Ready(None, problem=collectives.description(problem))
     timestamps.mark("kernel")
     everyone = collectives.gather(comm, ready, heartbeat.check)
-
-    def announce() -> None:
-        ranks = everyone or []
-        if any(rank.problem for rank in ranks):
-            raise collectives.error_of([rank.problem for rank in ranks])
-        infos = [rank.stats.info for rank in ranks if rank.stats]
-        request.announce(shard, infos, list(_warnings(ranks)))
-
     try:
-        collectives.call_on_root(comm, announce, heartbeat.check)
+        collectives.call_on_root(comm, lambda: _announce(request, shard, everyone or []), heartbeat.check)
     except collectives.CollectiveError as collective:
         raise collective from error
     if kernel is None or ready.stats is None:
@@ -130,8 +124,8 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
 def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
     """Return the number of threads of each rank.
 
-    A rank that was to choose has `chosen`, or else its part of the cores that it has in common with other
-    ranks of its host.
+    A rank that requests no number has `chosen`, or else its part of the cores that it shares with other ranks
+    of its host.
     """
     threads = [rank.threads or chosen or 0 for rank in ranks]
     for members in _hosts(ranks):
@@ -144,7 +138,7 @@ def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
 
 
 def placements(ranks: Sequence[Arrival], threads: Sequence[int]) -> list[str]:
-    """Return for each rank how the threads of its host sit on the cores, see `affinity.format_affinity`."""
+    """Return the affinity of the ranks of each rank's host as text, see `affinity.format_affinity`."""
     texts = [""] * len(ranks)
     for members in _hosts(ranks):
         workers = [(ranks[rank].cores, threads[rank]) for rank in members]
@@ -162,40 +156,32 @@ def _hosts(ranks: Sequence[Arrival]) -> Collection[list[int]]:
     return hosts.values()
 
 
-def _prepare(
-    rank: int, request: Request, threads: int, placement: str
-) -> tuple[Kernel | None, Ready, BaseException | None]:
-    """Load the kernel and try it."""
-    try:
-        kernel = request.load_kernel()
-        if not kernel.self_test():
-            raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
-    except BaseException as error:
-        return None, Ready(None, problem=collectives.description(error)), error
-    info = RankInfo(host_name(), cpu.cpu_model(), kernel.name, kernel.target, threads, placement)
-    return kernel, Ready(_stats(rank, info, kernel), (_crowding(threads), kernel.warning)), None
-
-
-def _stats(rank: int, info: RankInfo, kernel: Kernel) -> RankStats:
-    """Return the row of a rank before any round."""
+def _prepare(rank: int, request: Request, threads: int, placement: str) -> tuple[Kernel, Ready]:
+    """Load and test the kernel. Raises whatever `request.load_kernel` raises, and RuntimeError."""
+    kernel = request.load_kernel()
+    if not kernel.self_test():
+        raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
     row = RankStats(
         rank=rank,
-        info=info,
+        info=RankInfo(host_name(), cpu.cpu_model(), kernel.name, kernel.target, threads, placement),
         kernel_source=kernel.source,
         startup_seconds=process.seconds_since_process_start(timestamps.seconds.get("mpi")),
         kernel_seconds=kernel.seconds,
     )
-    return row.after((0, 0, 0, 0), process.usage(), right=True, seconds=0.0)
+    stats = row.after((0, 0, 0, 0), process.usage(), right=True, seconds=0.0)
+    crowding, cores = "", len(affinity.cores())
+    if 1 < threads > cores:
+        crowding = f"{number_of(threads, 'thread')} on {number_of(cores, 'core')}: bind ranks to more cores"
+        crowding += " (mpirun --bind-to none; srun --cpus-per-task)"
+    return kernel, Ready(stats, (crowding, kernel.warning))
 
 
-def _crowding(threads: int) -> str:
-    cores = len(affinity.cores())
-    if not 1 < threads > cores:
-        return ""
-    many = f"{number_of(threads, 'thread')} on {number_of(cores, 'core')}"
-    return f"{many}: bind ranks to more cores (mpirun --bind-to none; srun --cpus-per-task)"
-
-
-def _warnings(ranks: Sequence[Ready]) -> Iterator[str]:
-    for of_one_kind in zip(*(rank.warnings for rank in ranks), strict=True):
-        yield from collectives.unique_by_rank(of_one_kind)
+def _announce(request: Request, shard: Shard, ranks: Sequence[Ready]) -> None:
+    """Call `request.announce`. Raises CollectiveError if a rank has a problem."""
+    if any(rank.problem for rank in ranks):
+        raise collectives.error_of([rank.problem for rank in ranks])
+    if request.announce:
+        infos = [rank.stats.info for rank in ranks if rank.stats]
+        kinds = zip(*(rank.warnings for rank in ranks), strict=True)
+        warnings = [text for kind in kinds for text in collectives.unique_by_rank(kind)]
+        request.announce(shard, infos, warnings)
