@@ -18,7 +18,6 @@ from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.host_check import HostCheck
 from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
-from mpi_pi.model.shard import Shard
 from mpi_pi.report import check as check_report
 from mpi_pi.report import deployment, plain
 from mpi_pi.report import preflight as preflight_report
@@ -36,9 +35,7 @@ BEFORE = TESTS / "data" / "before"
 
 
 def of_run(result: Result, per_rank: bool = True) -> str:
-    members = [row.info for row in result.ranks]
-    head = run_report.head(Shard(result.job), members, result.mpi_library, result.shards)
-    return plain.text([head, *run_report.blocks(result, per_rank)])
+    return plain.text(run_report.whole(result, per_rank))
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:

@@ -11,7 +11,6 @@ import pytest
 
 import mpi_pi
 from mpi_pi.model.result import Result, RoundRecord, Timeline
-from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
@@ -31,9 +30,7 @@ def test_report_has_the_lines_of_the_published_program() -> None:
 
 
 def test_every_line_has_a_name() -> None:
-    result = flame()
-    head = run_report.head(Shard(result.job), [row.info for row in result.ranks], result.mpi_library)
-    text = plain.text([head, *run_report.blocks(result)])
+    text = plain.text(run_report.whole(flame()))
     values = dict(re.findall(r"^([^=\n]+?) = (.+)$", text, re.MULTILINE))
     assert values["mpi-pi"] == f"{mpi_pi.__version__}, stream {STREAM_VERSION}"
     assert values["MPI"] == "Open MPI v5.0.11"
@@ -69,9 +66,7 @@ def test_ranks_have_a_row_each_when_asked() -> None:
 
 
 def test_ten_thousand_ranks_fit_two_screens() -> None:
-    result = flame(ranks=10_000, hosts=2500)
-    head = run_report.head(Shard(result.job), [row.info for row in result.ranks], "MPI")
-    text = plain.text([head, *run_report.blocks(result)])
+    text = plain.text(run_report.whole(flame(ranks=10_000, hosts=2500)))
     assert len(text.splitlines()) <= 60
     assert "10000 on 2500 hosts" in text
     assert "10 slowest and 10 fastest of 2500 hosts" in text

@@ -164,9 +164,7 @@ def test_shard_that_went_wrong_gives_no_wrong_answer(content: bytes) -> None:
         whole = merge.merge(["a.json", "b.json"])
     except UserError:
         return
-    infos = [row.info for row in whole.ranks]
-    head = run_report.head(Shard(whole.job), infos, whole.mpi_library, whole.shards)
-    assert plain.text([head, *run_report.blocks(whole, per_rank=True)])
+    assert plain.text(run_report.whole(whole, per_rank=True))
     assert json.loads(result_file.as_json(whole))
     if sealed_as_it_was(content):
         assert whole.tally.hits == HITS
