@@ -6,9 +6,11 @@ import inspect
 import json
 import secrets
 import shlex
+import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -63,7 +65,6 @@ class SshSession:
         self.host = host
         self._mark = f"mpi-pi-{secrets.token_hex(8)}"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the session
-        self._late = False
         program = agent_program().encode()
         # The host's shell has to pass this line only; everything else follows on standard input.
         read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'agent', 'exec'))"
@@ -79,6 +80,8 @@ class SshSession:
             raise HostError("there is no ssh here: sudo apt-get install openssh-client") from error
         except OSError as error:  # too many files are open, or processes
             raise HostError(f"ssh cannot be started here: {error.strerror}") from error
+        assert self._ssh.stdin is not None and self._ssh.stdout is not None  # noqa: S101, PT018  # for mypy
+        self._requests, self._answers = self._ssh.stdin, self._ssh.stdout
         self._greeting = program + f"{self._mark}\n".encode()
 
     def ask(self, seconds: float, do: str, files: Sequence[Path] = (), **arguments: Any) -> Any:
@@ -86,8 +89,8 @@ class SshSession:
         if files:
             arguments["files"] = [(file.name, file.stat().st_size) for file in files]
         request = json.dumps({"do": do, **arguments}).encode() + b"\n"
-        limit = threading.Timer(seconds, self._give_up)
-        limit.daemon = True
+        deadline = time.monotonic() + seconds
+        limit = threading.Timer(seconds, self.kill)
         limit.start()
         try:
             self._send(self._greeting + request, files)
@@ -96,58 +99,45 @@ class SshSession:
         finally:
             limit.cancel()
         if answer is None:
-            raise HostError(self._reason(seconds))
+            if time.monotonic() >= deadline:
+                uptime = f"ssh {self.host.destination} uptime"
+                raise HostError(f"it did not answer within {seconds:.0f} s: {uptime}")
+            status = self._ssh.wait()
+            self._errors.seek(0)
+            raise HostError(explanation(self.host, status, self._errors.read().decode(errors="replace")))
         if "refused" in answer:
             raise HostError(answer["refused"])
         return answer["done"]
 
     def _send(self, request: bytes, files: Sequence[Path]) -> None:
-        assert self._ssh.stdin is not None  # noqa: S101  # for mypy
-        try:
-            self._ssh.stdin.write(request)
+        with contextlib.suppress(BrokenPipeError):  # it is closed; the reason may be in the output
+            self._requests.write(request)
             for file in files:
                 with file.open("rb") as content:
-                    while part := content.read(1 << 20):
-                        self._ssh.stdin.write(part)
-            self._ssh.stdin.flush()
-        except BrokenPipeError:
-            pass  # the connection is closed; the reason may be in the output
+                    shutil.copyfileobj(content, self._requests, 1 << 20)
+            self._requests.flush()
 
     def _answer(self) -> dict[str, Any] | None:
-        assert self._ssh.stdout is not None  # noqa: S101  # for mypy
-        for line in self._ssh.stdout:
+        for line in self._answers:
             mark, _, answer = line.decode(errors="replace").partition(" ")
             if mark == self._mark and line.endswith(b"\n"):  # a line without its end is cut off
                 return dict(json.loads(answer))
         return None
 
-    def _give_up(self) -> None:
-        self._late = True
-        self.kill()
-
     def kill(self) -> None:
         """End the session at once; the agent notices, and removes temporary files."""
         self._ssh.kill()
 
-    def _reason(self, seconds: float) -> str:
-        status = self._ssh.wait()
-        if self._late:
-            return f"it did not answer within {seconds:.0f} s: ssh {self.host.destination} uptime"
-        self._errors.seek(0)
-        return explanation(self.host, status, self._errors.read().decode(errors="replace"))
-
     def close(self) -> None:
         """Close the connection after the agent has had time to remove temporary files."""
-        if self._ssh.stdin:
-            with contextlib.suppress(BrokenPipeError):
-                self._ssh.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._requests.close()
         try:
             self._ssh.wait(5)
         except subprocess.TimeoutExpired:
             self._ssh.kill()
             self._ssh.wait()
-        if self._ssh.stdout:
-            self._ssh.stdout.close()
+        self._answers.close()
         self._errors.close()
 
 

@@ -72,9 +72,9 @@ class Platform:
 
     def platforms(self) -> list[str]:
         """Return the platform tags of all wheels that run there, the best first (PEP 600)."""
-        minor = re.match(r"2\.(\d+)", self.glibc)
+        newest = re.match(r"2\.(\d+)", self.glibc)
         tags = []
-        for number in range(int(minor[1]) if minor else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
+        for number in range(int(newest[1]) if newest else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
             tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
 

@@ -47,7 +47,7 @@ addEventListener("load", () => {
 
 
 def browse(path: Path, width: int = 1280) -> tuple[str, str]:
-    """The document as a browser has it in the end, and what has appeared on its console."""
+    """Load a page in the browser; return its final document and the browser's console."""
     lacks.require("chromium")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -63,7 +63,7 @@ def browse(path: Path, width: int = 1280) -> tuple[str, str]:
 
 
 def probed(page: str, tmp_path: Path, width: int = 1280) -> dict[str, Any]:
-    """What a script finds in the page, which for that is allowed one."""
+    """Return the findings of a script in the page, in which scripts are allowed for this."""
     assert page.count(html_report.POLICY) == 1
     allowing = page.replace(html_report.POLICY, f"{html_report.POLICY}; script-src 'unsafe-inline'")
     path = tmp_path / "probed.html"
@@ -106,7 +106,7 @@ def test_narrow_browser_shows_a_thousand_hosts(tmp_path: Path) -> None:
 
 
 def test_page_forbids_what_a_network_or_a_script_could_bring(tmp_path: Path) -> None:
-    """And there is nothing else that the browser complains about."""
+    """The browser reports no other errors."""
     path = tmp_path / "report.html"
     spoilt = "<script>document.title = 'hacked'</script><img src='http://127.0.0.1:9/x.png'>"
     path.write_text(pages.small().replace("<main>", "<main>" + spoilt))

@@ -37,7 +37,7 @@ def on_all_hosts(cluster: Cluster, *command: str) -> list[str]:
 
 
 def plain() -> dict[str, str]:
-    """As a user has it, but for binding: the hosts' cores are all the same ones."""
+    """Return a user's environment without binding, since all hosts have the same cores."""
     as_tested = os.environ | SETTINGS
     return {name: value for name, value in as_tested.items() if "rmaps" not in name} | {
         "PRTE_MCA_hwloc_default_binding_policy": "none",
@@ -47,7 +47,7 @@ def plain() -> dict[str, str]:
 
 @dataclass
 class Examined:
-    """What `mpi-pi check` has found."""
+    """Result of `mpi-pi check`."""
 
     run: Any
     document: dict[str, Any]
@@ -58,8 +58,7 @@ class Examined:
 
 @pytest.fixture(scope="module")
 def unwell(cluster: Cluster) -> Examined:
-    """A check of three hosts: the second with another program and a slow cable, the third
-    with a third of a core."""
+    """Check three hosts: node2 has another program and a slow cable, node3 a third of a core."""
     other = cluster.folder / "mpi_pi"
     shutil.copytree(PACKAGE, other, ignore=shutil.ignore_patterns("__pycache__"))
     version = other / "version.py"
@@ -111,7 +110,7 @@ def test_host_that_is_slowed_down_is_said(unwell: Examined) -> None:
 
 
 def test_slow_cable_is_said(unwell: Examined) -> None:
-    """20 Mbit/s are 2.5 MB/s; what fits into the 16 kB of the burst goes faster."""
+    """20 Mbit/s are 2.5 MB/s; a burst of up to 16 kB is faster."""
     _, second, third = (host["link"] for host in unwell.document["hosts"])
     assert second["bytes_per_second"] < 5e6 < third["bytes_per_second"]
     assert any("bandwidth" in text for text in unwell.said_of("node2"))
@@ -121,14 +120,14 @@ HASTY: dict[str, float] = {
     "mpi.peer_timeout:TIMEOUT_SECONDS": 5.0,
     "mpi.command_loop:FIRST_COMMAND_SECONDS": 1.0,
 }
-"""Values with which a rank is given up sooner, and gives rank 0 up sooner."""
+"""Shorter time limits of rank 0 for the others, and of the others for rank 0."""
 
 
 @pytest.mark.parametrize("when", ["from the start", "during the check"])
 def test_host_that_cannot_be_reached_is_said(
     cluster: Cluster, faults: Faults, tmp_path: Path, when: str
 ) -> None:
-    """From the client it can, by ssh, so that mpirun notices nothing."""
+    """The client still reaches it by ssh, so mpirun notices nothing."""
     cache, log = tmp_path / "cache", tmp_path / "log"
     program = faults.program(values=HASTY)
     command = [*on_all_hosts(cluster, program, "check"), "--cache", str(cache)]

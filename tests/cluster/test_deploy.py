@@ -67,13 +67,13 @@ def deploy(cluster: Cluster, project: Path, *lines: str, **variables: str) -> An
 
 
 def outcomes(report: str) -> dict[str, str]:
-    """What became of each host, by its name in the table."""
+    """Return the outcome of each host in the report's table."""
     rows = re.findall(r"^(\S+)  +\S+  +\S+  +(.*?)  +[\d.]+$", report, re.MULTILINE)
     return dict(rows)
 
 
 def left_over(cluster: Cluster, *names: str) -> list[str]:
-    """What there is on hosts besides the environment, or of ours in it that should be gone."""
+    """Return files on hosts beside the environment, and temporary files left in it."""
     found = []
     for name in names:
         project = cluster.folder / f"project.{name}"
@@ -84,7 +84,7 @@ def left_over(cluster: Cluster, *names: str) -> list[str]:
 
 
 def copied(folder: Path) -> Path:
-    """The project, as it is now: it may be edited while the tests run."""
+    """Copy the project, which may be edited while the tests run."""
     for name in ("pyproject.toml", "README.md", "LICENSE", "Makefile"):
         shutil.copy(ROOT / name, folder)
     shutil.copytree(ROOT / "mpi_pi", folder / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__"))
@@ -109,7 +109,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -
 
 @pytest.fixture(scope="module")
 def deployed(cluster: Cluster, project: Path) -> Any:
-    """node1 has what an interrupted one may leave, and node2 shares its files; the others are no good."""
+    """Deploy to node1, with files of an interrupted deployment, node2, which shares them, and unfit hosts."""
     unfinished = cluster.folder / "project.node1" / ENVIRONMENT.name
     (unfinished / WHEELS).mkdir(parents=True)
     (unfinished / RECORD).touch()
@@ -217,7 +217,7 @@ def test_hosts_are_then_fit_to_start_a_job(deployed: Any, cluster: Cluster, proj
 
 
 def test_make_deploy_works(deployed: Any, cluster: Cluster, project: Path) -> None:
-    """With the environment as it is, whatever has become of the files that it was made from."""
+    """make does not make the environment anew, even if the files that it depends on have changed."""
     if ENVIRONMENT != ROOT / ".venv":
         pytest.skip("make uses .venv")
     command = ["make", "--silent", "--old-file=.venv/installed"]
@@ -232,7 +232,7 @@ def test_make_deploy_works(deployed: Any, cluster: Cluster, project: Path) -> No
 
 
 def rewrap(project: Path, edited: Path) -> None:
-    """Make the wheel of the edited project from that of the other: setuptools would have to be fetched."""
+    """Make the edited project's wheel from the other's, since setuptools would have to be downloaded."""
     wheel, own = wheels.build(wheels.project(project)), wheels.project(edited)
     folder = edited / "build" / "wheels" / f"mpi_pi-{own.sources}-{own.recipe}"
     folder.mkdir(parents=True)
@@ -263,7 +263,7 @@ def test_of_changed_sources_the_package_alone_is_sent(
 def test_packages_that_do_not_go_together_leave_nothing_behind(
     cluster: Cluster, project: Path, target: wheels.Platform, tmp_path: Path
 ) -> None:
-    """A host looks for itself whether it has got all that is required there."""
+    """pip on the host checks the requirements."""
     collected = wheels.collect(wheels.project(project), target)
     poor = copied(tmp_path)
     rewrap(project, poor)
@@ -283,7 +283,7 @@ def test_packages_that_do_not_go_together_leave_nothing_behind(
 def test_client_without_internet_sends_what_it_has(
     cluster: Cluster, target: wheels.Platform, tmp_path: Path
 ) -> None:
-    """Neither are the wheels here yet, nor is there a way to them; hosts unlike the client get none."""
+    """No wheels are kept and none can be downloaded; a host unlike the client is refused."""
     if not target.runs(wheels.here()):
         pytest.skip(f"{wheels.here()} is not {target}")
     pretend_python(cluster, "node5", "3.14.0")
@@ -328,7 +328,7 @@ def test_interrupted_deployment_leaves_nothing_behind(
 
 
 def test_files_of_the_client_are_left_alone(cluster: Cluster, project: Path) -> None:
-    """node7 now has them by a shared file system."""
+    """node7 now shares the files of the client."""
     assert cluster.run("node7", "umount", "--lazy", str(ROOT)).returncode == 0
     before = sorted(path.name for path in ENVIRONMENT.iterdir())
     run = deploy(cluster, project, "node7")
@@ -350,7 +350,7 @@ def test_environment_that_does_not_run_is_made_afresh_the_next_time(
 
 
 def test_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
-    """All users here are root, but for this one."""
+    """Only this test has a user other than root."""
     program = ssh.agent_program()
     request = json.dumps(
         {
@@ -377,7 +377,7 @@ def test_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
 def test_requirements_are_those_of_the_target(
     project: Path, target: wheels.Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The conditions of a requirement hold there and not here, or the other way round."""
+    """Conditions of requirements are evaluated for the target, not for the client."""
     collected = wheels.collect(wheels.project(project), target)[0].parent
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")

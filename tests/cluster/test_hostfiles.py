@@ -71,7 +71,7 @@ def mpi(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def run(mpi: Mpi, environment: dict[str, str], *arguments: str) -> str:
-    """What an mpirun says, with its own idea of how many ranks a host takes."""
+    """Return the output of mpirun, with its default number of ranks on a host."""
     return subprocess.run(
         [mpi.mpirun, *arguments],
         cwd=ROOT,
@@ -86,7 +86,7 @@ def run(mpi: Mpi, environment: dict[str, str], *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def end(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A program that puts an end to the mpirun that starts it, but not to who takes its place thereafter."""
+    """Return a program that ends its parent if that is mpirun, and not a process that has adopted it."""
     program = tmp_path_factory.mktemp("end") / "end"
     program.write_text("#!/bin/sh\ncase $(cat /proc/$PPID/comm) in mpi*) kill $PPID ;; esac\n")
     program.chmod(0o755)
@@ -94,7 +94,7 @@ def end(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def hosts(mpi: Mpi, command: str, environment: dict[str, str], end: Path) -> list[tuple[str, int]]:
-    """Where an mpirun that is to carry out a command would start ranks, and how many."""
+    """Return the hosts on which a command would start ranks, with the number of ranks."""
     program, *arguments = shlex.split(command)
     assert program == "mpirun"
     show = (*SHOW[mpi.name], str(end)) if mpi.is_mpich else SHOW[mpi.name]
@@ -108,7 +108,7 @@ def hosts(mpi: Mpi, command: str, environment: dict[str, str], end: Path) -> lis
 
 
 def command_in(hostfile: Path) -> str:
-    """The one that the first lines of a hostfile tell."""
+    """Return the command in the first lines of a hostfile."""
     (command,) = re.findall(r"^# +(mpirun .*)$", hostfile.read_text(), re.MULTILINE)
     assert f" hostfiles/{hostfile.name} " in command
     return str(command)
@@ -143,7 +143,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def reader(cluster: Cluster) -> Path:
-    """Where somebody works through the page who has two of the eight hosts, and takes a core of each."""
+    """Return the folder of a reader of the page who has two of the eight hosts, with a slot on each."""
     folder = cluster.folder / "reader"
     (folder / "hostfiles").mkdir(parents=True)
     lines = (HOSTFILES / "octapi.hosts").read_text().splitlines()

@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
 def test_hostfile_over_ssh_starts_ranks_on_all_hosts(
     cluster: Cluster, tmp_path: Path, environment: dict[str, str]
 ) -> None:
-    """The hostfile of the OctaPi, but for the hosts that are not there."""
+    """The hostfile is that of the OctaPi, without the hosts that the cluster lacks."""
     lines = (ROOT / "hostfiles" / "octapi.hosts").read_text().splitlines()
     there = [line for line in lines if line.startswith("#") or line.split()[0] in cluster.addresses.values()]
     assert sum(not line.startswith("#") for line in there) == 3
@@ -89,7 +89,7 @@ def output(folder: Path, job: str) -> str:
 
 
 def completed(cluster: Cluster, folder: Path, job: str, seconds: float) -> str:
-    """The output of a job that has to come to a good end within that time."""
+    """Wait until a job is completed, within that time, and return its output."""
     state = cluster.finished(job, seconds)
     out = output(folder, job)
     assert state == "COMPLETED", out
@@ -103,7 +103,7 @@ def completed(cluster: Cluster, folder: Path, job: str, seconds: float) -> str:
 def test_single_node_script_counts(
     cluster: Cluster, tmp_path: Path, launchers: str, options: tuple[str, ...], ranks: int
 ) -> None:
-    """On the whole node, or as it is told. srun does not know of this MPI by pmi2; which is found out."""
+    """It uses the whole node, or the given number of ranks. This MPI does not support pmi2 of srun."""
     job = submit(cluster, tmp_path, "single-node.sbatch", *options, "--per-rank", LAUNCHERS=launchers)
     out = completed(cluster, tmp_path, job, 60)
     assert f"Launcher = {launchers.split()[-1]}\n" in out
@@ -139,7 +139,7 @@ def test_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path)
 def test_multi_node_script_counts(
     cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str
 ) -> None:
-    """Strong scaling; once with an environment that is sent to the nodes, and is gone in the end."""
+    """Run strong scaling, once with an environment that is copied to the nodes and removed at the end."""
     for name in cluster.nodes:
         (cluster.folder / f"tmp.{name}" / "my disk").mkdir(exist_ok=True)
     job = submit(
@@ -192,7 +192,7 @@ def test_hybrid_script_counts_with_threads(cluster: Cluster, tmp_path: Path, lau
 
 
 def test_benchmark_script_measures(cluster: Cluster, tmp_path: Path) -> None:
-    """Its quickest part, on all ranks, by the launcher that the script has chosen, in what was sent."""
+    """Its shortest part runs on all ranks, by the chosen launcher, from the copied environment."""
     job = submit(cluster, tmp_path, "bench.sbatch", PART="noise", FULL="no", STAGE="yes")
     out = completed(cluster, tmp_path, job, 120)
     assert "Launcher = pmix\n" in out
@@ -225,7 +225,7 @@ def test_array_script_and_its_merge_count_the_whole(cluster: Cluster, tmp_path: 
 
 
 def test_facts_of_slurm_reach_the_run(cluster: Cluster, tmp_path: Path) -> None:
-    """The real squeue, and the real variables of a job array with steps."""
+    """squeue and the variables of a job array with steps are real."""
     program = (
         "from mpi_pi.system import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
     )
@@ -241,7 +241,7 @@ def test_facts_of_slurm_reach_the_run(cluster: Cluster, tmp_path: Path) -> None:
 
 
 LongJobs = tuple[Cluster, dict[str, tuple[str, Path]]]
-"""A cluster, and by name the number and the folder of jobs on it."""
+"""A cluster, and ids and folders of its jobs, by name."""
 
 LONG = Job(4_000_000, 10_000, 6)
 
@@ -270,7 +270,7 @@ def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, *
 
 
 def counting(cluster: Cluster, folder: Path, job: str, runs: int) -> None:
-    """Wait until the job is counting in its so-manieth run, with something to show for it."""
+    """Wait until the job has saved a checkpoint in its run of that number."""
 
     def saved() -> bool:
         cluster.hurry()
@@ -294,7 +294,7 @@ def check_long(folder: Path, job: str, state: str, runs: int, expected: int) -> 
 def test_scancel_with_a_signal_saves_a_checkpoint(
     cluster: Cluster, tmp_path: Path, long_hits: int, whom: list[str]
 ) -> None:
-    """To the script, which passes it on, or to all ranks."""
+    """The signal goes to the script, which passes it on, or to all ranks."""
     job = submit_long(cluster, tmp_path, slow_runs=1)
     counting(cluster, tmp_path, job, 1)
     cluster.run("client", "scancel", *whom, "--signal=USR1", job)
@@ -318,7 +318,7 @@ def test_cancelled_job_is_not_requeued(cluster: Cluster, tmp_path: Path, launche
 def long_jobs(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Cluster, dict[str, tuple[str, Path]]]]:
-    """Jobs that go through a lot, at the same time: that takes minutes."""
+    """Start jobs that are requeued for different reasons, at the same time, since each takes minutes."""
     with slurm(nodes=6, timeout=5) as up:
         jobs = {}
         for name, options, runs in (
@@ -357,7 +357,7 @@ def test_job_goes_on_after_every_time_limit(long_jobs: LongJobs, long_hits: int)
 def test_srun_with_an_mpi_that_it_does_not_know_is_refused(
     cluster: Cluster, environment: dict[str, str]
 ) -> None:
-    """Slurm's srun without PMIx starts ranks that know nothing of each other."""
+    """Without PMIx srun starts ranks that do not find each other."""
     run = cluster.run(
         "client", "srun", "--mpi=none", "-n", "2", MPI_PI, "run", "-n", "1e15", "-i", "1e9", env=environment
     )
@@ -368,7 +368,7 @@ def test_srun_with_an_mpi_that_it_does_not_know_is_refused(
 
 
 def test_srun_works_as_advised(cluster: Cluster, mpi: Mpi, environment: dict[str, str]) -> None:
-    """Slurm's own default is no plug-in; what the program advises then starts ranks that find each other."""
+    """Slurm's default is no plug-in; with the option in the error message, ranks find each other."""
 
     def srun(*options: str) -> Any:
         command = ["srun", *options, "-n", "2", "-N", "1", mpi.mpi_pi, "run", "-n", "100", "-i", "100"]

@@ -33,7 +33,7 @@ def cluster() -> Iterator[Cluster]:
 def test_run_on_three_hosts_over_ssh(
     cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
-    """From the client, with the hostfile in the form of that MPI."""
+    """mpirun runs on the client, with a hostfile in the format of its MPI."""
     slots = (1, 3, 2)
     hosts = {cluster.addresses[node]: number for node, number in zip(cluster.nodes, slots, strict=True)}
     (tmp_path / "hosts").write_text(mpi.hostfile(hosts))
@@ -54,7 +54,7 @@ def test_run_on_three_hosts_over_ssh(
 def test_prompt_works_on_another_host(
     cluster: Cluster, mpi: Mpi, environment: dict[str, str], tmp_path: Path, pi: str
 ) -> None:
-    """Rank 0 is not where the terminal is, and Open MPI shows what it prints a line at a time."""
+    """Rank 0 is not on the terminal's host, and Open MPI forwards its output by lines."""
     (tmp_path / "hosts").write_text(mpi.hostfile({cluster.addresses["node2"]: 1}))
     settings = {name: value for name, value in environment.items() if "rmaps" not in name}
     command = cluster.command("client", mpi.mpirun, "-hostfile", str(tmp_path / "hosts"), mpi.mpi_pi, *ASK)

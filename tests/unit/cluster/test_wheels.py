@@ -6,7 +6,7 @@ from mpi_pi.cluster import wheels
 
 
 def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
-    """The tags are those that PyPA's own library knows of for this machine."""
+    """The tags for this machine are those of PyPA's own library."""
     known = {tag.platform for tag in packaging.tags.sys_tags()} - {"any"}
     assert set(target.platforms()) == known
     assert wheels.Platform("3.11.2", "aarch64", "2.19").platforms() == [

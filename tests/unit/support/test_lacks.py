@@ -1,4 +1,4 @@
-"""The summary of what the machine lacks, and the list of packages."""
+"""Summary of what the machine lacks, and the list of packages."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ def test_summary_tells_what_is_lacking_and_how_to_get_it() -> None:
 
 
 def test_packages_contain_the_programs_that_tests_look_for(launch: Launch) -> None:
-    """By what Debian itself says of those that are installed."""
+    """The packages that are installed are asked for their files."""
     if shutil.which("dpkg") is None:
         pytest.skip("this is no Debian")
     for package, wanted in lacks.packages().items():
