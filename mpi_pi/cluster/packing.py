@@ -54,8 +54,8 @@ def pack_package(name: str, package: Path, folder: Path) -> Path:
         if file.is_file() and "__pycache__" not in file.parts
     }
     about = f"{title}.dist-info"
-    for name in ("METADATA", "WHEEL", "entry_points.txt"):
-        content[f"{about}/{name}"] = found.read_text(name) or ""
+    for file_name in ("METADATA", "WHEEL", "entry_points.txt"):
+        content[f"{about}/{file_name}"] = found.read_text(file_name) or ""
     return _write(folder / f"{title}-py3-none-any.whl", about, content)
 
 

@@ -80,9 +80,8 @@ class Platform:
 
     def runs(self, other: "Platform") -> bool:
         """Return whether this platform runs what was installed for the other one."""
-        if (self.machine, minor(self.python)) != (other.machine, minor(other.python)):
-            return False
-        return bool(other.glibc) and numbers(self.glibc) >= numbers(other.glibc)
+        alike = (self.machine, minor(self.python)) == (other.machine, minor(other.python))
+        return alike and other.glibc != "" and numbers(self.glibc) >= numbers(other.glibc)
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -93,9 +93,9 @@ def copied(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -> Path:
-    """A copy of the project, with the wheels, which could not be collected from within the cluster.
+    """Copy the project, and collect its wheels, which could not be downloaded within the cluster.
 
-    Those of others are kept for the next time.
+    Wheels of other projects are kept for the next run of the tests.
     """
     folder = copied(tmp_path_factory.mktemp("project"))
     kept = ROOT / "build" / "wheels"

@@ -252,9 +252,9 @@ def long_hits() -> int:
 
 
 def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, **variables: str) -> str:
-    """requeue.sbatch with LONG, which would take many minutes, but for the last one of its runs.
+    """Submit requeue.sbatch with LONG, of which all runs but the last would take many minutes.
 
-    In an environment whose Python chooses the slow kernel for the first runs: hits do not depend on that.
+    Its Python chooses the slow kernel for the first `slow_runs` runs, on which the hits do not depend.
     """
     python = folder / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -331,9 +331,9 @@ def long_jobs(
 
 
 def test_job_goes_on_after_nodes_fail(long_jobs: LongJobs, long_hits: int) -> None:
-    """The slurmd of the node with the script and rank 0 dies, and later such a host as a whole.
+    """First the slurmd of the node with the script and rank 0 dies, later that node as a whole.
 
-    Where the old run lives on without its slurmd, the new one goes back to the queue until it is dead.
+    While the old run survives its slurmd, the new one returns to the queue.
     """
     cluster, jobs = long_jobs
     job, folder = jobs["unlucky"]

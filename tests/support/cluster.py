@@ -43,7 +43,7 @@ class Cluster:
     Files of Slurm and sshd name the folder, which therefore must have no blank in its path.
 
     With `own_project` the nodes have an empty folder in the place of the client's project. Packets between
-    hosts take `delay` to arrive, and the share `loss` of them is lost.
+    hosts take `delay_seconds`, and the share `loss` of them is lost.
     """
 
     def __init__(
