@@ -48,7 +48,7 @@ class Probe:
         }
 
     def _load(self, _: None, keep_alive: KeepAlive) -> dict[str, Any]:
-        """Load and test the kernel; to compile it takes half a minute on a small machine."""
+        """Load and test the kernel in a thread: to compile it takes half a minute on a small machine."""
 
         def attempt() -> tuple[Kernel, bool]:
             kernel = load("auto", self._cache_folder, self._note)
