@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mpi_pi.bench.launched import LIMIT_SECONDS, TimedRun, capture, time_run
@@ -68,7 +69,7 @@ def measure(
     launcher: Sequence[str],
     full: bool,
     progress: Callable[[float], object],
-    cache: str | None = None,
+    cache: Path | None = None,
     jobs: Sequence[BenchJob] | None = None,
 ) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
     """Measure jobs, warm and cold in turns; those of quick or full mode unless `jobs` are given.
@@ -80,7 +81,7 @@ def measure(
     The files of Python and MPI may be in the memory of the system in both cases. Raises RunError.
     """
     jobs = jobs or (FULL if full else QUICK)
-    warm = ["--cache", cache] if cache else []
+    warm = ["--cache", str(cache)] if cache else []
     first = time_run([*launcher, *jobs[0].command, *warm])  # fills the cache, and is not measured
     turns = plan_turns(jobs, first, BUDGET_SECONDS[full])
     runs: dict[tuple[BenchJob, bool], list[TimedRun]] = {kind: [] for kind in turns}

@@ -6,7 +6,6 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from mpi_pi.bench import document, jobs, kernel
@@ -67,7 +66,7 @@ def _measure(options: BenchOptions) -> tuple[Benchmark | None, bool]:
 
 def _measure_kernel(options: BenchOptions) -> Benchmark:
     """Measure one core, without MPI. Raises KernelUnavailable and RunError."""
-    loaded = loader.load("auto", Path(options.cache) if options.cache else None, console.note)
+    loaded = loader.load("auto", options.cache, console.note)
     if loaded.warning:
         console.warning(loaded.warning)
     with bar(options.progress, 1, desc="kernel", bar_format=PART) as show:

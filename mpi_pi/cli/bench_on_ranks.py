@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import shlex
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi.bench import document, kernel, noise, rank_sweep, rounds
@@ -72,8 +71,7 @@ def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Out
 
 def _measure(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") -> Benchmark:
     """Measure the requested parts, and return the document on rank 0."""
-    cache = Path(options.cache) if options.cache else None
-    loaded = call_on_all(comm, lambda: load("auto", cache, console.note), heartbeat.check)
+    loaded = call_on_all(comm, lambda: load("auto", options.cache, console.note), heartbeat.check)
     for text in unique_by_rank(gather(comm, loaded.warning, heartbeat.check) or []):
         console.warning(text)
     made: Benchmark = {}

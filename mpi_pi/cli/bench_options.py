@@ -1,6 +1,7 @@
 """Options of `mpi-pi bench PART`."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from mpi_pi.cli.options import Options
 
@@ -17,7 +18,7 @@ class BenchOptions(Options):
     """True in a rank that another `mpi-pi bench` has started by a launcher."""
     json: str | None
     progress: str
-    cache: str | None
+    cache: Path | None
 
     @property
     def common(self) -> str:
@@ -27,7 +28,7 @@ class BenchOptions(Options):
     @property
     def on_ranks_arguments(self) -> list[str]:
         """Arguments for ranks that a launcher is to start, and that print their JSON to standard output."""
-        cache = ["--cache", self.cache] if self.cache else []
+        cache = ["--cache", str(self.cache)] if self.cache else []
         fixed = ("--on-ranks", "--json", "-", "--progress", self.progress)
         return ["bench", self.part, *fixed, *self._flags, *cache]
 

@@ -30,7 +30,7 @@ class CheckOptions(Options):
     """
 
     json: str | None
-    cache: str | None
+    cache: Path | None
 
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
@@ -39,7 +39,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     The survey detects silent ranks itself: a heartbeat would end the job before it could report them.
     """
     options, comm = CheckOptions.of(args), ranks.comm
-    probe = Probe(comm, Path(options.cache) if options.cache else None, console.note)
+    probe = Probe(comm, options.cache, console.note)
     if comm.rank == 0:
         return _survey(options, comm, CommandLoop(comm, probe.actions()))
 

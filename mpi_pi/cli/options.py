@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal, Self
 
 from mpi_pi.version import STREAM_VERSION, __version__
@@ -30,7 +31,7 @@ class RunOptions(Options):
     trial_log: str | None
     progress: Literal["auto", "on", "off"]
     kernel: Literal["auto", "numba", "numpy"]
-    cache: str | None
+    cache: Path | None
     threads: int | Literal["auto"] | None
     shard: tuple[int, int] | Literal["slurm"] | None
     """Index, from 1, and count."""

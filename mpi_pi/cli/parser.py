@@ -6,6 +6,7 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.cli import help_texts, quantities
@@ -20,10 +21,6 @@ PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
 
 T = TypeVar("T")
-
-
-class UsageError(UserError):
-    """An error in the command line; its text is one line."""
 
 
 class _Help(argparse.HelpFormatter):
@@ -59,22 +56,18 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(formatter_class=_Help, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(" ".join(message.split()))
+        raise UserError(" ".join(message.split()))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the parsed arguments, with the names of the modules that handle the command.
 
-    `handler` is for a command without ranks, `handler_on_ranks` for one on ranks. Raises UsageError, or
-    SystemExit(0) after help or version have been printed.
+    `handler` is for a command without ranks, `handler_on_ranks` for one on ranks. Raises UserError with
+    one line, or SystemExit(0) after help or version have been printed.
     """
     args = _parser().parse_args(_with_negative_numbers(argv))
     if args.command in _CHECKS:
         _CHECKS[args.command](args)
-    for name in ("json", "trial_log", "cache", "checkpoint"):
-        given = getattr(args, name, None)
-        if given == "" or (given == "-" and name in ("cache", "checkpoint")):
-            raise UsageError(f"argument --{name.replace('_', '-')}: {given!r}: a name is needed")
     return args
 
 
@@ -85,36 +78,39 @@ def _parser() -> argparse.ArgumentParser:
     # With `prog`, for which argparse would otherwise format a usage, in 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
-        summary, *texts = help_texts.COMMANDS[name]
-        command = commands.add_parser(name, help=summary, **_description(*texts))
-        command.set_defaults(**handlers)
+        command = _add_command(commands, name, help_texts.COMMANDS[name], **handlers)
         add_arguments(command)
     return parser
 
 
-def _description(description: str, epilog: str | None = None) -> dict[str, Any]:
-    return {"description": description, "epilog": epilog}
+def _add_command(commands: Any, name: str, text: help_texts.Text, **defaults: Any) -> argparse.ArgumentParser:
+    """Add a command to the action `commands`, and return its parser."""
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, help=text.summary, description=text.description, epilog=text.epilog
+    )
+    command.set_defaults(**defaults)
+    return command
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
-    check.add_argument("--json", metavar="FILE", help="write what was found as JSON; -: to standard output")
+    _add_json(check, "the findings")
     _add_cache(check)
 
 
 def _add_merge(merge: argparse.ArgumentParser) -> None:
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
-    merge.add_argument("--json", metavar="FILE", help="write the whole as JSON; -: to standard output")
+    _add_json(merge, "the merged result")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
 
 
 def _add_plots(output: str, command: argparse.ArgumentParser) -> None:
     command.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks")
-    command.add_argument("-o", "--output", metavar="FILE", required=True, help=f"what to write: {output}")
+    command.add_argument("-o", "--output", metavar="FILE", required=True, help=f"file to write: {output}")
 
 
 def _add_hostfile(command: argparse.ArgumentParser) -> None:
-    command.add_argument("hostfile", metavar="HOSTFILE", help="hosts, as for mpirun")
-    mpirun = "that is to read it, of several; default: the environment's own, or else mpirun"
+    command.add_argument("hostfile", metavar="HOSTFILE", help="hosts, in the format of mpirun")
+    mpirun = "mpirun whose format it is; default: that of the environment, or else of the machine"
     command.add_argument("--mpirun", metavar="PROGRAM", default="", help=mpirun)
 
 
@@ -128,92 +124,99 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     names = {"dest": "part", "metavar": "PART", "title": "parts"}
     parts = bench.add_subparsers(required=True, prog="mpi-pi bench", **names)
     for name, summary in help_texts.BENCH_PARTS.items():
-        part = parts.add_parser(name, help=summary, **_description(*help_texts.COMMANDS["bench"][1:]))
-        part.add_argument("--full", action="store_true", help="take a few minutes")
-        part.add_argument("--json", metavar="FILE", help="write all that was measured; -: to standard output")
-        part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
-        part.set_defaults(oversubscribe=False, **_BENCH)
+        text = help_texts.BENCH._replace(summary=summary)
+        part = _add_command(parts, name, text, oversubscribe=False, **_BENCH)
+        part.add_argument("--full", action="store_true", help="measure for a few minutes")
+        _add_json(part, "all measurements")
+        part.add_argument(
+            "--launcher", metavar="COMMAND", type=_command, help="command that starts ranks: 'mpirun -n 4'"
+        )
         if name in ("all", "scaling", "latency"):
-            part.add_argument("--oversubscribe", action="store_true", help="even more ranks than cores")
+            part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
         _add_progress(part)
         _add_cache(part)
-    compare = parts.add_parser("compare", help="two benchmarks", **_description(*help_texts.COMPARE))
-    compare.add_argument("old", metavar="OLD", help="what mpi-pi bench --json wrote before")
-    compare.add_argument("new", metavar="NEW", help="and after")
-    compare.set_defaults(handler="mpi_pi.cli.bench")
+    compare = _add_command(parts, "compare", help_texts.COMPARE, handler="mpi_pi.cli.bench")
+    compare.add_argument("old", metavar="OLD", help="earlier benchmark, written by mpi-pi bench --json")
+    compare.add_argument("new", metavar="NEW", help="later benchmark")
+
+
+def _add_json(command: argparse.ArgumentParser, content: str) -> None:
+    text = f"write {content} as JSON; -: to standard output"
+    command.add_argument("--json", metavar="FILE", type=_output, help=text)
 
 
 def _add_progress(command: argparse.ArgumentParser) -> None:
-    text = "default: on a terminal"
+    text = "progress bar; default: on a terminal"
     command.add_argument("--progress", choices=("auto", "on", "off"), default="auto", help=text)
 
 
 def _add_cache(command: argparse.ArgumentParser) -> None:
-    text = "folder for compiled code; default: $MPI_PI_CACHE, or a folder of yours in /var/tmp"
-    command.add_argument("--cache", metavar="DIR", help=text)
+    text = "folder for compiled code; default: $MPI_PI_CACHE, or your own folder in /var/tmp"
+    command.add_argument("--cache", metavar="DIR", type=_folder, help=text)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     add = run.add_argument
-    add("-n", "--trials", metavar="M", type=_trials, help="trials")
-    add("-i", "--points", metavar="N", type=_points, help="points in each trial")
-    add("--ask", action="store_true", help="ask for the points and trials not given")
+    add("-n", "--trials", metavar="M", type=_trials, help="number of trials")
+    add("-i", "--points", metavar="N", type=_points, help="points of each trial")
+    add("--ask", action="store_true", help="ask for points and trials that are not given")
     add("--seed", metavar="S", type=_seed, help="integer >= 0 of any size; default: random")
-    add("--json", metavar="FILE", help="write the results as JSON; -: to standard output")
+    _add_json(run, "the result")
     add("--per-rank", action="store_true", help="add a row for each rank to the report")
-    add("--trial-log", metavar="FILE", help="write trial,points,hits of all; -: to standard output")
+    text = "write a line trial,points,hits for each trial; -: to standard output"
+    add("--trial-log", metavar="FILE", type=_output, help=text)
     _add_progress(run)
-    add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if it is there")
+    add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if installed")
     _add_cache(run)
-    add(
-        "--threads", metavar="T", type=_threads, help="of each rank; auto: its share of the cores; default: 1"
-    )
-    add("--shard", metavar="K/N", type=_shard, help="only the K-th of N shards; slurm: by array task")
-    add("--checkpoint", metavar="FILE", help="go on from there, and save there how far it has got")
-    add("--checkpoint-every", metavar="TIME", type=_duration, help="default: 60s")
+    text = "threads of each rank; auto: its share of the cores; default: 1"
+    add("--threads", metavar="T", type=_threads, help=text)
+    add("--shard", metavar="K/N", type=_shard, help="count only the K-th of N shards; slurm: by array task")
+    add("--checkpoint", metavar="FILE", type=_file, help="file to resume from, and to save progress in")
+    add("--checkpoint-every", metavar="TIME", type=_duration, help="interval of saving; default: 60s")
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
-    add("--time-limit", metavar="TIME", type=_time_limit, help="stop then; slurm: before the job's own limit")
+    text = "stop after this time; slurm: before the limit of the Slurm job"
+    add("--time-limit", metavar="TIME", type=_time_limit, help=text)
 
 
 def _check_run(args: argparse.Namespace) -> None:
-    """Raise UsageError for arguments that exclude or need each other."""
+    """Raise UserError for arguments that exclude or need each other."""
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
-            raise UsageError(f"argument {name} is required (or --ask)")
+            raise UserError(f"argument {name} is required (or --ask)")
     files = {"--json": args.json, "--trial-log": args.trial_log, "--checkpoint": args.checkpoint}
     seen: dict[str, str] = {}
     for option, file in files.items():
         place = os.path.realpath(file or "")
         if file and place in seen:
-            raise UsageError(f"argument {option}: {file!r}: the same file as {seen[place]}")
+            raise UserError(f"argument {option}: {file!r}: the same file as {seen[place]}")
         seen[place] = option
     if args.shard and args.seed is None:
-        raise UsageError("argument --shard: needs --seed, for all shards to be of one job")
+        raise UserError("argument --shard: needs --seed, for all shards to be of one job")
     needing = {"--restart": args.restart, "--checkpoint-every": args.checkpoint_every is not None}
     for option, given in needing.items():
         if given and not args.checkpoint:
-            raise UsageError(f"argument {option}: needs --checkpoint")
+            raise UserError(f"argument {option}: needs --checkpoint")
     for option, other in (("--checkpoint", args.checkpoint), ("--shard", args.shard)):
         if args.trial_log and other:
-            raise UsageError(f"argument --trial-log: not with {option}: it would not have all trials")
+            raise UserError(f"argument --trial-log: not with {option}: it would not have all trials")
 
 
 def _check_merge(args: argparse.Namespace) -> None:
-    """Raise UsageError for an output that is one of the inputs."""
+    """Raise UserError for an output that is one of the inputs."""
     if args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
-        raise UsageError(f"argument --json: {args.json!r}: is one of the files to be merged")
+        raise UserError(f"argument --json: {args.json!r}: is one of the files to be merged")
 
 
 def _check_output(args: argparse.Namespace) -> None:
-    """Raise UsageError for an output that is one of the inputs, or whose name ends in no known suffix."""
+    """Raise UserError for an output that is one of the inputs, or whose name ends in no known suffix."""
     output = args.output
     kinds = PICTURES if args.command == "plot" else PAGES
     if not output.lower().endswith(kinds):
-        raise UsageError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
+        raise UserError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
     if os.path.realpath(output) in map(os.path.realpath, args.files):
-        raise UsageError(f"argument -o/--output: {output!r}: is one of the files to be read")
+        raise UserError(f"argument -o/--output: {output!r}: is one of the files to be read")
 
 
 def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[str], T | str]:
@@ -234,6 +237,9 @@ _points = _quoting(quantities.points)
 _seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantities.quantity(text)).seed)
 _threads = _quoting(quantities.threads, "auto")
 _command = _quoting(quantities.command)
+_output = _quoting(quantities.file_name, "-")
+_file = _quoting(quantities.file_name)
+_folder = _quoting(lambda text: Path(quantities.file_name(text)))
 _shard = _quoting(quantities.shard, "slurm")
 _duration = _quoting(quantities.duration)
 _time_limit = _quoting(quantities.duration, "slurm")

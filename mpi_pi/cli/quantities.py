@@ -1,4 +1,4 @@
-"""Conversion of numbers and times on the command line. All functions raise ValueError."""
+"""Conversion of arguments on the command line. All functions raise ValueError."""
 
 import re
 
@@ -55,6 +55,13 @@ def threads(text: str) -> int:
     if not 1 <= number <= MAX_THREADS:
         raise ValueError(f"from 1 to {MAX_THREADS} threads are possible")
     return number
+
+
+def file_name(text: str) -> str:
+    """Return the name of a file; "-" is none."""
+    if text in ("", "-"):
+        raise ValueError("a name is needed")
+    return text
 
 
 def command(text: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from mpi_pi.cli import console, run_plan
 from mpi_pi.cli.exit_codes import VERIFIED, status_of_silence
@@ -14,7 +13,7 @@ from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
 from mpi_pi.kernel.loader import load
-from mpi_pi.model.result import RankInfo, Result
+from mpi_pi.model.result import RankInfo
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
@@ -53,7 +52,8 @@ class _Run:
         team = assemble(ranks.comm, self._request(), ranks.watch())
         with ranks.signals.all_handled():
             try:
-                result = self._count(team)
+                with self._progress(team) as show:
+                    result = count(team, ranks.comm.Dup(), self._hooks(team, show))
             except HeartbeatTimeout as silence:  # on the ranks that have noticed it
                 console.complain(str(silence))
                 self.output.report_interrupted(
@@ -61,21 +61,14 @@ class _Run:
                 )
                 runtime.abort(ranks.comm, status_of_silence(options.checkpoint))
                 raise
-            if ranks.comm.rank:
-                return VERIFIED
-            return self.output.report(result, ranks.signals)
-
-    def _count(self, team: Team) -> Result:
-        with self._progress(team) as show:
-            return count(team, self.ranks.comm.Dup(), self._hooks(team, show))
+            return VERIFIED if ranks.comm.rank else self.output.report(result, ranks.signals)
 
     def _request(self) -> Request:
         options = self.options
-        cache = Path(options.cache) if options.cache else None
         return Request(
             options.agreement(),
             self._resolve,
-            lambda: load(options.kernel, cache, console.note),
+            lambda: load(options.kernel, options.cache, console.note),
             None if options.threads == "auto" else options.threads or 1,
             self._announce,
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from mpi_pi.cli import console
+from mpi_pi.cli import console, quantities
 from mpi_pi.cli.options import RunOptions
 from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
@@ -62,9 +62,9 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
         every = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
         checkpoint = CheckpointFile(options.checkpoint, every, options.restart, console.warning)
         open_files.enter_context(checkpoint)
-    saved = checkpoint and checkpoint.saved
     seed = options.seed
     if seed is None:
+        saved = checkpoint and checkpoint.saved
         seed = saved.job.seed if saved else int.from_bytes(os.urandom(8))
     job = Job(trials, points, seed)
     try:
@@ -72,14 +72,14 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     except ValueError as error:
         raise UserError(f"argument --shard: '{index}/{count}': {error}") from error
     shard = Shard(job, index, count)
-    shard = checkpoint.begin(shard) if checkpoint else shard
+    if checkpoint:
+        shard = checkpoint.begin(shard)
     return RunPlan(shard, deadline, json_file, trial_log_file, checkpoint)
 
 
 def _points_and_trials(options: RunOptions) -> tuple[int, int]:
     points, trials = options.points, options.trials
     if points is None or trials is None:
-        from mpi_pi.cli import quantities
         from mpi_pi.cli.prompt import ask  # for --ask alone
 
         try:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 import mpi_pi
-from mpi_pi.cli.parser import UsageError, parse
+from mpi_pi.cli.parser import parse
+from mpi_pi.errors import UserError
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 from support.faults import MESSAGE, Fault, Faults
@@ -130,7 +131,7 @@ def test_file_that_cannot_be_written_is_refused(launch: Launch) -> None:
 
 def test_options_of_other_commands_are_refused() -> None:
     for words in (["--kernel", "numpy"], ["-n", "1"], ["--json", ""], ["o.json"]):
-        with pytest.raises(UsageError):
+        with pytest.raises(UserError):
             parse(["check", *words])
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.cli.parser import UsageError, parse
+from mpi_pi.cli.parser import parse
 from mpi_pi.cli.quantities import duration, quantity, trials
+from mpi_pi.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ BAD = [
 
 @pytest.mark.parametrize(("argv", "option", "value"), BAD)
 def test_bad_usage_names_the_option_and_the_value(argv: list[str], option: str, value: str) -> None:
-    with pytest.raises(UsageError) as raised:
+    with pytest.raises(UserError) as raised:
         parse(["run", *argv])
     message = str(raised.value)
     assert option in message
@@ -116,7 +117,7 @@ def test_bad_usage_names_the_option_and_the_value(argv: list[str], option: str, 
 
 def test_missing_and_unknown_commands_are_refused() -> None:
     for argv in ([], ["fly"]):
-        with pytest.raises(UsageError):
+        with pytest.raises(UserError):
             parse(argv)
 
 
@@ -124,7 +125,7 @@ def test_missing_and_unknown_commands_are_refused() -> None:
     "argv", [[], ["--json", "x"], ["a", "--json", ""], ["a", "--threads", "2"], ["a", "b", "--json", "./b"]]
 )
 def test_merge_refuses_bad_usage(argv: list[str]) -> None:
-    with pytest.raises(UsageError):
+    with pytest.raises(UserError):
         parse(["merge", *argv])
 
 
