@@ -5,7 +5,8 @@ parser            the command line
 quantities        numbers and times as people write them
 help_texts        texts of `--help`
 exit_codes        exit statuses, and the status of each error
-ranks             the guard around commands that run on ranks
+start             the start of commands that run on ranks
+ranks             the guard around them while MPI runs
 signals           signals that become stop requests
 console           the only printer
 output            text to standard output, JSON to a file

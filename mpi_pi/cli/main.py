@@ -5,13 +5,12 @@ import contextlib
 import importlib
 import io
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from mpi_pi.cli import console, parser, ranks
-from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
+from mpi_pi.cli import console, parser, start
+from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.system import imports, launch_env
 
 OUTPUT_FILES = ("json", "trial_log", "checkpoint", "output")
@@ -35,29 +34,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def command() -> NoReturn:
-    """Run the program `mpi-pi`.
-
-    It ends without Python's clean-up, which takes a tenth of a second to free what ends with the process
-    anyway.
-    """
+    """Run the program `mpi-pi`."""
     status = main()
     sys.stderr.flush()
-    ranks.leave(status)
-    os._exit(status)
+    start.leave(status)
 
 
 def _main(argv: Sequence[str]) -> int:
     help_text = io.StringIO()
     try:
-        status = ranks.reported(lambda: _dispatch(argv, help_text))
+        status = start.reported(lambda: _dispatch(argv, help_text))
     except SystemExit:  # help or version, which rank 0 alone prints
         return VERIFIED if launch_env.rank() or console.said(help_text.getvalue()) else FAILED
     except ImportError as error:
-        status = ranks.not_imported(error)
+        status = start.not_imported(error)
     except KeyboardInterrupt:
-        console.error("interrupted before anything was counted")
-        return SIGNALLED + signal.SIGINT
-    return ranks.end_without_mpi(status) if status and not ranks.mpi_has_started() else status
+        return start.interrupted()
+    return start.ended(status)
 
 
 def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
@@ -67,13 +60,12 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
         console.error("standard output is closed")
         return FAILED
     if args.handler_on_ranks and (args.on_ranks or args.handler is None or launch_env.started()):
-        return ranks.execute(args)
+        return start.execute(args)
     if launch_env.rank() != 0:  # rank 0 alone runs a command that needs no ranks
         return VERIFIED
     if args.needs_numpy:
         imports.require("numpy", "ndarray")
-    handler = importlib.import_module(args.handler)
-    status: int = handler.execute(args)
+    status: int = importlib.import_module(args.handler).execute(args)
     return status
 
 

@@ -1,43 +1,21 @@
-"""Guard around commands that run on ranks: it starts and ends MPI, and leaves no rank waiting.
-
-At an orderly end, successful or not, rank 0 prints, and has the exit status of the job. The other ranks end
-with status 0, because mpirun kills the job at the first other status, perhaps before rank 0 has reported.
-"""
+"""Guard around commands that run on ranks: it ends MPI, and leaves no rank waiting."""
 
 import argparse
-import contextlib
 import functools
-import importlib
-import os
-import platform
-import signal
-import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpi_pi import timestamps
-from mpi_pi.cli import console
-from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, SIGNALLED, VERIFIED, status_of, status_of_silence
+from mpi_pi.cli import console, start
+from mpi_pi.cli.exit_codes import FAILED, status_of_silence
 from mpi_pi.cli.signals import Signals
-from mpi_pi.errors import MpiPiError
-from mpi_pi.mpi import hydra, srun, time_limit
-from mpi_pi.mpi.stop import StopRequest
-from mpi_pi.system import imports, launch_env
+from mpi_pi.mpi import runtime
+from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+from mpi_pi.system import imports
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-    from mpi_pi.mpi.heartbeat import Heartbeat
-    from mpi_pi.mpi.runtime import Runtime
-
-_runtimes: "list[Runtime]" = []
-"""The runtime of MPI, once it has been started."""
-
-IMPORT_SECONDS = 3.0
-"""Time by which rank 0 may import packages later than another rank, on busy cores."""
 
 
 @dataclass(frozen=True)
@@ -46,59 +24,24 @@ class Ranks:
 
     comm: "MPI.Intracomm"
     signals: Signals
-    watch: Callable[[], "Heartbeat"]
+    watch: Callable[[], Heartbeat]
     """Starts the heartbeat, without which the command has to detect silent ranks itself."""
 
 
-def execute(args: argparse.Namespace) -> int:
-    """Start MPI, run the command on all ranks, end MPI, and return the exit status of this rank."""
-    if srun.started() and (problem := srun.problem()):
-        console.error(problem)
-        return BAD_USAGE
-    signals = Signals(StopRequest())
-    time_limit.give_up = _end_process
-    try:
-        # With signals handled: a rank that ended during the start of MPI would leave the others waiting.
-        with signals.all_handled(), warnings.catch_warnings():
-            # mpi4py warns on every rank if the launcher does not fit; below, rank 0 prints that as an error.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            from mpi_pi.mpi import runtime  # imports NumPy, which other commands do not need
-
-            command = importlib.import_module(args.handler_on_ranks)
-            timestamps.mark("imported")
-            _runtimes.append(runtime.start())
-    except Exception as error:  # a broken package may raise any exception
-        return not_imported(error)
-    comm = _runtimes[-1].comm
-    launched = launch_env.size()
-    if launched is not None and launched != comm.size:
-        console.error(_launcher_mismatch(launched, comm.size, runtime.library_name()))
-        return BAD_USAGE if launch_env.rank() == 0 else VERIFIED
-    is_root = comm.rank == 0  # asked before the end of MPI
-    status = _guarded(command.execute, args, signals)
-    return status if is_root else VERIFIED
+Command = Callable[[argparse.Namespace, Ranks], int]
 
 
-def _guarded(
-    command: Callable[[argparse.Namespace, Ranks], int], args: argparse.Namespace, signals: Signals
-) -> int:
+def guarded(command: Command, args: argparse.Namespace, signals: Signals, world: runtime.Runtime) -> int:
     """Run the command, end MPI, and return the status; abort the job after the failure of a single rank."""
-    from mpi_pi.mpi import runtime  # as above
-    from mpi_pi.mpi.heartbeat import HeartbeatTimeout
-
-    world = _runtimes[-1]
 
     def give_up(silence: str) -> None:
         console.complain(silence)
         runtime.abort(world.comm, status_of_silence(getattr(args, "checkpoint", None)))
 
-    @functools.cache
-    def watch() -> "Heartbeat":
-        return world.watch(give_up)
-
+    watch = functools.cache(lambda: world.watch(give_up))
     try:
         signals.repeat()
-        status = reported(lambda: command(args, Ranks(world.comm, signals, watch)))
+        status = start.reported(lambda: command(args, Ranks(world.comm, signals, watch)))
         signals.ignore()
         world.finish(watch())
     except HeartbeatTimeout as silence:  # on each rank that has noticed it
@@ -115,75 +58,10 @@ def _guarded(
     return status
 
 
-def reported(action: Callable[[], int]) -> int:
-    """Return the exit status of `action`, or that of an MpiPiError, which is printed on rank 0."""
-    try:
-        return action()
-    except MpiPiError as error:
-        if error.own_exit:
-            raise error.own_exit from None
-        console.error(str(error))
-        return status_of(error)
-
-
-def end_without_mpi(status: int) -> int:
-    """End the job of a rank that ends before MPI has started, and return its exit status."""
-    if launch_env.rank() != 0:
-        time.sleep(1)  # so that rank 0 can print its error; if it has none, this rank ends the job
-    hydra.abort(status)
-    return status
-
-
-def leave(status: int) -> None:
-    """End this process in the way that MPI requires, if MPI has been started; return otherwise."""
-    if _runtimes:
-        _runtimes[-1].leave(status)
-
-
-def mpi_has_started() -> bool:
-    """Return whether MPI has been started."""
-    return bool(_runtimes)
-
-
-def not_imported(error: Exception) -> int:
-    """Print which package fails to import and how to mend it; return the exit status."""
-    why = imports.explain(error)
-    console.error(why)
-    if launch_env.rank() != 0:
-        time.sleep(IMPORT_SECONDS)  # so that rank 0, if it has the error, too, can end the job first
-        console.complain(f"rank {launch_env.rank()} on host {platform.node()}: {why}")
-    return FAILED
-
-
-def _launcher_mismatch(launched: int, size: int, library: str) -> str:
-    if srun.started():
-        advice = srun.advice(library)
-    else:
-        chosen = [name for name in ("MPI4PY_LIBMPI", "MPI4PY_MPIABI") if name in os.environ]
-        other = f"unset {' and '.join(chosen)}" if chosen else "install the library of this one"
-        advice = f"the mpirun that was used is that of another MPI: use the mpirun of {library}, or {other}"
-    return f"the launcher started {launched} ranks, but {library} sees {size}: {advice}"
-
-
-def _end_process(why: str, missing: Iterable[int]) -> None:
-    """Kill the processes of missing ranks, and end this one, which waits in MPI for them, and so the job.
-
-    mpirun would resume a stopped process; if that one connects to mpirun while mpirun ends, Open MPI 5.0.11
-    may hang.
-    """
-    console.complain(why)
-    for process in missing:
-        with contextlib.suppress(OSError):  # another rank has killed it
-            os.kill(process, signal.SIGKILL)
-    hydra.abort(FAILED)
-    os._exit(FAILED)
-
-
 def _complain_of(error: BaseException, whose: str) -> int:
     """Print an unforeseen error, and return the exit status."""
     if isinstance(error, KeyboardInterrupt):
-        console.error("interrupted before anything was counted")
-        return SIGNALLED + signal.SIGINT
+        return start.interrupted()
     if isinstance(error, MemoryError):
         console.complain(f"{whose}: {imports.explain_memory(str(error))}")
         return FAILED
