@@ -13,9 +13,8 @@ output            text to standard output, JSON to a file
 progress_bar      a progress bar on standard error
 prompt            questions to the user
 launcher_streams  standard streams of the parent process mpirun
-options           options of `run`, typed
 run               mpi-pi run: the handshake, counting, and saving in long rounds
-run_plan          files, shard and deadline of a run, resolved by rank 0
+run_plan          options of a run; files, shard and deadline, resolved by rank 0
 run_output        files and report of a run
 check             mpi-pi check
 bench_options     options of `bench`, typed

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from mpi_pi.bench import document, jobs, kernel
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.launched import capture, default_launcher
-from mpi_pi.cli import console
+from mpi_pi.cli import console, parser
 from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
 from mpi_pi.cli.output import Output
@@ -36,7 +36,7 @@ class Terminated(KeyboardInterrupt):
 
 def execute(args: argparse.Namespace) -> int:
     """Measure, write and print; return the exit status. Raises MpiPiError."""
-    options = BenchOptions.of(args)
+    options = parser.typed(BenchOptions, args)
     try:
         with handled((signal.SIGTERM, signal.SIGHUP), _raise_terminated), Output(options.json) as output:
             made, failed = _measure(options)

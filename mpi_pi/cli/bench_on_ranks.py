@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpi_pi.bench import document, kernel, noise, rank_sweep, rounds
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.rank_groups import RankGroups
-from mpi_pi.cli import console
+from mpi_pi.cli import console, parser
 from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
@@ -46,7 +46,7 @@ MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], di
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     """Measure on all ranks; return the exit status on rank 0. Collective. Raises MpiPiError on all ranks."""
-    options, heartbeat = BenchOptions.of(args), ranks.watch()
+    options, heartbeat = parser.typed(BenchOptions, args), ranks.watch()
     require_identical(ranks.comm, options.common, heartbeat.check)
     with contextlib.ExitStack() as open_files:
         output: list[Output] = []  # one, on rank 0

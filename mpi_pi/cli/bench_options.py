@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi.cli.options import Options
-
 
 @dataclass(frozen=True)
-class BenchOptions(Options):
+class BenchOptions:
     """Options of `mpi-pi bench PART` for any part except `compare`, see `cli.parser`."""
 
     part: str

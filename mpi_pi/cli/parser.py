@@ -71,6 +71,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def typed(options: type[T], args: argparse.Namespace) -> T:
+    """Return the parsed arguments that a dataclass of options has as fields."""
+    return options(**{name: getattr(args, name) for name in options.__annotations__})
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mpi-pi", description=help_texts.DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")

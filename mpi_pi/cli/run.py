@@ -6,12 +6,12 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from mpi_pi.cli import console, run_plan
+from mpi_pi.cli import console, parser, run_plan
 from mpi_pi.cli.exit_codes import VERIFIED, status_of_silence
-from mpi_pi.cli.options import RunOptions
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
+from mpi_pi.cli.run_plan import RunOptions
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.result import RankInfo
 from mpi_pi.model.shard import Shard
@@ -34,7 +34,7 @@ LONG_JOB_POINTS = 10**9
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     """Count, save and report; return the exit status on rank 0. Raises MpiPiError on all ranks."""
     with contextlib.ExitStack() as open_files:
-        return _Run(RunOptions.of(args), ranks, open_files).execute()
+        return _Run(parser.typed(RunOptions, args), ranks, open_files).execute()
 
 
 class _Run:

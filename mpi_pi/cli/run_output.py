@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from mpi_pi import timestamps
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
-from mpi_pi.cli.options import RunOptions
-from mpi_pi.cli.run_plan import RunPlan
+from mpi_pi.cli.run_plan import RunOptions, RunPlan
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job

@@ -1,7 +1,4 @@
-"""Plan of a run, resolved by rank 0 from the options: files, shard and deadline.
-
-The first problem found is raised as UserError or BusyError; the checkpoint is opened last.
-"""
+"""Options of a run, and the plan that rank 0 resolves from them: files, shard and deadline."""
 
 import contextlib
 import math
@@ -9,15 +6,16 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mpi_pi.cli import console, quantities
-from mpi_pi.cli.options import RunOptions
 from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.storage.atomic_file import AtomicFile
 from mpi_pi.system import process
+from mpi_pi.version import STREAM_VERSION, __version__
 
 CHECKPOINT_SECONDS = 60.0
 """Default interval between checkpoints."""
@@ -29,6 +27,44 @@ if TYPE_CHECKING:
     from mpi_pi.storage.checkpoint import CheckpointFile
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of `mpi-pi run`, see `cli.parser`; None for an option that was not given."""
+
+    trials: int | None
+    points: int | None
+    """Points of each trial."""
+    seed: int | None
+    json: str | None
+    per_rank: bool
+    trial_log: str | None
+    progress: Literal["auto", "on", "off"]
+    kernel: Literal["auto", "numba", "numpy"]
+    cache: Path | None
+    threads: int | Literal["auto"] | None
+    shard: tuple[int, int] | Literal["slurm"] | None
+    """Index, from 1, and count."""
+    checkpoint: str | None
+    checkpoint_every: float | None
+    """Seconds."""
+    restart: bool
+    time_limit: float | Literal["slurm"] | None
+    """Seconds."""
+
+    def agreement(self) -> str:
+        """Return the options that have to be the same on all ranks, as a text for error messages.
+
+        Ranks may differ in kernel, cache and number of threads; only rank 0 uses the options for reports and
+        files.
+        """
+        return (
+            f"mpi-pi {__version__}, stream {STREAM_VERSION},"
+            f" -n {self.trials} -i {self.points} --seed {self.seed} --shard {self.shard}"
+            f" --checkpoint {self.checkpoint} --trial-log {self.trial_log}"
+            f" --time-limit {self.time_limit} --threads {'auto' if self.threads == 'auto' else 'T'}"
+        )
 
 
 @dataclass(frozen=True)
@@ -44,7 +80,10 @@ class RunPlan:
 
 
 def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
-    """Open the files of a run, and return its plan. Raises UserError and BusyError."""
+    """Open the files of a run, the checkpoint last, and return its plan.
+
+    Raises UserError or BusyError for the first problem found.
+    """
 
     def opened(option: str, path: str | None) -> AtomicFile | None:
         return None if path is None else open_files.enter_context(AtomicFile(option, path))
