@@ -80,7 +80,7 @@ def out(content: str | Sequence[Block], through_mpirun: bool = True, end: str = 
     since mpirun may not forward ours any more. Raises RuntimeError if that fails.
     """
     launchers = launcher_streams.stream_of_launcher(1)
-    text = content if isinstance(content, str) else plain.text(content, _columns(launchers or sys.stdout))
+    text = content if isinstance(content, str) else plain.text(content, columns(launchers or sys.stdout))
     stream = None if through_mpirun else launchers
     if stream is None and sys.stdout is None:
         raise RuntimeError("standard output is closed")
@@ -92,7 +92,7 @@ def out(content: str | Sequence[Block], through_mpirun: bool = True, end: str = 
         raise RuntimeError(f"standard output: {error.strerror}") from error
 
 
-def _columns(stream: TextIO | None) -> int | None:
+def columns(stream: TextIO | None) -> int | None:
     """Return the width of the stream's terminal in columns; None without a terminal, or if it is unknown."""
     try:
         return os.get_terminal_size(stream.fileno()).columns or None if stream else None

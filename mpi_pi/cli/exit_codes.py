@@ -21,8 +21,3 @@ def status_of(error: MpiPiError) -> int:
     if isinstance(error, BusyError):
         return RUN_AGAIN
     return BAD_USAGE if isinstance(error, UserError) else FAILED
-
-
-def status_of_silence(checkpoint: str | None) -> int:
-    """Return the exit status after a rank has fallen silent, given the checkpoint of the command, if any."""
-    return RUN_AGAIN if checkpoint else FAILED

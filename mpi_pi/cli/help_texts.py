@@ -1,22 +1,10 @@
 """Texts of `--help`."""
 
-from typing import NamedTuple
-
-
-class Text(NamedTuple):
-    """Help of a command."""
-
-    summary: str
-    """One line, for the list of commands."""
-    description: str
-    epilog: str | None = None
-
-
 DESCRIPTION = """\
 Estimate pi from random points, M trials of N points each, counted on all ranks of an MPI job. The same seed
 gives exactly the same hits on any number of ranks and on any machine."""
 
-BENCH = Text(
+BENCH = (
     "measure how fast the cores are, and how the job scales",
     """\
 Measure the speed of each core, the scaling of the job, and other programs for comparison. Each value is a
@@ -41,7 +29,7 @@ BENCH_PARTS = {
 }
 """Summary of each part of a benchmark."""
 
-COMPARE = Text(
+COMPARE = (
     "compare two benchmarks",
     "List what became faster or slower from one benchmark to another, beyond the noise of both.",
     """\
@@ -50,8 +38,8 @@ exit status: 0 nothing became slower, 1 something did (or nothing could be print
   mpi-pi bench compare before.json after.json""",
 )
 
-COMMANDS = {
-    "run": Text(
+COMMANDS: dict[str, tuple[str, str, str | None]] = {
+    "run": (
         "estimate pi",
         DESCRIPTION,
         """\
@@ -65,7 +53,7 @@ the end: 75 with a checkpoint (run it again), without one 124 after --time-limit
   srun --mpi=pmix mpi-pi run -n 1M -i 10k --seed 1 --json result.json       (MPICH: --mpi=pmi2)
   srun --mpi=pmix mpi-pi run -n 1G -i 1M --checkpoint pi.ckpt --time-limit slurm""",
     ),
-    "check": Text(
+    "check": (
         "examine the hosts of a cluster",
         """\
 Examine every host of the job: its hardware, what is installed there, how fast it counts, and how well it is
@@ -75,34 +63,40 @@ exit status: 0 fit, 1 not
 
   mpirun -hostfile hostfiles/octapi.hosts mpi-pi check""",
     ),
-    "merge": Text(
+    "merge": (
         "merge the results of shards",
         "Merge the results of all shards of a job, each written by mpi-pi run --shard K/N --json FILE.",
+        None,
     ),
     "bench": BENCH,
-    "plot": Text(
+    "plot": (
         "draw pictures of results and benchmarks",
         """\
 Draw the contents of files. Of a result (mpi-pi run --json): points on the dartboard, convergence, and the
 activity of each rank or host; with the trial log of the run, also the distribution of its trials. Of a
 benchmark: scaling, kernels, jobs and rounds.""",
+        None,
     ),
-    "report": Text(
+    "report": (
         "make an HTML page of results and benchmarks",
         """\
 Make one HTML page of results, trial logs and benchmarks, with their tables and pictures. The page needs no
 network.""",
+        None,
     ),
-    "check-hosts": Text(
+    "check-hosts": (
         "test whether a job could start on all hosts",
         """\
 Test from here, without MPI, whether a job could start on every host of a hostfile: name, ssh, program, MPI
 and TCP ports. Print a remedy for each problem.""",
+        None,
     ),
-    "deploy": Text(
+    "deploy": (
         "install this environment on all hosts",
         """\
 Install the environment of this command on every host of a hostfile, over ssh, at the same path. The hosts
 need Python 3.11 or newer and sshd, but no internet.""",
+        None,
     ),
 }
+"""Summary, description and epilog of each command."""

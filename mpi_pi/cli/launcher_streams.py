@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mpi_pi.system.process import mpirun_pid
+from mpi_pi.system.read_file import read_system_text
 
 
 def stream_of_launcher(descriptor: int) -> TextIO | None:
@@ -105,8 +106,5 @@ def _is_inherited(process: int, descriptor: int, access: int) -> bool:
 
 def _fdinfo(process: int | None, descriptor: int) -> dict[str, str]:
     """Return /proc/PID/fdinfo/DESCRIPTOR, {} if it cannot be read."""
-    try:
-        lines = Path(f"/proc/{process}/fdinfo/{descriptor}").read_text().splitlines()
-    except OSError:
-        return {}
+    lines = (read_system_text(Path(f"/proc/{process}/fdinfo/{descriptor}")) or "").splitlines()
     return {name: value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}

@@ -37,16 +37,16 @@ class _Help(argparse.HelpFormatter):
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         wrap = functools.partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
-        lines: list[str] = []
+        folded = []
         for paragraph in text.split("\n\n"):
+            lines = wrap(paragraph, width)
             if paragraph.startswith(" "):
-                for line in paragraph.split("\n"):
-                    first, *more = wrap(line, width - 2, subsequent_indent=" " * 6)
-                    lines += [f"{before} \\" for before in [first, *more][:-1]] + [[first, *more][-1]]
-            else:
-                lines += wrap(paragraph, width)
-            lines.append("")
-        return "\n".join(lines[:-1])
+                commands = (
+                    wrap(line, width - 2, subsequent_indent=" " * 6) for line in paragraph.split("\n")
+                )
+                lines = [" \\\n".join(command) for command in commands]
+            folded.append("\n".join(lines))
+        return "\n\n".join(folded)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,16 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     # With `prog`, for which argparse would otherwise format a usage, in 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
-        command = _add_command(commands, name, help_texts.COMMANDS[name], **handlers)
-        add_arguments(command)
+        add_arguments(_add_command(commands, name, help_texts.COMMANDS[name], **handlers))
     return parser
 
 
-def _add_command(commands: Any, name: str, text: help_texts.Text, **defaults: Any) -> argparse.ArgumentParser:
-    """Add a command to the action `commands`, and return its parser."""
-    command: argparse.ArgumentParser = commands.add_parser(
-        name, help=text.summary, description=text.description, epilog=text.epilog
-    )
+def _add_command(
+    commands: Any, name: str, texts: tuple[str, str, str | None], **defaults: Any
+) -> argparse.ArgumentParser:
+    """Add a command with the `texts` of `help_texts` to the action `commands`, and return its parser."""
+    summary, description, epilog = texts
+    command: argparse.ArgumentParser
+    command = commands.add_parser(name, help=summary, description=description, epilog=epilog)
     command.set_defaults(**defaults)
     return command
 
@@ -129,13 +130,10 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     names = {"dest": "part", "metavar": "PART", "title": "parts"}
     parts = bench.add_subparsers(required=True, prog="mpi-pi bench", **names)
     for name, summary in help_texts.BENCH_PARTS.items():
-        text = help_texts.BENCH._replace(summary=summary)
-        part = _add_command(parts, name, text, oversubscribe=False, **_BENCH)
+        part = _add_command(parts, name, (summary, *help_texts.BENCH[1:]), oversubscribe=False, **_BENCH)
         part.add_argument("--full", action="store_true", help="measure for a few minutes")
         _add_json(part, "all measurements")
-        part.add_argument(
-            "--launcher", metavar="COMMAND", type=_command, help="command that starts ranks: 'mpirun -n 4'"
-        )
+        part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
@@ -254,8 +252,7 @@ def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
     """Return `-n -1e5` as `-n=-1e5`, since argparse would take the negative number for an option."""
     result: list[str] = []
     for argument in argv:
-        wants_number = result and result[-1] in NUMERIC
-        if wants_number and re.match(r"-([\d._]|[a-z]{2})", argument, re.IGNORECASE):
+        if result and result[-1] in NUMERIC and re.match(r"-([\d._]|[a-zA-Z]{2})", argument):
             result[-1] += "=" + argument
         else:
             result.append(argument)

@@ -1,9 +1,8 @@
 """A progress bar on standard error."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from mpi_pi.cli import console
 from mpi_pi.system import imports
@@ -35,7 +34,9 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         yield lambda done: None
         return
 
-    columns = _columns(stream)
+    terminal = console.columns(stream) or 0
+    # One column less than the terminal, which would fold a full line.
+    columns = min(terminal - 1, MAX_COLUMNS) if terminal > 1 else MAX_COLUMNS
     if columns < MAX_COLUMNS:
         style = {"bar_format": SHORT} | style
     with tqdm(
@@ -48,12 +49,3 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         **style,
     ) as shown:
         yield lambda done: shown.update(done - shown.n)
-
-
-def _columns(stream: TextIO) -> int:
-    """Return the width of a bar: one column less than the terminal, which would fold a full line."""
-    try:
-        columns = os.get_terminal_size(stream.fileno()).columns
-    except OSError:  # no terminal
-        columns = 0
-    return min(columns - 1, MAX_COLUMNS) if columns > 1 else MAX_COLUMNS

@@ -4,10 +4,10 @@ import argparse
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from mpi_pi.cli import console, parser, run_plan
-from mpi_pi.cli.exit_codes import VERIFIED, status_of_silence
+from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN, VERIFIED
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
@@ -45,23 +45,24 @@ class _Run:
         self.output = RunOutput(options)
 
     def execute(self) -> int:
-        options, ranks = self.options, self.ranks
+        options, ranks, comm = self.options, self.ranks, self.ranks.comm
         if options.checkpoint:
             # Even before counting, a signal ends in a report: which points are saved, and how to continue.
             self.open_files.enter_context(ranks.signals.all_handled())
-        team = assemble(ranks.comm, self._request(), ranks.watch())
+        team = assemble(comm, self._request(), ranks.watch())
+        shard, progress = team.shard, options.progress if comm.rank == 0 else "off"
         with ranks.signals.all_handled():
             try:
-                with self._progress(team) as show:
-                    result = count(team, ranks.comm.Dup(), self._hooks(team, show))
+                with bar(progress, shard.points, shard.tally.points, unit=" points", unit_scale=True) as show:
+                    result = count(team, comm.Dup(), self._hooks(team, show))
             except HeartbeatTimeout as silence:  # on the ranks that have noticed it
                 console.complain(str(silence))
                 self.output.report_interrupted(
                     silence.result if isinstance(silence, InterruptedRun) else None
                 )
-                runtime.abort(ranks.comm, status_of_silence(options.checkpoint))
+                runtime.abort(comm, RUN_AGAIN if options.checkpoint else FAILED)
                 raise
-            return VERIFIED if ranks.comm.rank else self.output.report(result, ranks.signals)
+            return VERIFIED if comm.rank else self.output.report(result, ranks.signals)
 
     def _request(self) -> Request:
         options = self.options
@@ -109,28 +110,19 @@ class _Run:
                 " --threads auto"
             )
 
-    @contextlib.contextmanager
-    def _progress(self, team: Team) -> Iterator[Callable[[Round], object]]:
-        """Show a progress bar on rank 0, and yield the function to call after each round."""
-        wanted, shard = self.options.progress if self.ranks.comm.rank == 0 else "off", team.shard
-        with bar(wanted, shard.points, shard.tally.points, unit=" points", unit_scale=True) as show:
-            yield lambda round_: round_.shard and show(round_.shard.tally.points)
-
-    def _hooks(self, team: Team, show: Callable[[Round], object]) -> Hooks:
-        checkpoint = self.output.checkpoint
-        log = self.output.log_round(team.shard.job)
-        saved_at = time.monotonic()
+    def _hooks(self, team: Team, show: Callable[[float], object]) -> Hooks:
+        checkpoint, log = self.output.checkpoint, self.output.log_round(team.shard.job)
+        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
+        saved_at, saved_at_stop = time.monotonic(), False
 
         def on_round(round_: Round) -> None:
             nonlocal saved_at
-            show(round_)
             log(round_)
-            if checkpoint and round_.shard:
-                checkpoint.update(round_.shard)
-                saved_at = time.monotonic()
-
-        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
-        saved_at_stop = False
+            if round_.shard:
+                show(round_.shard.tally.points)
+                if checkpoint:
+                    checkpoint.update(round_.shard)
+                    saved_at = time.monotonic()
 
         def on_idle() -> None:
             nonlocal saved_at, saved_at_stop

@@ -37,7 +37,7 @@ def execute(args: argparse.Namespace) -> int:
     end with status 0, because mpirun kills the job at the first other status, perhaps before rank 0 has
     reported.
     """
-    if srun.started() and (problem := srun.problem()):
+    if problem := srun.problem():
         console.error(problem)
         return BAD_USAGE
     signals = Signals(StopRequest())
