@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from mpi_pi.check import diagnosis, document, survey
 from mpi_pi.check.probe import Probe
-from mpi_pi.cli import console
+from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
-from mpi_pi.cli.options import Options
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.mpi import runtime
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CheckOptions(Options):
+class CheckOptions:
     """Options of `mpi-pi check`, see `cli.parser`.
 
     None has to be the same on all ranks: rank 0 alone writes the file, and each rank may have its own cache.
@@ -38,7 +37,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
     The survey detects silent ranks itself: a heartbeat would end the job before it could report them.
     """
-    options, comm = CheckOptions.of(args), ranks.comm
+    options, comm = parser.typed(CheckOptions, args), ranks.comm
     probe = Probe(comm, options.cache, console.note)
     if comm.rank == 0:
         return _survey(options, comm, CommandLoop(comm, probe.actions()))

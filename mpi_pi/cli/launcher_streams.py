@@ -106,5 +106,5 @@ def _is_inherited(process: int, descriptor: int, access: int) -> bool:
 
 def _fdinfo(process: int | None, descriptor: int) -> dict[str, str]:
     """Return /proc/PID/fdinfo/DESCRIPTOR, {} if it cannot be read."""
-    lines = (read_system_text(Path(f"/proc/{process}/fdinfo/{descriptor}")) or "").splitlines()
+    lines = read_system_text(Path(f"/proc/{process}/fdinfo/{descriptor}")).splitlines()
     return {name: value.strip() for name, colon, value in (line.partition(":") for line in lines) if colon}
