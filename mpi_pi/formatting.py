@@ -22,13 +22,10 @@ def format_percent(part: float, whole: float = 1, form: str = ".3g") -> str:
     return f"{100 * part / whole:{form}} %"
 
 
-def format_probability(p: float, complement: float | None = None) -> str:
-    """Return a probability in a few digits, at least 1e-300, near where doubles end.
-
-    Where the digits would round to 1, the result is `1 - complement`, if that is given.
-    """
-    text = f"{max(p, 1e-300):.4g}"
-    return f"1 - {format_probability(complement)}" if text == "1" and complement is not None else text
+def format_probability(p: float, complement: float) -> str:
+    """Return a probability in a few digits, as `1 - complement` where they would round to 1."""
+    texts = [f"{max(value, 1e-300):.4g}" for value in (p, complement)]  # near where doubles end
+    return f"1 - {texts[1]}" if texts[0] == "1" else texts[0]
 
 
 def kernel_label(kernel: str, target: str) -> str:

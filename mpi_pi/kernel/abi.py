@@ -1,7 +1,6 @@
 """Arguments of the compiled kernel: one table for numba, which compiles it, and ctypes, which calls it."""
 
 import ctypes
-from typing import Any
 
 ARGUMENTS = {
     "seed_words": "uint32*",  # words of the seed pool, (4,)
@@ -18,14 +17,9 @@ ARGUMENTS = {
 }
 """C type of each argument by its name, in order; `*` marks a pointer."""
 
+_TYPES = [getattr(ctypes, "c_void_p" if kind.endswith("*") else f"c_{kind}") for kind in ARGUMENTS.values()]
 
-def _ctypes_type(name: str) -> Any:
-    return ctypes.c_void_p if name.endswith("*") else getattr(ctypes, f"c_{name}")
-
-
-FUNCTION = ctypes.CFUNCTYPE(
-    ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *map(_ctypes_type, ARGUMENTS.values())
-)
+FUNCTION = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, *_TYPES)
 """Type of the compiled function, which returns a status, 0.
 
 Ahead of its arguments come two pointers of numba's own, to a result and to an exception; neither is used.

@@ -28,11 +28,9 @@ NOTIFY_SECONDS = 5.0
 
 ELSEWHERE = "name a folder of yours with --cache DIR"
 
-_MAX_LINKS = 40
-"""Symbolic links that a path may lead through."""
-
+_MAX_LINKS = 40  # symbolic links that a path may lead through
+# Whatever is in place of a file, no link is followed and no pipe waited for.
 _OPEN_FLAGS = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""Flags with which no link is followed and no pipe waited for, should there be one in place of a file."""
 
 
 class CacheError(UserError):

@@ -58,9 +58,8 @@ def cpu_name() -> str:
 
 def assembly() -> tuple[str, str]:
     """Return the kernel as LLVM assembly optimised for this host's CPU, and the name of its function."""
-    dispatcher = numba.njit(SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(
-        _count_units
-    )
+    compiled = numba.njit(SIGNATURE, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    dispatcher = compiled(_count_units)
     (overload,) = dispatcher.overloads.values()
     (text,) = dispatcher.inspect_llvm().values()
     return text, overload.fndesc.llvm_func_name

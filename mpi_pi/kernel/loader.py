@@ -131,7 +131,7 @@ def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:
 
 
 def _compile() -> bytes:
-    """Return the name of the function, the CPU and the object file, separated by NUL bytes."""
+    """Compile the kernel; return the name of its function, the CPU and the object file, separated by NUL."""
     try:
         from mpi_pi.kernel import count  # and with it numba, which takes a third of a second
     except PermissionError as error:  # numba has LLVM try it
@@ -145,7 +145,8 @@ def _compile() -> bytes:
 
 def _fingerprint() -> str:
     """Return a digest of the sources that the machine code is made from, and of the compiler's versions."""
-    room, digest = Path(__file__).parent, hashlib.sha256(b"".join(compiler_versions()))
+    room = Path(__file__).parent
+    digest = hashlib.sha256(compiler_version("numba") + compiler_version("llvmlite"))
     sources = (path for path in room.iterdir() if path.suffix == ".py")  # glob would compile a pattern
     for path in [*sorted(sources, key=str), room.parent / "model" / "job.py"]:
         with path.open("rb", buffering=0) as file:
@@ -153,13 +154,8 @@ def _fingerprint() -> str:
     return digest.hexdigest()
 
 
-def compiler_versions() -> list[bytes]:
-    """Return what tells the versions of numba and llvmlite."""
-    return [_version(package) for package in ("numba", "llvmlite")]
-
-
-def _version(package: str) -> bytes:
-    """Return the text of a file inside the package: importlib.metadata takes 10 ms."""
+def compiler_version(package: str) -> bytes:
+    """Return text that has the version of a package, from a file inside: importlib.metadata takes 10 ms."""
     found = importlib.util.find_spec(package)
     try:
         return Path(found.origin if found and found.origin else "").with_name("_version.py").read_bytes()
