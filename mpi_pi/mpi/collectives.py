@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.errors import MpiPiError, RunError
+from mpi_pi.formatting import format_some
 from mpi_pi.mpi.heartbeat import HeartbeatTimeout
 from mpi_pi.mpi.requests import Progress, no_progress, wait
 from mpi_pi.mpi.runtime import host_name
@@ -153,11 +154,8 @@ def raise_unless_identical(plans: Sequence[tuple[str, str]]) -> None:
 
 def unique_by_rank(texts: Sequence[str]) -> list[str]:
     """Return the distinct texts of ranks except "", each after the first rank that has it."""
-    ranks: dict[str, list[int]] = {}
-    for rank, text in enumerate(texts):
-        ranks.setdefault(text, []).append(rank)
     return [
-        f"rank {those[0]}{f' and {len(those) - 1} more' if len(those) > 1 else ''}: {text}"
-        for text, those in ranks.items()
+        f"{format_some([f'rank {texts.index(text)}'], 1, count)}: {text}"
+        for text, count in Counter(texts).items()
         if text
     ]

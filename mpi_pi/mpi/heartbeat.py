@@ -89,7 +89,7 @@ class Heartbeat:
         wait(self._comm.Iallgather(np.array([self._sent]), sent))
         for peer in self._peers:
             while self._got[peer] < sent[peer]:  # and no more: the next one may be for another Heartbeat
-                self._receive(peer)
+                self._receive(self._comm.Mprobe(peer, TAG))
         for request in self._requests:
             request.Wait()
 
@@ -114,8 +114,8 @@ class Heartbeat:
             return
         self._poll_at = now + POLL_SECONDS
         clock = self._clock.tick()
-        while self._receive():
-            pass
+        while message := self._comm.Improbe(tag=TAG):
+            self._receive(message)
         if now > self._send_at:
             self._send()
         # All other ranks notice a silence of rank 0; the time-outs differ, so that one reports it first.
@@ -133,19 +133,14 @@ class Heartbeat:
         self._requests += [self._comm.Isend(message, peer, TAG) for peer in self._peers]
         self._sent += 1
 
-    def _receive(self, source: int | None = None) -> bool:
-        """Receive a message from `source`, or from any peer; return whether there was one."""
-        comm = self._comm
-        message = comm.Improbe(tag=TAG) if source is None else comm.Improbe(source, TAG)
-        if message is None:
-            return False
+    def _receive(self, message: "MPI.Message") -> None:
         content = bytearray(MAX_MESSAGE_BYTES)
         message.Recv(content)
-        rank, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
-        self._hosts[int(rank)] = host
-        self._got[int(rank)] += 1
-        self._heard_at[int(rank)] = self._clock.seconds
-        return True
+        number, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
+        rank = int(number)
+        self._hosts[rank] = host
+        self._got[rank] += 1
+        self._heard_at[rank] = self._clock.seconds
 
     def _describe(self, silent: Iterable[int]) -> str:
         here = process.ranks_on_host()  # for ranks that have never sent a message
