@@ -101,9 +101,6 @@ class Manager:
         self._startup_seconds = process.seconds_since_process_start(self._start)
         return self._assign()
 
-    def _seconds(self) -> float:
-        return time.clock_gettime(time.CLOCK_MONOTONIC) - self._start
-
     def next(self, results: NDArray[np.int64]) -> NDArray[np.int64]:
         """Record the work results of a round, int64 (ranks, columns), and return the next assignments."""
         sums = _exact_sums(results)
@@ -143,6 +140,9 @@ class Manager:
             system_seconds=system_seconds,
         )
 
+    def _seconds(self) -> float:
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - self._start
+
     def _assign(self, last: bool = False) -> NDArray[np.int64]:
         self._assigned_at = self._seconds()
         assignments = np.zeros((len(self._threads), len(Assignment)), np.int64)
@@ -170,12 +170,8 @@ class Manager:
             contiguous = tally.unpack(self._begun.job, _exact_sums(results[:kept])[WorkResult.TALLY :])
         lost_units = units.copy()
         lost_units[:kept] = 0
-        self.timeline.append(
-            RoundRecord(
-                *(self.rounds, self.rounds, self._assigned_at, self._seconds(), counted.hits),
-                *(units, points, count_nanoseconds, lost_units),
-            )
-        )
+        span = (self.rounds, self.rounds, self._assigned_at, self._seconds())
+        self.timeline.append(RoundRecord(*span, counted.hits, units, points, count_nanoseconds, lost_units))
         self.rounds += 1
         hits = tally.packed_hits(results[:, WorkResult.TALLY :])
         self._totals += np.stack([units, points, hits, count_nanoseconds], axis=1)

@@ -38,10 +38,9 @@ class RoundLoop:
         self._stop = hooks.stop or StopRequest()
         self._stop.connect(signals)
         self._threads = ThreadTeam(team.kernel, team.stats.info.threads, self.poll)
-        self.manager = (
-            Manager(team.shard, [rank.info.threads for rank in team.ranks], tuning) if team.ranks else None
-        )
-        """On rank 0."""
+        threads = [rank.info.threads for rank in team.ranks]
+        self.manager = Manager(team.shard, threads, tuning) if threads else None
+        """The manager on rank 0; None elsewhere."""
         self.rounds = 0
         self.own = np.zeros(4, np.int64)
         """Units, points, hits and nanoseconds of counting of this rank."""

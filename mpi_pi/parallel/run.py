@@ -25,12 +25,12 @@ DEFAULT_HOOKS = Hooks()
 
 
 class InterruptedRun(HeartbeatTimeout):
-    """A rank that fell silent during a run."""
+    """A rank has fallen silent during a run."""
 
     def __init__(self, text: str, result: Result | None) -> None:
         super().__init__(text)
         self.result = result
-        """On rank 0, what was counted in rounds that were complete by then; None if there were none."""
+        """Result of the complete rounds, on rank 0; None elsewhere, or if there were none."""
 
 
 def run(

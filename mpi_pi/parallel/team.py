@@ -139,13 +139,12 @@ def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
 
 def placements(ranks: Sequence[Arrival], threads: Sequence[int]) -> list[str]:
     """Return the affinity of the ranks of each rank's host as text, see `affinity.format_affinity`."""
-    texts = [""] * len(ranks)
+    texts: dict[int, str] = {}
     for members in _hosts(ranks):
-        workers = [(ranks[rank].cores, threads[rank]) for rank in members]
-        text = affinity.format_affinity(workers, ranks[members[0]].online_cores)
-        for rank in members:
-            texts[rank] = text
-    return texts
+        bindings = [(ranks[rank].cores, threads[rank]) for rank in members]
+        text = affinity.format_affinity(bindings, ranks[members[0]].online_cores)
+        texts |= dict.fromkeys(members, text)
+    return [texts[rank] for rank in range(len(ranks))]
 
 
 def _hosts(ranks: Sequence[Arrival]) -> Collection[list[int]]:

@@ -74,15 +74,13 @@ class ThreadTeam:
             while not stop() and (chunk := queue.pop(self._points_per_chunk, self._kernel.units_at_once)):
                 start = time.perf_counter()
                 hits = self._kernel.count(queue.job, chunk, stop)
-                self._adapt(queue.job.points_in(chunk), time.perf_counter() - start)
+                seconds = max(time.perf_counter() - start, 1e-6)
+                wanted = int(queue.job.points_in(chunk) / seconds * CHUNK_SECONDS)
+                self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, Tuning.max_points), 1)
                 queue.push(chunk, hits)
         except BaseException:
             self._stopped = True
             raise
-
-    def _adapt(self, points: int, seconds: float) -> None:
-        wanted = int(points / max(seconds, 1e-6) * CHUNK_SECONDS)
-        self._points_per_chunk = max(min(wanted, 4 * self._points_per_chunk, Tuning.max_points), 1)
 
 
 class WorkQueue:
