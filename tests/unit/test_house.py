@@ -1,6 +1,7 @@
 """The limits that keep the package readable, held by reading its source."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ READ_FIRST = (
     *("parallel/partition", "parallel/load_balancer", "parallel/manager"),
     *("parallel/threads", "parallel/round_loop", "parallel/run"),
 )
-"""How pi is computed on ranks."""
+"""How pi is computed on ranks, in the order that `parallel` gives in its docstring."""
+
+PARALLEL = package.FOLDER / "parallel" / "__init__.py"
 
 
 def name(file: Path) -> str:
@@ -79,5 +82,11 @@ def test_room_is_a_docstring_that_names_its_modules(room: Path) -> None:
 
 def test_computation_on_ranks_is_read_in_a_thousand_lines() -> None:
     files = [package.FOLDER / f"{module}.py" for module in READ_FIRST]
+    first, rest, *_ = (ast.get_docstring(ast.parse(PARALLEL.read_text())) or "").split("\n\n")
+    assert re.findall(r"`model\.(\w+)`", first) == [
+        file.stem for file in files if file.parent.name == "model"
+    ]
+    listed = [line.split()[0] for line in rest.splitlines()]
+    assert listed == [file.stem for file in files if file.parent == PARALLEL.parent]
     assert len(files) <= 8
     assert sum(file.read_text().count("\n") for file in files) <= 1000
