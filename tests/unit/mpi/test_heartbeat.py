@@ -1,0 +1,96 @@
+"""What a heartbeat concludes from the messages that have come, without MPI and in a time that is made up."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from mpi_pi.mpi import heartbeat, peer_timeout
+from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+
+
+class Time:
+    """A clock, in the place of the module `time`, that goes on only when it is told to."""
+
+    seconds = 1000.0
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+class Comm:
+    """Rank 0's communicator of a job on hosts; messages are those of the ranks in `heard`."""
+
+    rank = 0
+
+    def __init__(self, *hosts: str) -> None:
+        self.size, self._hosts = len(hosts), hosts
+        self.heard: list[int] = []
+
+    def Improbe(self, tag: int) -> Any:  # noqa: N802  # a name of MPI's
+        if not self.heard:
+            return None
+        rank = self.heard.pop()
+        content = f"{rank} {self._hosts[rank]}".encode()
+
+        def receive(message: bytearray) -> None:
+            message[: len(content)] = content
+
+        return SimpleNamespace(Recv=receive)
+
+    def Isend(self, _message: bytes, _peer: int, _tag: int) -> Any:  # noqa: N802
+        return SimpleNamespace(Test=lambda: True)
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    made_up = Time()
+    for module in (heartbeat, peer_timeout):
+        monkeypatch.setattr(module, "time", made_up)
+    return made_up
+
+
+def pass_seconds(time: Time, beat: Heartbeat, comm: Comm, seconds: float, *speaking: int) -> None:
+    """Let time pass, in which these ranks are heard again and again."""
+    for _ in range(round(2 * seconds)):
+        time.seconds += 0.5
+        comm.heard += speaking
+        beat.check()
+
+
+def test_all_silent_ranks_of_a_host_are_named_though_one_was_heard_later(time: Time) -> None:
+    comm = Comm("node0", "node7", "node7", "node8", "node7")
+    beat: Any = Heartbeat(comm, "node0", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 2, 1, 2, 3, 4)
+    pass_seconds(time, beat, comm, 4, 2, 3, 4)
+    with pytest.raises(HeartbeatTimeout) as raised:
+        pass_seconds(time, beat, comm, 70, 3)
+    assert str(raised.value) == "host node7 has been silent for 60 s, with rank 1, 2, 4"
+
+
+def test_time_limit_is_that_of_silence_while_this_rank_is_awake(time: Time) -> None:
+    comm = Comm("node0", "node7")
+    beat: Any = Heartbeat(comm, "node0", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 1, 1)
+    time.seconds += 1e6  # asleep
+    pass_seconds(time, beat, comm, 59)
+    with pytest.raises(HeartbeatTimeout):
+        pass_seconds(time, beat, comm, 2)
+
+
+@pytest.mark.parametrize("raised", [True, False])
+def test_process_is_ended_only_if_nobody_was_told_of_the_silence(time: Time, raised: bool) -> None:
+    said: list[str] = []
+    beat: Any = Heartbeat(Comm("node0", "node7"), "node0", False, said.append)  # type: ignore[arg-type]
+
+    def wait(seconds: float) -> bool:
+        """Wait as the thread does between looks, and at last before it gives up."""
+        time.seconds += seconds
+        if seconds == heartbeat.GRACE_SECONDS and raised:
+            with pytest.raises(HeartbeatTimeout):
+                beat.check()
+        return False
+
+    beat._wake = SimpleNamespace(wait=wait)
+    beat._run_thread()
+    assert said == ([] if raised else ["host unknown has been silent for 60 s, with rank 1"])
