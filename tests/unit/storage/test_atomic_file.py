@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,24 @@ def test_full_disk_is_an_error_that_leaves_nothing(tmp_path: Path, monkeypatch: 
     with pytest.raises(OutputError, match="No space left"):
         AtomicFile("--json", str(tmp_path / "out"))
     assert names(tmp_path) == []
+
+
+def test_content_is_on_the_disk_before_it_has_the_name_and_the_name_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure leaves the old file or the new one, and after the commit the new one."""
+    path, fsync, synced = tmp_path / "out", os.fsync, []
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        found = os.fstat(descriptor)
+        synced.append((found.st_ino, found.st_size if stat.S_ISREG(found.st_mode) else None, path.exists()))
+
+    with AtomicFile("--json", str(path)) as file:
+        file.write("x" * 10_000)
+        monkeypatch.setattr(os, "fsync", note)
+        file.commit()
+    assert synced == [(path.stat().st_ino, 10_000, False), (tmp_path.stat().st_ino, None, True)]
 
 
 def test_devices_are_written_to_directly() -> None:

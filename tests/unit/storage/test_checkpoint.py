@@ -246,6 +246,21 @@ def test_second_run_on_a_checkpoint_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
 
 
+def test_run_goes_on_from_what_another_one_has_saved_until_it_had_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, acquire = tmp_path / "c", lock_file.Lock.acquire
+    path.write_text(dumps(part(10)))
+
+    def acquire_late(lock: lock_file.Lock) -> None:
+        path.write_text(dumps(part(20)))
+        acquire(lock)
+
+    monkeypatch.setattr(lock_file.Lock, "acquire", acquire_late)
+    with keeper(path) as kept:
+        assert kept.begin(part(0)) == part(20)
+
+
 def test_run_that_was_taken_over_gives_up(tmp_path: Path) -> None:
     path = tmp_path / "c"
     with keeper(path, every=0) as kept:

@@ -91,6 +91,18 @@ def test_whole_is_the_sum_of_its_shards(job: Job, of: int) -> None:
     assert merge.merge([write("whole.json", whole)]).tally == whole.tally
 
 
+def test_wrong_kernel_of_one_shard_spoils_the_whole() -> None:
+    names = [write(f"{index}.json", result(index, 3)) for index in (1, 3)]
+    one = result(2, 3)
+    row = replace(one.ranks[0], kernel_right=False)
+    names.append(write("2.json", replace(one, kernels_right=False, ranks=(row,))))
+    whole = merge.merge(names)
+    assert not whole.verified
+    assert whole.reasons == [
+        "known answers: the kernel of rank 1 on host node2 got them wrong after counting"
+    ]
+
+
 @pytest.mark.parametrize(
     ("indices", "complaints"),
     [
