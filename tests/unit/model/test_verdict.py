@@ -263,6 +263,14 @@ def test_host_that_is_off_is_named_though_none_of_its_ranks_is() -> None:
     assert found.startswith("host node1: hits are +1")
 
 
+@pytest.mark.parametrize("per_host", [1, 4])
+def test_host_that_is_one_rank_or_the_whole_is_not_judged_again(per_host: int) -> None:
+    rows = rows_of(4, per_host, 4_000_000)
+    rows[2] = replace(rows[2], hits=rows[2].hits - 10_000)
+    (found,) = verdict.suspects(rows)
+    assert found.startswith(f"rank 2 on host node{2 // per_host}: hits are -")
+
+
 def test_ranks_that_have_counted_nothing_are_not_off() -> None:
     rows = [*rows_of(3, 1, 3000), row(3, 3, 0, 0)]
     assert verdict.suspects(rows) == ()

@@ -11,6 +11,7 @@ import pytest
 
 import mpi_pi
 from mpi_pi.model.result import Result, RoundRecord, Timeline
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
@@ -91,6 +92,14 @@ def test_rank_of_a_wrong_kernel_is_reported() -> None:
     assert reasons_in(text) == [
         "known answers: the kernel of rank 1 on host node000 got them wrong after counting"
     ]
+
+
+def test_share_counted_before_is_that_of_the_shard() -> None:
+    counted = Tally({10**5: Sums(50, 3926990, 842750)})
+    work = Shard(flame().job, 2, 4, counted, Usage(runs=2))
+    text = plain.text([run_report.head(work, [row.info for row in flame().ranks], "MPI")])
+    assert "Shard = 2/4, 250 of 1000 units\n" in text
+    assert "Resumed = 2 times, 5000000 of 25000000 points (20 %) counted before\n" in text
 
 
 def test_partial_answer_is_reported_as_partial() -> None:
