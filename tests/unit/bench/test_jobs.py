@@ -185,6 +185,8 @@ def test_jobs_that_were_left_out_are_told_of() -> None:
         (["sh", "-c", "echo mpi-pi: error: no >&2; echo lost >&2; exit 1"], "status 1: mpi-pi: error: no"),
         (["false"], "false .* -m mpi_pi run .*: ended with status 1: no word"),
         (["true"], "true .*: its output is not that of one mpi-pi run"),
+        (["sh", "-c", "echo $0", '{"verified": false, "partial": false}'], "its answer is not verified"),
+        (["sh", "-c", "echo $0", '{"verified": true, "partial": true}'], "its answer is not verified"),
     ],
 )
 def test_launcher_that_fails_is_named(command: list[str], why: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,13 @@
 """Platform tags of the wheels that fit a host."""
 
+from dataclasses import replace
+from typing import Any
+
 import packaging.tags
+import pytest
 
 from mpi_pi.cluster import wheels
+from support.launching import ROOT
 
 
 def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
@@ -16,3 +21,27 @@ def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
         "manylinux2014_aarch64",
         "linux_aarch64",
     ]
+
+
+HOST = wheels.Platform("3.11.2", "aarch64", "2.36")
+
+
+@pytest.mark.parametrize(
+    ("project", "host", "same"),
+    [
+        ({"requirements": ("numpy>=3",)}, {}, False),
+        ({"pinned": ("numpy==2.0.0",)}, {}, False),
+        ({}, {"python": "3.12.2"}, False),
+        ({}, {"machine": "x86_64"}, False),
+        # The package itself is compared by its sources, and wheels fit any patch of a Python.
+        ({"sources": "0"}, {}, True),
+        ({}, {"python": "3.11.9"}, True),
+        ({}, {"glibc": "2.41"}, True),
+    ],
+)
+def test_digest_tells_whether_other_packages_would_be_installed(
+    project: dict[str, Any], host: dict[str, Any], same: bool
+) -> None:
+    here = wheels.project(ROOT)
+    changed = replace(here, **project).digest(replace(HOST, **host))
+    assert (changed == here.digest(HOST)) == same

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.kernel import code_cache, machine_code
+from mpi_pi.kernel import code_cache, loader, machine_code
 from mpi_pi.system import package
 from support.faults import Faults
 from support.lacks import lack
@@ -309,6 +309,29 @@ def test_unmapped_owner_is_one_whom_the_namespace_does_not_map(
     (tmp_path / "self/uid_map").write_text(spans + "\n")
     assert code_cache.unmapped_owner(tmp_path) == unknown
     assert code_cache.unmapped_owner(tmp_path / "none") is None
+
+
+def test_key_changes_with_everything_that_the_code_is_made_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in ("kernel", "model"):
+        shutil.copytree(package.FOLDER / room, tmp_path / room)
+    monkeypatch.setattr(loader, "__file__", str(tmp_path / "kernel" / "loader.py"))
+    keys = [loader._fingerprint()]
+    assert loader._fingerprint() == keys[0]
+    for name in ("kernel/count.py", "kernel/layout.py", "kernel/simd.py", "model/job.py"):
+        with (tmp_path / name).open("a") as source:
+            source.write("\n")
+        keys.append(loader._fingerprint())
+    monkeypatch.setattr(loader, "_version", lambda package: b"another")
+    keys.append(loader._fingerprint())
+    assert len(set(keys)) == len(keys) == 6
+
+
+def test_key_changes_with_settings_of_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = machine_code.target()
+    monkeypatch.setenv("NUMBA_CPU_NAME", "generic")
+    assert machine_code.target() != before
 
 
 def test_key_of_a_host_is_the_same_each_time(tmp_path: Path) -> None:
