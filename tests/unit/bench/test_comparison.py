@@ -225,7 +225,7 @@ def test_rows_say_what_became_how_much_slower(ranks: int, hosts: int) -> None:
     [row] = [line.split() for line in text.splitlines() if line.startswith("kernel numba + np")]
     assert row[-8:] == ["points/s", "2.979e+07", "2.291e+07", "1.300", "(1.20", "…", "1.40)", "slower"]
     ranks_and_hosts = f"4 ranks{' on 1000 hosts' * (hosts > 1)}"
-    assert f"Most of job Flame, {ranks_and_hosts}, warm = MPI_Init, 0.1519 s (old), 0.1974 s (new)" in text
+    assert f"Most of job Flame, {ranks_and_hosts}, warm = MPI_Init, 0.1513 s (old), 0.1967 s (new)" in text
 
 
 def test_sections_of_one_benchmark_alone_are_not_compared() -> None:
@@ -253,7 +253,7 @@ def test_other_machines_and_versions_are_told_of() -> None:
     assert "CPU = Imaginary CPU @ 3.00GHz (old), Another CPU (new)" in text
     assert f"Kernel = {MADE_UP['machine']['kernel']} (old), numpy (new)" in text
     assert "Software mpi = Open MPI v5.0.11 (old), MPICH 5.0 (new)" in text
-    assert "Software numba = 0.68.0 (old), none (new)" in text
+    assert f"Software numba = {MADE_UP['software']['numba']} (old), none (new)" in text
     assert "Mode = full (old), quick (new)" in text
     assert f"Version = {MADE_UP['version']} (old), 9.9 (new)" in text
 

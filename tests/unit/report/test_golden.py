@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from mpi_pi.bench import document as bench_document
 from mpi_pi.check.diagnosis import findings
 from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, ports, preflight
@@ -25,17 +26,22 @@ from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import merge
 from support import runs
-from support.benchmarks import benchmark, compared
+from support.benchmarks import compared
 from support.health import CASES, healthy, without
 from support.launching import TESTS
 from support.runs import flame
 
 TEXTS = TESTS / "data" / "text"
 BEFORE = TESTS / "data" / "before"
+BENCHMARKS = TESTS / "data" / "benchmarks"
 
 
 def of_run(result: Result, per_rank: bool = True) -> str:
     return plain.text(run_report.whole(result, per_rank))
+
+
+def stored(name: str) -> dict[str, Any]:
+    return bench_document.read(str(BENCHMARKS / f"{name}.json"))
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
@@ -94,11 +100,11 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "check_healthy": of_check,
     "check_of_many_hosts": lambda: of_check(without(7), 20),
     "check_findings": of_findings,
-    "bench_host": lambda: plain.text(bench_report.blocks(benchmark())),
-    "bench_hosts": lambda: plain.text(bench_report.blocks(benchmark(16, 4))),
-    "compare_same": lambda: compared(benchmark(), benchmark())[0],
-    "compare_slower": lambda: compared(benchmark(), benchmark(slower=1.3))[0],
-    "compare_faster": lambda: compared(benchmark(8, 2), benchmark(8, 2, slower=0.8))[0],
+    "bench_host": lambda: plain.text(bench_report.blocks(stored("host"))),
+    "bench_hosts": lambda: plain.text(bench_report.blocks(stored("four_hosts"))),
+    "compare_same": lambda: compared(stored("host"), stored("host"))[0],
+    "compare_slower": lambda: compared(stored("host"), stored("host_slower"))[0],
+    "compare_faster": lambda: compared(stored("two_hosts"), stored("two_hosts_faster"))[0],
     "deploy": of_deploy,
     "check_hosts": of_check_hosts,
 }
