@@ -1,11 +1,12 @@
 """Benchmarks: numbers that are measured, judged and stored; `report.bench` shows them.
 
 median        median of repeated measurements, with a confidence interval
+document      the document of a benchmark
 noise         OS noise of all ranks
-baselines     what people write to count points in a circle
+baselines     code that people write to count points in a circle
 kernel        speed of the kernel and the baselines, on one core
 published     runs of other programs
-launched      commands that are launched: output, time, end
+launched      launched commands: output, time, end
 jobs          time of whole jobs
 scaling       speed-up, efficiency and serial fraction from times of more and more ranks
 rank_groups   groups of ranks that measure in turns
@@ -13,6 +14,5 @@ rank_sweep    times of a job on more and more ranks
 manager       time of rank 0's manager
 round_model   model of a round's cost for more ranks than there are
 rounds        cost of a round besides counting
-document      the document of a benchmark
-comparison    what became faster or slower from one benchmark to another
+comparison    changes from one benchmark to another
 """

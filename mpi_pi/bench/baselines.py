@@ -1,4 +1,4 @@
-"""Baselines: what people write to count the points in a circle, on one core.
+"""Baselines: code that people write to count the points in a circle, on one core.
 
 All of them throw points with floating-point coordinates from 0 to 1 at a quarter of the disc, and return the
 hits. Their points belong to no trial, so their hits depend on who counts.
@@ -28,7 +28,7 @@ def numpy_rand(points: int) -> int:
 
 
 def has_numba() -> bool:
-    """Return whether numba, which the two others need, is installed and allowed to compile."""
+    """Return whether numba, which the other two need, is installed and allowed to compile."""
     try:
         import numba  # optional, and slow to import; likewise below
     except Exception:  # whatever a package raises that is broken

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.median import MAX_RATIO, MedianCI
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import number_of
@@ -27,12 +28,9 @@ SAME = 1.25
 
 VERDICTS = ("slower", "faster", "same", "lost in noise")
 
-Benchmark = Mapping[str, Any]
-"""See bench.schema.json."""
-
 
 class Metric(NamedTuple):
-    """What was measured: two benchmarks are compared where their metrics are equal."""
+    """A measured quantity; two benchmarks are compared where their metrics are equal."""
 
     what: str
     job: str = ""
@@ -99,8 +97,8 @@ def changes(old: Benchmark, new: Benchmark) -> dict[Metric, Change]:
     """Return the changes of all metrics that both benchmarks have. Raises UserError if there is none."""
     before, after = dict(measurements(old)), dict(measurements(new))
     found = {
-        metric: _change(before[metric], after[metric], _log_drift(old, new, before[metric].hosts))
-        for metric in before
+        metric: _change(was, after[metric], _log_drift(old, new, was.hosts))
+        for metric, was in before.items()
         if metric in after
     }
     if not found:
@@ -119,19 +117,13 @@ def _change(old: Measurement, new: Measurement, drift: float) -> Change:
     was, is_ = old.log_bounds, new.log_bounds
     if was is None or is_ is None:
         return Change(old, new, -math.inf, math.inf)
-    shorter, longer = _size_effects(old, new)
-    return Change(old, new, (is_[0] - was[1]) - drift - shorter, (is_[1] - was[0]) + drift + longer)
-
-
-def _size_effects(old: Measurement, new: Measurement) -> tuple[float, float]:
-    """Return by how much, as logarithms, times may really be shorter or longer than rates of two sizes tell.
-
-    Time that does not grow with a job is a smaller share of a larger one, which so has the higher rate.
-    """
+    # Time that does not grow with a job is a smaller share of a larger one, which so has the higher rate: by
+    # as much, times may really be shorter or longer than the rates of jobs of two sizes tell.
     larger = max(old.points, new.points) / min(old.points, new.points)
     proportional = min(old.proportional, new.proportional)
     effect = math.log((1 - proportional) * larger + proportional)
-    return (0.0, effect) if new.points > old.points else (effect, 0.0)
+    shorter, longer = (0.0, effect) if new.points > old.points else (effect, 0.0)
+    return Change(old, new, (is_[0] - was[1]) - drift - shorter, (is_[1] - was[0]) + drift + longer)
 
 
 def _expected_bounds(ci: MedianCI) -> tuple[float, float]:

@@ -3,15 +3,15 @@
 Its sections `noise`, `kernel`, `jobs`, `scaling` and `round` are made by a module each.
 """
 
-import itertools
 import platform
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.storage import json_document, schema
+from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import affinity, cpu, package
 from mpi_pi.system.machine import clock_hz
 from mpi_pi.system.software import software
@@ -22,6 +22,9 @@ KIND, SCHEMA = "benchmark", 1
 SECTIONS = ("noise", "kernel", "jobs", "scaling", "round")
 
 Benchmark = dict[str, Any]
+
+Progress = Callable[[float], object]
+"""Called while a section is measured, with a number that grows from 0 to 1."""
 
 
 def new(
@@ -56,7 +59,7 @@ def read(name: str) -> Benchmark:
 
 
 def of_content(content: bytes) -> Benchmark:
-    """Return the benchmark that a file has held. Raises DocumentError if `as_json` cannot have written it."""
+    """Return the benchmark in the content of a file. Raises DocumentError."""
     document = json_document.document(content, KIND, version=SCHEMA)
     schema.check(document, "bench")
     _check_medians(document)
@@ -64,17 +67,11 @@ def of_content(content: bytes) -> Benchmark:
     return document
 
 
-def as_json(benchmark: Benchmark) -> str:
-    """Return the text of a file."""
-    return json_document.dumps(benchmark)
-
-
 def _check_medians(value: Any, place: str = "") -> None:
     """Raise DocumentError unless every median and interval is that of its samples."""
     if isinstance(value, dict) and "samples" in value:
         if MedianCI.from_fields(value) != MedianCI.of(value["samples"]):
-            where = place.lstrip(".")
-            raise json_document.DocumentError(f"{where}: is not the median and interval of its samples")
+            raise DocumentError(f"{place.lstrip('.')}: is not the median and interval of its samples")
     elif isinstance(value, dict):
         for name, member in value.items():
             _check_medians(member, f"{place}.{name}")
@@ -87,8 +84,8 @@ def _check_rows(document: Benchmark) -> None:
     """Raise DocumentError unless the rows that took turns are equally many, and those of scaling in order."""
     kernel, scaling = document["kernel"], document["scaling"]
     if kernel and len({len(row["points_per_second"]["samples"]) for row in kernel["rows"]}) > 1:
-        raise json_document.DocumentError("kernel.rows: have not as many samples as each other")
+        raise DocumentError("kernel.rows: have not as many samples as each other")
     for kind in ("strong", "weak") if scaling else ():
         numbers = [row[scaling["by"]] for row in scaling[kind]["rows"]]
-        if any(more <= fewer for fewer, more in itertools.pairwise(numbers)):
-            raise json_document.DocumentError(f"scaling.{kind}.rows: the {scaling['by']} do not become more")
+        if numbers != sorted(set(numbers)):
+            raise DocumentError(f"scaling.{kind}.rows: the {scaling['by']} do not become more")

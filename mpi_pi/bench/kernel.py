@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpi_pi.bench.document import Progress
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.errors import RunError
 from mpi_pi.kernel.layout import MARGIN
@@ -25,7 +26,7 @@ QUICK_SECONDS, FULL_SECONDS = 0.07, 0.3
 """Duration of a turn of one implementation."""
 
 MAX_STANDARD_ERRORS = 6.0
-"""A count that is further off is wrong: of a thousand million right ones, two are."""
+"""Distance from pi above which a count is wrong: two in a thousand million right ones are further off."""
 
 LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
 """Points per trial: so many that seeding is negligible, and as many as in the OctaPi job."""
@@ -45,20 +46,19 @@ SHORT_SUBJECT = f"{SUBJECT}, trials of {SHORT_TRIAL:,} points"
 
 @dataclass(frozen=True)
 class Implementation:
-    """A way to count."""
+    """A way to count, with `points` per trial."""
 
     name: str
     bits_per_point: float
     """Random bits drawn for the coordinates."""
     points: int
-    """Per trial."""
     count: Callable[[int], int]
     """Returns the hits of that many trials."""
     trials_at_once: int = 1
     """Least number of trials in a call at full speed."""
 
 
-def measure(kernel: "Kernel", full: bool, progress: Callable[[float], object]) -> dict[str, Any]:
+def measure(kernel: "Kernel", full: bool, progress: Progress) -> dict[str, Any]:
     """Return the section `kernel` of a benchmark. Raises RunError if a count is wrong."""
     return compare(implementations(kernel), FULL_SECONDS if full else QUICK_SECONDS, TURNS, progress)
 
@@ -70,12 +70,8 @@ def implementations(kernel: "Kernel") -> list[Implementation]:
     label = f"{SUBJECT}, {LABELS[kernel.name]}"
     if kernel.name == "numpy":
         return [subject(kernel, label, SHORT_TRIAL), *_baselines()]
-    return [
-        subject(kernel, label, LONG_TRIAL),
-        subject(kernel, SHORT_SUBJECT, SHORT_TRIAL),
-        subject(loader.load("numpy"), f"{SUBJECT}, {LABELS['numpy']}", SHORT_TRIAL),
-        *_baselines(),
-    ]
+    own = subject(kernel, label, LONG_TRIAL), subject(kernel, SHORT_SUBJECT, SHORT_TRIAL)
+    return [*own, subject(loader.load("numpy"), f"{SUBJECT}, {LABELS['numpy']}", SHORT_TRIAL), *_baselines()]
 
 
 def subject(kernel: "Kernel", name: str, points: int) -> Implementation:
@@ -89,7 +85,7 @@ def subject(kernel: "Kernel", name: str, points: int) -> Implementation:
 
 
 def _baselines() -> list[Implementation]:
-    """Return what people write; without those that need numba, if it is missing."""
+    """Return the baselines, without those that need numba if it is missing."""
     import numpy as np  # as above
 
     from mpi_pi.bench import baselines
@@ -97,23 +93,22 @@ def _baselines() -> list[Implementation]:
     def repeat(name: str, points: int, count: Callable[[int], int]) -> Implementation:
         return Implementation(name, BITS_OF_DOUBLES, points, lambda trials: sum(map(count, range(trials))))
 
-    flame = repeat("NumPy, as in Flame's example", 100_000, lambda _: baselines.numpy_rand(100_000))
-    lesson = repeat(
-        "Python, as in the OctaPi lesson", 10_000, lambda trial: baselines.plain_python(10_000, seed=trial)
-    )
-    if not baselines.has_numba():
-        return [flame, lesson]
-    pcg64, legacy = baselines.numba_generator(np.random.default_rng(1)), baselines.numba_np_random()
-    return [
-        repeat("numba + Generator(PCG64)", 100_000, lambda _: pcg64(100_000)),
-        repeat("numba + np.random", 100_000, lambda _: legacy(100_000)),
-        flame,
-        lesson,
+    found = [
+        repeat("NumPy, as in Flame's example", 100_000, lambda _: baselines.numpy_rand(100_000)),
+        repeat("Python, as in the OctaPi lesson", 10_000, lambda seed: baselines.plain_python(10_000, seed)),
     ]
+    if baselines.has_numba():
+        pcg64, legacy = baselines.numba_generator(np.random.default_rng(1)), baselines.numba_np_random()
+        found = [
+            repeat("numba + Generator(PCG64)", 100_000, lambda _: pcg64(100_000)),
+            repeat("numba + np.random", 100_000, lambda _: legacy(100_000)),
+            *found,
+        ]
+    return found
 
 
 def compare(
-    candidates: Sequence[Implementation], seconds: float, turns: int, progress: Callable[[float], object]
+    candidates: Sequence[Implementation], seconds: float, turns: int, progress: Progress
 ) -> dict[str, Any]:
     """Return the section for any implementations, of which the first is the subject.
 
@@ -157,7 +152,7 @@ def row(
 
 
 def _trials_in(candidate: Implementation, seconds: float) -> int:
-    """Return how many trials take so long. To find out compiles the code and warms it up, too."""
+    """Return how many trials take `seconds`; compile the code and warm it up on the way."""
     trials = candidate.trials_at_once
     candidate.count(trials)
     while (taken := min(_time(candidate, trials)[0] for _ in range(3))) < seconds / 16:
@@ -166,7 +161,7 @@ def _trials_in(candidate: Implementation, seconds: float) -> int:
 
 
 def _time(candidate: Implementation, trials: int) -> tuple[float, float]:
-    """Return the wall time and the CPU time of so many trials, in seconds. Raises RunError for wrong hits."""
+    """Return the wall time and the CPU time of the trials, in seconds. Raises RunError for wrong hits."""
     from mpi_pi.model import binomial  # NumPy, as above
 
     start, cpu_start = time.perf_counter(), time.thread_time()

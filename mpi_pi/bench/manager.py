@@ -1,11 +1,11 @@
-"""Time of rank 0's manager in a round, without MPI: it records the results of ranks that are made up."""
+"""Time of rank 0's manager in a round: it records the results of simulated ranks, without MPI."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from mpi_pi.bench.document import Progress
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
@@ -16,7 +16,7 @@ QUICK_TURNS, FULL_TURNS = 5, 9
 RANKS = (1000, 10_000, 100_000)
 
 
-def measure(full: bool, progress: Callable[[float], object]) -> list[dict[str, Any]]:
+def measure(full: bool, progress: Progress) -> list[dict[str, Any]]:
     """Return the member `planner` of a benchmark's `round`: seconds of `Manager.next`, by ranks."""
     rows = []
     for done, ranks in enumerate(RANKS, start=1):
@@ -27,7 +27,7 @@ def measure(full: bool, progress: Callable[[float], object]) -> list[dict[str, A
 
 
 def _next_seconds(ranks: int, turns: int) -> MedianCI:
-    """Time rounds of ranks that count a little faster or slower each time."""
+    """Time rounds in which each rank counts a little faster or slower than before."""
     job = Job(trials=10**12, points=10**6, seed=1)
     manager = Manager(Shard(job), [1] * ranks)
     assignments, seconds = manager.begin(), []

@@ -54,7 +54,7 @@ class MedianCI:
 
     @property
     def inconclusive(self) -> bool:
-        """Whether the interval is too wide to tell the size of a positive quantity."""
+        """True if the interval is too wide to tell the size of a positive quantity."""
         return self.low <= 0 or self.high > MAX_RATIO * self.low
 
 

@@ -1,4 +1,4 @@
-"""OS noise: how much longer a work quantum takes than it could, because of whatever else runs.
+"""OS noise: how much longer a work quantum takes than it could, because of other activity on the host.
 
 Fixed work quanta, as in the FWQ benchmark of the ASC Sequoia suite: work of about a millisecond is repeated
 on all ranks at once, and timed each time. The shortest time is that of undisturbed work.
@@ -6,13 +6,15 @@ on all ranks at once, and timed each time. The shortest time is that of undistur
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mpi_pi.bench.document import Progress
 from mpi_pi.model.job import MAX_TRIALS, Job
 from mpi_pi.mpi.collectives import allgather
 from mpi_pi.mpi.requests import wait
@@ -27,7 +29,7 @@ QUANTUM_SECONDS = 1e-3
 QUICK_SECONDS, FULL_SECONDS = 2.0, 10.0
 
 JOB = Job(trials=MAX_TRIALS, points=1000, seed=1)
-"""A unit of it takes a microsecond or so; quanta are made of many."""
+"""A unit takes about a microsecond; a quantum has many."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ def group_by_host(ranks: Iterable[tuple[str, Slowdown, float | None]]) -> list[d
 
     A host has the slowdown of its noisiest rank, and the largest share of steal time that is known.
     """
-    hosts: dict[str, list[tuple[Slowdown, float | None]]] = {}
+    hosts = defaultdict[str, list[tuple[Slowdown, float | None]]](list)
     for host, own, steal in ranks:
-        hosts.setdefault(host, []).append((own, steal))
+        hosts[host].append((own, steal))
     return [
         {"host": host, "ranks": len(of_host)}
         | asdict(max((own for own, _ in of_host), key=lambda own: own.slowdown))
@@ -65,9 +67,7 @@ def group_by_host(ranks: Iterable[tuple[str, Slowdown, float | None]]) -> list[d
     ]
 
 
-def measure(
-    groups: "RankGroups", kernel: "Kernel", full: bool, progress: Callable[[float], object]
-) -> dict[str, Any]:
+def measure(groups: "RankGroups", kernel: "Kernel", full: bool, progress: Progress) -> dict[str, Any]:
     """Measure the section `noise` of a benchmark on all ranks; return it on rank 0, and {} elsewhere.
 
     Collective. Raises HeartbeatTimeout.
@@ -87,16 +87,12 @@ def measure(
     ranks = comm.gather((socket.gethostname(), Slowdown.of(times), steal))
     if ranks is None:
         return {}
-    hosts = group_by_host(ranks)
-    return {
-        "quantum_seconds": min(times),
-        "slowdown": max(host["slowdown"] for host in hosts),
-        "rows": hosts,
-    }
+    rows = group_by_host(ranks)
+    return {"quantum_seconds": min(times), "slowdown": max(row["slowdown"] for row in rows), "rows": rows}
 
 
 def _units_in_quantum(kernel: "Kernel") -> int:
-    """Return how many units take about as long as a quantum here."""
+    """Return how many units take about as long as a quantum on this rank."""
     units = kernel.units_at_once
     while (taken := min(_time(kernel, units) for _ in range(3))) < QUANTUM_SECONDS / 2:
         units *= 2

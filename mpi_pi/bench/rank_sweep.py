@@ -1,10 +1,11 @@
 """Times of a job on more and more ranks, for strong and weak scaling."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import scaling
+from mpi_pi.bench.document import Progress
 from mpi_pi.bench.rank_groups import RankGroups
 from mpi_pi.bench.scaling import MAX_POINTS_PER_TRIAL, SEED, GroupTimes, job_of
 from mpi_pi.kernel.loader import Kernel
@@ -12,10 +13,10 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 
 MIN_RATE_SECONDS = 0.1
-"""A job that takes so long tells how fast the ranks are."""
+"""Duration of a job that tells how fast the ranks are, at least."""
 
 MIN_TURNS = 3
-"""Whatever the budget."""
+"""Turns, whatever the budget."""
 
 
 class TimeBudget(NamedTuple):
@@ -34,9 +35,7 @@ QUICK = TimeBudget(turns=5, strong_seconds=1.0, weak_seconds=0.5, total_seconds=
 FULL = TimeBudget(turns=9, strong_seconds=4.0, weak_seconds=2.0, total_seconds=110.0)
 
 
-def measure(
-    groups: RankGroups, kernel: Kernel, full: bool, progress: Callable[[float], object]
-) -> dict[str, Any]:
+def measure(groups: RankGroups, kernel: Kernel, full: bool, progress: Progress) -> dict[str, Any]:
     """Measure the section `scaling` of a benchmark on all ranks; return it on rank 0, and {} elsewhere.
 
     Collective. Raises CollectiveError on all ranks, or HeartbeatTimeout.
@@ -76,7 +75,7 @@ def _by_group(groups: RankGroups, seconds: Sequence[Sequence[float]]) -> list[Gr
 
 
 def _turns(groups: RankGroups, budget: TimeBudget) -> Iterator[int]:
-    """Generate 0, 1, 2 … until all turns are done, or the budget would not last for one more."""
+    """Generate the numbers of turns, until the budget would not last for one more."""
     start = time.perf_counter()
     for done in range(budget.turns):
         if done >= MIN_TURNS:

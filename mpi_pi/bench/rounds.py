@@ -2,10 +2,11 @@
 
 import itertools
 import statistics
-from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from mpi_pi.bench import manager, round_model
+from mpi_pi.bench.document import Progress
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.rank_groups import RankGroup, RankGroups
 from mpi_pi.bench.scaling import SEED
@@ -21,7 +22,10 @@ MIN_ROUNDS, MAX_ROUNDS = 20, 500
 """Rounds of one point per rank, in each turn."""
 
 MAX_LINK_SECONDS = 0.3
-"""Enough for a link that is not too slow."""
+"""Duration of the measurement of a link; enough for one that is not too slow."""
+
+
+LINK_MEMBERS = ("latency_seconds", "bytes_per_second")
 
 
 class TimeBudget(NamedTuple):
@@ -37,9 +41,7 @@ QUICK = TimeBudget(turns=5, rounds_seconds=4.0, links_seconds=1.0)
 FULL = TimeBudget(turns=9, rounds_seconds=20.0, links_seconds=5.0)
 
 
-def measure(
-    groups: RankGroups, kernel: Kernel, full: bool, progress: Callable[[float], object]
-) -> dict[str, Any]:
+def measure(groups: RankGroups, kernel: Kernel, full: bool, progress: Progress) -> dict[str, Any]:
     """Measure the section `round` of a benchmark on all ranks; return it on rank 0, and {} elsewhere.
 
     Collective. Raises CollectiveError on all ranks, or HeartbeatTimeout.
@@ -52,9 +54,9 @@ def measure(
 
 
 def _round_rows(
-    groups: RankGroups, kernel: Kernel, budget: TimeBudget, progress: Callable[[float], object]
+    groups: RankGroups, kernel: Kernel, budget: TimeBudget, progress: Progress
 ) -> list[dict[str, Any]]:
-    """Measure many rounds of a point per rank, on all groups of more than one rank, if there are such."""
+    """Measure rounds of one point per rank on all groups of several ranks, or on the only rank."""
     measured = [group for group in groups.groups if len(group.ranks) > 1] or groups.groups
     seconds_each = budget.rounds_seconds / budget.turns / len(measured)
 
@@ -101,26 +103,19 @@ def _slowest_link(groups: RankGroups, budget: TimeBudget) -> dict[str, Any] | No
     first_ranks = {hosts[rank]: rank for rank in reversed(ranks)}
     others = [rank for rank in sorted(first_ranks.values()) if rank > 0] or ranks[1:2]
     seconds = min(budget.links_seconds / max(len(others), 1), MAX_LINK_SECONDS)
-    links = [(_link(groups, rank, seconds), hosts[rank]) for rank in others]
-    measured = [(link, host) for link, host in links if link]
-    if not measured:
-        return None
-    slowest, host = max(measured, key=lambda each: each[0].latency_seconds)
-    return {
-        "host": host,
-        "latency_seconds": slowest.latency_seconds,
-        "bytes_per_second": slowest.bytes_per_second,
-    }
+    links = [link for rank in others if (link := _link(groups, rank, seconds))]
+    return max(links, key=lambda link: float(link["latency_seconds"]), default=None)
 
 
-def _link(groups: RankGroups, rank: int, seconds: float) -> pingpong.Link | None:
+def _link(groups: RankGroups, rank: int, seconds: float) -> dict[str, Any] | None:
     """Return the link between rank 0 and another rank, on rank 0."""
     comm, hosts = groups.comm, groups.hosts
 
-    def exchange() -> pingpong.Link | None:
+    def exchange() -> dict[str, Any] | None:
         try:
             if comm.rank == 0:
-                return pingpong.measure(comm, rank, seconds)
+                link = asdict(pingpong.measure(comm, rank, seconds))
+                return {"host": hosts[rank]} | {name: link[name] for name in LINK_MEMBERS}
             pingpong.answer(comm)
         except PeerTimeout as silent:
             there = f"rank 0 on host {hosts[0]} and rank {rank} on host {hosts[rank]}"

@@ -21,30 +21,24 @@ from mpi_pi.errors import RunError
 from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
 from mpi_pi.report.bench import document as bench_report
+from mpi_pi.storage import json_document
 
 MAX_SECONDS = 3600.0
 """Time limit for all parts that need ranks."""
-
-
-class Terminated(KeyboardInterrupt):
-    """A signal that ends this process, after the exception has ended the processes that it has started."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 def execute(args: argparse.Namespace) -> int:
     """Measure, write and print; return the exit status. Raises MpiPiError."""
     options = parser.typed(BenchOptions, args)
     try:
-        with handled((signal.SIGTERM, signal.SIGHUP), _raise_terminated), Output(options.json) as output:
+        with handled((signal.SIGTERM, signal.SIGHUP), _interrupt), Output(options.json) as output:
             made, failed = _measure(options)
-            put = output.put(bench_report.blocks(made), document.as_json(made)) if made else False
+            put = output.put(bench_report.blocks(made), json_document.dumps(made)) if made else False
             return VERIFIED if put and not failed else FAILED
     except KeyboardInterrupt as interrupt:
         console.error("interrupted: nothing is written")
-        return SIGNALLED + (interrupt.number if isinstance(interrupt, Terminated) else signal.SIGINT)
+        number: int = interrupt.args[0] if interrupt.args else signal.SIGINT
+        return SIGNALLED + number
 
 
 def _measure(options: BenchOptions) -> tuple[Benchmark | None, bool]:
@@ -99,5 +93,6 @@ def _measure_jobs(made: Benchmark | None, options: BenchOptions, launcher: Seque
     return made | {"jobs": section}
 
 
-def _raise_terminated(number: int, _frame: Any) -> NoReturn:
-    raise Terminated(number)
+def _interrupt(number: int, _frame: Any) -> NoReturn:
+    """Raise an exception that ends the processes started by this one."""
+    raise KeyboardInterrupt(number)

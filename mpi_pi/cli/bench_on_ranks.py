@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mpi_pi.bench import document, kernel, noise, rank_sweep, rounds
-from mpi_pi.bench.document import Benchmark
+from mpi_pi.bench.document import Benchmark, Progress
 from mpi_pi.bench.rank_groups import RankGroups
 from mpi_pi.cli import console, parser
 from mpi_pi.cli.bench_options import BenchOptions
@@ -20,14 +20,13 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.mpi.collectives import call_on_all, call_on_root, gather, require_identical, unique_by_rank
 from mpi_pi.mpi.runtime import library_name
 from mpi_pi.report.bench import document as bench_report
+from mpi_pi.storage import json_document
 from mpi_pi.system import launch_env
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.mpi.heartbeat import Heartbeat
-
-Progress = Callable[[float], object]
 
 
 def _kernel(groups: RankGroups, kernel_: Kernel, full: bool, progress: Progress) -> dict[str, Any]:
@@ -41,7 +40,7 @@ MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], di
     "scaling": ("scaling", rank_sweep.measure),
     "latency": ("round", rounds.measure),
 }
-"""Section of the document, and function that measures it, by the name of the part."""
+"""Section of the document and function that measures it, by name of the part."""
 
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
@@ -54,7 +53,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
         made = _measure(options, ranks.comm, heartbeat)
         if not output:
             return VERIFIED
-        return VERIFIED if output[0].put(bench_report.blocks(made), document.as_json(made)) else FAILED
+        return VERIFIED if output[0].put(bench_report.blocks(made), json_document.dumps(made)) else FAILED
 
 
 def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Output:

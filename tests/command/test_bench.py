@@ -13,7 +13,7 @@ from mpi_pi.bench import document as document_of
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
-from mpi_pi.storage import result_file
+from mpi_pi.storage import json_document, result_file
 from mpi_pi.system import package
 from support import lacks, runs
 from support.benchmarks import benchmark
@@ -24,7 +24,7 @@ from support.schemas import BENCH as SCHEMA
 
 
 def written(name: str, made: Benchmark) -> str:
-    Path(name).write_text(document_of.as_json(made))
+    Path(name).write_text(json_document.dumps(made))
     return name
 
 
@@ -163,7 +163,7 @@ def test_compare_tells_slower_faster_and_damaged_files(launch: Launch) -> None:
 
 
 def test_schema_describes_all_and_allows_nothing_else() -> None:
-    made: dict[str, Any] = json.loads(document_of.as_json(benchmark()))
+    made: dict[str, Any] = json.loads(json_document.dumps(benchmark()))
     jsonschema.validate(made, SCHEMA)
     changes: list[dict[str, Any]] = [{"schema": 2}, {"more": 1}, {"noise": {}}]
     for change in changes:

@@ -12,10 +12,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from mpi_pi.bench import document as document_of
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
-from mpi_pi.storage import checkpoint, result_file
+from mpi_pi.storage import checkpoint, json_document, result_file
 from support import runs
 from support.benchmarks import benchmark
 from support.faults import Fault, Faults
@@ -135,7 +134,7 @@ def test_other_commands_write_their_files_before_they_print(launch: Launch, wher
 
 @pytest.mark.parametrize("where", [*PROBLEMS, NOBODY_READS])
 def test_failure_to_print_is_one_line(launch: Launch, where: str) -> None:
-    Path("b").write_text(document_of.as_json(benchmark()))
+    Path("b").write_text(json_document.dumps(benchmark()))
     Path("hosts").write_text("localhost\n")
     for command in (
         f"{MPI_PI} bench compare b b",

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mpi_pi.bench import document as bench_document
 from mpi_pi.cli import main as cli
-from mpi_pi.storage import result_file
+from mpi_pi.storage import json_document, result_file
 from mpi_pi.system import cpu, read_file
 from support import benchmarks, runs
 from support.launching import MPI_PI, MPIRUN, Launch
@@ -37,7 +36,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_file, "WRITER_SECONDS", 0.1)
     monkeypatch.setattr("mpi_pi.storage.atomic_file.READER_SECONDS", 0.1)
     Path("r.json").write_text(result_file.as_json(runs.run(2)))
-    Path("b.json").write_text(bench_document.as_json(benchmarks.benchmark()))
+    Path("b.json").write_text(json_document.dumps(benchmarks.benchmark()))
 
 
 def make(kind: str, name: str) -> None:

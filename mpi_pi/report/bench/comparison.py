@@ -1,25 +1,19 @@
-"""Report on two benchmarks: what became faster or slower, and what else differs between them."""
+"""Report on two benchmarks: their changes, and the other differences between them."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mpi_pi.bench.comparison import (
-    UNKNOWN_NOISE,
-    VERDICTS,
-    Benchmark,
-    Change,
-    Metric,
-    measurements,
-)
+from mpi_pi.bench.comparison import UNKNOWN_NOISE, VERDICTS, Change, Metric, measurements
+from mpi_pi.bench.document import Benchmark
 from mpi_pi.formatting import number_of
 from mpi_pi.report.blocks import Lines, Table
 
 Pairs = Iterator[tuple[str, str]]
 
 FORMS = {"points/s": ".3e", "s": ".4g"}
-"""Of medians, by unit."""
+"""Formats of medians, by unit."""
 
 
 def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> list[Lines | Table]:
@@ -84,16 +78,15 @@ def _noise(benchmark: Benchmark) -> str:
 
 
 def _detectable(changes: Iterable[Change]) -> Pairs:
-    """Generate how small a change of the steadiest and of the unsteadiest metric would have been found."""
-    least = sorted(change.detectable for change in changes)
-    finite = [f"{each:.3g}" for each in least if math.isfinite(each)]
+    """Generate the least change that would have been found, of the steadiest and the unsteadiest metric."""
+    finite = [change.detectable for change in changes if math.isfinite(change.detectable)]
     if finite:
-        ends = " … ".join(dict.fromkeys((finite[0], finite[-1])))
-        yield "Least change to be seen", f"{ends} times"
+        ends = dict.fromkeys(f"{end:.3g}" for end in (min(finite), max(finite)))
+        yield "Least change to be seen", f"{' … '.join(ends)} times"
 
 
 def _summary(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> Pairs:
-    """Generate the number of changes by verdict; and of slower jobs the phase that is to be looked at."""
+    """Generate the number of changes by verdict, and of each slower job the phase that slowed most."""
     counts = Counter(change.verdict for change in changes.values())
     for verdict in VERDICTS:
         yield verdict.capitalize(), f"{counts[verdict]} of {len(changes)}"

@@ -1,4 +1,4 @@
-"""Section of a benchmark on the cost of a round: what was measured, and apart from it the model."""
+"""Section of a benchmark on the cost of a round: the measured numbers, and apart from them the model."""
 
 from collections.abc import Mapping
 from typing import Any

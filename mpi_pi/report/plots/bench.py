@@ -1,6 +1,7 @@
-"""Pictures of a benchmark: kernels, whole jobs, scaling, and what a round costs."""
+"""Pictures of a benchmark: kernels, whole jobs, scaling, and the cost of a round."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -95,11 +96,11 @@ def format_rate(rate: MedianCI) -> str:
 
 def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
     """Draw the phases of jobs from mpirun to prompt; cold jobs take longer, and have their own scale."""
-    kinds = {
-        "warm, the kernel is in the cache": [job for job in jobs if not job["cold"]],
-        "cold, it has to be compiled": [job for job in jobs if job["cold"]],
-    }
-    kinds = {kind: jobs for kind, jobs in kinds.items() if jobs}
+    kinds = defaultdict[str, list[Section]](list)
+    for job in sorted(jobs, key=lambda job: bool(job["cold"])):
+        kinds["cold, it has to be compiled" if job["cold"] else "warm, the kernel is in the cache"].append(
+            job
+        )
     phases = list(dict.fromkeys(phase["name"] for job in jobs for phase in job["steps"]))
     looks = {phase: PHASE_LOOKS[place % len(PHASE_LOOKS)] for place, phase in enumerate(phases)}
     ratios = [len(of_kind) for of_kind in kinds.values()]
@@ -115,14 +116,13 @@ def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
 def phase_bars(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -> None:
     """Draw a row for each job: the medians of its phases side by side, and the whole with its interval."""
     for place, job in enumerate(jobs):
-        seconds = [MedianCI.from_fields(phase["seconds"]).median for phase in job["steps"]]
+        seconds = [phase["seconds"]["median"] for phase in job["steps"]]
         lefts = np.cumsum([0, *seconds[:-1]])
         for phase, left, width in zip(job["steps"], lefts, seconds, strict=True):
             axes.barh(place, width, 0.55, left, edgecolor=INK, linewidth=0.5, **looks[phase["name"]])
         whole = MedianCI.from_fields(job["seconds"])
-        axes.errorbar(
-            whole.median, place, xerr=error_bars([whole]), fmt="d", color=INK, capsize=4, markersize=4
-        )
+        look: Look = {"fmt": "d", "color": INK, "capsize": 4, "markersize": 4}
+        axes.errorbar(whole.median, place, xerr=error_bars([whole]), **look)
         label = format_ci(whole) + " s"
         if job["published"]:
             label += f"\n{job['published']['name']}: {job['published']['seconds']:.6g} s"
@@ -130,7 +130,7 @@ def phase_bars(axes: Axes, jobs: Sequence[Section], looks: Mapping[str, Look]) -
         axes.annotate(label, (end, place), (8, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(jobs)), [f"{job['name']}\n{number_of(job['ranks'], 'rank')}" for job in jobs])
     axes.set_ylim(len(jobs) - 0.5, -0.5)
-    axes.set_xlim(0, 1.02 * max(MedianCI.from_fields(job["seconds"]).high for job in jobs))
+    axes.set_xlim(0, 1.02 * max(job["seconds"]["high"] for job in jobs))
 
 
 def scaling_curves(axes: Axes, section: Section, name: str) -> None:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import FigureBase
@@ -27,7 +26,7 @@ MAX_FIRST_UNITS = 1000
 """Units that the first points may come from: each unit has to be seeded."""
 
 MIN_POINTS = 64
-"""Points of the first estimate drawn, unless fewer were counted."""
+"""Points of the first estimate that is drawn, unless fewer were counted."""
 
 MAX_DEVIATIONS = 20
 """Standard deviations from the mean within which trials are drawn; those of a right kernel are within 5."""
@@ -95,15 +94,11 @@ def dartboard(figure: FigureBase, points: NDArray[np.int64]) -> None:
     axes.set(aspect="equal", xlim=(-1, 1), ylim=(-1, 1), xlabel="x (radii)", ylabel="y (radii)")
     axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1])
     axes.spines[:].set_visible(True)
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2, markerscale=2)
+    legend(figure, axes, columns=2, markerscale=2)
 
 
-class Course(NamedTuple):
-    """Points counted and hits among them, at some moments of a run; exact integers, ascending."""
-
-    points: list[int]
-    hits: list[int]
+Course = list[tuple[int, int]]
+"""Points counted and hits among them, at some moments of a run; exact integers, ascending."""
 
 
 def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Course:
@@ -111,10 +106,9 @@ def course_of_run(result: Result, trial_hits: NDArray[np.int64] | None) -> Cours
     hits = np.cumsum(reference.in_disc(first_points(result, FIRST_POINTS)))
     start = min(MIN_POINTS, len(hits))
     prefixes = [start << doubled for doubled in range(32) if 0 < start << doubled <= len(hits)]
-    first = Course(prefixes, [int(hits[prefix - 1]) for prefix in prefixes])
+    first = [(prefix, int(hits[prefix - 1])) for prefix in prefixes]
     rest = course_of_rounds(result) if trial_hits is None else course_of_trials(result.job.points, trial_hits)
-    later = [pair for pair in zip(*rest, strict=True) if pair[0] > max(first.points, default=0)]
-    return Course(first.points + [pair[0] for pair in later], first.hits + [pair[1] for pair in later])
+    return first + [pair for pair in rest if pair[0] > max(prefixes, default=0)]
 
 
 def course_of_rounds(result: Result) -> Course:
@@ -123,15 +117,14 @@ def course_of_rounds(result: Result) -> Course:
     points, hits = [int(row.points.sum()) for row in rows], [row.hits for row in rows]
     points_before, hits_before = result.tally.points - sum(points), result.tally.hits - sum(hits)
     totals = zip(accumulate([points_before, *points]), accumulate([hits_before, *hits]), strict=True)
-    after = [pair for pair in totals if pair[0] > 0]
-    return Course([pair[0] for pair in after], [pair[1] for pair in after])
+    return [pair for pair in totals if pair[0] > 0]
 
 
 def course_of_trials(points: int, trial_hits: NDArray[np.int64]) -> Course:
     """Return the course over trials evenly spaced in logarithms, the last one among them."""
     sums = list(accumulate(trial_hits.tolist()))
     numbers = np.unique(np.geomspace(1, len(sums), MAX_ESTIMATES).round().astype(int)).tolist()
-    return Course([number * points for number in numbers], [sums[number - 1] for number in numbers])
+    return [(number * points, sums[number - 1]) for number in numbers]
 
 
 def standard_error(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,8 +135,9 @@ def standard_error(points: NDArray[np.float64]) -> NDArray[np.float64]:
 def convergence(figure: FigureBase, course: Course) -> None:
     """Draw the estimate over the points counted, and below on a logarithmic scale its distance from pi."""
     above, below = figure.subplots(2, 1, sharex=True)
-    points = np.array(course.points, float)
-    estimates = np.array([4 * hits / number for number, hits in zip(course.points, course.hits, strict=True)])
+    points = np.array([points for points, _ in course], float)
+    estimates = np.array([4 * hits / points for points, hits in course])
+    off = np.abs(estimates - math.pi)
     along = np.geomspace(points[0], max(points[-1], 2 * points[0]), 200)
     error = standard_error(along)
     band = {"color": LIGHT, "label": "2 standard errors about π", "linewidth": 0}
@@ -151,15 +145,13 @@ def convergence(figure: FigureBase, course: Course) -> None:
     above.fill_between(along, math.pi - 2 * error, math.pi + 2 * error, **band)
     above.axhline(math.pi, color=INK, linewidth=1, linestyle="--", label="π")
     above.plot(points, estimates, **line)
-    highest = max(2.5 * error[0], 1.1 * float(abs(estimates - math.pi).max()))
+    highest = max(2.5 * error[0], 1.1 * float(off.max()))
     above.set(xscale="log", ylim=(math.pi - highest, math.pi + highest), ylabel="estimate of π")
-    off = np.abs(estimates - math.pi)
     below.plot(points, off, **line)
     lowest = 0.5 * float(off[off > 0].min(initial=0.2 * error[-1]))
     below.fill_between(along, lowest, 2 * error, **band)
-    below.set(
-        xscale="log", yscale="log", ylim=(lowest, None), ylabel="distance from π", xlabel="points counted"
-    )
+    below.set(xscale="log", yscale="log", ylim=(lowest, None))
+    below.set(xlabel="points counted", ylabel="distance from π")
     below.margins(x=0.02)
     label_decades(below.xaxis)
     label_decades(below.yaxis)

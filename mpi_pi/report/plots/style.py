@@ -11,10 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-INK = "#1b1b1b"
-DARK = "#1b4f7f"
-MIDDLE = "#dd7d2a"
-LIGHT = "#c9dcec"
+INK, DARK, MIDDLE, LIGHT = "#1b1b1b", "#1b4f7f", "#dd7d2a", "#c9dcec"
 """Colours, each much lighter than the one before, so that they differ in grey."""
 
 Look = dict[str, Any]
@@ -48,7 +45,7 @@ class Panel(NamedTuple):
     draw: Callable[[FigureBase], None]
     """Draws the picture, without its title, into an empty figure or a part of one."""
     wide: bool = False
-    """Whether it needs all the width of a page."""
+    """True for a picture that needs all the width of a page."""
     height: float = 3.9
     """Inches."""
 
@@ -62,10 +59,10 @@ def style() -> Iterator[None]:
         yield
 
 
-def legend(figure: FigureBase, axes: Axes, columns: int = 3) -> None:
+def legend(figure: FigureBase, axes: Axes, columns: int = 3, markerscale: float | None = None) -> None:
     """Add a legend of `axes` below everything else, where it cannot cover data."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    place: Look = {"loc": "outside lower center", "ncols": columns, "markerscale": markerscale}
+    figure.legend(*axes.get_legend_handles_labels(), **place)
 
 
 def shortened(name: str, most: int) -> str:

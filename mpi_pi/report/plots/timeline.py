@@ -16,10 +16,10 @@ from mpi_pi.model.result import Result, RoundRecord, add_pairs
 from mpi_pi.report.plots.style import DARK, INK, Look, Panel, shortened
 
 MAX_BARS = 16
-"""Rows that are drawn as bars with names; of more, each is a row of pixels."""
+"""Maximum of rows that are drawn as bars with names; if there are more, each is a row of pixels."""
 
 MAX_ROUNDS = 256
-"""Rounds drawn as bars; of more, neighbours are added up."""
+"""Maximum of rounds drawn as bars; if there are more, neighbours are added up."""
 
 MAX_NAME_LETTERS = 20
 
@@ -91,7 +91,7 @@ def seconds_of(rows: Sequence[RoundRecord], of_rank: NDArray[np.intp]) -> NDArra
 
 
 def fewer(rows: Sequence[RoundRecord], most: int) -> list[RoundRecord]:
-    """Return the rounds, neighbours added up until there are at most so many."""
+    """Return at most `most` records, in which neighbouring rounds are added up."""
     rows = list(rows)
     while len(rows) > most:
         rows = add_pairs(rows)
@@ -134,9 +134,8 @@ def bars(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]
         begins = starts[:, np.newaxis] + np.cumsum(seconds[:, place], axis=1) - seconds[:, place]
         for what, color in enumerate((COUNTING, LOST, WAITING)):
             spans = np.stack([begins[:, what], seconds[:, place, what]], axis=1)
-            axes.broken_barh(
-                spans[spans[:, 1] > 0].tolist(), (place - 0.4, 0.8), facecolors=color, linewidth=0
-            )
+            drawn = spans[spans[:, 1] > 0].tolist()
+            axes.broken_barh(drawn, (place - 0.4, 0.8), facecolors=color, linewidth=0)
 
 
 def strip(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64]) -> None:
@@ -145,9 +144,8 @@ def strip(axes: Axes, rounds: Sequence[RoundRecord], seconds: NDArray[np.float64
     shares = shares_over_time(rounds, seconds, np.linspace(start, end, STRIP_COLUMNS + 1))
     palette = np.array([to_rgb(color) for color in (COUNTING, LOST, WAITING)])
     rows = seconds.shape[1]
-    axes.imshow(
-        shares @ palette, extent=(start, end, rows - 0.5, -0.5), aspect="auto", interpolation="antialiased"
-    )
+    extent = (start, end, rows - 0.5, -0.5)
+    axes.imshow(shares @ palette, extent=extent, aspect="auto", interpolation="antialiased")
 
 
 def speeds(axes: Axes, result: Result, rows: Rows) -> None:
@@ -169,13 +167,7 @@ def shares_over_time(
     """
     times = [row.start_seconds for row in rounds] + [rounds[-1].end_seconds]
     done = np.concatenate([np.zeros((1, *seconds.shape[1:])), np.cumsum(seconds, axis=0)])
-    widths = np.diff(edges)
-    busy = np.stack(
-        [
-            np.stack(
-                [np.diff(np.interp(edges, times, of_row[:, what])) / widths for what in range(2)], axis=-1
-            )
-            for of_row in done.transpose(1, 0, 2)
-        ]
-    ).clip(0, 1)
+    of_rows = np.moveaxis(done[..., :2], 0, -1)  # (rows, 2, rounds + 1)
+    spent = np.array([[np.interp(edges, times, of_kind) for of_kind in of_row] for of_row in of_rows])
+    busy = np.moveaxis(np.diff(spent) / np.diff(edges), -1, 1).clip(0, 1)
     return np.concatenate([busy, 1 - busy.sum(axis=-1, keepdims=True).clip(0, 1)], axis=-1)

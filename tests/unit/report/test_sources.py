@@ -23,7 +23,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_kind_is_recognised() -> None:
     Path("a").write_text(result_file.as_json(flame()))
     Path("b").write_text("trial,points,hits\n0,10,7\n1,10,8\n")
-    Path("c").write_text(bench_document.as_json(bench_document.new(False, "numpy")))
+    Path("c").write_text(json_document.dumps(bench_document.new(False, "numpy")))
     result, trials, bench = (item.content for item in sources.read(["a", "b", "c"]))
     assert isinstance(result, Result)
     assert result.tally == flame().tally

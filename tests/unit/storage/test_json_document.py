@@ -34,7 +34,7 @@ from support.texts import report_text
 HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
-    "bench": bench_document.as_json(BENCHMARK).encode(),
+    "bench": json_document.dumps(BENCHMARK).encode(),
     "report": result_file.as_json(runs.run(2, stopped=True)).encode(),
 }
 

@@ -100,18 +100,18 @@ def test_dartboard_has_the_first_points_of_the_run() -> None:
 def test_convergence_goes_through_the_first_points_and_all_rounds_to_the_total(stopped: bool) -> None:
     result = run(10, 4, stopped=stopped)
     course = plot_run.course_of_run(result, None)
-    for points, hits in zip(*course, strict=True):
+    for points, hits in course:
         if points <= result.job.points:
             assert hits == reference.count(Job(1, points, result.job.seed), range(1))[0]
     rounds = result.timeline.records
     ends = list(itertools.accumulate(int(row.points.sum()) for row in rounds))
-    assert course.points[-len(ends) :] == ends
-    assert course.hits[-len(ends) :] == list(itertools.accumulate(row.hits for row in rounds))
-    assert (course.points[-1], course.hits[-1]) == (result.tally.points, result.tally.hits)
+    hits_at_ends = itertools.accumulate(row.hits for row in rounds)
+    assert course[-len(ends) :] == list(zip(ends, hits_at_ends, strict=True))
+    assert course[-1] == (result.tally.points, result.tally.hits)
     above, below = of_run(result, "Convergence").axes
     x, y = above.lines[1].get_data()
-    assert x.tolist() == course.points
-    assert y.tolist() == [4 * hits / points for points, hits in zip(*course, strict=True)]
+    assert x.tolist() == [points for points, _ in course]
+    assert y.tolist() == [4 * hits / points for points, hits in course]
     assert below.lines[0].get_ydata() == pytest.approx(np.abs(y - np.pi), abs=1e-15)
     assert above.lines[0].get_ydata() == pytest.approx([np.pi, np.pi])
 
@@ -122,9 +122,9 @@ def test_convergence_of_a_resumed_run_begins_with_what_was_counted_before() -> N
     course = plot_run.course_of_rounds(resumed)
     earlier = whole.timeline.records[:3]
     before = sum(int(row.points.sum()) for row in earlier), sum(row.hits for row in earlier)
-    assert (course.points[0], course.hits[0]) == before
-    assert (course.points[-1], course.hits[-1]) == (whole.tally.points, whole.tally.hits)
-    assert len(course.points) == 1 + len(whole.timeline.records[3:])
+    assert course[0] == before
+    assert course[-1] == (whole.tally.points, whole.tally.hits)
+    assert len(course) == 1 + len(whole.timeline.records[3:])
 
 
 def test_convergence_follows_the_trial_log_if_there_is_one() -> None:
@@ -132,11 +132,11 @@ def test_convergence_follows_the_trial_log_if_there_is_one() -> None:
     hits = trial_hits(result)
     course = plot_run.course_of_run(result, hits)
     sums = np.cumsum(hits)
-    for points, counted in zip(*course, strict=True):
+    for points, counted in course:
         if points % result.job.points == 0:
             assert counted == sums[points // result.job.points - 1]
-    assert course.points == sorted(set(course.points))
-    assert (course.points[-1], course.hits[-1]) == (result.tally.points, result.tally.hits)
+    assert all(earlier < later for (earlier, _), (later, _) in itertools.pairwise(course))
+    assert course[-1] == (result.tally.points, result.tally.hits)
 
 
 def test_band_is_two_standard_errors_wide() -> None:
