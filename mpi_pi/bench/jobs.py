@@ -3,31 +3,32 @@
 import contextlib
 import shlex
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from mpi_pi.bench.document import Progress
 from mpi_pi.bench.launched import LIMIT_SECONDS, TimedRun, capture, time_run
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.published import FLAME_PYTHON, FLAME_RUST, OCTAPI, Published
 from mpi_pi.errors import RunError
 
 SEED = 2017
-"""Of all jobs, so that all turns of one count the same hits."""
+"""Seed of all jobs, so that all turns of one count the same hits."""
 
 MAX_EXPECTED_SECONDS = LIMIT_SECONDS / 4
-"""A job that would take longer is left out, but for the first."""
+"""Duration above which a job is left out, unless it is the first."""
 
 BUDGET_SECONDS = {False: 15.0, True: 60.0}
-"""For all warm turns, in quick and in full mode."""
+"""Duration of all warm turns, in quick (False) and in full mode."""
 
 MIN_TURNS = 3
 """Warm turns of a job, whatever the budget."""
 
 CLEANING_SECONDS = 60.0
-"""For removing a cache on all hosts."""
+"""Time limit for removing a cache on all hosts."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class BenchJob:
     name: str
     published: Published
     warm_turns: int
-    """At most."""
+    """Maximum."""
     cold_turns: int
 
     @property
@@ -68,7 +69,7 @@ FULL = (
 def measure(
     launcher: Sequence[str],
     full: bool,
-    progress: Callable[[float], object],
+    progress: Progress,
     cache: Path | None = None,
     jobs: Sequence[BenchJob] | None = None,
 ) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
@@ -90,9 +91,9 @@ def measure(
         for job, cold in turns:
             if turn >= turns[job, cold]:
                 continue
-            with _empty_cache(launcher) if cold else contextlib.nullcontext(warm) as options:
+            with empty_cache(launcher) if cold else contextlib.nullcontext(warm) as options:
                 run = time_run([*launcher, *job.command, *options])
-            _check(run, job, cold, hits.setdefault(job, run.hits))
+            check(run, job, cold, hits.setdefault(job, run.hits))
             runs[job, cold].append(run)
             progress(sum(map(len, runs.values())) / sum(turns.values()))
     section = [row(launcher, job, cold, of_kind) for (job, cold), of_kind in runs.items()]
@@ -119,7 +120,7 @@ def plan_turns(
 
 
 def expected_seconds(job: BenchJob, known: BenchJob, run: TimedRun) -> float:
-    """Return how long a warm job will take, given a run of a known one: only counting grows with points."""
+    """Return the duration of a warm job, given a run of a known one: only counting grows with points."""
     ranks = run.document["ranks"]
     count_seconds = max(row["count_seconds"] for row in ranks)
     compile_seconds = max(row["kernel_seconds"] for row in ranks) if run.compiled_on else 0.0
@@ -127,11 +128,9 @@ def expected_seconds(job: BenchJob, known: BenchJob, run: TimedRun) -> float:
 
 
 @contextlib.contextmanager
-def _empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the option for an empty compile cache, which is removed afterwards."""
-    with tempfile.TemporaryDirectory(
-        prefix="mpi-pi-cold-", dir="/var/tmp", ignore_cleanup_errors=True
-    ) as folder:
+def empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the option for an empty compile cache, which is removed afterwards on all hosts."""
+    with TemporaryDirectory(prefix="mpi-pi-cold-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
         try:
             yield ["--cache", folder]
         finally:  # every host has made its own
@@ -139,28 +138,27 @@ def _empty_cache(launcher: Sequence[str]) -> Iterator[list[str]]:
                 capture([*launcher, "rm", "-rf", folder], CLEANING_SECONDS)
 
 
-def _check(run: TimedRun, job: BenchJob, cold: bool, hits: int) -> None:
+def check(run: TimedRun, job: BenchJob, cold: bool, hits: int) -> None:
     """Raise RunError unless a run has counted these hits, and has compiled if, and only if, it was cold."""
     if run.hits != hits:
         raise RunError(f"{job.name}: not the same hits in all turns: {hits}, {run.hits}")
     if cold and not run.compiled_on:
         raise RunError(f"{job.name}: nothing was compiled, although its compile cache was empty")
     if not cold and run.compiled_on:
-        hosts = ", ".join(run.compiled_on)
-        raise RunError(
-            f"{job.name}: compiled again on {hosts}, although an earlier run had filled the compile cache"
-            " (unless the launcher chose other hosts)"
-        )
+        again = f"{job.name}: compiled again on {', '.join(run.compiled_on)}"
+        cache = "an earlier run had filled the compile cache (unless the launcher chose other hosts)"
+        raise RunError(f"{again}, although {cache}")
 
 
 def row(launcher: Sequence[str], job: BenchJob, cold: bool, runs: Sequence[TimedRun]) -> dict[str, Any]:
     """Return a row of the section: the runs of a job by turn, all of them cold or warm."""
     shared_clock = all(run.shares_clock for run in runs)
     phases = [run.phases(shared_clock) for run in runs]
-    published = job.published
+    published = asdict(job.published)
+    size = {name: published.pop(name) for name in ("trials", "points_per_trial")}
     return {
         "name": job.name,
-        "job": {"trials": published.trials, "points_per_trial": published.points_per_trial},
+        "job": size,
         "ranks": len(runs[0].document["ranks"]),
         "command": shlex.join([*launcher, *job.command]),
         "cold": cold,
@@ -169,7 +167,5 @@ def row(launcher: Sequence[str], job: BenchJob, cold: bool, runs: Sequence[Timed
             {"name": name, "seconds": MedianCI.of(turn[name] for turn in phases).as_fields()}
             for name in phases[0]
         ],
-        "published": {
-            name: getattr(published, name) for name in ("name", "seconds", "date", "machine", "source")
-        },
+        "published": published,
     }

@@ -1,4 +1,4 @@
-"""Commands that a benchmark launches: their output, the time of a job, and their end."""
+"""Launched commands: their output, the time of a job, and their end."""
 
 import contextlib
 import json
@@ -21,10 +21,10 @@ from mpi_pi.system.command import telling_line
 from mpi_pi.system.launch_env import missing_basics
 
 LIMIT_SECONDS = 600.0
-"""For one job."""
+"""Time limit for a job."""
 
 TERMINATION_SECONDS = 5.0
-"""For a launcher to end its ranks, before it is killed."""
+"""Time for a launcher to end its ranks, before it is killed."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,8 @@ class TimedRun:
     """A run of a job, timed from the start of its launcher to the launcher's end."""
 
     begun: float
-    """Seconds of this host's CLOCK_MONOTONIC."""
     ended: float
-    """Seconds of this host's CLOCK_MONOTONIC."""
+    """Like `begun`, in seconds of this host's CLOCK_MONOTONIC."""
     interpreter_seconds: float
     """From the start of Python to the program's first line, measured without a launcher."""
     document: Mapping[str, Any]
@@ -57,7 +56,7 @@ class TimedRun:
 
     @property
     def shares_clock(self) -> bool:
-        """Whether rank 0 was on this host: by its name, and by its timestamps, which lie within the run."""
+        """True if rank 0 was on this host, by its name, and by its timestamps, which lie within the run."""
         at = self.document["marks"].values()
         host = self.document["ranks"][0]["host"].partition(".")[0]
         here = host == socket.gethostname().partition(".")[0]
@@ -105,7 +104,6 @@ def time_run(command: Sequence[str]) -> TimedRun:
 
     Raises RunError unless the job succeeds, is verified and could use its compile cache.
     """
-    interpreter_seconds = _interpreter_seconds()
     begun = time.clock_gettime(time.CLOCK_MONOTONIC)
     printed, errors = capture(command, LIMIT_SECONDS)
     ended = time.clock_gettime(time.CLOCK_MONOTONIC)
@@ -119,7 +117,7 @@ def time_run(command: Sequence[str]) -> TimedRun:
     for line in errors.splitlines():
         if NO_CACHE in line:
             raise RunError(f"warm jobs need a compile cache, but {line[line.index(NO_CACHE) :]}")
-    return TimedRun(begun, ended, interpreter_seconds, document)
+    return TimedRun(begun, ended, _interpreter_seconds(), document)
 
 
 def _interpreter_seconds() -> float:
