@@ -1,4 +1,4 @@
-"""The kernel's arguments: the table, numba's source and machine code, and the call by ctypes agree."""
+"""Agreement of the kernel's arguments: the table, numba's source, the machine code, the call by ctypes."""
 
 import ctypes
 import inspect
@@ -33,7 +33,7 @@ def test_compiled_function_has_the_arguments_of_the_table() -> None:
 
 
 def test_signature_has_the_types_of_the_table() -> None:
-    """Signs and what pointers point to, which LLVM does not tell."""
+    """LLVM tells neither signs nor what pointers point to, so numba's signature is compared."""
     assert list(map(str, count.SIGNATURE.args)) == list(abi.ARGUMENTS.values())
     of_ctypes = [kind.__name__.removeprefix("c_") for kind in abi.FUNCTION._argtypes_]
     by_size = {
@@ -49,7 +49,7 @@ def test_signature_has_the_types_of_the_table() -> None:
 
 @pytest.fixture
 def calls(compiled: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, int]]:
-    """The values of each call of the compiled function, by the names of the table; units have 7 hits."""
+    """Record the values of each call of the compiled function, by name in the table; units have 7 hits."""
     recorded: list[dict[str, int]] = []
 
     def record(_result: int, _exception: int, *values: int) -> int:

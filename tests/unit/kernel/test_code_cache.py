@@ -1,4 +1,4 @@
-"""The cache of machine code: whole entries only, and no folder that other users can write to."""
+"""The cache of machine code: entries are whole, and no other user can write to its folder."""
 
 import contextlib
 import fcntl
@@ -119,7 +119,7 @@ def test_one_of_several_processes_makes_the_entry(tmp_path: Path) -> None:
 
 
 def bind(place: Path) -> None:
-    """Put a socket there; its path from this folder is short enough for one, wherever temporary files are."""
+    """Put a socket at `place`; chdir makes its path short enough for one, wherever temporary files are."""
     with contextlib.chdir(place.parent), socket.socket(socket.AF_UNIX) as one:
         one.bind(place.name)
 
@@ -168,7 +168,7 @@ IN_A_HURRY = {"kernel.code_cache:fetch(patience_seconds)": 0.5, "kernel.code_cac
 def test_no_command_waits_for_a_stopped_compiler(
     launch: Launch, faults: Faults, tmp_path: Path, command: list[str]
 ) -> None:
-    """It has the lock, as one has that was stopped by SIGSTOP, and never gives it back."""
+    """The lock is held for ever, as by a process that SIGSTOP has stopped."""
     folder = code_cache.prepare(tmp_path / "cache")
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -201,7 +201,7 @@ def test_link_in_place_of_a_new_entry_is_not_written_to(folder: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 @pytest.mark.parametrize("below", ["", "below"])
 def test_link_of_another_user_is_not_followed(tmp_path: Path, below: str) -> None:
-    """As anybody can make one in /var/tmp; nothing behind it is touched, a file named `lock` least of all."""
+    """Anybody can make a link in /var/tmp; nothing behind it is touched, not even a file named `lock`."""
     theirs, shared = tmp_path / "target", tmp_path / "shared"
     theirs.mkdir()
     (theirs / "lock").write_text("not to be emptied")
@@ -244,7 +244,7 @@ for place in ("strangers", "strangers/cache"):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make things that belong to others")
 def test_folders_of_nobody_are_trusted_in_a_user_namespace(tmp_path: Path) -> None:
-    """There `/` belongs to nobody that the namespace knows; our own folder has to be ours all the same."""
+    """`/` has an owner there whom the namespace does not map; the cache folder itself has to be ours."""
     user = 12345
     open_to_all = Path(tempfile.mkdtemp(prefix="mpi-pi-", dir="/var/tmp"))
     try:
@@ -279,7 +279,7 @@ def test_folders_of_nobody_are_trusted_in_a_user_namespace(tmp_path: Path) -> No
 
 
 def test_process_of_the_user_nobody_trusts_no_folder(tmp_path: Path) -> None:
-    """As in a user namespace that maps no user at all."""
+    """A user namespace without a map shows every process and file as nobody's."""
     program = (
         "import pathlib, sys; from mpi_pi.kernel import code_cache as c; c.prepare(pathlib.Path(sys.argv[1]))"
     )
@@ -335,7 +335,7 @@ def test_key_changes_with_settings_of_the_compiler(monkeypatch: pytest.MonkeyPat
 
 
 def test_key_of_a_host_is_the_same_each_time(tmp_path: Path) -> None:
-    """However many CPUs it has, of which Linux tells the frequencies of the moment."""
+    """The key ignores the frequencies of the moment, and stays short with many CPUs."""
 
     def cpus(megahertz: str) -> Path:
         file = tmp_path / megahertz / "proc/cpuinfo"

@@ -49,8 +49,10 @@ def test_hits_are_those_of_the_reference(
 
 
 def test_hits_of_blocks_of_a_trial_are_those_of_the_reference(compiled: Kernel) -> None:
-    """The short last blocks of long trials; of the whole ones, which take the reference half a minute each
-    (that is for the soak), that they are where they belong."""
+    """The short last blocks are compared with the reference, the whole ones with a call for each alone.
+
+    The reference takes half a minute for a whole block, which the soak spends.
+    """
     job = Job(trials=3, points=2 * BLOCK + 77, seed=11)
     short = [compiled.count(job, range(u, u + 1))[0] for u in (2, 5, 8)]
     assert short == [reference.count(job, range(u, u + 1))[0] for u in (2, 5, 8)]
@@ -72,7 +74,7 @@ def test_hits_of_a_whole_block_are_those_of_the_reference(compiled: Kernel) -> N
 
 
 def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
-    """For every column x of cells, the cells next to the ring of doubt, by all four corners, exactly."""
+    """In every column x of cells, those next to the ring of doubt are compared by all four corners."""
     x = np.arange(-(2**15), 2**15, dtype=np.int64)
     radius_squared = 2**30
     looked_at = 0
@@ -98,7 +100,7 @@ def test_points_not_in_doubt_are_settled_by_their_high_bits() -> None:
 
 
 def test_far_corner_of_the_square_is_a_miss() -> None:
-    """s = 2^31 there, the one cell that does not fit signed 32 bits."""
+    """There s is 2^31, in the one cell where it does not fit signed 32 bits."""
     d = np.array([2**31], np.int64).astype(np.uint32) - np.uint32(simd.CERTAIN)
     assert d[0] >> 31 == 0
     assert d[0] > 2 * layout.MARGIN
@@ -113,7 +115,7 @@ def test_known_answers_are_those_of_the_reference() -> None:
 
 
 def hits_from(state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
-    """By the reference; after a piece it goes on with the next whole step that has not been taken."""
+    """Return the hits of pieces by the reference; each begins with the first whole step not yet taken."""
     hits = []
     for points in pieces:
         steps = []
@@ -125,7 +127,7 @@ def hits_from(state: NDArray[np.uint64], pieces: Sequence[int]) -> list[int]:
 
 
 def test_some_hundred_known_points_are_in_doubt() -> None:
-    """Of both kinds, and with certain ones between them; known answers would not notice a wrong decision."""
+    """Hits and misses are among both kinds: known answers have to notice any wrong decision."""
     in_doubt, hits = [], []
     for state in known_answers.edge_states():
         high = reference.high_bits(state)

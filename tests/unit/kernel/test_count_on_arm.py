@@ -26,7 +26,7 @@ from support.launching import ROOT, SETTINGS, TESTS, soak
 
 @pytest.fixture(scope="module")
 def for_a_pi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what `compile_for_a_pi` leaves."""
+    """Return a folder with what `compile_for_a_pi` leaves."""
     folder = tmp_path_factory.mktemp("arm")
     program = "import sys, pathlib; from support import arm; arm.compile_for_a_pi(pathlib.Path(sys.argv[1]))"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
@@ -49,7 +49,7 @@ class Instruction(NamedTuple):
 
 
 def instructions(assembly: str) -> tuple[list[Instruction], dict[str, int]]:
-    """The instructions of LLVM's text, and where among them each label stands."""
+    """Return the instructions in LLVM's text, and the place of each label among them."""
     found: list[Instruction] = []
     labels = {}
     for line in assembly.splitlines():
@@ -61,7 +61,7 @@ def instructions(assembly: str) -> tuple[list[Instruction], dict[str, int]]:
 
 
 def innermost_loops(assembly: str) -> list[list[Instruction]]:
-    """From a label to a conditional branch back to it, with no such loop within."""
+    """Return the loops without an inner loop, each from a label to the conditional branch back to it."""
     listing, labels = instructions(assembly)
     loops = []
     for end, (mnemonic, operands) in enumerate(listing):
@@ -76,7 +76,7 @@ def innermost_loops(assembly: str) -> list[list[Instruction]]:
 
 
 def test_points_are_counted_in_neon_registers(for_a_pi: Path) -> None:
-    """The loops over steps, of whole blocks and of last ones, known by the shift in xoshiro256's state."""
+    """The two loops over steps, of whole blocks and of last ones, have the shift of xoshiro256 in them."""
     loops = innermost_loops((for_a_pi / "kernel.s").read_text())
     steps = [loop for loop in loops if any(re.fullmatch(r"shl v\d+\.2d, .*, #17", str(i)) for i in loop)]
     assert len(steps) == 2
@@ -101,7 +101,7 @@ def test_nothing_is_called_but_memset(for_a_pi: Path) -> None:
 
 
 def tool(*names: str) -> str:
-    """The first of these programs that is installed; in CI one of them is."""
+    """Return the first of these programs that is installed; CI has one of them."""
     place = next(filter(None, map(shutil.which, names)), None)
     if place is None:
         lack(names[0])
@@ -109,7 +109,7 @@ def tool(*names: str) -> str:
 
 
 def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
-    """The very machine code, in a program of its own, on an emulated Cortex-A72."""
+    """The machine code itself runs in a program of its own, on an emulated Cortex-A72."""
     qemu = tool("qemu-aarch64", "qemu-aarch64-static")
     assembler, linker = tool("aarch64-linux-gnu-as"), tool("aarch64-linux-gnu-ld")
     name = (for_a_pi / "name").read_text()
@@ -142,7 +142,7 @@ def test_hits_on_arm_are_the_references(for_a_pi: Path) -> None:
 
 
 def arguments(job: Job, units: range) -> bytes:
-    """What count_arm64.s reads; the job's streams have at most 4096 `units` at a time."""
+    """Return the input of count_arm64.s; the job's streams have at most 4096 `units` at a time."""
     words, constant = seed_pool(job.seed)
     trial, block = job.trial_and_block(units.start)
     return struct.pack(
@@ -156,7 +156,7 @@ DEBIAN = wheels.Platform(python="3.11.2", machine="aarch64", glibc="2.36")
 
 @pytest.fixture(scope="module")
 def debian() -> Iterator[Path]:
-    """The root of a Debian for ARM, with the environment /venv in it. Made once, and kept."""
+    """Return the root of a Debian for ARM, with the environment /venv in it; it is made once, and kept."""
     qemu = tool("qemu-aarch64-static")
     tool("debootstrap")
     if os.geteuid() != 0:
@@ -178,7 +178,7 @@ def debian() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def programs_for_arm(qemu: str) -> Iterator[None]:
-    """Have the kernel start programs for ARM with qemu, in whatever root."""
+    """Have the system start programs for ARM with qemu, in whatever root."""
     formats = Path("/proc/sys/fs/binfmt_misc")
     mounted = (formats / "register").exists()
     if not mounted:
@@ -211,7 +211,7 @@ def make_debian(root: Path, project: wheels.Project) -> None:
 
 
 def inside(root: Path, *command: str, timeout: int, **variables: str) -> str:
-    """What a command prints, with another root."""
+    """Return the output of a command with another root."""
     mount = (
         'mount -t proc proc "$0/proc"; mount --rbind /sys "$0/sys"; mkdir -p "$0/dev/shm";'
         'mount -t tmpfs tmpfs "$0/dev/shm"; exec chroot "$0" "$@"'
@@ -234,7 +234,7 @@ def inside(root: Path, *command: str, timeout: int, **variables: str) -> str:
 @soak
 @pytest.mark.timeout(3600)
 def test_pi_compiles_the_same_code(debian: Path, for_a_pi: Path) -> None:
-    """Byte for byte, so that what the other tests look at is what runs there."""
+    """The code is the same byte for byte, so the other tests look at what runs on a Raspberry Pi."""
     if sys.version_info[:2] != (3, 11):
         pytest.skip("numba starts from Python's bytecode, and Debian's is that of 3.11")
     program = (
@@ -262,7 +262,7 @@ def test_job_on_emulated_arm_has_the_hits_of_the_reference(debian: Path) -> None
 
 
 def test_pi_links_as_gnu_ld_does(for_a_pi: Path, tmp_path: Path) -> None:
-    """The code is the same, to the last byte, as if GNU ld had put its sections to the same places."""
+    """The linked code is the same to the last byte as GNU ld's with its sections at the same places."""
     gnu_ld, objcopy = tool("aarch64-linux-gnu-ld"), tool("aarch64-linux-gnu-objcopy")
     code = (for_a_pi / "kernel.o").read_bytes()
     program, base = elf.ObjectFile(code), 0x7F12_3456_7000

@@ -37,7 +37,7 @@ def test_code_counts_the_same_loaded_by_us_and_by_llvm(monkeypatch: pytest.Monke
 
 
 def test_cached_code_is_linked_without_llvm() -> None:
-    """Or the fallback would hide that ours does not work."""
+    """The fallback to LLVM would hide that our linker does not work."""
     assert isinstance(CompiledKernel(*object_code()).image, elf.ExecutableImage)
 
 
@@ -69,7 +69,7 @@ def test_content_that_is_no_object_file_is_refused(content: bytes) -> None:
 
 
 def test_relocation_of_another_kind_is_refused() -> None:
-    """As of the machine code of a CPU that we do not know."""
+    """The machine code of a CPU that we do not know has such relocations."""
     code = bytearray(object_code()[0])
     code[18:20] = (243).to_bytes(2, "little")  # RISC-V
     with pytest.raises(elf.LinkError, match=r"relocation .* for machine 243"):
@@ -77,7 +77,7 @@ def test_relocation_of_another_kind_is_refused() -> None:
 
 
 def test_cache_key_depends_on_versions() -> None:
-    """They are read from files that are not documented: should those change, this has to be mended."""
+    """The versions are read from undocumented files: if those change, the key has to follow."""
     import llvmlite
     import numba
 

@@ -15,7 +15,7 @@ FLIPS = TESTS / "support" / "flips.py"
 
 
 def outcomes(launch: Launch, *bits: str, timeout: float = 120) -> dict[str, int]:
-    """In a process of its own, small and without threads, which is quick to fork."""
+    """Flip bits in a process of its own, small and without threads, which is quick to fork."""
     if not sys.platform.startswith("linux"):
         lack("the right to write to /proc/self/mem")
     run = launch(0, sys.executable, str(FLIPS), *bits, timeout=timeout)
@@ -34,7 +34,7 @@ def test_most_flips_of_a_bit_are_found(launch: Launch, compiled: Kernel) -> None
 @soak
 @pytest.mark.timeout(7200)
 def test_flips_of_all_bits_are_found_but_for_very_few(launch: Launch, compiled: Kernel) -> None:
-    """A few read what happens to lie on the stack, or count one point in ten thousand wrong."""
+    """A few flips read what happens to lie on the stack, or count one point in ten thousand wrong."""
     found = outcomes(launch, timeout=7000)
     print(found)
     assert found["found"] > 10_000

@@ -34,7 +34,7 @@ def restricted(launch: Launch) -> Restricted:
 def test_cached_code_runs_where_written_memory_is_not_executable(
     restricted: Restricted, launch: Launch, compiled: Kernel
 ) -> None:
-    """It is mapped like a library's, which is allowed; the hits are those of anywhere else."""
+    """Code is mapped like a library's, which is allowed; the hits are the same as anywhere else."""
     run = restricted(MPI_PI, *RUN)
     assert run.returncode == 0, run.stderr
     result = json.loads(run.stdout)
@@ -79,7 +79,7 @@ def test_check_reports_missing_executable_memory_as_a_fault(restricted: Restrict
 def test_linker_of_llvm_is_not_tried_without_executable_memory(
     restricted: Restricted, compiled: Kernel
 ) -> None:
-    """They would crash."""
+    """LLVM would crash."""
     program = (
         "from mpi_pi.kernel import machine_code\n"
         "from mpi_pi.system import clock\n"

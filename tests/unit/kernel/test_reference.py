@@ -73,7 +73,7 @@ def test_seeds_beyond_128_bits_share_streams_as_the_definition_says(
 
 
 def odd_points_in_disc(bits: int) -> int:
-    """Points with odd coordinates in the disc of radius 2^bits, counted column by column in integers."""
+    """Count the points with odd coordinates in the disc of radius 2^bits, column by column, in integers."""
     columns = range(1, 1 << bits, 2)
     return 4 * sum((math.isqrt((1 << 2 * bits) - 1 - x * x) + 1) // 2 for x in columns)
 
@@ -87,7 +87,7 @@ def test_columns_of_the_lattice_are_counted_right(bits: int) -> None:
 
 @soak
 def test_bias_of_the_lattice_is_what_the_definition_says() -> None:
-    """All 2^30 columns of a quarter, in half a minute."""
+    """All 2^30 columns of a quarter are counted, in half a minute."""
     hits = 4 * int(odd_points_above(1 << 31))
     assert 4 * int(odd_points_above(1 << 12)) == odd_points_in_disc(12)
     assert f"{hits:,}" in (reference.__doc__ or "")
@@ -98,7 +98,7 @@ def test_bias_of_the_lattice_is_what_the_definition_says() -> None:
 
 @numba.njit
 def odd_points_above(radius):  # type: ignore[no-untyped-def]
-    """In a quarter of the disc; the root is right to one, and mended."""
+    """Count the odd points in a quarter of the disc; the root is right to one, and corrected."""
     hits = 0
     for x in range(1, radius, 2):
         room = radius * radius - 1 - x * x
@@ -112,7 +112,7 @@ def odd_points_above(radius):  # type: ignore[no-untyped-def]
 
 
 def hits_by_hand(high: int, low: int) -> list[bool]:
-    """The two points of a pair of words, in Python's own integers."""
+    """Return which of the two points of a pair of words hit, in Python's own integers."""
     points = []
     for place in (0, 32):
         square = 0
@@ -140,7 +140,7 @@ def test_points_on_the_circle_are_judged_exactly(words: list[tuple[int, int]]) -
 
 
 def scalar_count(job: Job, unit: int) -> int:
-    """The hits of a unit, point by point in Python's integers, after Blackman and Vigna's C."""
+    """Return the hits of a unit, point by point in Python's integers, after Blackman and Vigna's C."""
 
     def rotl(x: int, k: int) -> int:
         return (x << k | x >> (64 - k)) & MASK
@@ -172,7 +172,7 @@ def test_hits_are_those_counted_point_by_point(points: int) -> None:
 
 
 def test_coordinates_are_uniform() -> None:
-    """A chi-squared test of 16 x 16 cells of the square, for both scramblers, at 5 sigma."""
+    """A chi-squared test of 16 x 16 cells of the square passes for both scramblers, at 5 sigma."""
     state = np.stack([reference.unit_state(Job(400, 1, 5), unit) for unit in range(400)], axis=1)
     for scrambler in (reference.high_bits, reference.low_bits):
         counts = np.zeros(256)

@@ -10,7 +10,7 @@ P = np.pi / 4
 
 
 def around(points: int, deviations: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Hits up to so many standard deviations from the mean, 401 of them at the most."""
+    """Return at most 401 numbers of hits, up to so many standard deviations from the mean."""
     middle, spread = points * P, deviations * stats.binom.std(points, P)
     return np.unique(np.linspace(middle - spread, middle + spread, 401).clip(0, points).round())
 

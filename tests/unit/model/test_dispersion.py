@@ -1,4 +1,4 @@
-"""Tails of chi-squared, against the exact distribution and that of many points."""
+"""Tails of chi-squared against the exact distribution, and against its limit for many points."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def judged(units: int, points: int, chi_squared: float) -> Dispersion:
 
 
 def more_than(points: int, units: int, chi_squared: float) -> float:
-    """At least the chance of a chi-squared as large, or larger."""
+    """Return at least the probability of a chi-squared as large, or larger."""
     each = chances(exact(points, up=True), units)
     return float(each[int(np.floor(chi_squared * FINEST)) :].sum())
 
@@ -62,7 +62,7 @@ def test_bounds_hold_for_few_units_of_few_points(units: int, points: int) -> Non
 
 
 def test_best_possible_answer_of_few_units_is_not_judged_unlikely() -> None:
-    """Three units of 14 points with 11 hits each, which is as near as they can come."""
+    """Three units of 14 points come nearest to pi with 11 hits each."""
     hit = stats.binom.pmf(11, 14, P)
     chi_squared = 3 * (11 - 14 * P) ** 2 / (14 * P * (1 - P))
     assert judged(3, 14, chi_squared).bound == pytest.approx(hit**3, rel=1e-3)

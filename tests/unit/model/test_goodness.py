@@ -16,7 +16,7 @@ SIZES = [1, 2, 3, 14, 100, 250, 1000, 10**4, 10**6, BLOCK]
 
 
 def test_edges_are_the_same_integers_everywhere() -> None:
-    """Worked out by hand for 10,000 points: 7854 + floor(z / 1024 * 41.0556)."""
+    """The edges for 10,000 points are worked out by hand: 7854 + floor(z / 1024 * 41.0556)."""
     assert goodness.edges(10_000) == (
         *(7791, 7806, 7817, 7826, 7833, 7840, 7847, 7854),
         *(7860, 7867, 7874, 7881, 7890, 7901, 7916),
@@ -74,11 +74,11 @@ def test_chi_squared_tail_is_scipys(freedom: int, p: float) -> None:
 
 
 def exact_chance(bins: NDArray[np.float64], units: int, least: float, finest: int = 32) -> float:
-    """At least the chance that chi-squared of a multinomial sample is as large as `least`, or larger.
+    """Return at least the probability that chi-squared of a multinomial sample is `least` or larger.
 
     Counts of a multinomial distribution are those of independent Poisson ones whose sum is `units`. So the
-    chance is had from a Fourier transform over the sum and over chi-squared, in steps rounded up. It is
-    damped, so that what is beyond the last step does not come in again at the first.
+    probability follows from a Fourier transform over the sum and over chi-squared, in steps rounded up.
+    Damping keeps what is beyond the last step from coming in again at the first.
     """
     steps = int(least * finest) + 2
     length = 2 * steps + 2
@@ -99,7 +99,7 @@ def exact_chance(bins: NDArray[np.float64], units: int, least: float, finest: in
 
 
 def excess_of_refusals(points: int) -> float:
-    """How often as few units as are judged are refused by a limit of 5e-8, as a multiple of that."""
+    """Return the probability of a p-value below 5e-8 for the fewest units that are judged, over 5e-8."""
     bins = goodness.probabilities(points)
     bins = bins[bins > 0]
     units = int(np.ceil(goodness.MIN_EXPECTED / bins.min()))
@@ -108,7 +108,7 @@ def excess_of_refusals(points: int) -> float:
 
 @pytest.mark.parametrize(("points", "most"), [(1, 2.5), (2, 4.0), (10_000, 1.7)])
 def test_p_values_of_the_smallest_samples_are_nearly_right(points: int, most: float) -> None:
-    """Not more than four times as many refusals as the limit says: what `verdict` reckons with."""
+    """At most four times as many runs are refused as the limit says; `verdict` reckons with that."""
     assert 1 < excess_of_refusals(points) < most
 
 

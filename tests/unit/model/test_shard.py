@@ -1,4 +1,4 @@
-"""Shards of jobs, against plain lists, and their JSON."""
+"""Shards of jobs against plain lists, and their JSON."""
 
 import json
 
@@ -21,7 +21,7 @@ spents = st.builds(Usage, st.integers(0, 99), st.integers(0, 10**6), *[amounts] 
 
 @st.composite
 def parts(draw: st.DrawFn) -> Shard:
-    """A shard of a job, some of whose first units have any hits that are possible."""
+    """Draw a shard of a job whose first units have been counted, with any hits that are possible."""
     job = draw(jobs)
     of = draw(st.integers(1, job.units))
     index = draw(st.integers(1, of))
@@ -85,7 +85,7 @@ def test_impossible_tally_is_refused(tally: Tally, why: str, contiguous: bool) -
 
 
 def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short() -> None:
-    """Of a job whose trials have two blocks, the first and the third unit."""
+    """The first and the third unit are counted, of a job whose trials have two blocks."""
     job = Job(2, BLOCK + 1000, 0)
     hits = centre(BLOCK)
     fields = as_fields(Shard(job, tally=Tally({BLOCK: Sums(2, 2 * hits, 0)})))
@@ -95,7 +95,7 @@ def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short
 
 
 def test_tally_without_bins_is_read() -> None:
-    """Programs before schema 5 wrote none."""
+    """Programs before schema 5 wrote no bins."""
     fields = as_fields(Shard(Job(10, 1000, 0), tally=Tally({1000: UNIT})))
     del fields["tally"][0]["bins"]
     assert from_fields(fields).tally.by_size[1000] == UNIT

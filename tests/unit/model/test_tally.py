@@ -58,7 +58,7 @@ def test_unpack_undoes_pack(some: tuple[Job, range, list[int]]) -> None:
 
 
 def test_units_without_bins_are_added_to_those_with() -> None:
-    """As when a run goes on from a checkpoint of a program that had none."""
+    """A run that resumes a checkpoint of an old program adds such units."""
     binned = Tally.of(Job(3, 1000, 0), range(3), np.array([700, 785, 800]))
     total = Tally({1000: Sums(2, 1570, 0)}) + binned
     assert total.by_size[1000].units == 5

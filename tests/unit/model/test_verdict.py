@@ -42,7 +42,7 @@ def kinds(found: list[str]) -> list[str]:
 
 
 def refused_by_distance(points: int) -> float:
-    """The exact chance, by SciPy."""
+    """Return the exact probability that the distance of a correct run is refused, by SciPy."""
     reach = 10 * stats.binom.std(points, P) + 10
     hits = np.arange(max(0, int(points * P - reach)), min(points, int(points * P + reach)) + 1)
     off = hits - points * P
@@ -58,7 +58,7 @@ TILTS = np.concatenate([-np.geomspace(690, 1e-3, 1500), np.geomspace(1e-3, 0.99,
 
 
 class Unit:
-    """The distribution of z² of a unit of so many points, by SciPy."""
+    """Distribution of z² of a unit of so many points, by SciPy."""
 
     def __init__(self, points: int) -> None:
         hits = np.arange(points + 1)
@@ -73,11 +73,11 @@ class Unit:
         self.spectrum = exact(points, up=True)
 
     def refused(self, units: int, chi_squared: float) -> bool:
-        """By the product."""
+        """Return whether the product refuses this chi-squared."""
         return dispersion({self.points: units}, chi_squared - units).bound < verdict.DISPERSION
 
     def limit(self, units: int, farthest: float, kept: NDArray[np.float64]) -> float | None:
-        """Up to where chi-squared is not refused, on its way to the farthest possible; None if nowhere."""
+        """Return the last chi-squared not refused on the way to the farthest possible; None if all pass."""
         if not self.refused(units, farthest):
             return None
         near = units * float(kept[np.abs(kept - 1).argmax()])
@@ -89,7 +89,7 @@ class Unit:
         return near
 
     def refusals(self, units: int) -> float:
-        """At least the chance that a chi-squared of so many units is refused."""
+        """Return at least the probability that a chi-squared of so many units is refused."""
         kept = self.means[units * self.rates < -np.log(verdict.DISPERSION)]
         least = self.limit(units, units * self.squares.min(), kept[kept < 1])
         most = self.limit(units, units * self.squares.max(), kept[kept > 1])
@@ -98,9 +98,9 @@ class Unit:
         return below + (chances(self.spectrum, units)[int(most * FINEST) :].sum() if most else 0.0)
 
     def less_than(self, units: int, least: float, steps: int) -> float:
-        """At least the chance of a smaller chi-squared, which may be a tiny one: in so many steps of it.
+        """Return at least the probability of a smaller chi-squared, by steps of `least` / `steps`.
 
-        Damped, so that what is beyond the last step does not come in again at the first. Of few points some
+        Damping keeps what is beyond the last step from coming in again at the first. With few points some
         values are nearly alike: only fine steps tell them apart.
         """
         damping = 12 / steps
@@ -113,7 +113,7 @@ class Unit:
 
 
 def worst_rate(all_units: range, all_points: list[int]) -> tuple[float, int, int]:
-    """Of all these jobs: at least how often the one is refused that is refused most often; units and points.
+    """Return the job that is refused most often: at least how often, its units and its points.
 
     Ranks and hosts are taken to be refused as often as they may be. So few units are not judged by their fit.
     """
@@ -146,7 +146,7 @@ def test_none_of_all_small_jobs_is_refused_more_often_than_once_in_a_million(fir
 
 @pytest.mark.parametrize("job", [Job(3, 14, 52), Job(1, 398_128, 274)])
 def test_best_possible_answers_are_not_refused(job: Job) -> None:
-    """Three units of 11 hits of 14; and 312,689 hits of 398,128, which is pi to nine digits."""
+    """These are 3 units of 11 hits of 14 points; and 312,689 hits of 398,128 points, pi to nine digits."""
     hits = reference.count(job, range(job.units))
     assert (np.abs(hits - job.points * P) < 0.5).all()
     assert not reasons(hits, job.points)
@@ -163,7 +163,7 @@ def test_chances_add_up_to_one_in_a_million() -> None:
 
 
 def simulated_refusals(runs: int, factor: float, monkeypatch: pytest.MonkeyPatch) -> int:
-    """How many of so many correct runs are refused by limits that are larger by that factor."""
+    """Return how many of `runs` correct runs are refused by limits that are `factor` times as large."""
     for name in ("DISTANCE", "DISPERSION", "FIT", "RANKS", "HOSTS"):
         monkeypatch.setattr(verdict, name, factor * getattr(verdict, name))
     random, refused = np.random.default_rng(11), 0
@@ -184,7 +184,7 @@ def simulated_refusals(runs: int, factor: float, monkeypatch: pytest.MonkeyPatch
 
 
 def test_simulated_runs_are_refused_no_more_often_than_reckoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With limits ten thousand times as large: one run in a hundred at the most."""
+    """Limits ten thousand times as large refuse one run in a hundred at the most."""
     runs = 500
     refused = simulated_refusals(runs, 1e4, monkeypatch)
     assert 0 < refused < runs / 100 + 5 * np.sqrt(runs / 100)
@@ -218,7 +218,7 @@ def test_units_of_right_and_wrong_kernels_are_told_apart() -> None:
 
 
 def lesson_trials(seed: int, seeds: int, trials: int) -> Hits:
-    """The hits of trials of 10,000 points whose own seeds are as few as that."""
+    """Return the hits of trials of 10,000 points that draw their seeds from only `seeds` different ones."""
     random = np.random.default_rng(seed)
     different = random.binomial(10_000, P, seeds)
     hits: Hits = different[random.integers(0, seeds, trials)]
@@ -238,7 +238,7 @@ def row(rank: int, host: int, points: int, hits: int) -> RankStats:
 
 
 def rows_of(ranks: int, per_host: int, points: int, seed: int = 1) -> list[RankStats]:
-    """Ranks with so many points in all, whose hits are right."""
+    """Return rows of ranks with so many points in all, and credible hits."""
     each = points // ranks
     hits = np.random.default_rng(seed).binomial(each, P, ranks).tolist()
     return [row(rank, rank // per_host, each, hits[rank]) for rank in range(ranks)]
@@ -306,7 +306,7 @@ def test_report_names_who_is_off() -> None:
 
 
 def test_what_leaves_hits_binomial_is_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stuck sign bit changes hits, but not their distribution; nor do units that are counted twice."""
+    """A stuck sign bit leaves the distribution of hits as it is, and so do units counted twice."""
     job = Job(400, 10_000, 3)
     right = reference.count(job, range(job.units))
     in_disc = reference.in_disc
@@ -345,7 +345,7 @@ def test_what_is_not_judged_is_said() -> None:
 
 
 def test_units_that_were_counted_without_bins_are_not_judged_by_them() -> None:
-    """As a checkpoint has them that was written before there were bins."""
+    """Checkpoints of old programs have no bins."""
     found = estimate(Tally({1000: Sums(10**6, 785_398_163, 168_547_889)}))
     assert found.fit is None
     assert not verdict.reasons(found)

@@ -1,4 +1,4 @@
-"""Facts about the job that the environment tells."""
+"""Facts about the job from the environment."""
 
 import os
 import site
@@ -79,7 +79,7 @@ def test_this_machine_has_as_many_cores_as_psutil_finds() -> None:
 
 
 def test_seconds_since_process_start_agree_with_psutil() -> None:
-    """Against the clock of the parent, which saw it start."""
+    """The parent, which has started the process, reads the clock for comparison."""
     program = (
         "import time; time.sleep(0.5);"
         "from mpi_pi.system.process import seconds_since_process_start as f; print(f(), time.time())"
@@ -100,7 +100,7 @@ def test_cpu_model_is_known() -> None:
 
 @pytest.fixture
 def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment with the MPI from PyPI in it, and a home without settings."""
+    """Make an environment with the MPI from PyPI in it, and a home without settings."""
     (tmp_path / "lib").mkdir()
     (tmp_path / "lib" / "libmpi.so.40").touch()
     monkeypatch.setattr(sys, "prefix", str(tmp_path))
@@ -111,7 +111,7 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def told() -> list[str | None]:
-    """What Open MPI is told while it is initialised: of btl, mtl and pml."""
+    """Return the settings btl, mtl and pml that Open MPI has while it is initialised."""
     before = dict(os.environ)
     with library.embedded_defaults():
         found = [os.environ.get(f"OMPI_MCA_{name}") for name in ("btl", "mtl", "pml")]

@@ -55,7 +55,7 @@ OF_PI_5 = "fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid
 
 
 def raspberry(cpuinfo: str, mhz: int, max_mhz: int, throttled: str) -> dict[str, str]:
-    """The files of one with four cores."""
+    """Return the files of a Raspberry Pi with four cores."""
     files = {
         "proc/cpuinfo": cpuinfo,
         "proc/sys/kernel/random/boot_id": "6f1c8f6e-0000-4000-8000-1b0f5a3b2c1d\n",
@@ -260,7 +260,7 @@ def test_throttling_of_a_raspberry_pi(bits: int, now: str, since_boot: str) -> N
 
 
 def test_throttling_of_an_x86() -> None:
-    """Its counters grow while it happens."""
+    """The counters grow while the CPU is throttled."""
     calm, earlier, later = (State(None, None, None, events) for events in (0, 5, 6))
     assert (throttled_now(calm, calm), throttled_since_boot(calm)) == ((), ())
     assert (throttled_now(earlier, earlier), throttled_since_boot(earlier)) == ((), ("throttled",))

@@ -14,7 +14,7 @@ spans = st.floats(0, 1e4)
 def test_phases_add_up_to_the_whole_time(
     lasted: list[float], kernel: float, count: float, missing: int
 ) -> None:
-    """Even if a run was interrupted in a round, or before the first one."""
+    """The sum holds also for a run that was interrupted in a round, or before the first one."""
     times = [sum(lasted[: number + 1]) for number in range(len(lasted))]
     at = dict(zip(POINTS, times, strict=True))
     for point in ("end", "start")[:missing]:

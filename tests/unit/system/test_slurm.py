@@ -1,4 +1,4 @@
-"""Slurm's variables and answers, as its manual pages have them. (A real one: cluster/test_job_scripts.py.)"""
+"""Slurm's variables and answers, from its manual pages. (cluster/test_job_scripts.py has a real Slurm.)"""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mpi_pi.system import slurm
 
 
 def array(text: str) -> list[dict[str, str]]:
-    """The variables that Slurm 22.05 gives to the tasks of --array=TEXT."""
+    """Return the variables that Slurm 22.05 gives to the tasks of --array=TEXT."""
     spans, step = text, 1
     if ":" in text:
         spans, step_text = text.split(":")

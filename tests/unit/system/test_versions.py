@@ -1,4 +1,4 @@
-"""Differences between hosts, judged alike by every command."""
+"""Differences between the versions of hosts, judged alike by every command."""
 
 import sys
 from dataclasses import asdict, replace
@@ -45,7 +45,7 @@ DIFFERENCES: list[tuple[str, dict[str, str], dict[str, Any], bool]] = [
 def test_check_hosts_and_check_agree(
     what: str, told: dict[str, str], software: dict[str, Any], matters: bool
 ) -> None:
-    """What the one takes for an obstacle is a fault to the other, and nothing else is."""
+    """An obstacle to check-hosts is a fault to check, and nothing else is."""
     obstacles = list(preflight.differences(OWN | told, OWN, "make deploy"))
     remarks = list(versions.harmless(OWN | told, OWN))
     rows = [
@@ -86,6 +86,6 @@ def test_deploy_agrees_with_check() -> None:
 
 
 def test_every_version_that_is_told_has_a_rule() -> None:
-    """But the size of a pointer, and the two that go with the version of mpi-pi."""
+    """Exceptions are the size of a pointer, and two that go with the version of mpi-pi."""
     keys = {*versions.MUST_MATCH.values(), *versions.MAY_DIFFER.values()}
     assert set(asdict(SOFTWARE)) - {"bits", "sources", "stream"} == keys
