@@ -48,8 +48,6 @@ class ObjectFile:
     """Bytes of memory that the sections take."""
     functions: dict[str, int]
     """Offset of each function from the beginning of this memory, by name."""
-    sections: list[_Section]
-    """All sections of the file."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

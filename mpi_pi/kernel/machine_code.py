@@ -53,13 +53,8 @@ class CompiledKernel:
     OSError where the system allows no memory to be executed.
     """
 
-    image: object
-    """Owner of the memory that holds the code."""
-    function: Callable[..., int]
-    """The compiled function, an `abi.FUNCTION`."""
-
     def __init__(self, code: bytes, name: str) -> None:
-        self.image, address_of = _load(code)
+        self.image, address_of = _load(code)  # the image keeps the code in memory
         address = address_of(name)
         if not address:
             raise RunError(f"the machine code has no function {name}")

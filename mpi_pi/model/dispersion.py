@@ -60,10 +60,6 @@ class _Unit:
         second = (self.weights * self.values**2) @ (grown + 1) / total - first**2
         return np.array([np.log1p(self.weights @ (grown - tilt * self.values)), first, second])
 
-    def third_moment(self) -> float:
-        """Return the mean of value³."""
-        return float(self.weights @ self.values**3)
-
 
 def dispersion(units: Mapping[int, int], excess: float) -> Dispersion:
     """Return the probabilities of a chi-squared that exceeds the number of units by `excess`.
@@ -81,7 +77,7 @@ def dispersion(units: Mapping[int, int], excess: float) -> Dispersion:
     logarithm, _, variance = cumulants(tilt).tolist()
     rate = max(tilt * excess - logarithm, 0.0)
     bound = math.exp(-rate)
-    third = sum(number * unit.third_moment() for unit, number in kinds)
+    third = sum(number * float(unit.weights @ unit.values**3) for unit, number in kinds)
     skewness = math.copysign(third, excess) / float(cumulants(0)[2]) ** 1.5
     tail = _lugannani_rice(math.sqrt(2 * rate), abs(tilt) * math.sqrt(max(variance, 0)), skewness)
     if not 0 < tail <= bound:  # with few units, whose chi-squared takes few values
