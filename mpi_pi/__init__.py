@@ -1,12 +1,12 @@
-"""mpi_pi: estimate pi by throwing trials x points at a dartboard, on the ranks of an MPI job.
+"""mpi_pi: estimate pi from random points, on the ranks of an MPI job.
 
-Of the points thrown at a square, the share pi / 4 hits the disc in it: `pi = 4 * hits / (trials * points)`.
+A random point of a square hits the disc in it with probability pi / 4: `pi = 4 * hits / (trials * points)`.
 
 A point belongs to (seed, trial, block), never to a rank, so the hits are the same to the last one on any
 number of ranks and on any machine. The rooms; each may import those below it, and its `__init__` maps it:
 
     cli       the command mpi-pi
-    report    everything made for people's eyes: text, pages, pictures
+    report    reports for people: text, pages, pictures
     bench     measurements: noise, kernels, jobs, scaling
     check     health of the hosts of a job
     cluster   hosts over ssh: deploy, check-hosts
@@ -23,10 +23,10 @@ number of ranks and on any machine. The rooms; each may import those below it, a
     '3.14182796'
 """
 
-from mpi_pi import timestamps  # noqa: F401  # the first thing to be done: it notes the time
+from mpi_pi import timestamps  # noqa: F401  # first, since it records the time
 from mpi_pi.version import __version__ as __version__
 
-# As `typing` has it, of which `python -m mpi_pi` would take a file of that name in the present folder.
+# Not from `typing`, since `python -m mpi_pi` would import a file of that name in the present folder.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Import the public names when they are asked for: `mpi-pi --help` needs neither NumPy nor MPI."""
+    """Import a public name when it is used: `mpi-pi --help` needs neither NumPy nor MPI."""
     import importlib
 
     if name not in _HOMES:

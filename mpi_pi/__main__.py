@@ -1,4 +1,4 @@
-"""`python -m mpi_pi` is `mpi-pi`."""
+"""Entry point of `python -m mpi_pi`, which is the command `mpi-pi`."""
 
 import os
 import sys

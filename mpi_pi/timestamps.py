@@ -12,7 +12,7 @@ seconds: dict[str, float] = {}
 
 
 def mark(point: str) -> float:
-    """Note and return the present time; it replaces an earlier one of the same point."""
+    """Record and return the present time; it replaces an earlier one of the same point."""
     seconds[point] = time.clock_gettime(time.CLOCK_MONOTONIC)
     return seconds[point]
 

@@ -1,8 +1,8 @@
 """Standard streams of mpirun, if it is the parent process of this rank.
 
-Ranks write into pipes or pseudo-terminals of mpirun. Only mpirun's own streams show whether a user sits at a
-terminal. Only they show text without a line end, such as a progress bar. And only they still lead somewhere
-after mpirun was interrupted, from when on it discards the output of its ranks.
+The streams of a rank are pipes or pseudo-terminals of mpirun. Only mpirun's own streams tell whether the user
+has a terminal, show text without a line end, such as a progress bar, and still work after an interrupt, since
+mpirun then discards the output of its ranks.
 """
 
 import contextlib

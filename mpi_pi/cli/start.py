@@ -1,4 +1,4 @@
-"""Start of a command on ranks: everything until MPI runs, and the end of a rank that does not get so far."""
+"""Start of a command on ranks, up to that of MPI, and the end of a rank that fails before."""
 
 import argparse
 import contextlib
