@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mpi_pi import timestamps
 from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.cli.output import committed
 from mpi_pi.cli.run_plan import RunOptions, RunPlan
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import RunError
@@ -16,7 +17,6 @@ from mpi_pi.model.result import Result
 from mpi_pi.parallel.hooks import Round
 from mpi_pi.report import run as run_report
 from mpi_pi.report.blocks import Block, Lines
-from mpi_pi.storage.atomic_file import OutputError
 from mpi_pi.system import phases
 
 if TYPE_CHECKING:
@@ -44,8 +44,7 @@ class RunOutput:
         try:
             console.out([head], end="\n")
         except RuntimeError as error:
-            plan = self.plan
-            if not (plan and (plan.json_file or plan.trial_log_file or plan.checkpoint)):
+            if not (self.options.json or self.options.trial_log or self.options.checkpoint):
                 raise RunError(str(error)) from error
             console.error(f"{error}: the results go to the files alone")
             self._printable = False
@@ -72,8 +71,9 @@ class RunOutput:
         status = VERIFIED if result.verified else NOT_VERIFIED
         if result.partial:
             status = self._explain_stop(signals.stop.reason, result)
-        complete = self._write_and_print(result, through_mpirun=not signals.launcher_ends)
-        return status if complete else FAILED
+        if self.plan and self._write_and_print(self.plan, result, through_mpirun=not signals.launcher_ends):
+            return status
+        return FAILED
 
     def report_interrupted(self, result: Result | None) -> None:
         """Save the checkpoint, and write and print the result so far, if any, after other ranks were lost."""
@@ -81,9 +81,9 @@ class RunOutput:
             self.checkpoint.save()
             console.note(f"stopped: {self._saved(self.checkpoint)}")
         if result and self.plan:
-            self._write_and_print(result)
+            self._write_and_print(self.plan, result)
 
-    def _write_and_print(self, result: Result, through_mpirun: bool = False) -> bool:
+    def _write_and_print(self, plan: RunPlan, result: Result, through_mpirun: bool = False) -> bool:
         """Write the files, then print, and return whether both succeeded.
 
         Files come first, since a terminal, or a reader that has gone away, must not cost the result.
@@ -94,36 +94,25 @@ class RunOutput:
             from mpi_pi.storage import result_file  # for this option alone
 
             json = result_file.as_json(result)
-        written = self._write(result, json)
+        written = plan.output.write(json) and self._commit_trial_log(plan, result)
         result = replace(result, phases=self._phases(result))  # now with the time for writing
         if not self._printable:
             return False  # the reason has been printed
-        content: str | list[Block] = run_report.blocks(result, self.options.per_rank)
-        if "-" in (self.options.json, self.options.trial_log):
-            content = json if self.options.trial_log != "-" else ""
-        return console.said(content, through_mpirun) and written
+        alone = self.options.trial_log == "-"
+        content: str | list[Block] = "" if alone else run_report.blocks(result, self.options.per_rank)
+        return plan.output.print(content, json, through_mpirun) and written
 
     @staticmethod
     def _phases(result: Result) -> dict[str, float]:
         return phases.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
 
-    def _write(self, result: Result, json: str) -> bool:
-        """Write the files, and return whether that succeeded; print the error if not."""
-        json_file = self.plan and self.plan.json_file
-        log_file = self.plan and self.plan.trial_log_file
-        try:
-            if json_file:
-                json_file.write(json)
-                json_file.commit()
-            if log_file and not result.partial:
-                log_file.commit()
-        except OutputError as error:
-            console.error(str(error))
-            return False
-        if log_file and result.partial:
-            what = "not complete" if log_file.direct else "not written"
-            name = f"argument --trial-log: {self.options.trial_log!r}"
-            console.error(f"{name}: {what}, the run was interrupted")
+    def _commit_trial_log(self, plan: RunPlan, result: Result) -> bool:
+        """Commit the trial log unless it lacks trials; return whether writing succeeded."""
+        file = plan.trial_log_file
+        if not (file and result.partial):
+            return file is None or committed(file)
+        what = "not complete" if file.direct else "not written"
+        console.error(f"argument --trial-log: {self.options.trial_log!r}: {what}, the run was interrupted")
         return True
 
     def _saved(self, checkpoint: "CheckpointFile") -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mpi_pi.cli import console, quantities
+from mpi_pi.cli.output import Output
 from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.storage.atomic_file import AtomicFile
 from mpi_pi.system import process
 from mpi_pi.version import STREAM_VERSION, __version__
 
@@ -24,6 +24,7 @@ REPORT_SECONDS = 20.0
 """Time before the end of a Slurm job at which a run stops, to report in time."""
 
 if TYPE_CHECKING:
+    from mpi_pi.storage.atomic_file import AtomicFile
     from mpi_pi.storage.checkpoint import CheckpointFile
 
 T = TypeVar("T")
@@ -74,8 +75,8 @@ class RunPlan:
     shard: Shard
     deadline: float
     """End of the time limit on the clock time.monotonic(); infinite without a time limit."""
-    json_file: AtomicFile | None
-    trial_log_file: AtomicFile | None
+    output: Output
+    trial_log_file: "AtomicFile | None"
     checkpoint: "CheckpointFile | None"
 
 
@@ -84,13 +85,13 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
 
     Raises UserError or BusyError for the first problem found.
     """
-
-    def opened(option: str, path: str | None) -> AtomicFile | None:
-        return None if path is None else open_files.enter_context(AtomicFile(option, path))
-
     # Opened before anything is counted, so that the user learns of a failure at once.
-    json_file = opened("--json", options.json if options.json != "-" else None)
-    trial_log_file = opened("--trial-log", options.trial_log)
+    output = open_files.enter_context(Output(options.json))
+    trial_log_file = None
+    if options.trial_log:
+        from mpi_pi.storage.atomic_file import AtomicFile  # for this option alone
+
+        trial_log_file = open_files.enter_context(AtomicFile("--trial-log", options.trial_log))
     points, trials = _points_and_trials(options)
     index, count = _shard_of(options)
     deadline = _deadline(options)
@@ -113,7 +114,7 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     shard = Shard(job, index, count)
     if checkpoint:
         shard = checkpoint.begin(shard)
-    return RunPlan(shard, deadline, json_file, trial_log_file, checkpoint)
+    return RunPlan(shard, deadline, output, trial_log_file, checkpoint)
 
 
 def _points_and_trials(options: RunOptions) -> tuple[int, int]:
