@@ -1,9 +1,8 @@
 """The checkpoint of a run: a shard on disk, where another run can go on.
 
-A checkpoint is a JSON document of about a kilobyte, whatever the size of the job: `program` ("mpi-pi"),
-`kind` ("checkpoint"), `format` (1, its schema version), `version` of the program, the fields of
-`fields.as_fields`, and `checksum`. It is replaced atomically, so the file is always the old or the new one. A
-run that resumes the old one counts some units again, and gets equal hits.
+A checkpoint is a JSON document of about a kilobyte, whatever the size of the job; `checkpoint.schema.json` in
+this folder describes it. It is replaced atomically, so the file is always the old or the new one. A run that
+resumes the old one counts some units again, and gets equal hits.
 """
 
 import itertools
@@ -15,7 +14,7 @@ from typing import Self
 
 from mpi_pi.errors import RunError, UserError
 from mpi_pi.model.shard import Shard
-from mpi_pi.storage import json_document
+from mpi_pi.storage import json_document, schema
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError, beside, is_special
 from mpi_pi.storage.fields import as_fields, from_fields
 from mpi_pi.storage.json_document import DocumentError
@@ -32,7 +31,9 @@ class CheckpointError(UserError):
 def load(path: Path) -> Shard | None:
     """Return the shard in a checkpoint; None if there is no such file. Raises DocumentError."""
     try:
-        return from_fields(json_document.document(json_document.content(path), KIND, "format", FORMAT))
+        document = json_document.document(json_document.content(path), KIND, "format", FORMAT)
+        schema.check(document, "checkpoint")
+        return from_fields(document)
     except DocumentError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any
 
 from mpi_pi.model.binomial import centre
@@ -33,87 +33,51 @@ def tally_rows(tally: Tally) -> list[dict[str, int]]:
 def from_fields(document: Mapping[str, Any], contiguous: bool = True) -> Shard:
     """Return the shard of a JSON object; raise ValueError, with the reason, if no run can have written it.
 
-    Another stream version is refused, because its hits differ. With `contiguous`, the units counted have to
-    be the first ones of the shard.
+    A schema has seen to the types. Another stream version is refused, because its hits differ. With
+    `contiguous`, the units counted have to be the first ones of the shard.
     """
-    try:
-        version = _integer(document["stream_version"])
-        if version != STREAM_VERSION:
-            raise ValueError(f"has stream version {version}, not {STREAM_VERSION}: its hits are others")
-        job, shard = document["job"], document["shard"]
-        read = Shard(
-            Job(_integer(job["trials"]), _integer(job["points_per_trial"]), _digits(job["seed"])),
-            _integer(shard["index"]),
-            _integer(shard["of"]),
-            _tally(document["tally"]),
-            usage_from_fields(document["spent"]),
-        )
-        _check_tally(read, contiguous)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    version, job, shard = document["stream_version"], document["job"], document["shard"]
+    if version != STREAM_VERSION:
+        raise ValueError(f"has stream version {version}, not {STREAM_VERSION}: its hits are others")
+    read = Shard(
+        Job(job["trials"], job["points_per_trial"], int(job["seed"])),
+        shard["index"],
+        shard["of"],
+        _tally(document["tally"]),
+        Usage(**document["spent"]),
+    )
+    _check_tally(read, contiguous)
     return read
 
 
 def _tally(rows: Sequence[Mapping[str, Any]]) -> Tally:
-    sums = {_integer(row["unit_points"]): _sums(row) for row in rows}
+    sums = {row["unit_points"]: _sums(row) for row in rows}
     if len(sums) < len(rows):
         raise ValueError("a size of unit has two rows in the tally")
     return Tally(sums)
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
-    bins = tuple(_integer(number) for number in row.get("bins", ()))  # old checkpoints have none
-    sums = Sums(_integer(row["units"]), _integer(row["hits"]), _integer(row["squares"]), bins)
-    if bins and (len(bins) != BINS or min(bins) < 0 or sum(bins) > sums.units):
+    bins = tuple(row.get("bins", ()))  # old checkpoints have none
+    if bins and (len(bins) != BINS or sum(bins) > row["units"]):
         raise ValueError("no such bins are possible")
-    return sums
-
-
-def usage_from_fields(members: Mapping[str, Any]) -> Usage:
-    """Return the usage of a JSON object. Raises KeyError and TypeError."""
-    return Usage(**{field.name: amount(field.type, members[field.name]) for field in fields(Usage)})
-
-
-def _integer(value: Any) -> int:
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is no integer")
-    return value
-
-
-def _digits(value: Any) -> int:
-    if type(value) is not str or not (value.isascii() and value.isdigit()):
-        raise TypeError(f"{value!r} is no row of digits")
-    return int(value)
-
-
-def amount(kind: object, value: Any) -> Any:
-    """Return `value` if it is an int (below 2^128) or a float (below 1e15), as `kind` says, and not negative.
-
-    Otherwise raise TypeError; an integer passes as a float.
-    """
-    types, limit = ((int,), 1 << 128) if kind is int else ((int, float), 1e15)
-    if type(value) not in types or not 0 <= value < limit:
-        raise TypeError(f"{value!r} is no amount")
-    return value
+    return Sums(row["units"], row["hits"], row["squares"], bins)
 
 
 def _check_tally(shard: Shard, contiguous: bool) -> None:
     """Raise ValueError unless the tally is possible for units of the shard; `contiguous`: its first ones."""
     job, units = shard.job, shard.units
-    existing = _by_size(job, units)
-    counted = {points: sums.units for points, sums in shard.tally.by_size.items()}
-    if shard.tally.units > units.stop - units.start:
+    counted = Counter({points: sums.units for points, sums in shard.tally.by_size.items()})
+    if counted.total() > units.stop - units.start:
         raise ValueError("more units are counted than there are")
-    if any(not 0 < number <= existing[points] for points, number in counted.items()):
+    if not counted <= _by_size(job, units):
         raise ValueError("the units counted are not those of the job")
-    if contiguous and counted != +_by_size(job, range(units.start, units.start + shard.tally.units)):
+    if contiguous and counted != _by_size(job, range(units.start, units.start + shard.tally.units)):
         raise ValueError("the units counted are not the first ones")
     for points, (number, hits, squares, _) in shard.tally.by_size.items():
         excess, farthest = hits - number * centre(points), max(centre(points), points - centre(points))
         # By the Cauchy-Schwarz inequality excess² <= number * squares.
-        if not (
-            0 <= hits <= number * points and excess * excess <= squares * number <= (number * farthest) ** 2
-        ):
+        if hits > number * points or not excess**2 <= squares * number <= (number * farthest) ** 2:
             raise ValueError("no such hits are possible")
 
 

@@ -10,14 +10,13 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, ShardSummary, Timeline
-from mpi_pi.model.shard import Shard
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import json_document, schema
-from mpi_pi.storage.fields import amount, as_fields, from_fields, tally_rows, usage_from_fields
+from mpi_pi.storage.fields import as_fields, from_fields, tally_rows
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
 from mpi_pi.version import __version__
@@ -64,9 +63,7 @@ def _rank_fields(rank: RankStats) -> dict[str, Any]:
 def _round_fields(record: RoundRecord) -> dict[str, Any]:
     members = vars(record) | {"count_nanoseconds": record.count_nanoseconds / 1e9}
     return {
-        "count_seconds" if name == "count_nanoseconds" else name: (
-            value.tolist() if isinstance(value, np.ndarray) else value
-        )
+        name.replace("nano", ""): value.tolist() if isinstance(value, np.ndarray) else value
         for name, value in members.items()
     }
 
@@ -87,7 +84,7 @@ def of_document(document: Mapping[str, Any]) -> Result:
     try:
         result = _result(document)
         _cross_check(document, result)
-    except (ValueError, KeyError, TypeError, OverflowError, ArithmeticError) as error:
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise DocumentError(str(error)) from error
     return result
 
@@ -113,24 +110,21 @@ def _result(document: Mapping[str, Any]) -> Result:
         kernels_right=document["kernels_right"],
         mpi_library=document["mpi_library"],
         suspects=suspects(ranks),
-        timestamps={name: float(seconds) for name, seconds in document["marks"].items()},
+        timestamps=document["marks"],
         phases=_phases(document["steps"]),
         shards=_shards(document["shards"], counted, len(ranks)),
     )
 
 
-def _phases(members: Mapping[str, Any]) -> dict[str, float]:
+def _phases(members: Mapping[str, float]) -> Mapping[str, float]:
     if members and not set(phases.PHASES) <= members.keys():
         raise ValueError("not all steps of rank 0 are there")
-    return {name: amount(float, seconds) for name, seconds in members.items()}
+    return members
 
 
 def _shards(rows: Sequence[Mapping[str, Any]], whole: Shard, ranks: int) -> tuple[ShardSummary, ...]:
-    shards = tuple(
-        ShardSummary(amount(int, row["index"]), amount(int, row["ranks"]), usage_from_fields(row["spent"]))
-        for row in rows
-    )
-    if shards and (whole.count > 1 or min(shard.ranks for shard in shards) < 1):
+    shards = tuple(ShardSummary(row["index"], row["ranks"], Usage(**row["spent"])) for row in rows)
+    if shards and whole.count > 1:
         raise ValueError("no such shards are possible")
     if shards and sum(shard.ranks for shard in shards) != ranks:
         raise ValueError("the ranks are not those of the shards")
@@ -138,33 +132,20 @@ def _shards(rows: Sequence[Mapping[str, Any]], whole: Shard, ranks: int) -> tupl
 
 
 def _rank_stats(row: Mapping[str, Any]) -> RankStats:
-    info = RankInfo(*(_of_type(kind, row[name]) for name, kind in RankInfo.__annotations__.items()))
-    own = {field.name: field.type for field in fields(RankStats) if field.name != "info"}
-    return RankStats(info=info, **{name: _of_type(kind, row[name]) for name, kind in own.items()})
-
-
-def _of_type(kind: object, value: Any) -> Any:
-    return value if kind in (bool, str) else amount(kind, value)  # the schema has seen to the former
+    info = RankInfo(*(row[name] for name in RankInfo._fields))
+    own = {field.name: row[field.name] for field in fields(RankStats) if field.name != "info"}
+    return RankStats(info=info, **own)
 
 
 def _round_record(row: Mapping[str, Any], ranks: int) -> RoundRecord:
-    def column(name: str, scale: float = 1) -> NDArray[np.int64]:
-        values = np.array([round(amount(float, value) * scale) for value in row[name]], np.int64)
-        if len(values) != ranks:
+    for name, value in row.items():
+        if isinstance(value, list) and len(value) != ranks:
             raise ValueError(f"{name} has not a value for each rank")
-        return values
-
-    return RoundRecord(
-        amount(int, row["first_round"]),
-        amount(int, row["last_round"]),
-        amount(float, row["start_seconds"]),
-        amount(float, row["end_seconds"]),
-        amount(int, row["hits"]),
-        column("units"),
-        column("points"),
-        column("count_seconds", 1e9),
-        column("lost_units"),
-    )
+    members = {**row, "count_nanoseconds": [round(seconds * 1e9) for seconds in row["count_seconds"]]}
+    del members["count_seconds"]
+    for name in ("units", "points", "count_nanoseconds", "lost_units"):
+        members[name] = np.array(members[name], np.int64)
+    return RoundRecord(**members)
 
 
 def _cross_check(document: Mapping[str, Any], result: Result) -> None:
