@@ -27,7 +27,7 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         yield lambda done: None
         return
     try:
-        from tqdm import tqdm
+        from tqdm import tqdm  # optional, and not needed without a bar
     except Exception as error:  # a broken package may raise any exception
         if wanted == "on":
             stream.write(f"mpi-pi: warning: argument --progress: {imports.explain(error)}\n")

@@ -78,7 +78,7 @@ def test_bad_usage_of_bench_is_one_line(
 
 
 def test_launcher_that_starts_no_ranks_is_refused(launch: Launch) -> None:
-    """Or each of its processes would start a launcher of its own."""
+    """If not refused, each of its processes would start a launcher of its own."""
     run = launch(0, MPI_PI, "bench", "noise", "--launcher", "env")
     assert run.returncode == 1
     assert run.stderr.splitlines() == [
@@ -124,7 +124,7 @@ def test_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
 
 
 def test_job_that_fails_leaves_the_rest(launch: Launch) -> None:
-    """What has been measured before it is printed, and written."""
+    """What was measured before the failure is printed and written."""
     Path("made.json").write_text(json.dumps(benchmark() | {"jobs": None}))
     launcher = Path("false").absolute()
     launcher.write_text('#!/bin/sh\ncase "$*" in *--on-ranks*) cat made.json;; *) exit 1;; esac\n')

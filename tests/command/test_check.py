@@ -27,7 +27,7 @@ CPUS = psutil.cpu_count() or 1
 
 
 def texts_of_faults(document: dict[str, Any]) -> str:
-    """What is at fault, a line each."""
+    """Return the text of each fault."""
     return "\n".join(found["text"] for found in document["findings"] if found["severity"] == "fault")
 
 
@@ -94,13 +94,13 @@ WEARY: dict[str, float] = {
     "mpi.peer_timeout:TIMEOUT_SECONDS": 3.0,
     "mpi.command_loop:KEEP_ALIVE_SECONDS": 0.5,
 }
-"""Values with which a rank is given up sooner."""
+"""Time-outs that make the check give up a rank sooner."""
 
 
 def test_what_is_wrong_with_a_rank_is_said(launch: Launch, faults: Faults) -> None:
-    """A kernel that miscounts, a clock that is ahead, a connection that takes 50 ms; and no kernel at all.
+    """Test a kernel that miscounts, a clock that is ahead, a connection of 50 ms, and no kernel at all.
 
-    That the kernel takes longer to load than a host may be silent for is nothing wrong.
+    A kernel that takes longer to load than a host may be silent is no fault.
     """
     program = faults.program(
         Fault("in the known answers", "nothing", rank=1),

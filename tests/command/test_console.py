@@ -74,7 +74,7 @@ def test_run_writes_its_files_if_only_its_first_line_is_read(
 
 @pytest.mark.parametrize("launcher", ["", f"{MPIRUN} -n 2 "])
 def test_trial_log_goes_to_standard_output(launch: Launch, launcher: str) -> None:
-    """It has nothing else then; and no file gets that name."""
+    """Standard output has nothing else then, and no file named "-" is made."""
     run = shell(launch, f"{launcher}{RUN} --trial-log -")
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.replace("\r", "").splitlines()
@@ -158,7 +158,7 @@ def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
 
 
 def test_terminal_that_is_closed_ends_the_run_in_good_order(environment: dict[str, str]) -> None:
-    """SIGHUP comes, and all that is printed fails; the run is over, and all files are there."""
+    """After SIGHUP, with every print failing, the run ends and all files exist."""
     command = f"{MPI_PI} run -n 1e15 -i 1e9 --json o.json --checkpoint c --checkpoint-every 0s --progress on"
     child, terminal = pty.fork()
     if child == 0:
@@ -208,7 +208,7 @@ def test_hangup_without_terminal_ends_the_run_in_good_order(environment: dict[st
 
 
 def test_hangup_under_nohup_is_ignored(launch: Launch) -> None:
-    """As nohup has it."""
+    """As with nohup, which ignores SIGHUP."""
     run = shell(
         launch,
         f"trap '' HUP; {MPI_PI} run -n 200k -i 10k --seed 1 --progress on 2>bar & pid=$!;"
@@ -232,7 +232,7 @@ def test_hangup_under_nohup_is_ignored(launch: Launch) -> None:
     ],
 )
 def test_closed_standard_error_loses_no_results(launch: Launch, hits: int, where: str, launcher: str) -> None:
-    """A bar, a warning, a note; standard output has the JSON and nothing else."""
+    """Progress bar, warning and note are lost; standard output has only the JSON."""
     slow = {"NUMBA_DISABLE_JIT": "1"}  # for a warning
     options = "--json - --progress on --checkpoint c"
     run = shell(launch, f"{launcher}{RUN} {options} {where}", **slow)
@@ -268,7 +268,7 @@ def test_closed_standard_error_changes_no_status(launch: Launch, where: str) -> 
 def test_output_of_libraries_does_not_land_in_files(
     launch: Launch, faults: Faults, hits: int, where: str
 ) -> None:
-    """Without standard error the next file that is opened would be the one that they write to."""
+    """Libraries write to descriptor 2; if it is closed, the next file opened would get that number."""
     noisy = faults.program(Fault("in the loading of the kernel", "say"))
     run = shell(launch, f"{noisy} {RUN.partition(' ')[2]} --json o.json --trial-log o.csv {where}")
     assert run.returncode == 0
@@ -278,7 +278,7 @@ def test_output_of_libraries_does_not_land_in_files(
 
 
 def test_programs_that_are_started_have_standard_streams_too(launch: Launch) -> None:
-    """A launcher, of `bench`: without them it would take some other file for its standard error."""
+    """Without a descriptor 2, a launcher of `bench` would use another file as its standard error."""
     script = "readlink /proc/self/fd/0 /proc/self/fd/2 >streams; exit 3"
     run = shell(launch, f"""{MPI_PI} bench noise --launcher "sh -c '{script}'" <&- 2>&-""")
     assert run.returncode == 1
@@ -288,7 +288,7 @@ def test_programs_that_are_started_have_standard_streams_too(launch: Launch) -> 
 def test_checkpoint_and_log_on_one_full_disk_end_the_run_in_good_order(
     launch: Launch, tmp_path: Path
 ) -> None:
-    """A real one: the run ends in good order, and leaves neither the lock nor anything else behind."""
+    """On a real file system that is full, neither the lock nor any other file is left behind."""
     if os.geteuid() != 0:
         lack("no root: no disk can be mounted")
     disk = tmp_path / "disk"

@@ -23,7 +23,7 @@ class Case(NamedTuple):
     arguments: tuple[str, ...]
     values: Mapping[str, float] = NONE
     signal: str = ""
-    """That all ranks get 0.2 s after the start of the first round."""
+    """Signal sent to all ranks 0.2 s after the start of the first round."""
     environment: Mapping[str, str] = NONE
 
 
@@ -58,7 +58,7 @@ def outcome(mpi: Mpi, ranks: int, case: Case, faults: Faults) -> tuple[int, str]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_documented_status_is_returned(found: Found, faults: Faults, name: str) -> None:
-    """On four ranks, of which any may be the last to end."""
+    """Use four ranks, of which any may be the last to end."""
     mpi = there(found, name)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         running = {name: pool.submit(outcome, mpi, 4, case, faults) for name, case in CASES.items()}

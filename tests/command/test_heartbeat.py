@@ -20,7 +20,7 @@ RANKS = 3
 
 @pytest.fixture
 def run(environment: dict[str, str], faults: Faults, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A run without an end that has saved something."""
+    """Start an endless run, and return it once it has saved a checkpoint."""
     place = tmp_path / "c"
     program = faults.program(values=impatience(every=0.2, patience=4.0, step=0.1))
     command = [MPIRUN, "-n", str(RANKS), program, "run", "-n", "1e15", "-i", "10k"]
@@ -62,7 +62,7 @@ def test_rank_that_is_silent_ends_the_job(
 
 
 def test_ranks_that_were_all_asleep_go_on(run: subprocess.Popen[str], tmp_path: Path) -> None:
-    """As a batch system puts them to sleep; they wake one after the other."""
+    """A batch system suspends all ranks, and resumes one after the other."""
     ranks = ranks_of(run)
     for rank in ranks:
         rank.send_signal(signal.SIGSTOP)

@@ -234,7 +234,7 @@ def make(mpi: Mpi, environment: dict[str, str], target: str, file: Path) -> subp
 def test_make_reads_a_hostfile_as_its_own_mpirun(
     mpi: Mpi, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Several MPIs of the machine may share an environment."""
+    """Several MPIs of the machine may use one environment."""
     ours, others, empty = (tmp_path / name for name in ("ours", "others", "empty"))
     ours.write_text(mpi.hostfile({"localhost": 1}))
     others.write_text("node1 slots=1\n" if mpi.is_mpich else "node1:1\n")
@@ -277,7 +277,7 @@ def test_bad_hostfile_is_bad_usage(command: str) -> None:
 
 
 def test_mpirun_reads_the_same_hosts(tmp_path: Path, environment: dict[str, str]) -> None:
-    """The launcher of the tests shows its hosts, and starts nothing."""
+    """The launcher of the tests only prints its hosts."""
     file, agent, said = tmp_path / "hosts", tmp_path / "agent", tmp_path / "said"
     if HYDRA:
         agent.write_text(f'#!/bin/sh\necho "    $2: slots=" >> {said}\nexit 1\n')

@@ -24,7 +24,7 @@ PACKAGES = Path(sysconfig.get_path("purelib"))
 
 @pytest.fixture
 def foreign(tmp_path: Path) -> Path:
-    """A folder with a NumPy that has lost its compiled modules, as one for another Python would look."""
+    """Make a folder with a NumPy without compiled modules, like one for another Python."""
     source = Path(np.__file__).parent
     leave = shutil.ignore_patterns("*.so", "tests", "__pycache__", "*.pyi", "f2py", "lib*")
     shutil.copytree(source, tmp_path / "numpy", ignore=leave)
@@ -67,7 +67,7 @@ def test_import_error_of_all_ranks_is_said_by_one(
 def test_import_error_of_one_rank_names_the_rank(
     mpi: Mpi, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """While the others wait for it in MPI_Init."""
+    """The other ranks wait for it in MPI_Init."""
     (tmp_path / "numpy.py").write_text("")
     own = [mpi.mpi_pi, *RUN]
     run = subprocess.run(
@@ -169,7 +169,7 @@ def test_missing_package_is_explained_by_its_installation() -> None:
 
 
 def test_too_little_memory_is_explained(launch: Launch) -> None:
-    """Whatever comes to its limit first: it ends with a status, soon, and without a traceback of ours."""
+    """Whatever reaches its limit first, the run soon ends with a status and without a traceback of ours."""
     for kilobytes in (60_000, 100_000, 250_000):
         run = launch(0, "sh", "-c", f"ulimit -v {kilobytes}; exec {MPI_PI} {' '.join(RUN)}")
         assert "mpi_pi/cli/main.py" not in run.stderr

@@ -21,7 +21,7 @@ TELLING = f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c "{TELL}" "$0" "$@"\
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A project at such a path, whose programs tell what they were called with."""
+    """Make a project at such a path, whose programs record their arguments."""
     place = tmp_path / NAME
     programs = place / ".venv" / "bin"
     programs.mkdir(parents=True)
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def told(folder: Path, *arguments: str) -> list[list[str]]:
-    """The calls of programs that make makes in a folder whose environment is complete."""
+    """Return the programs that make calls in a folder with a complete environment."""
     installed = [f"--old-file=.venv/{name}" for name in ("installed", "installed-test", "installed-plot")]
     run = subprocess.run(
         ["make", "--silent", *installed, *arguments],
@@ -67,7 +67,7 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
 
 
 def test_launcher_with_blanks_in_its_path_works(launch: Launch, tmp_path: Path) -> None:
-    """The real one, by a line as make writes it."""
+    """Start the real mpirun by a line that make has written."""
     place = tmp_path / NAME
     place.mkdir()
     (place / "mpirun").write_text(f'#!/bin/sh\nexec {shlex.quote(MPIRUN)} "$@"\n')
@@ -96,7 +96,7 @@ def test_folder_name_that_breaks_environments_is_refused(tmp_path: Path, name: s
 
 
 def test_unreachable_packages_are_explained(tmp_path: Path) -> None:
-    """A port where nobody listens stands for the internet. What to do then is said in a few lines."""
+    """With the index at a port where nobody listens, a few lines say what to do."""
     for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)
     shutil.copytree(ROOT / "mpi_pi", tmp_path / "mpi_pi", ignore=shutil.ignore_patterns("__pycache__"))
@@ -126,7 +126,7 @@ def test_unreachable_packages_are_explained(tmp_path: Path) -> None:
 
 
 def test_environment_below_a_name_with_blanks_works(tmp_path: Path) -> None:
-    """What the tests write themselves, scripts for their environments, is found there, too."""
+    """Scripts that the tests write for their environments work there, too."""
     from support import mpis
 
     prefix = mpis._environment(tmp_path / NAME)

@@ -42,14 +42,14 @@ def test_merge_of_shards_has_the_hits_of_the_whole(launch: Launch, tmp_path: Pat
 
 
 def rows_of_hosts(text: str) -> list[list[str]]:
-    """The rows of the table of hosts, without the share that they have of all points."""
+    """Return the rows of the table of hosts without their share of all points."""
     (head, *_, rows) = re.findall(r"^((?: *shard +)?host +ranks .*)\n((?:.+\n)+)", text, re.M)[0]
     share = head.split().index("share")
     return [row.split()[:share] + row.split()[share + 1 :] for row in rows.splitlines()]
 
 
 def test_merged_report_tells_nothing_that_was_not_measured(launch: Launch, tmp_path: Path) -> None:
-    """Shards that ran one after the other: what is told of each is what its own run has told."""
+    """The report on each of several shards counted in turn is that of its own run."""
     job = ("-n", "70", "-i", "20001", "--seed", "8")
     own, documents = [], []
     for index in (1, 2, 3):

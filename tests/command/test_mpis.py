@@ -38,9 +38,9 @@ def pi() -> str:
 
 
 def lines(text: str) -> list[list[str]]:
-    """What a report consists of: the names of its values, and the heads of its tables.
+    """Return the names of a report's values and the heads of its tables.
 
-    But for those lines that only a run on several ranks has, or only one of a launcher.
+    Lines that only a run on several ranks, or under a launcher, has are left out.
     """
     names = [
         line.partition(" = ")[0]
@@ -51,7 +51,7 @@ def lines(text: str) -> list[list[str]]:
 
 
 def keys(value: Any) -> Any:
-    """What a JSON document consists of."""
+    """Return the keys of a JSON document."""
     if isinstance(value, dict):
         return {key: keys(inner) for key, inner in value.items()}
     return [keys(value[0])] if isinstance(value, list) and value else None
@@ -59,7 +59,7 @@ def keys(value: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[list[str]], Any]:
-    """The report, and its JSON, of a run without mpirun."""
+    """Return the report, and its JSON, of a run without mpirun."""
     file = tmp_path_factory.mktemp("alone") / "o.json"
     command = [sys.executable, "-m", "mpi_pi", *RUN, "--per-rank", "--json", str(file)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
@@ -91,7 +91,7 @@ def test_run_without_mpirun_counts(mpi: Mpi, launch: Launch, pi: str) -> None:
 
 
 def test_more_ranks_than_cores_with_make(mpi: Mpi, environment: dict[str, str], pi: str) -> None:
-    """Four of them at least. The user has set nothing, and may be root."""
+    """Start at least four ranks, for a user who has set no options and may be root."""
     nothing_set = {
         name: value for name, value in environment.items() if "OMPI" not in name and "PRTE" not in name
     }
@@ -112,9 +112,9 @@ def test_more_ranks_than_cores_with_make(mpi: Mpi, environment: dict[str, str], 
 
 
 def test_mpirun_of_another_mpi_brings_its_library(found: Found, mpi: Mpi, launch: Launch, pi: str) -> None:
-    """Of the MPIs on a machine, that one is taken to which mpirun belongs.
+    """Of several MPIs on a machine, ranks use the one that their mpirun belongs to.
 
-    It has to be the machine's: what is in another environment nobody looks for.
+    It has to be the machine's: other environments are not searched.
     """
     other = there(found, "Debian's Open MPI" if mpi.is_mpich else "Debian's MPICH")
     run = launch(0, other.mpirun, "-n", "2", mpi.mpi_pi, *RUN)
@@ -146,14 +146,14 @@ def test_failure_on_one_rank_ends_the_job(mpi: Mpi, launch: Launch, faults: Faul
 
 
 def shared_memory() -> set[Path]:
-    """MPICH 5 leaves behind that of ranks that were killed, 1 MB for each."""
+    """Return the shared memory of killed ranks, which MPICH 5 leaves behind: 1 MB each."""
     return set(Path("/dev/shm").glob("mpich_shm_*"))
 
 
 def test_another_mpi_goes_on_from_a_checkpoint(
     found: Found, mpi: Mpi, launch: Launch, environment: dict[str, str], tmp_path: Path, compiled: Kernel
 ) -> None:
-    """SIGUSR1 to mpirun, as batch systems send it."""
+    """The run is stopped by SIGUSR1 to mpirun, as batch systems send it."""
     job, file = Job(20_000, 10_000, 7), tmp_path / "c"
     command = ["run", "-n", "20k", "-i", "10k", "--seed", "7", "--checkpoint", str(file)]
     slowly = ["--kernel", "numpy", "--checkpoint-every", "0.1s"]
@@ -182,7 +182,7 @@ def test_another_mpi_goes_on_from_a_checkpoint(
 
 
 def test_ctrl_c_on_a_terminal_ends_the_run_with_its_report(mpi: Mpi, environment: dict[str, str]) -> None:
-    """The progress bar shows, and then the report of what was counted so far."""
+    """The terminal shows the progress bar, then the report on the points counted so far."""
     command = [mpi.mpirun, "-n", "2", mpi.mpi_pi, *ENDLESS]
     shown = on_a_terminal(command, environment, keys=b"\x03", after="G points/s]")
     assert "Partial = " in shown
@@ -205,7 +205,7 @@ POINTS, TRIALS = "How many points in each trial?", "How many trials?"
 
 @pytest.mark.parametrize("redirect", ["", "2>/dev/null"])
 def test_make_passes_on_the_prompt(mpi: Mpi, environment: dict[str, str], pi: str, redirect: str) -> None:
-    """The question is there before the answer is typed, on whichever stream is a terminal."""
+    """The question appears before the answer is typed, on whichever stream is a terminal."""
     make = f'"$@" {redirect}'
     command = ["sh", "-c", f"cd {ROOT} && {make}", "sh", *mpi.make("run", "NP=2", "ARGS=--ask --seed 5")]
     shown = on_a_terminal(command, environment, keys=b"10001\n300\n", after=POINTS)
@@ -238,7 +238,7 @@ def test_answers_from_a_pipe_that_ends_without_a_line_end(
 
 
 def test_debians_mpich_works_as_the_only_mpi(found: Found, launch: Launch, pi: str) -> None:
-    """Where the loader finds no other, as far as the process can tell."""
+    """The process is made to believe that the loader finds no other MPI."""
     mpich = there(found, "Debian's MPICH")
     hidden = [path for path in Path("/usr/lib").glob("*/libmpi.so*") if not path.is_symlink()]
     hide = " && ".join(f"mount --bind /dev/null {path}" for path in hidden) or "true"

@@ -44,7 +44,7 @@ sys.argv[0] = "mpi-pi"
 from mpi_pi.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
-"""The program where these calls and files are not, as on macOS."""
+"""Program that runs mpi-pi without these calls and files, as on macOS."""
 
 
 def test_run_merge_and_report_work_without_features_of_linux(
@@ -73,7 +73,7 @@ def test_run_merge_and_report_work_without_features_of_linux(
 
 
 def test_memory_is_told_in_bytes_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
-    """getrusage(2) there; in KiB on Linux."""
+    """getrusage(2) returns bytes on macOS, and KiB on Linux."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     monkeypatch.setattr(resource, "getrusage", lambda _: usage)
     assert process.usage()[2] == usage.ru_maxrss * 1024
@@ -82,7 +82,7 @@ def test_memory_is_told_in_bytes_on_macos(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_run_works_without_home_and_path(mpi: Mpi) -> None:
-    """As Slurm's HealthCheckProgram has it: neither HOME nor PATH."""
+    """Slurm's HealthCheckProgram has neither HOME nor PATH."""
     kept = {name: os.environ[name] for name in ("MPI_PI_CACHE", "TMPDIR") if name in os.environ}
     for command in ([mpi.mpi_pi, *RUN], [mpi.mpirun, "-n", "2", "env", "-u", "HOME", mpi.mpi_pi, *RUN]):
         login = {} if command[0] == mpi.mpi_pi else {"HOME": "/", "PATH": os.defpath}

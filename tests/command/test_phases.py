@@ -36,7 +36,7 @@ def test_phases_of_a_run_add_up_to_its_total(launch: Launch, ranks: int) -> None
 
 
 def test_phase_of_an_invisible_launcher_is_unknown(launch: Launch) -> None:
-    """Behind a shell it is no parent process of the ranks, as it is not on another host."""
+    """Behind a shell, or on another host, the launcher is not the parent process of a rank."""
     shell = f"{MPI_PI} run -n 300 -i 10001 --seed 6; exit $?"
     text = launch(2, "sh", "-c", shell).stdout.replace("\r", "")
     assert "\nLauncher = unknown (" in text

@@ -43,7 +43,7 @@ SAID = {
     "mpi-pi plot": "",
     "mpi-pi report": "",
 }
-"""What commands that do not count print."""
+"""Output of commands that do not count."""
 
 blocks = re.findall(r"^```shell\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 commands = [line for block in blocks for line in block.splitlines()]
@@ -56,7 +56,7 @@ def test_commands_were_found() -> None:
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where somebody works through the commands: what one of them writes, another may read."""
+    """Make the folder of a reader who runs all commands: some read what others have written."""
     return tmp_path_factory.mktemp("reader")
 
 
@@ -98,7 +98,7 @@ def test_command_of_the_readme_works(command: str, environment: dict[str, str], 
 
 
 def names(text: str) -> list[str]:
-    """Those of the lines of a report, but for what a machine may not tell."""
+    """Return the names of the lines of a report, except those that not every machine has."""
     return [name for name in re.findall(r"^(.+?) = ", text, re.MULTILINE) if name != "CPU"]
 
 
@@ -131,7 +131,7 @@ def test_make_help_lists_the_targets() -> None:
 
 
 def test_benchmark_has_a_rank_for_each_core(tmp_path: Path) -> None:
-    """Of a machine whose cores have two hardware threads each; and Open MPI may bind the ranks to cores."""
+    """Simulate cores with two hardware threads each; Open MPI may bind ranks to cores."""
     tools = {"python3": "echo 4", "nproc": "echo 8"}
     for name, line in tools.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -174,7 +174,7 @@ def test_benchmark_of_an_unknown_kind_is_refused_before_anything_is_installed(tm
 
 
 def test_missing_python_or_mpi_is_one_line(tmp_path: Path) -> None:
-    """A machine without Python's venv module, and one without an MPI of its own."""
+    """Simulate a machine without Python's venv module, and one without an MPI of its own."""
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "pyproject.toml").touch()
     python = tmp_path / "python3"

@@ -25,7 +25,7 @@ from support.schemas import RUN as SCHEMA
 JOB = Job(200_000, 10_000, 7)
 RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")
 SLOWLY = ("--kernel", "numpy", "--checkpoint-every", "0.1s")
-"""Minutes, where the compiled kernel takes a second: so that there is something to stop."""
+"""Options for a run of minutes, which the compiled kernel would finish in a second."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def pi(compiled: Kernel) -> str:
 
 
 class Running:
-    """A run that has been started, and what is known of it."""
+    """A run that has been started."""
 
     def __init__(self, folder: Path, ranks: int, env: dict[str, str], *options: str) -> None:
         self.checkpoint = folder / "c"
@@ -49,7 +49,7 @@ class Running:
         )
 
     def is_counting(self, runs: int = 1) -> None:
-        """Wait until it has saved something."""
+        """Wait until the run has saved a checkpoint."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             part = checkpoint.load(self.checkpoint)
@@ -60,7 +60,7 @@ class Running:
         pytest.fail("nothing was saved within a minute")
 
     def ranks(self) -> list[psutil.Process]:
-        """Its processes of mpi-pi."""
+        """Return the processes of mpi-pi in this run."""
         found = []
         with contextlib.suppress(psutil.Error):  # it may be at its end
             mpirun = psutil.Process(self.process.pid)
@@ -69,7 +69,7 @@ class Running:
         return found
 
     def end(self, number: signal.Signals) -> None:
-        """Signal everything that belongs to it."""
+        """Send a signal to all processes of the run."""
         with_children = psutil.Process(self.process.pid).children(recursive=True)
         self.process.send_signal(number)
         for child in with_children:
@@ -77,7 +77,7 @@ class Running:
                 child.send_signal(number)
 
     def ended(self) -> tuple[int, str, str]:
-        """Status, output and errors; it has to be at its end soon."""
+        """Return status, output and errors of the run, which has to end soon."""
         try:
             status = self.process.wait(20)
         except subprocess.TimeoutExpired:
@@ -92,7 +92,7 @@ class Running:
 
 
 def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) -> str:
-    """The same command comes to the hits of the whole, and says how often it was resumed."""
+    """Check that the same command ends with all hits, and reports how often it was resumed."""
     run = launch(ranks, *RUN, "--checkpoint", str(folder / "c"))
     assert run.returncode == 0, run.stderr
     assert pi in run.stdout
@@ -140,7 +140,7 @@ def test_signal_of_a_batch_system_saves_and_ends_the_run(
 def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
 ) -> None:
-    """After one to itself, mpirun may kill its ranks before they report: the last checkpoint counts then."""
+    """After a signal to mpirun, it may kill its ranks before they report; then the last checkpoint counts."""
     run = Running(tmp_path, 0 if to == "the only process" else 2, environment)
     run.is_counting()
     (run.ranks()[1] if to == "rank 1" else run.process).send_signal(number)
@@ -154,7 +154,7 @@ def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
 
 
 def compiling(folder: Path, environment: dict[str, str]) -> Running:
-    """A run that is compiling its kernel, which takes seconds."""
+    """Start a run that compiles its kernel, which takes seconds."""
     cache = folder / "cache"
     run = Running(folder, 0, environment | {"MPI_PI_CACHE": str(cache)}, "--kernel", "numba")
     while not (cache / "lock").exists():
@@ -177,7 +177,7 @@ def test_signal_before_anything_was_counted_ends_the_run(
 def test_signals_until_the_end_lose_nothing(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, ranks: int
 ) -> None:
-    """While it reports, and while Python and MPI end, more of the same changes nothing."""
+    """More signals change nothing while it reports, and while Python and MPI end."""
     run = Running(tmp_path, ranks, environment)
     run.is_counting()
     while run.process.poll() is None:
@@ -192,7 +192,7 @@ def test_signals_until_the_end_lose_nothing(
 
 
 def test_signal_while_compiling_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
-    """With a checkpoint there is something to go on from, and the lock is not left behind."""
+    """With a checkpoint, the run can be resumed, and no lock is left behind."""
     run = compiling(tmp_path, environment)
     run.process.send_signal(signal.SIGTERM)
     status, out, err = run.ended()
@@ -238,7 +238,7 @@ def test_time_limit_ends_the_run(launch: Launch, tmp_path: Path, pi: str) -> Non
 
 
 def test_time_limit_of_a_slurm_job_ends_the_run(launch: Launch, tmp_path: Path) -> None:
-    """In good time before the end of a job with four seconds left; test_job_scripts.py has a real Slurm."""
+    """It ends in time in a job with four seconds left. (test_job_scripts.py uses a real Slurm.)"""
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 0:04\n")
     squeue.chmod(0o755)
@@ -324,7 +324,7 @@ def test_second_run_on_a_checkpoint_is_refused(
     reason="no file system can be mounted here",
 )
 def test_full_disk_keeps_the_last_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> None:
-    """A file system of 64 KiB, in a mount namespace, that somebody else fills while we count."""
+    """Another process fills a file system of 64 KiB, in a mount namespace, during the run."""
     disk = tmp_path / "disk"
     disk.mkdir()
     run = f"{shlex.join(RUN)} {shlex.join(SLOWLY)} --checkpoint {disk}/c --time-limit 6"
@@ -385,7 +385,7 @@ WAYS = (
 def test_hits_after_random_interruptions_are_those_of_one_run(
     launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int
 ) -> None:
-    """Each way in turn; then on a random number of ranks to the end."""
+    """Interrupt in each way in turn, then count to the end on a random number of ranks."""
     seed = random.randrange(10**9)
     chance = random.Random(seed)
     for number in range(times):

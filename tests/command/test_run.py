@@ -124,7 +124,7 @@ def test_prompt_asks_until_the_answer_is_a_number(environment: dict[str, str]) -
 
 
 def test_prompt_is_shown_on_a_terminal_before_the_answer(environment: dict[str, str]) -> None:
-    """The question is there before the answer is typed, through mpirun too."""
+    """The question appears before the answer is typed, also through mpirun."""
     command = [MPIRUN, "-n", "2", *RUN, "--ask", "-n", "10", "--seed", "1"]
     shown = on_a_terminal(command, environment, keys=b"1000\n", after="How many points in each trial? ")
     expected = reference.count(Job(10, 1000, 1), range(10)).sum()
@@ -173,7 +173,7 @@ LONG = (*RUN, "-n", "1000", "-i", "1M")
 def test_use_of_one_core_of_several_is_noted(
     launch: Launch, ranks: int, command: tuple[str, ...], variables: dict[str, str], noted: bool
 ) -> None:
-    """Where nothing says that it is meant, and it takes a while; in a line, beside the answer."""
+    """A long run without options that show the intention prints a line about it."""
     cores = psutil.cpu_count(logical=False)
     if cores is None or cores < 2 or len(os.sched_getaffinity(0)) < cores:
         pytest.skip("it takes all cores of a machine of several")
@@ -186,7 +186,7 @@ def test_use_of_one_core_of_several_is_noted(
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_ctrl_c_on_a_terminal_reports_what_was_counted(environment: dict[str, str], ranks: int) -> None:
-    """The progress bar shows, and after Ctrl-C the report of what was counted so far, and no traceback."""
+    """After the progress bar, Ctrl-C brings the report on the points so far, and no traceback."""
     shown = on_a_terminal(under_mpirun(ranks, *ENDLESS), environment, keys=b"\x03", after="G points/s]")
     assert "Partial = " in shown
     assert values(shown)["Verification"] == "SUCCESSFUL"
@@ -230,7 +230,7 @@ def test_signal_ends_one_process_with_what_it_has(
 def test_interrupted_mpirun_leaves_a_partial_report(
     environment: dict[str, str], tmp_path: Path, ranks: int
 ) -> None:
-    """mpirun gives its ranks a quarter of a second, and passes on nothing of what they print then."""
+    """mpirun leaves its ranks a quarter of a second, and discards what they print then."""
     out, mark = tmp_path / "out", str(secrets.randbits(60))
     with (
         out.open("w") as stream,
@@ -253,7 +253,7 @@ def test_interrupted_mpirun_leaves_a_partial_report(
 
 
 def ended(process: "subprocess.Popen[str]") -> tuple[str, str]:
-    """What a process has printed, once it is at its end; which it should be soon."""
+    """Return what a process has printed; it has to end soon."""
     try:
         return process.communicate(timeout=10)
     except subprocess.TimeoutExpired:
@@ -364,9 +364,9 @@ def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
 
 
 def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:
-    """The limits: 300 MB where the kernel is compiled, 80 MB where it is not.
+    """The limits are 300 MB if the kernel is compiled, and 80 MB if it is not.
 
-    LLVM is a file of 180 MB, and how much of it is in memory is for Linux to decide.
+    LLVM is a file of 180 MB, of which Linux decides how much is in memory.
     """
     cache = tmp_path / "cache"
     for limit, source in ((300, "compiled"), (80, "cache")):
@@ -400,7 +400,7 @@ def test_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Path,
 
 
 def test_singletons_of_a_foreign_launcher_are_refused(launch: Launch) -> None:
-    """Ranks started by an mpirun that their MPI library knows nothing of: each would do the whole job."""
+    """Otherwise each rank, unknown to the others, would do the whole job."""
     run = launch(0, *SMALL, PMI_SIZE="4", PMI_RANK="0")
     assert run.returncode == 2
     assert "started 4 ranks, but" in run.stderr
@@ -436,7 +436,7 @@ def test_failure_on_one_rank_ends_the_job(
 
 
 def test_answer_that_is_not_verified(launch: Launch, faults: Faults) -> None:
-    """With criteria that no answer meets."""
+    """Use criteria that no result meets."""
     program = faults.program(values=UNVERIFIABLE)
     for ranks in (0, 2):
         run = launch(ranks, program, *SMALL[1:])

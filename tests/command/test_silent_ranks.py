@@ -24,18 +24,18 @@ JOB = Job(40_000, 1000, 5)
 RUN = ("run", "-n", str(JOB.trials), "-i", str(JOB.points), "--seed", str(JOB.seed))
 RANKS = 3
 PATIENCE_SECONDS = 8.0
-"""Instead of 60: more than what ranks need to start on busy cores."""
+"""Silence allowed, instead of 60 s: more than ranks need to start on busy cores."""
 LEFT_TO_END_SECONDS = 10.0
-"""Of 70 s, beside the 60 s of silence."""
+"""Time for the end of a job after the silence, which the README gives as 60 s to 70 s."""
 
 POINTS = list(ALL_POINTS)[: list(ALL_POINTS).index("in MPI_Finalize") + 1]
 COUNTED = POINTS[POINTS.index("in the last reduce") :]
-"""From where on all points are counted."""
+"""Points of the program by which all points of the job are counted."""
 
 MPIS = ("Open MPI from PyPI", "MPICH from PyPI")
 
 HANGS = -1000
-"""For the status of a job that did not end."""
+"""Status of a job that did not end."""
 
 
 class Case(NamedTuple):
@@ -52,7 +52,7 @@ class Outcome(NamedTuple):
 
 
 def run_under(mpi: Mpi, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Return what came of `mpirun ARGUMENTS`, with the status HANGS if it had to be killed."""
+    """Return the completed `mpirun ARGUMENTS`, with the status HANGS if it had to be killed."""
     with launching.environment() as environ:
         try:
             return launching.finish([mpi.mpirun, *arguments], environ, timeout)
@@ -69,7 +69,7 @@ def outcome(case: Case, mpi: Mpi, faults: Faults, patience: float) -> Outcome:
 
 
 def outcomes(cases: list[Case], found: Found, faults: Faults, patience: float) -> dict[Case, Outcome]:
-    """Several jobs at a time: they do hardly anything but wait."""
+    """Run several jobs at a time, since they mostly wait."""
     mpis = {case: there(found, case.mpi) for case in cases}
     with concurrent.futures.ThreadPoolExecutor(5) as pool:
         running = {case: pool.submit(outcome, case, mpi, faults, patience) for case, mpi in mpis.items()}
@@ -77,7 +77,7 @@ def outcomes(cases: list[Case], found: Found, faults: Faults, patience: float) -
 
 
 def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
-    """What is wrong with how a job ended; nothing if all is right."""
+    """Return what is wrong with the end of a job; empty if nothing is."""
     host = re.escape(os.uname().nodename)
     named = rf"mpi-pi: error: host {host} has been silent for {seconds:.0f} s.*, with rank (.+)$"
     ranks = set(re.findall(named, found.errors.replace("\r", ""), re.MULTILINE))
@@ -92,9 +92,9 @@ def judge(case: Case, found: Outcome, seconds: float, hits: int) -> str:
 
 
 def test_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: Faults) -> None:
-    """As one does whose Python cannot be loaded on its host: MPICH's mpirun takes no notice.
+    """A program whose Python cannot be loaded on its host ends so; MPICH's mpirun takes no notice.
 
-    That of Open MPI does, and ends the job; but one time in many, that of 5.0.11 waits for ever.
+    Open MPI's does, and ends the job, but that of 5.0.11 occasionally waits for ever.
     """
     mpi = there(found, "MPICH from PyPI")
     program = faults.program(values={"mpi.time_limit:TIMEOUT_SECONDS": 3.0}, python=mpi.python)
@@ -106,7 +106,7 @@ def test_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: 
 
 @pytest.mark.parametrize("wrong", [0, 1])
 def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
-    """With MPICH, whose mpirun has to be told. That of Open MPI 5.0.11 ends too, but for one time in many."""
+    """Test MPICH, whose mpirun has to be told. That of Open MPI 5.0.11 ends, too, except occasionally."""
     mpi = there(found, "MPICH from PyPI")
     right = ("-n", "1", mpi.mpi_pi, *RUN)
     bad = ("-n", "1", mpi.mpi_pi, "run", "-n", "0")
@@ -119,7 +119,7 @@ def test_one_rank_with_bad_usage_ends_the_job(found: Found, wrong: int) -> None:
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("which", MPIS)
 def test_signal_while_mpi_starts_ends_the_job(found: Found, faults: Faults, which: str, name: str) -> None:
-    """A rank that died of it there and then would leave the others waiting in MPI_Init."""
+    """A rank that the signal killed at once would leave the others waiting in MPI_Init."""
     mpi = there(found, which)
     for rank in (0, RANKS - 1):
         program = faults.program(Fault("in the import of MPI", name, rank), python=mpi.python)
@@ -136,7 +136,7 @@ def hits() -> int:
 
 
 def test_silent_rank_is_named_wherever_it_is(found: Found, faults: Faults, hits: int) -> None:
-    """Each point once, with ranks and MPIs taking turns."""
+    """Test each point of the program once, with ranks and MPIs in turn."""
     cases = [
         Case(point, (0, RANKS - 1)[index % 2], MPIS[(index // 2) % 2]) for index, point in enumerate(POINTS)
     ]

@@ -84,7 +84,7 @@ def test_run_refuses_a_place_that_is_no_file(launch: Launch, kind: str, option: 
 
 
 def test_pipe_is_read_as_a_file() -> None:
-    """As bash has it: mpi-pi merge <(cat r.json) | ..."""
+    """As in bash: mpi-pi merge <(cat r.json) | ..."""
     command = f"exec {MPI_PI} merge <(cat r.json) --json >(cat >copy.json)"
     run = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 0, run.stderr
@@ -166,7 +166,7 @@ def test_run_and_benchmark_work_in_another_encoding(launch: Launch, encoding: di
 
 
 def test_benchmark_works_in_latin_1(environment: dict[str, str]) -> None:
-    """Which has µ, and no …"""
+    """Latin-1 has µ, but not the ellipsis."""
     run = subprocess.run(
         [MPIRUN, "-n", "2", MPI_PI, "bench", "latency", "--oversubscribe"],
         capture_output=True,
@@ -180,7 +180,7 @@ def test_benchmark_works_in_latin_1(environment: dict[str, str]) -> None:
 
 
 def test_process_name_cut_within_a_letter_is_read(launch: Launch) -> None:
-    """Linux keeps 15 bytes of a process's name."""
+    """Linux cuts a process's name after 15 bytes."""
     script = Path("pi_sch12345678üü.sh")
     script.write_text(f"#!/bin/sh\n{MPI_PI} run -n 10 -i 1000\nexit $?\n")
     script.chmod(0o755)
