@@ -79,7 +79,7 @@ def test_hits_are_those_of_the_reference_on_any_number_of_ranks(
 
 
 @pytest.mark.mpi(min_size=2)
-def test_hits_are_the_same_with_an_uneven_deal() -> None:
+def test_hits_are_the_same_with_uneven_shares() -> None:
     job = Job(trials=4000, points=10_001, seed=4)
     compiled = load("numba")
 
@@ -150,17 +150,17 @@ def test_stopping_on_one_rank_stops_all(who: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_going_on_again_and_again_comes_to_the_same_hits(threads: int, expected: NDArray[np.int64]) -> None:
+def test_stopped_and_resumed_runs_count_the_same_hits(threads: int, expected: NDArray[np.int64]) -> None:
     """Each run is stopped somewhere, on some rank, and the next goes on from where it had got to."""
     part, runs = Shard(JOB), 0
     chance = np.random.default_rng(runs)
     while not part.complete:
-        looks, who = COMM.bcast((int(chance.integers(1, 40)), int(chance.integers(COMM.size))))
+        polls, who = COMM.bcast((int(chance.integers(1, 40)), int(chance.integers(COMM.size))))
 
         def stop(who: int = who) -> bool:
-            nonlocal looks
-            looks -= COMM.rank == who
-            return bool(looks < 0)
+            nonlocal polls
+            polls -= COMM.rank == who
+            return bool(polls < 0)
 
         result = run(part, COMM, threads=threads, hooks=Hooks(stop=StopWhen(stop)), tuning=MANY_ROUNDS)
         assert result.shard.tally == Tally.of(
@@ -204,7 +204,7 @@ def test_hits_are_the_same_with_threads(threads: int, expected: NDArray[np.int64
         assert [row.info.threads for row in result.ranks] == [threads, *[1] * (COMM.size - 1)]
 
 
-def test_ranks_do_not_meet_after_a_silence() -> None:
+def test_heartbeat_timeout_is_raised_without_a_collective() -> None:
     def notice() -> None:
         raise heartbeat.HeartbeatTimeout("host node7 has been silent")
 
@@ -234,7 +234,7 @@ def test_error_on_one_rank_is_raised_on_all() -> None:
 
 @pytest.mark.parametrize("error", [SystemExit(5), KeyboardInterrupt()])
 @pytest.mark.parametrize("who", [0, -1])
-def test_end_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error: BaseException) -> None:
+def test_exit_of_the_caller_on_one_rank_is_told_to_all_at_once(who: int, error: BaseException) -> None:
     """That rank ends as it wants to, and the others need not wait until they take it for silent."""
 
     def on_round(_: Round) -> None:
@@ -291,13 +291,13 @@ def test_kernel_that_fails_the_known_answers_counts_nothing() -> None:
     assert counted == 0
 
 
-def test_kernel_that_goes_wrong_later_is_not_verified(expected: NDArray[np.int64]) -> None:
-    spoilt = False
+def test_kernel_that_fails_after_a_round_is_not_verified(expected: NDArray[np.int64]) -> None:
+    counted = False
 
     def spoil(job: Job, units: range) -> NDArray[np.int64] | None:
-        nonlocal spoilt
-        spoilt |= job == JOB
-        return None if job == JOB or not spoilt else reference.count(job, units) + 1
+        nonlocal counted
+        counted |= job == JOB
+        return None if job == JOB or not counted else reference.count(job, units) + 1
 
     result = run(JOB, COMM, kernel=Spoiled(COMM.size - 1, spoil).kernel())
     assert result.tally.hits == expected.sum()
@@ -370,10 +370,10 @@ def test_shares_follow_the_speed_of_ranks() -> None:
     job = Job(trials=400_000 * COMM.size, points=1000, seed=77)
     kernel = Kernel("numpy", count)
     # What else the machine does can only make it worse, so one run of three is enough.
-    assert any(COMM.bcast(waited_late(run(job, COMM, kernel=kernel))) < 0.15 for _ in range(3))
+    assert any(COMM.bcast(late_wait_share(run(job, COMM, kernel=kernel))) < 0.15 for _ in range(3))
 
 
-def waited_late(result: Result) -> float:
+def late_wait_share(result: Result) -> float:
     """The share of the count time that ranks waited from the third round on; on rank 0."""
     rounds = [row.count_nanoseconds for row in result.timeline.records][2:]
     if not rounds:

@@ -70,10 +70,10 @@ def test_chunks_begin_where_the_units_do(job: Job, points: int) -> None:
         assert job.points_in(piece) >= points - job.unit_points(0)
 
 
-def play(
+def simulate(
     job: Job, rates: list[float], change: dict[int, list[float]] | None = None
 ) -> list[dict[str, float]]:
-    """Work a job off with ranks of these rates (points per second); what each round was like."""
+    """Count a job with ranks of these rates (points per second); return duration and wait of each round."""
     balancer = LoadBalancer(job, range(job.units), [1] * len(rates))
     history: list[dict[str, float]] = []
     next_unit = 0
@@ -89,7 +89,7 @@ def play(
         balancer.update(points, (seconds * 1e9).astype(np.int64), np.full(len(rates), 10**5))
         assert points.max() <= 3 * Tuning.max_points // 2
         longest = seconds.max()
-        history.append({"seconds": longest, "waited": 1 - seconds.mean() / longest})
+        history.append({"seconds": longest, "wait_share": 1 - seconds.mean() / longest})
     assert next_unit == job.units
     return history
 
@@ -97,10 +97,11 @@ def play(
 def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> None:
     """Counts that are always too short to tell a rate make the first rounds larger and larger."""
     threads = [256, *[1] * 99]
-    balancer = LoadBalancer(Job(trials=1 << 60, points=BLOCK, seed=0), range(1 << 60), threads)
+    job = Job(trials=1 << 60, points=BLOCK, seed=0)
+    balancer = LoadBalancer(job, range(job.units), threads)
     for _ in range(20):
         units, weights = balancer.next_round()
-        points = np.array([BLOCK * len(share) for share in partition(balancer._job, units, weights)])
+        points = np.array([BLOCK * len(share) for share in partition(job, units, weights)])
         assert points.max() <= Tuning.max_points + BLOCK
         balancer.update(points, np.ones(100, np.int64), np.zeros(100, np.int64))
     assert points.max() >= Tuning.max_points - BLOCK
@@ -139,7 +140,7 @@ def test_rank_that_was_held_up_once_comes_back() -> None:
 
 
 def test_rounds_grow_to_a_second() -> None:
-    history = play(Job(10**6, 10**5, 0), [4e9, 4e9])
+    history = simulate(Job(10**6, 10**5, 0), [4e9, 4e9])
     assert history[0]["seconds"] < 0.01
     for round_ in history[4:-1]:
         assert round_["seconds"] == pytest.approx(Tuning.round_nanoseconds / 1e9, rel=0.01)
@@ -147,15 +148,15 @@ def test_rounds_grow_to_a_second() -> None:
 
 
 def test_slow_rank_gets_less_from_the_third_round_on() -> None:
-    history = play(Job(10**6, 10**5, 0), [4e9, 1e9, 4e9, 4e9])
-    assert history[0]["waited"] > 0.4
-    assert all(round_["waited"] < 0.02 for round_ in history[1:])
+    history = simulate(Job(10**6, 10**5, 0), [4e9, 1e9, 4e9, 4e9])
+    assert history[0]["wait_share"] > 0.4
+    assert all(round_["wait_share"] < 0.02 for round_ in history[1:])
 
 
 def test_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
-    history = play(Job(10**6, 10**6, 0), [4e9] * 4, change={8: [4e9, 1e9, 4e9, 4e9]})
-    assert history[8]["waited"] > 0.4
-    assert all(round_["waited"] < 0.1 for round_ in history[11:-1])
+    history = simulate(Job(10**6, 10**6, 0), [4e9] * 4, change={8: [4e9, 1e9, 4e9, 4e9]})
+    assert history[8]["wait_share"] > 0.4
+    assert all(round_["wait_share"] < 0.1 for round_ in history[11:-1])
 
 
 def test_slow_network_makes_rounds_longer() -> None:

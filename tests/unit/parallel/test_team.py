@@ -1,4 +1,4 @@
-"""Threads and placements of ranks, as rank 0 computes them from their introductions."""
+"""Threads and placements of ranks, computed from the facts that they send rank 0."""
 
 import pytest
 
