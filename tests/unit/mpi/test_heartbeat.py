@@ -1,11 +1,12 @@
 """What a heartbeat concludes from the messages that have come, without MPI and in a time that is made up."""
 
+import threading
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from mpi_pi.mpi import heartbeat, peer_timeout
+from mpi_pi.mpi import heartbeat, peer_timeout, time_limit
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 
 
@@ -79,18 +80,24 @@ def test_time_limit_is_that_of_silence_while_this_rank_is_awake(time: Time) -> N
 
 
 @pytest.mark.parametrize("raised", [True, False])
-def test_process_is_ended_only_if_nobody_was_told_of_the_silence(time: Time, raised: bool) -> None:
+def test_process_is_ended_only_if_nobody_was_told_of_the_silence(
+    monkeypatch: pytest.MonkeyPatch, raised: bool
+) -> None:
+    monkeypatch.setattr(time_limit, "TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(heartbeat, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(heartbeat, "GRACE_SECONDS", 3.0 if raised else 0.0)
     said: list[str] = []
-    beat: Any = Heartbeat(Comm("node0", "node7"), "node0", False, said.append)  # type: ignore[arg-type]
+    threads = set(threading.enumerate())
+    beat = Heartbeat(Comm("node0", "node7"), "node0", True, said.append)  # type: ignore[arg-type]
+    (thread,) = set(threading.enumerate()) - threads
 
-    def wait(seconds: float) -> bool:
-        """Wait as the thread does between looks, and at last before it gives up."""
-        time.seconds += seconds
-        if seconds == heartbeat.GRACE_SECONDS and raised:
-            with pytest.raises(HeartbeatTimeout):
-                beat.check()
-        return False
+    def check_repeatedly() -> None:
+        while thread.is_alive():
+            beat.check()
 
-    beat._wake = SimpleNamespace(wait=wait)
-    beat._run_thread()
-    assert said == ([] if raised else ["host unknown has been silent for 60 s, with rank 1"])
+    if raised:
+        with pytest.raises(HeartbeatTimeout):
+            check_repeatedly()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert said == ([] if raised else ["host unknown has been silent for 0 s, with rank 1"])
