@@ -47,7 +47,7 @@ class Measurement:
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds of a job's phases."""
     points: int = 1
-    """Of a job that the benchmark has made as large as it takes a certain time."""
+    """Points of the job, where the benchmark has chosen its size by the time that it takes."""
     proportional: float = 1.0
     """Least share of the job's time that grows with its points."""
 

@@ -29,7 +29,7 @@ MAX_STANDARD_ERRORS = 6.0
 """Distance from pi above which a count is wrong: two in a thousand million right ones are further off."""
 
 LONG_TRIAL, SHORT_TRIAL = 1_000_000, 10_000
-"""Points per trial: so many that seeding is negligible, and as many as in the OctaPi job."""
+"""Points per trial: enough to make seeding negligible, and as many as in the OctaPi job."""
 
 DEFERRED = math.pi * 2 * MARGIN / 2**32
 """Share of points that the high 16 bits of their coordinates leave open, see `kernel.layout`."""
@@ -75,7 +75,7 @@ def implementations(kernel: "Kernel") -> list[Implementation]:
 
 
 def subject(kernel: "Kernel", name: str, points: int) -> Implementation:
-    """Return a kernel of this program, with trials of so many points."""
+    """Return a kernel of this program with `points` per trial."""
     job = Job(trials=MAX_TRIALS, points=points, seed=1)
 
     def count(trials: int) -> int:

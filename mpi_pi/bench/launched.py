@@ -35,7 +35,7 @@ class TimedRun:
     ended: float
     """Like `begun`, in seconds of this host's CLOCK_MONOTONIC."""
     interpreter_seconds: float
-    """From the start of Python to the program's first line, measured without a launcher."""
+    """Time from the start of Python to the program's first line, measured without a launcher."""
     document: Mapping[str, Any]
     """The run's --json, see report.schema.json."""
 

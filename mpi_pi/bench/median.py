@@ -21,7 +21,7 @@ class MedianCI:
     low: float
     high: float
     samples: tuple[float, ...]
-    """In the order in which they were taken, so that those of measurements that took turns can be paired."""
+    """Samples by turn, so that those of measurements that took turns can be paired."""
 
     @classmethod
     def of(cls, samples: Iterable[float]) -> Self:

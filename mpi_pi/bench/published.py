@@ -13,7 +13,7 @@ class Published:
     seconds: float
     """Wall time."""
     date: str
-    """As far as it is known: no source dates its run."""
+    """An estimate: no source dates its run."""
     machine: str
     source: str
 

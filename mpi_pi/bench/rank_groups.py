@@ -1,6 +1,7 @@
 """Groups of more and more ranks that measure in turns, while the other ranks sleep."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar, cast
 
 from mpi_pi.bench.scaling import ladder, ranks_with_cores
@@ -26,9 +27,9 @@ class RankGroup(NamedTuple):
 
     ranks: list[int]
     hosts: int
-    """How many hosts they are on."""
+    """Number of hosts they are on."""
     comm: "MPI.Intracomm"
-    """Of these ranks; on the other ranks, of the others."""
+    """Communicator of these ranks; on the other ranks, that of the others."""
 
 
 class RankGroups:
@@ -40,7 +41,7 @@ class RankGroups:
     def __init__(self, comm: "MPI.Intracomm", heartbeat: Heartbeat, oversubscribe: bool) -> None:
         self.comm, self.heartbeat = comm, heartbeat
         self.hosts: list[str] = comm.allgather(host_name())
-        """By rank."""
+        """Host of each rank."""
         cores = comm.allgather(affinity.physical_cores(affinity.cores()))
         ranks = list(range(comm.size)) if oversubscribe else ranks_with_cores(self.hosts, cores)
         self.idle_ranks = comm.size - len(ranks)
@@ -63,13 +64,8 @@ class RankGroups:
     def run(self, group: RankGroup, job: Job, kernel: Kernel, tuning: Tuning = DEFAULT) -> Result | None:
         """Count a job on a group of ranks; return the result on these, None on the others."""
         hooks = Hooks(heartbeat=self.heartbeat)
-        return self.call_on(
-            group.ranks, lambda: run(job, group.comm, kernel=kernel, hooks=hooks, tuning=tuning)
-        )
-
-    def call_on_root(self, action: Callable[[], T]) -> T | None:
-        """Return what `action` returns on rank 0; None on the others."""
-        return self.call_on((0,), action)
+        count = partial(run, job, group.comm, kernel=kernel, hooks=hooks, tuning=tuning)
+        return self.call_on(group.ranks, count)
 
     def call_on(self, ranks: Sequence[int], action: Callable[[], T]) -> T | None:
         """Return what `action` returns on these ranks; None on the others, which sleep meanwhile.

@@ -24,11 +24,11 @@ class TimeBudget(NamedTuple):
 
     turns: int
     strong_seconds: float
-    """Of the strong job on the first group; the other groups are faster, if it scales."""
+    """Duration of the strong job on the first group; the other groups are faster, if it scales."""
     weak_seconds: float
-    """Of the weak job, at most."""
+    """Maximum duration of the weak job."""
     total_seconds: float
-    """Of all turns, whatever the number of groups."""
+    """Duration of all turns, whatever the number of groups."""
 
 
 QUICK = TimeBudget(turns=5, strong_seconds=1.0, weak_seconds=0.5, total_seconds=20.0)

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from mpi_pi.bench.scaling import doubling
+
 HEADER_BYTES = 33
-"""Of a message, those of MPI, TCP and IP: 30 to 33 have been counted."""
+"""Bytes of the headers of a message by MPI, TCP and IP: 30 to 33 have been counted."""
 
 RANKS = (10**3, 10**4, 10**5, 10**6)
 
 MATTERS_SECONDS = 0.01
 """Cost from which on a round is said to matter: a hundredth of the second that it lasts."""
 MAX_RANKS = 1 << 20
-"""Of the search for the number of ranks from which on it matters."""
+"""End of the search for the number of ranks from which on a round matters."""
 
 
 def section(
@@ -29,10 +31,10 @@ def section(
     if not link:
         return measured | {"model": [], "matters_from_ranks": None, "assumptions": []}
     model = RoundModel(next((row for row in rows if row["hosts"] > 1), rows[0]), link, manager)
-    powers = (1 << power for power in range(MAX_RANKS.bit_length()))
+    costly = (ranks for ranks in doubling(MAX_RANKS) if model.round_seconds(ranks) > MATTERS_SECONDS)
     return measured | {
         "model": [model.row(ranks) for ranks in RANKS],
-        "matters_from_ranks": next((n for n in powers if model.round_seconds(n) > MATTERS_SECONDS), None),
+        "matters_from_ranks": next(costly, None),
         "assumptions": model.assumptions(),
     }
 

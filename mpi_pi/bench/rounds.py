@@ -33,7 +33,7 @@ class TimeBudget(NamedTuple):
 
     turns: int
     rounds_seconds: float
-    """Of all turns of all groups."""
+    """Duration of all turns of all groups."""
     links_seconds: float
 
 
@@ -49,7 +49,7 @@ def measure(groups: RankGroups, kernel: Kernel, full: bool, progress: Progress) 
     budget = FULL if full else QUICK
     rows = _round_rows(groups, kernel, budget, lambda done: progress(done / 2))
     link = _slowest_link(groups, budget)
-    of_manager = groups.call_on_root(lambda: manager.measure(full, lambda done: progress((1 + done) / 2)))
+    of_manager = groups.call_on((0,), lambda: manager.measure(full, lambda done: progress((1 + done) / 2)))
     return round_model.section(rows, link, of_manager) if of_manager else {}
 
 

@@ -15,7 +15,6 @@ Weak scaling gives every rank as much to do as before: with p times as many of t
 is p times the efficiency (Gustafson, "Reevaluating Amdahl's law", Communications of the ACM 31, 1988).
 """
 
-import itertools
 import statistics
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -63,7 +62,7 @@ def doubling(most: int) -> list[int]:
     >>> doubling(11)
     [1, 2, 4, 8, 11]
     """
-    return [*itertools.takewhile(lambda number: number < most, (1 << power for power in range(64))), most]
+    return [*(1 << power for power in range((most - 1).bit_length())), most]
 
 
 def ladder(hosts: Sequence[str], ranks: Sequence[int]) -> list[list[int]]:
@@ -78,7 +77,7 @@ def ladder(hosts: Sequence[str], ranks: Sequence[int]) -> list[list[int]]:
 
 
 def job_of(points: float, ranks: int) -> Job:
-    """Return a job of about so many points, with at least one trial for each rank, and mostly many."""
+    """Return a job of about that many points, with one trial for each rank at least, and mostly many."""
     each = MAX_POINTS_PER_TRIAL
     while each > MIN_POINTS_PER_TRIAL and points < TRIALS_PER_RANK * ranks * each:
         each //= 10

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 def _kernel(groups: RankGroups, kernel_: Kernel, full: bool, progress: Progress) -> dict[str, Any]:
     """Measure on rank 0, while the other ranks, which may share its core, sleep."""
-    return groups.call_on_root(lambda: kernel.measure(kernel_, full, progress)) or {}
+    return groups.call_on((0,), lambda: kernel.measure(kernel_, full, progress)) or {}
 
 
 MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], dict[str, Any]]]] = {

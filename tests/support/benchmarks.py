@@ -23,11 +23,11 @@ from mpi_pi.storage import json_document
 
 TURNS = 7
 SERIAL_FRACTION = 0.002
-"""Of the strong job on one rank; by Amdahl's law on more."""
+"""Serial fraction of the strong job, whose times follow Amdahl's law."""
 JITTER = 0.02
 """Every time is longer than its formula by up to this share of it."""
 POINTS_PER_SECOND = 4e9
-"""Of one core."""
+"""Rate of one core."""
 CLOCK_HZ = 3e9
 
 KERNELS = {  # points/s of one core, bits for a point
@@ -61,7 +61,7 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
 
 
 def benchmark(ranks: int = 4, hosts: int = 1, slower: float = 1.0) -> dict[str, Any]:
-    """Return a benchmark with all sections, of so many ranks on so many hosts, all equally many.
+    """Return a benchmark with all sections; the hosts have equally many ranks.
 
     All times are `slower` times as long.
     """
@@ -85,7 +85,7 @@ def _host(index: int, hosts: int) -> str:
 
 
 def _times(name: str, seconds: float) -> tuple[float, ...]:
-    """Return so many seconds, and a bit, for each turn; the same for the same name."""
+    """Return `seconds` with a jitter for each turn, which depends on the name alone."""
     bits = random.Random(name)
     return tuple(seconds * (1 + JITTER * bits.random()) for _ in range(TURNS))
 
@@ -130,7 +130,7 @@ def _job(job: BenchJob, cold: bool, ranks: int, slower: float) -> dict[str, Any]
 
 
 def _run(seconds: Sequence[float], ranks: int) -> TimedRun:
-    """Return a run on this host with so many seconds before each of the timestamps."""
+    """Return a run on this host, given the seconds before each of `MARKS`."""
     before, marks = (
         dict(zip(MARKS, seconds, strict=True)),
         dict(zip(MARKS, itertools.accumulate(seconds), strict=True)),

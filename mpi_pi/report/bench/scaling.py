@@ -11,7 +11,7 @@ from mpi_pi.report.blocks import Lines, Table
 Row = Mapping[str, Any]
 
 MAX_WIDTH = 0.1
-"""Of the interval of a serial fraction, which may well be about zero; a wider one says nothing of it."""
+"""Width of the interval of a serial fraction, which may be about zero; a wider one says nothing."""
 
 NUMBERS = ("ranks", "hosts")
 

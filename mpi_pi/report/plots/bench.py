@@ -65,20 +65,19 @@ def kernels(figure: FigureBase, section: Section) -> None:
     """Draw points per second of the kernel and its baselines on one core, and of published whole jobs."""
     axes = figure.subplots()
     rates = [MedianCI.from_fields(row["points_per_second"]) for row in section["rows"]]
+    theirs = [MedianCI.of([run.points_per_second]) for run in PUBLISHED]
     names = [row["name"] for row in section["rows"]] + [f"{run.name}\n{run.machine}" for run in PUBLISHED]
     places = np.arange(len(names))
-    own, others = places[: len(rates)], places[len(rates) :]
     look: Look = {"color": DARK, "ecolor": INK, "capsize": 3, "label": "one core, measured"}
-    axes.barh(own, medians(rates), 0.7, xerr=error_bars(rates), **look)
-    published_rates = [run.points_per_second for run in PUBLISHED]
+    axes.barh(places[: len(rates)], medians(rates), 0.7, xerr=error_bars(rates), **look)
     look = {"facecolor": LIGHT, "edgecolor": INK, "hatch": "////"}
-    axes.barh(others, published_rates, 0.7, label="whole job on a whole cluster, published", **look)
-    ends = [rate.high for rate in rates] + published_rates
-    labels = [format_rate(rate) for rate in rates + [MedianCI.of([rate]) for rate in published_rates]]
-    for place, end in enumerate(ends):
-        axes.annotate(labels[place], (end, place), (6, 0), textcoords="offset points", va="center")
-    least = math.floor(math.log10(min(published_rates + [rate.low for rate in rates])))
-    axes.set(xscale="log", xlim=(10.0**least / 2, 1.2 * max(ends)), xlabel="points per second")
+    look |= {"label": "whole job on a whole cluster, published"}
+    axes.barh(places[len(rates) :], medians(theirs), 0.7, **look)
+    for place, rate in enumerate(rates + theirs):
+        axes.annotate(format_rate(rate), (rate.high, place), (6, 0), textcoords="offset points", va="center")
+    least = math.floor(math.log10(min(rate.low for rate in rates + theirs)))
+    most = max(rate.high for rate in rates + theirs)
+    axes.set(xscale="log", xlim=(10.0**least / 2, 1.2 * most), xlabel="points per second")
     style.label_decades(axes.xaxis)
     axes.set_yticks(places, names)
     axes.set_ylim(len(names) - 0.5, -0.5)

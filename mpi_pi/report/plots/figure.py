@@ -70,10 +70,10 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
             found.append((name, plot_bench.panels(content)))
         elif not any(content is log for log in drawn):
             found.append((name, plot_run.trial_panels(content.points, content.hits)))
+    if len(found) == 1:
+        return list(found[0][1])
     return [
         panel._replace(title=f"{panel.title} ({shortened(name, MAX_NAME_LETTERS)})")
-        if len(found) > 1
-        else panel
         for name, of_item in found
         for panel in of_item
     ]
@@ -123,7 +123,7 @@ def figure(items: Sequence[Item]) -> "Figure":
 
 
 def _laid_out(rows: Sequence[Sequence["Panel"]], width: float) -> "Figure":
-    """Return a figure of rows of one or two panels, so many inches wide; a single panel fills its row."""
+    """Return a figure of rows of one or two panels, `width` in inches; a single panel fills its row."""
     from matplotlib.figure import Figure  # heavy
 
     from mpi_pi.report.plots.style import style  # with matplotlib

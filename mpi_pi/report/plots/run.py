@@ -54,7 +54,7 @@ def panels(result: Result, trial_hits: NDArray[np.int64] | None = None) -> Itera
 
 
 def trial_panels(points: int, trial_hits: NDArray[np.int64]) -> Iterator[Panel]:
-    """Generate the panels of a trial log without its run: the hits of each trial of so many points."""
+    """Generate the panels of a trial log without its run, from the hits of each trial of `points`."""
     yield Panel("Convergence", lambda figure: convergence(figure, course_of_trials(points, trial_hits)))
     yield histogram_panel(points, trial_hits)
 
@@ -70,7 +70,7 @@ def units_in_line(result: Result) -> int:
 
 
 def first_points(result: Result, most: int) -> NDArray[np.int64]:
-    """Return the coordinates of at most so many first points of a run, int64, (points, 2)."""
+    """Return the coordinates of the first points of a run, `most` at most, int64, (points, 2)."""
     job, start = result.job, result.shard.units.start
     taken = [np.zeros((0, 2), np.int64)]
     for unit in range(start, start + min(units_in_line(result), MAX_FIRST_UNITS)):
@@ -128,7 +128,7 @@ def course_of_trials(points: int, trial_hits: NDArray[np.int64]) -> Course:
 
 
 def standard_error(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the standard error of an estimate of pi from so many points."""
+    """Return the standard error of an estimate of pi by the number of its points."""
     return np.asarray(np.sqrt(math.pi * (4 - math.pi) / points))
 
 

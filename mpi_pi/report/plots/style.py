@@ -71,7 +71,7 @@ def shortened(name: str, most: int) -> str:
 
 
 def power_of_ten(exponent: int) -> str:
-    """Return a power as people write it: 10⁹."""
+    """Return a power of ten with a superscript: 10⁹."""
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 

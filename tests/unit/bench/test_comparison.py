@@ -61,7 +61,7 @@ def words(old: Document, new: Document) -> Counter[str]:
 
 
 def rounds_of(seconds: list[float], noise: float = 0.01) -> Document:
-    """A benchmark with a single number in it."""
+    """A benchmark with a single metric."""
     document = copy.deepcopy(SINGLE)
     document["noise"]["rows"][0]["slowdown"] = noise
     document["round"]["rows"][0]["seconds"] = MedianCI.of(seconds).as_fields()
@@ -141,7 +141,7 @@ def test_beyond_what_both_runs_may_drift_it_is_slower(noise: float) -> None:
 
 
 def test_smallest_visible_change_is_told() -> None:
-    """By what is found: a bit less is not, a bit more is."""
+    """A change a bit smaller is not called slower, a bit larger one is."""
     old = rounds_of([1.0, 1.01, 1.02, 1.03, 1.04, 1.05], 0.05)
     [line] = (row for row in compared(old, old)[0].splitlines() if row.startswith("Least change"))
     least = float(line.removeprefix("Least change to be seen = ").removesuffix(" times"))

@@ -77,7 +77,7 @@ def test_job_is_measured_cold_and_warm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def a_run(hits: int = 2, source: str = "cache", count_seconds: float = 2.0) -> TimedRun:
-    """One from 100 s to 111 s."""
+    """A run from 100 s to 111 s of the clock."""
     points = ("program", "imported", "mpi", "kernel", "start", "end", "counted")
     marks = dict(zip(points, (101.0, 102.5, 103.5, 105.0, 105.5, 108.0, 108.25), strict=True))
     ranks = [
@@ -249,7 +249,7 @@ def test_no_launcher_is_left_behind(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Neither one that takes too long, nor any if something happens here; even if it does not listen."""
+    """A launcher is ended if it takes too long or an error occurs here, even if it ignores SIGTERM."""
     monkeypatch.setattr(launched, "TERMINATION_SECONDS", 0.1)
     note = tmp_path / "process"
     communicate = subprocess.Popen.communicate
@@ -294,7 +294,7 @@ def test_launcher_is_that_of_the_environment_or_of_the_machine(
 
 
 def test_published_runs_are_quoted_correctly() -> None:
-    """As they stand in the blogs and the lesson."""
+    """The numbers are those of the blogs and the lesson."""
     assert (FLAME_PYTHON.trials, FLAME_PYTHON.points_per_trial, FLAME_PYTHON.seconds) == (
         1000,
         100_000,

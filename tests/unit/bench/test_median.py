@@ -19,7 +19,7 @@ samples = st.lists(numbers, min_size=1, max_size=50)
 
 
 def left_out(number: int) -> int:
-    """How many samples lie outside of the interval at each end, of so many different ones."""
+    """The number of samples, of `number` different ones, outside of the interval at each end."""
     return int(MedianCI.of(range(number)).low)
 
 

@@ -73,7 +73,7 @@ def test_fit_leaves_smaller_squares_than_its_neighbours(seconds: list[float]) ->
     serial = scaling.serial_fraction(more, seconds)
 
     def squares(serial: float) -> float:
-        """What is left of the times with this serial fraction and the best first time for it."""
+        """The sum of squared residuals of this serial fraction with the best first time for it."""
         shape = [serial + (1 - serial) / p for p in more]
         first = sum(x * t for x, t in zip(shape, seconds, strict=True)) / sum(x * x for x in shape)
         return sum((t - first * x) ** 2 for x, t in zip(shape, seconds, strict=True))
