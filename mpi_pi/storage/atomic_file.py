@@ -24,10 +24,10 @@ class OutputError(UserError):
 class AtomicFile:
     """A text file that is written in the course of a run, and replaces an old one when it is committed.
 
-    It is opened at once, in its final folder, and something is written to it: a missing folder, a lack of
-    permission or a full disk shows before the run and not after it. Until `commit` it has no name, so even a
-    process that is killed leaves nothing behind; a file system that cannot do that gives it a hidden name.
-    What is no regular file, such as a pipe, is written to directly.
+    The constructor opens it in its final folder and writes to it, so that a missing folder, a lack of
+    permission or a full disk shows before the run. Until `commit` it has no name, so even a process that is
+    killed leaves nothing behind; on a file system without nameless files it has a hidden name. A special
+    file, such as a pipe, is written to directly.
 
     `option` and `path` are as the user gave them; - is standard output. All methods raise OutputError.
     """
@@ -42,8 +42,8 @@ class AtomicFile:
             if stat.S_ISBLK(kind):
                 raise PermissionError(errno.EPERM, "a block device, with a disk on it")
             self.direct = is_special(self._path)
-            """Whether it is written to directly."""
-            # The same bytes in every locale. A name of a file may hold what no encoding has.
+            """True for a special file."""
+            # The same bytes in every locale. A file name may hold bytes that no encoding has.
             self.stream: TextIO = os.fdopen(self._open(), "w", encoding="utf-8", errors="backslashreplace")
             if not self.direct:
                 self._try_writing()
@@ -96,8 +96,7 @@ class AtomicFile:
                 os.fsync(descriptor)
                 if not self._hidden.exists():
                     link = f"/proc/self/fd/{descriptor}"
-                    # Python has links followed only if it is given a folder's descriptor, which is not used
-                    # here.
+                    # Python follows links only if it is given a folder's descriptor, which is not used here.
                     os.link(link, self._hidden, src_dir_fd=descriptor, follow_symlinks=True)
                 self._hidden.replace(self._path)
                 self._sync_folder()
@@ -151,7 +150,7 @@ def beside(path: Path, ending: str, hidden: bool = False) -> Path:
 
 
 def _mode(path: Path) -> int:
-    """Return the mode of the file that a path leads to; 0 if there is none. Raises OSError."""
+    """Return the mode of the file at a path; 0 if there is none. Raises OSError."""
     try:
         return path.stat().st_mode
     except FileNotFoundError:
@@ -159,10 +158,9 @@ def _mode(path: Path) -> int:
 
 
 def _open_special(path: Path) -> int:
-    """Open what is no regular file; raise OSError for a named pipe that has no reader.
+    """Open a special file. Raises OSError, also for a named pipe without a reader after `READER_SECONDS`.
 
-    What is open already, such as /dev/stdout, is duplicated, since opening it again would begin at its start.
-    Without O_NONBLOCK, opening a named pipe would wait for a reader.
+    An open file, such as /dev/stdout, is duplicated, since opening it again would begin at its start.
     """
     found = re.fullmatch(r"/dev/(?:std(out|err)|fd/(\d+))|/proc/self/fd/(\d+)", str(path))
     if found:
@@ -174,7 +172,7 @@ def _open_special(path: Path) -> int:
     deadline = time.monotonic() + READER_SECONDS
     while True:
         try:
-            descriptor = os.open(path, flags | os.O_NONBLOCK)
+            descriptor = os.open(path, flags | os.O_NONBLOCK)  # otherwise it would wait for a reader
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise
@@ -187,7 +185,6 @@ def _open_special(path: Path) -> int:
 
 
 def is_special(path: Path) -> bool:
-    """Return whether a path leads to no regular file, or to one that is open: /dev/stdout, /dev/fd/3."""
-    if (mode := _mode(path)) and not stat.S_ISREG(mode):
-        return True
-    return str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    """Return whether a path leads to a special file, or to one that is open: /dev/stdout, /dev/fd/3."""
+    mode = _mode(path)
+    return bool(mode and not stat.S_ISREG(mode)) or str(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))

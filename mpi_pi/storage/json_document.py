@@ -1,7 +1,6 @@
 """JSON documents with a checksum, which shows damage and changes by hand.
 
-The checksum is no signature: anybody can compute it for a document of their own. A reader has to check
-whatever else it relies on.
+It is no signature: anybody can compute it. A reader has to check whatever else it relies on.
 """
 
 import hashlib
@@ -25,9 +24,8 @@ class DocumentError(UserError):
 
 
 def dumps(document: dict[str, Any]) -> str:
-    """Return a JSON object as text, with a checksum of all its members as the last one."""
-    rest = _without_checksum(document)
-    return json.dumps(rest | {"checksum": _checksum(rest)}, indent=1) + "\n"
+    """Return a JSON object as text, with a checksum of all its members."""
+    return json.dumps(document | {"checksum": _checksum(document)}, indent=1) + "\n"
 
 
 def read_all(names: Iterable[str], read: Callable[[str], T]) -> list[T]:
@@ -117,15 +115,12 @@ def _shortened(text: str, most: int) -> str:
 
 def _has_right_checksum(document: dict[str, Any]) -> bool:
     try:
-        return bool(document.get("checksum") == _checksum(_without_checksum(document)))
+        return bool(document.get("checksum") == _checksum(document))
     except RecursionError:
         return False
 
 
-def _without_checksum(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name != "checksum"}
-
-
 def _checksum(document: dict[str, Any]) -> str:
-    """Return the SHA-256 of the values, whatever their order and indentation."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 of all members but the checksum, whatever their order and indentation."""
+    rest = {name: value for name, value in document.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

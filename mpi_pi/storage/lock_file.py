@@ -1,12 +1,11 @@
 """A lock between runs, possibly on different machines, that a dead owner does not hold for ever.
 
-The lock is a file created with O_EXCL, which is atomic also on NFS, so no lock manager is needed. It names
-its owner, who counts on in it every `BEAT_SECONDS`. A run that finds the file - gives way if the owner is a
-living process of this machine, or if the content changes while it looks; - takes over if the owner is a dead
-process of this machine, or if the content has not changed for `PATIENCE_SECONDS`. (Content is compared and
-not times, so clocks may differ.) An owner that stood still for so long, say suspended, notices that and gives
-up. Until then two runs may be at work: the lock saves work, and the data that it guards must be right without
-it.
+The lock is a file created with O_EXCL, which is atomic on NFS, too, so no lock manager is needed. It names
+its owner, who increments a counter in it every `BEAT_SECONDS`. Another run gives way if the owner is a living
+process of this machine, or if the content changes while the run watches it. It takes over if the owner is a
+dead process of this machine, or if the content has not changed for `PATIENCE_SECONDS`. (Content is compared
+and not times, so clocks may differ.) An owner that was suspended for so long notices its loss, and gives up.
+Until then two runs may be at work: the lock saves work, and the data that it guards must be right without it.
 """
 
 import contextlib
@@ -41,8 +40,14 @@ class Lock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lost = False
-        """Whether another run has taken over the lock while it was ours."""
-        self._me = {"owner": secrets.token_hex(8), "host": os.uname().nodename, **_process()}
+        """True once another run has taken over the lock while it was ours."""
+        self._me = {
+            "owner": secrets.token_hex(8),
+            "host": os.uname().nodename,
+            "machine": this_machine(),
+            "pid": os.getpid(),
+            "started": _start_time(os.getpid()),
+        }
         self._file = -1
         self._beats = 0
         self._released = threading.Event()
@@ -81,7 +86,7 @@ class Lock:
         aside.replace(self.path)
         time.sleep(SETTLE_SECONDS)
         if not self._is_ours():
-            raise LockHeld(f"in use by {_owner(self._content() or b'')}")
+            raise LockHeld(f"in use by {_owner(self._content())}")
 
     def _create(self, path: Path) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -92,7 +97,7 @@ class Lock:
             raise
 
     def _write(self) -> None:
-        # Into the open file, which another one may have replaced by now. The length never changes.
+        """Write into our own file, even if another one has replaced it by now. The length never changes."""
         os.pwrite(self._file, json.dumps(self._me | {"beats": f"{self._beats:012}"}).encode(), 0)
         os.fsync(self._file)
 
@@ -104,7 +109,7 @@ class Lock:
             return None
 
     def _is_ours(self) -> bool:
-        return bool(_facts(self._content() or b"").get("owner") == self._me["owner"])
+        return bool(_facts(self._content()).get("owner") == self._me["owner"])
 
     def _owner_lives(self, content: bytes) -> bool:
         theirs = _facts(content)
@@ -132,13 +137,8 @@ class Lock:
                 self._write()
 
 
-def _process() -> dict[str, Any]:
-    """Return what identifies this process to others on this machine."""
-    return {"machine": this_machine(), "pid": os.getpid(), "started": _start_time(os.getpid())}
-
-
 def this_machine() -> str:
-    """Return what identifies a boot of a machine and a PID namespace in it; "" if that is unknown."""
+    """Return an identifier of this boot of the machine and of the PID namespace; "" if it is unknown."""
     boot = boot_id()
     try:
         return boot and f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
@@ -165,14 +165,14 @@ def _lives(pid: Any, started: Any) -> bool:
     return bool(_start_time(pid) == started)
 
 
-def _facts(content: bytes) -> dict[str, Any]:
+def _facts(content: bytes | None) -> dict[str, Any]:
     try:
-        facts = json.loads(content)
+        facts = json.loads(content or b"")
     except (ValueError, RecursionError):
         facts = None
     return facts if isinstance(facts, dict) else {}
 
 
-def _owner(content: bytes) -> str:
+def _owner(content: bytes | None) -> str:
     facts = _facts(content)
     return f"process {facts.get('pid', '?')} on host {facts.get('host', '?')}"
