@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic replacement of files."""
 
 import os
 import stat
@@ -96,7 +96,7 @@ def test_mode_of_a_file_is_kept(tmp_path: Path) -> None:
 
 
 def test_file_has_no_name_before_it_is_complete(tmp_path: Path) -> None:
-    """Not even a process that is killed leaves anything behind."""
+    """So a process that is killed leaves nothing behind."""
     with AtomicFile("--json", str(tmp_path / "out")) as file:
         file.write("x" * 10**6)
         assert names(tmp_path) == []
@@ -121,7 +121,7 @@ def test_error_names_the_option_and_the_path(tmp_path: Path) -> None:
 
 
 def test_part_left_by_another_process_is_not_used(tmp_path: Path) -> None:
-    """Process numbers come round again."""
+    """Process numbers are used again."""
     (tmp_path / f".out.{os.getpid()}.part").write_text("stale")
     with AtomicFile("--json", str(tmp_path / "out")) as file:
         file.write("new")
@@ -161,7 +161,7 @@ def test_names_beside_long_ones_differ_and_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
 def test_standard_output_is_not_truncated(tmp_path: Path, name: str) -> None:
-    """Of what else is written to it, before and after, nothing is lost."""
+    """Text that others write to it, before and after, is kept."""
     program = (
         "import sys; from mpi_pi.storage.atomic_file import AtomicFile; print('before', flush=True);"
         "file = AtomicFile('--json', sys.argv[1]); file.write('new\\n'); file.commit(); print('after')"

@@ -1,4 +1,4 @@
-"""Checkpoints: the old one or the new one remains, whatever happens, and no other file is taken for one."""
+"""Checkpoints: after any failure the file is the old or the new one, and other files are refused."""
 
 import contextlib
 import json
@@ -172,7 +172,7 @@ def test_checkpoint_in_shared_memory_is_replaced_as_elsewhere() -> None:
 def test_save_that_fails_is_a_warning_once(
     tmp_path: Path, restart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is found out before a run goes on, and everything stays as it was."""
+    """At the start it is an error, and all files stay as they were."""
 
     def full(_file: int) -> None:
         raise OSError(28, os.strerror(28))
@@ -310,7 +310,7 @@ kept.update(part(20))
 
 
 def test_checkpoint_is_old_or_new_if_killed_at_any_step_of_saving(tmp_path: Path) -> None:
-    """Every system call that has an audit event: afterwards it is the old checkpoint or the new one."""
+    """A step is a system call with an audit event."""
     found = []
     for steps in range(1, 30):
         path = tmp_path / f"c{steps}"
@@ -354,7 +354,7 @@ with keeper(Path(sys.argv[1]), every=0) as kept:
 
 @pytest.mark.parametrize("times", [5, pytest.param(100, marks=soak)])
 def test_checkpoint_is_the_last_or_the_next_if_killed_at_any_moment(tmp_path: Path, times: int) -> None:
-    """What saves without a pause is killed: the file is the last that was said to be saved, or the next."""
+    """The process saves without a pause, and prints each state after it has saved it."""
     path, chance = tmp_path / "c", random.Random(1)
     program = SAVING.format(tests=str(TESTS))
     for _ in range(times):

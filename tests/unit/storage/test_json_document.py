@@ -1,4 +1,4 @@
-"""Documents with a right checksum and any content: read whole, or refused with a reason."""
+"""Documents with a right checksum and any content: each is read, or refused with a reason."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ DOCUMENTS = {
 
 
 def validator(kind: str) -> Any:
-    """That of jsonschema, for whom an integer is written as one, and a number fits into a double."""
+    """Return a validator of jsonschema, for which 1.0 is no integer, and 1e400 is no number."""
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
             "integer": lambda _, value: type(value) is int,
@@ -106,7 +106,7 @@ def test_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
 
 
 def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
-    """Read a document and make all of it that there is; whether it was refused in more than a line."""
+    """Read a document, and make all reports of it; return whether it was refused in more than a line."""
     try:
         read: Any = bench_document.of_content(content) if kind == "bench" else result_file.of_content(content)
     except json_document.DocumentError as unreadable:
@@ -190,7 +190,7 @@ def test_content_other_than_one_json_document_is_refused(text: str) -> None:
 
 
 def resumed(result: Result) -> Result:
-    """A result as if a run before it had counted its first round."""
+    """Return a result as if a run before it had counted its first round."""
     first, *rest = result.timeline.records
     start, number = rest[0].start_seconds, rest[0].first_round
     rows = [
@@ -224,7 +224,7 @@ def resumed(result: Result) -> Result:
 
 
 def with_fewer_rows(result: Result) -> Result:
-    """A result of so many ranks and rounds that neighbouring rounds have become one row."""
+    """Return a result whose neighbouring rounds have become one row, as with many ranks and rounds."""
     rows = result.timeline.records
     pairs: list[RoundRecord] = [a + b for a, b in zip(rows[::2], rows[1::2], strict=True)]
     return replace(result, timeline=Timeline(pairs))

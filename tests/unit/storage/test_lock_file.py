@@ -32,7 +32,7 @@ held.release()
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten times as long as the owners' beat here, where it is four times in earnest."""
+    """Shorten the times; the patience is ten beats of the owners here, and four outside of the tests."""
     monkeypatch.setattr(lock_file, "PATIENCE_SECONDS", 1.0)
     monkeypatch.setattr(lock_file, "BEAT_SECONDS", 0.1)
 
@@ -80,7 +80,7 @@ def test_lock_of_dead_owner_is_taken(tmp_path: Path, where: str, reaped: bool) -
 
 
 def test_other_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
-    """Numbers of processes come again: the owner is the one that was started when it was."""
+    """Process numbers are used again: the owner is told by its start time, too."""
     path = tmp_path / "lock"
     held = Lock(path)
     held.acquire()
@@ -121,7 +121,7 @@ def test_lock_file_without_owner_is_taken_after_a_while(tmp_path: Path, content:
 
 
 def test_one_of_many_processes_gets_the_lock(tmp_path: Path) -> None:
-    """To a free lock, and to one whose owner is dead."""
+    """Both of a free lock, and of one whose owner is dead."""
     path = tmp_path / "lock"
     for stale in (False, True):
         if stale:

@@ -29,7 +29,7 @@ JOB = Job(50, 1000, 3)
 
 
 def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Result:
-    """What a run of a shard leaves, by the definition."""
+    """Return the result of a run of a shard, counted by the reference."""
     units = job.shard(index, of)[:done]
     tally = Tally.of(job, units, reference.count(job, units))
     spent = Usage(

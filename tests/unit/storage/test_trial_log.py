@@ -1,4 +1,4 @@
-"""The trial log, in whatever portions units arrive."""
+"""The trial log, for units that arrive in any portions."""
 
 import io
 
