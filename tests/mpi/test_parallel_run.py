@@ -308,6 +308,28 @@ def test_kernel_that_fails_after_a_round_is_not_verified(expected: NDArray[np.in
     assert not result.shard.complete  # nobody goes on from what may be wrong
 
 
+def test_kernel_that_was_wrong_after_the_first_round_alone_is_remembered() -> None:
+    compiled, rounds, who = load("numba"), 0, COMM.size - 1
+
+    def count(job: Job, units: range, stop: Callable[[], bool] = lambda: False) -> NDArray[np.int64]:
+        nonlocal rounds
+        rounds = max(rounds, int(job == JOB))
+        wrong = COMM.rank == who and rounds == 1 and job != JOB
+        return compiled.count(job, units, stop) + int(wrong)
+
+    def on_round(_: Round) -> None:
+        nonlocal rounds
+        rounds = 2
+
+    result = run(
+        JOB, COMM, kernel=Kernel("numba", count), hooks=Hooks(on_round), tuning=Tuning(first_points=50_000)
+    )
+    assert result.rounds > 1
+    assert not result.verified
+    own = next(row for row in result.ranks if row.rank == COMM.rank)
+    assert own.kernel_right == (COMM.rank != who)
+
+
 def test_hits_of_each_rank_are_known(expected: NDArray[np.int64]) -> None:
     result = run(JOB, COMM, tuning=MANY_ROUNDS)
     own = next(row for row in result.ranks if row.rank == COMM.rank)

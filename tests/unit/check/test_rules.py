@@ -72,6 +72,13 @@ def test_host_is_measured_by_its_twins_alone() -> None:
     assert [finding.hosts for finding in faults] == [("node4",)]
 
 
+def test_host_of_unknown_rate_is_not_called_slow() -> None:
+    rows = list(both(at(5, points_per_second=None), at(6, points_per_second=None))(healthy()))
+    hosts = group_by_host(rows)
+    assert [host.name for host in hosts if host.points_per_second is None] == ["node2"]
+    assert findings(hosts) == []
+
+
 def test_faults_come_first() -> None:
     rows = list(both(on("node2", link={"skew_seconds": 5.0}), at(9, right=False))(healthy()))
     assert [finding.severity for finding in findings(group_by_host(rows))] == ["fault", "note"]

@@ -170,6 +170,17 @@ def test_slow_network_makes_rounds_longer() -> None:
     assert job.points_in(units) == pytest.approx(5e9, rel=0.01)  # 5 s for a wait of 50 ms
 
 
+def test_rank_that_waits_for_a_slow_one_makes_rounds_no_longer() -> None:
+    """Only what even the slowest rank waits is the cost of a round."""
+    job = Job(10**6, 10**5, 0)
+    balancer = LoadBalancer(job, range(job.units), [1, 1])
+    for _ in range(3):
+        balancer.next_round()
+        balancer.update(np.array([10**9] * 2), np.array([10**9] * 2), np.array([10**6, 9 * 10**8]))
+    units, _weights = balancer.next_round()
+    assert job.points_in(units) == pytest.approx(2e9, rel=0.01)  # a second
+
+
 def test_units_are_bounded_when_their_hits_are_collected() -> None:
     balancer = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1, 1], Tuning(max_units=1000))
     for _ in range(5):
