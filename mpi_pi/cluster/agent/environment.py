@@ -58,8 +58,8 @@ def describe_environment(path: str, mpirun: str = "") -> dict[str, Any]:
         if not os.access(str(place / "bin" / "mpi-pi"), os.X_OK):
             raise AgentError("it has no bin/mpi-pi")
         inquiry = [str(place / "bin" / "python"), "-P", "-c", _INQUIRY]
-        told = run(inquiry, "it does not start", DESCRIBE_SECONDS)
-        python, version, module, others = json.loads(told.splitlines()[-1])
+        printed = run(inquiry, "it does not start", DESCRIBE_SECONDS)
+        python, version, module, others = json.loads(printed.splitlines()[-1])
         package = Path(module).parent
         source = (package / "version.py").read_text("utf-8")
         stream = re.search(r"^STREAM_VERSION = (\d+)", source, re.MULTILINE)
@@ -81,14 +81,14 @@ def chosen_mpirun(place: Path, mpirun: str = "") -> str:
 def launcher(place: Path, mpirun: str = "") -> str:
     """Return name and version of the chosen mpirun, such as "Open MPI 5.0.11"; "" without an mpirun."""
     try:
-        told = run([chosen_mpirun(place, mpirun), "--version"], "mpirun", DESCRIBE_SECONDS)
+        printed = run([chosen_mpirun(place, mpirun), "--version"], "mpirun", DESCRIBE_SECONDS)
     except AgentError:
         return ""
     for name, pattern in (("Open MPI", r"\((?:Open MPI|OpenRTE)\) (\S+)"), ("MPICH", r"Version:\s+(\S+)")):
-        version = re.search(pattern, told)
+        version = re.search(pattern, printed)
         if version:
             return f"{name} {version[1]}"
-    return told.strip().partition("\n")[0]
+    return printed.strip().partition("\n")[0]
 
 
 def fingerprint(folder: Path) -> str:
@@ -112,10 +112,8 @@ def occupied(path: str) -> str:
 
 def glibc() -> str:
     """Return the version of glibc; "" if the C library is another one."""
-    try:
-        return (os.confstr("CS_GNU_LIBC_VERSION") or "").rpartition(" ")[2]
-    except (OSError, ValueError):
-        return ""
+    library, version = platform.libc_ver()
+    return version if library == "glibc" else ""
 
 
 def _digest(place: Path) -> str:

@@ -10,7 +10,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,8 @@ def install(path: str, what: str, digest: str, fresh: bool, files: list[tuple[st
     if is_foreign(place):
         raise AgentError(occupied(path))
     place.mkdir(exist_ok=True)
-    with _locked(place / RECORD) as record:
+    with (place / RECORD).open("a+") as record:
+        _lock(record, path)
         try:
             if fresh:
                 _empty(place, but=RECORD)
@@ -108,17 +108,13 @@ def verify(path: str) -> str:
     return version.split()[-1]
 
 
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[Any]:
-    with file.open("a+") as record:
-        try:
-            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            busy = f"another deployment is at work on {file.parent}: wait until it is done"
-            raise AgentError(busy) from None
-        except OSError:  # a file system without locks
-            pass
-        yield record
+def _lock(record: Any, path: str) -> None:
+    try:
+        fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise AgentError(f"another deployment is at work on {path}: wait until it is done") from None
+    except OSError:  # a file system without locks
+        pass
 
 
 def _write(record: Any, digest: str) -> None:
