@@ -64,10 +64,7 @@ class Shard:
 
     def differences(self, other: Self) -> str:
         """Return how the job or the number of another shard differs, for the user; "" if they are equal."""
-        pairs = (
-            ("trials", self.job.trials, other.job.trials),
-            ("points per trial", self.job.points, other.job.points),
-            ("seed", self.job.seed, other.job.seed),
-            ("shard", f"{self.index}/{self.count}", f"{other.index}/{other.count}"),
-        )
-        return ", ".join(f"{name} {theirs}, not {ours}" for name, ours, theirs in pairs if ours != theirs)
+        names = ("trials", "points per trial", "seed", "shard")
+        ours, theirs = ((*astuple(of.job), f"{of.index}/{of.count}") for of in (self, other))
+        rows = zip(names, ours, theirs, strict=True)
+        return ", ".join(f"{name} {their}, not {our}" for name, our, their in rows if our != their)
