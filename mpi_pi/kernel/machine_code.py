@@ -1,4 +1,4 @@
-"""The compiled kernel in memory, as a function of a job and its units.
+"""The compiled kernel in memory, called with a job and its units.
 
 Neither numba nor LLVM is imported for it, which saves a rank half a second and more than 100 MB.
 """

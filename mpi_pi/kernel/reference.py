@@ -1,4 +1,4 @@
-"""The definition: which random points a unit has, and which of them hit. Plain NumPy, written to be read.
+"""The definition: the random points of a unit and their hits. Plain NumPy, written to be read.
 
 The compiled kernel is tested against it, bit for bit; where numba has no wheel (32-bit Raspberry Pi OS), it
 is the kernel.

@@ -1,4 +1,4 @@
-"""Dispersion test: whether the hits of units vary as much as binomial ones do.
+"""Dispersion test: a comparison of the variance of the units' hits with the binomial one.
 
 Chi-squared is the sum of z² over the units, with z the deviation of a unit's hits in standard deviations.
 With few points a unit takes few values, and chi-squared does not have its limiting distribution; so the

@@ -65,7 +65,7 @@ class RankStats:
     peak_memory_bytes: int = 0
 
     def after(self, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float) -> Self:
-        """Return this row after all rounds, which took so many seconds.
+        """Return this row after all rounds, which took `seconds`.
 
         `totals` are the rank's units, points, hits and nanoseconds of counting, `usage` is what
         `system.process.usage` returns there, `right` tells that its kernel still counts the known answers.

@@ -1,4 +1,4 @@
-"""CPU affinity: which cores the ranks of a host may use, and whether these suffice for their threads."""
+"""CPU affinity: the cores that the ranks of a host may use, and cores with more threads than they can run."""
 
 import os
 import re

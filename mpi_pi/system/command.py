@@ -1,4 +1,4 @@
-"""Programs that are run for what they print."""
+"""Programs that are run for their output."""
 
 import os
 import re

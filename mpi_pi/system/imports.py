@@ -101,7 +101,7 @@ def _found(package: str) -> str:
 
 
 def _hiding(place: str) -> str:
-    """Return what to do about a file that was found instead of the package; "" if it is the package."""
+    """Return a remedy for a file that was found instead of the package; "" if it is the package."""
     folders = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
     if any(Path(folder).absolute() in Path(place).parents for folder in folders):
         return f"PYTHONPATH leads to {place}: unset PYTHONPATH"
@@ -111,7 +111,7 @@ def _hiding(place: str) -> str:
 
 
 def explain_memory(message: str, place: str = "") -> str:
-    """Return what keeps a process from having more memory, or from executing the file that it loads."""
+    """Return the reason why a process gets no more memory, or may not execute the file that it loads."""
     import resource  # only Unix has it
 
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]

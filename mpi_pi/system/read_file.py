@@ -1,4 +1,4 @@
-"""Files read whole: those of the system, whatever bytes are in them, and those that a user names."""
+"""Reading of whole files: those of the system, with any bytes in them, and those that a user names."""
 
 import os
 import select
