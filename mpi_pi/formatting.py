@@ -33,6 +33,11 @@ def kernel_label(kernel: str, target: str) -> str:
     return f"{kernel} for {target}" if target else kernel
 
 
+def shortened(name: str, most: int) -> str:
+    """Return a name without its middle if it is longer than `most`; similar names differ at their ends."""
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
+
+
 def printable(name: str) -> str:
     """Return a name with an escape for each character that is not printable, such as a line feed.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpi_pi.errors import RunError, UserError
+from mpi_pi.formatting import shortened
 from mpi_pi.model.result import Result
 from mpi_pi.report.sources import Item
 from mpi_pi.storage.trial_log import Trials
@@ -56,7 +57,6 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
     # These import matplotlib.
     from mpi_pi.report.plots import bench as plot_bench
     from mpi_pi.report.plots import run as plot_run
-    from mpi_pi.report.plots.style import shortened
 
     logs = [item.content for item in items if isinstance(item.content, Trials)]
     found: list[tuple[str, Iterator[Panel]]] = []

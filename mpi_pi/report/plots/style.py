@@ -65,11 +65,6 @@ def legend(figure: FigureBase, axes: Axes, columns: int = 3, markerscale: float 
     figure.legend(*axes.get_legend_handles_labels(), **place)
 
 
-def shortened(name: str, most: int) -> str:
-    """Return a name without its middle if it is longer than `most`; similar names differ at their ends."""
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
-
-
 def power_of_ten(exponent: int) -> str:
     """Return a power of ten with a superscript: 10⁹."""
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))

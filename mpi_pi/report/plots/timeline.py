@@ -11,9 +11,9 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import EngFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from mpi_pi.formatting import format_percent
+from mpi_pi.formatting import format_percent, shortened
 from mpi_pi.model.result import Result, RoundRecord, add_pairs
-from mpi_pi.report.plots.style import DARK, INK, Look, Panel, shortened
+from mpi_pi.report.plots.style import DARK, INK, Look, Panel
 
 MAX_BARS = 16
 """Maximum of rows that are drawn as bars with names; if there are more, each is a row of pixels."""
