@@ -14,7 +14,7 @@ from typing import Self, TextIO
 from mpi_pi.errors import UserError
 
 READER_SECONDS = 5.0
-"""How long to wait for a reader of a named pipe."""
+"""Time limit for a reader of a named pipe."""
 
 
 class OutputError(UserError):
