@@ -102,10 +102,8 @@ def changes(old: Benchmark, new: Benchmark) -> dict[Metric, Change]:
         if metric in after
     }
     if not found:
-        was, is_ = (
-            ", ".join(name for name in ("kernel", "jobs", "scaling", "round") if each[name]) or "nothing"
-            for each in (old, new)
-        )
+        parts = ("kernel", "jobs", "scaling", "round")
+        was, is_ = (", ".join(name for name in parts if each[name]) or "nothing" for each in (old, new))
         raise UserError(
             f"nothing to compare: the old benchmark has {was}, the new one {is_},"
             " and no row of one is the same job on as many ranks and hosts as one of the other"

@@ -50,11 +50,10 @@ class BenchJob:
     def command(self) -> list[str]:
         """The command of a rank."""
         job = self.published
-        return [
-            *(sys.executable, "-m", "mpi_pi"),  # not the script, which names the place where it was installed
-            *("run", "-n", str(job.trials), "-i", str(job.points_per_trial), "--seed", str(SEED)),
-            *("--json", "-"),  # rank 0 may have other disks
-        ]
+        # Not the script, which names the place where it was installed; and rank 0 may have other disks.
+        program, output = (sys.executable, "-m", "mpi_pi"), ("--json", "-")
+        size = ("-n", str(job.trials), "-i", str(job.points_per_trial))
+        return [*program, "run", *size, "--seed", str(SEED), *output]
 
 
 # From nine turns on, the interval of `bench.median` leaves out the slowest and the fastest.
