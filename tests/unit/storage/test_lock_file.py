@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -109,6 +111,19 @@ def test_owner_that_stood_still_finds_its_lock_taken(tmp_path: Path) -> None:
     assert path.exists()
     mine.release()
     assert not path.exists()
+
+
+def test_owner_whose_lock_file_was_removed_has_not_lost_the_lock(tmp_path: Path) -> None:
+    """Nobody else has taken it; a file system may also be gone for a while."""
+    held: Any = Lock(tmp_path / "lock")
+    held.acquire()
+    held._released.set()  # its own thread beats no more
+    ends = iter([False, True])
+    held._released = SimpleNamespace(wait=lambda _: next(ends), is_set=lambda: False, set=lambda: None)
+    held.path.unlink()
+    held._beat()
+    assert not held.lost
+    held.release()
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", b"[]", b'{"pid": "../self", "machine": null}'])
