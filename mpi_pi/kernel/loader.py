@@ -115,7 +115,7 @@ def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:
     start = time.perf_counter()
     from mpi_pi.kernel import machine_code  # which the NumPy kernel does without
 
-    key, compile_once = f"{_fingerprint()}\n{machine_code.target()}", functools.cache(_compile)
+    key, compile_once = f"{fingerprint()}\n{machine_code.target()}", functools.cache(_compile)
     try:
         entry, found = code_cache.fetch(folder, key, compile_once, notify)
         source, warning = "cache" if found else "compiled", ""
@@ -143,12 +143,11 @@ def _compile() -> bytes:
     return b"\0".join([name.encode(), count.cpu_name().encode(), code])
 
 
-def _fingerprint() -> str:
+def fingerprint(package: Path = Path(__file__).parents[1]) -> str:
     """Return a digest of the sources that the machine code is made from, and of the compiler's versions."""
-    room = Path(__file__).parent
     digest = hashlib.sha256(compiler_version("numba") + compiler_version("llvmlite"))
-    sources = (path for path in room.iterdir() if path.suffix == ".py")  # glob would compile a pattern
-    for path in [*sorted(sources, key=str), room.parent / "model" / "job.py"]:
+    sources = (path for path in (package / "kernel").iterdir() if path.suffix == ".py")  # glob takes longer
+    for path in [*sorted(sources, key=str), package / "model" / "job.py"]:
         with path.open("rb", buffering=0) as file:
             digest.update(file.read())
     return digest.hexdigest()
