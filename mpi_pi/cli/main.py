@@ -13,9 +13,6 @@ from mpi_pi.cli import console, parser, start
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.system import imports, launch_env
 
-OUTPUT_FILES = ("json", "trial_log", "checkpoint", "output")
-"""Options that name a file to be written."""
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command, and return the exit status of this rank."""
@@ -71,4 +68,5 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
 
 def _writes_files(args: argparse.Namespace) -> bool:
     """Return whether the command writes a file, and so is of use without standard output."""
-    return any(getattr(args, name, None) not in (None, "-") for name in OUTPUT_FILES)
+    files = ("json", "trial_log", "checkpoint", "output")
+    return any(getattr(args, name, None) not in (None, "-") for name in files)

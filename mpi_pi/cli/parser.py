@@ -17,8 +17,7 @@ from mpi_pi.version import __version__
 NUMERIC = ("-n", "--trials", "-i", "--points", "--seed", "--threads", "--time-limit", "--checkpoint-every")
 """Options whose value may begin with a minus sign, for a better error."""
 
-PICTURES = (".png", ".svg", ".pdf")
-PAGES = (".html", ".htm")
+SUFFIXES = {"plot": (".png", ".svg", ".pdf"), "report": (".html", ".htm")}
 
 T = TypeVar("T")
 
@@ -214,8 +213,7 @@ def _check_merge(args: argparse.Namespace) -> None:
 
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError for an output that is one of the inputs, or whose name ends in no known suffix."""
-    output = args.output
-    kinds = PICTURES if args.command == "plot" else PAGES
+    output, kinds = args.output, SUFFIXES[args.command]
     if not output.lower().endswith(kinds):
         raise UserError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
     if os.path.realpath(output) in map(os.path.realpath, args.files):
