@@ -164,6 +164,8 @@ def test_several_hosts_are_refused_as_by_mpirun(
         ("a slots=2 # c", "Open MPI 5.0.11", "line 1: a comment in the last line"),
         ("a_1\n", "Open MPI 4.1.4", "line 1: 'a_1': Open MPI 4 takes letters, digits, dots and hyphens"),
         ("a slots=0\n", "Open MPI 5.0.11", "no host has a slot for a rank"),
+        ("a\na max_slots=1\n", "Open MPI 5.0.11", "line 2: at most 1 slots are less than its slots, 2"),
+        ("a user=b user=c\n", "MPICH 5.0.2", "line 1: 'user=c' is not a setting of a host"),
     ],
 )
 def test_error_names_line_and_text(text: str, launcher: str, message: str) -> None:
