@@ -44,3 +44,8 @@ def printable(name: str) -> str:
     A byte that is not UTF-8 stands in a file name as such a character, too.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def shortened(text: str, most: int = 40) -> str:
+    """Return a text, cut after `most` characters: `12345…`."""
+    return text if len(text) <= most else text[:most] + "…"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.errors import UserError
-from mpi_pi.formatting import printable
+from mpi_pi.formatting import printable, shortened
 from mpi_pi.system.read_file import read_user_file
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class DocumentError(UserError):
     """A file that is not what it should be; the message is one line of bounded length."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(_shortened(why, 300))
+        super().__init__(shortened(why, 300))
 
 
 def dumps(document: dict[str, Any]) -> str:
@@ -62,9 +62,13 @@ def document(content: bytes, kind: str, version_key: str = "schema", version: in
         raise DocumentError(f"not a {kind}, but something else of mpi-pi's")
     found = parsed.get(version_key)
     if type(found) is not int or found != version:
-        found, program = (_shortened(repr(value), 40) for value in (found, parsed.get("version")))
+        found, program = (shortened(repr(value)) for value in (found, parsed.get("version")))
         raise DocumentError(f"has {version_key} {found} of mpi-pi {program}, not {version}")
-    if "kind" not in parsed or not _has_right_checksum(parsed):
+    try:
+        intact = "kind" in parsed and parsed.get("checksum") == _checksum(parsed)
+    except RecursionError:
+        intact = False
+    if not intact:
         raise DocumentError("damaged: its checksum is wrong")
     shown: dict[str, Any] = _with_printable_text(parsed)
     return shown
@@ -107,17 +111,6 @@ def _with_printable_text(value: Any) -> Any:
     if isinstance(value, list):
         return [_with_printable_text(item) for item in value]
     return printable(value) if isinstance(value, str) else value
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[:most] + "…"
-
-
-def _has_right_checksum(document: dict[str, Any]) -> bool:
-    try:
-        return bool(document.get("checksum") == _checksum(document))
-    except RecursionError:
-        return False
 
 
 def _checksum(document: dict[str, Any]) -> str:

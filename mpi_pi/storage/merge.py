@@ -19,8 +19,8 @@ MAX_NAMED = 10
 def merge(names: Sequence[str]) -> Result:
     """Return the result of the whole job, from one result file for each shard.
 
-    Shards may have run at any times, so nothing is known of those: wall times are those of the longest shard,
-    and `Result.shards` has those of each. Raises UserError with a line for each problem.
+    Shards may have run one after the other or at once: wall times are those of the longest shard, and
+    `Result.shards` has those of each. Raises UserError with a line for each problem.
     """
     results = read_all(names, _complete_result)
     if problems := _misfits([result.shard for result in results], list(map(printable, names))):
@@ -36,7 +36,7 @@ def _complete_result(name: str) -> Result:
 
 
 def _misfits(shards: Sequence[Shard], names: Sequence[str]) -> list[str]:
-    """Return what keeps shards, from files of these names, from making up a job; a line for each problem."""
+    """Return why shards, from files of these names, are not a whole job; a line for each problem."""
     first = shards[0]
     foreign = [
         f"{name}: of another job than {names[0]}: {differences}"

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mpi_pi.formatting import shortened
 from mpi_pi.storage.json_document import DocumentError
 
 Schema = Mapping[str, Any]
@@ -108,5 +109,4 @@ def _equal(value: Any, other: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else text[:40] + "…"
+    return shortened(json.dumps(value))

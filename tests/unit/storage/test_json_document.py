@@ -2,7 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ DOCUMENTS = {
 }
 
 
+def limit(is_beyond: Callable[[float, float], bool]) -> Callable[..., Iterator[jsonschema.ValidationError]]:
+    def check(_validator: Any, end: float, value: Any, _schema: Any) -> Iterator[jsonschema.ValidationError]:
+        if type(value) in (int, float) and is_beyond(value, end):
+            yield jsonschema.ValidationError(f"beyond {end}")
+
+    return check
+
+
 def validator(kind: str) -> Any:
     """Return a validator of jsonschema, for which 1.0 is no integer, and 1e400 is no number."""
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -51,7 +60,9 @@ def validator(kind: str) -> Any:
         }
     )
     extend: Callable[..., Any] = jsonschema.validators.extend
-    one = extend(jsonschema.Draft202012Validator, type_checker=types)
+    # Its own limits are for numbers by that definition alone, and 10**400 is an integer.
+    limits = {"minimum": limit(operator.lt), "maximum": limit(operator.gt)}
+    one = extend(jsonschema.Draft202012Validator, limits, type_checker=types)
     referred: referencing.Registry[Any] = referencing.Registry().with_resource(
         "report.schema.json", referencing.Resource.from_contents(RUN)
     )
