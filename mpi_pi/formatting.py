@@ -46,6 +46,6 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def shortened(text: str, most: int = 40) -> str:
-    """Return a text, cut after `most` characters: `12345…`."""
+def truncated(text: str, most: int = 40) -> str:
+    """Return a text, cut off after `most` characters: `12345…`."""
     return text if len(text) <= most else text[:most] + "…"

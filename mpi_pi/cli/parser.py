@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.cli import help_texts, quantities
 from mpi_pi.errors import UserError
-from mpi_pi.formatting import shortened
+from mpi_pi.formatting import truncated
 from mpi_pi.model.job import Job
 from mpi_pi.version import __version__
 
@@ -228,7 +228,7 @@ def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[
         try:
             return text if text == word else convert(text)
         except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{shortened(text)!r}: {error}") from error
+            raise argparse.ArgumentTypeError(f"{truncated(text)!r}: {error}") from error
 
     return converted
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.errors import UserError
-from mpi_pi.formatting import printable, shortened
+from mpi_pi.formatting import printable, truncated
 from mpi_pi.system.read_file import read_user_file
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ class DocumentError(UserError):
     """A file that is not what it should be; the message is one line of bounded length."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(shortened(why, 300))
+        super().__init__(truncated(why, 300))
 
 
 def dumps(document: dict[str, Any]) -> str:
@@ -62,7 +62,7 @@ def document(content: bytes, kind: str, version_key: str = "schema", version: in
         raise DocumentError(f"not a {kind}, but something else of mpi-pi's")
     found = parsed.get(version_key)
     if type(found) is not int or found != version:
-        found, program = (shortened(repr(value)) for value in (found, parsed.get("version")))
+        found, program = (truncated(repr(value)) for value in (found, parsed.get("version")))
         raise DocumentError(f"has {version_key} {found} of mpi-pi {program}, not {version}")
     try:
         intact = "kind" in parsed and parsed.get("checksum") == _checksum(parsed)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mpi_pi.formatting import shortened
+from mpi_pi.formatting import truncated
 from mpi_pi.storage.json_document import DocumentError
 
 Schema = Mapping[str, Any]
@@ -109,4 +109,4 @@ def _equal(value: Any, other: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return shortened(json.dumps(value))
+    return truncated(json.dumps(value))
