@@ -52,7 +52,7 @@ def test_rank_that_is_silent_ends_the_job(
 ) -> None:
     ranks_of(run)[1].send_signal(signal.SIGSTOP)
     _, errors = run.communicate(timeout=30)
-    assert run.returncode != 0
+    assert run.returncode == 75  # to be run again, from the checkpoint
     assert f"mpi-pi: error: host {os.uname().nodename} has been silent for 4 s, with rank 1\n" in errors
     assert "points are saved in" in errors
     part = checkpoint.load(tmp_path / "c")

@@ -5,7 +5,7 @@ import signal
 import pytest
 from mpi4py import MPI
 
-from mpi_pi.mpi.stop import TIME_LIMIT, StopRequest
+from mpi_pi.mpi.stop import TAG, TIME_LIMIT, StopRequest
 
 COMM = MPI.COMM_WORLD
 
@@ -37,4 +37,19 @@ def test_request_of_one_rank_reaches_all_others_by_way_of_rank_0() -> None:
         pass
     stop.disconnect()
     assert stop.reason == signal.SIGUSR1
+    signals.Free()
+
+
+@pytest.mark.mpi(min_size=2)
+def test_request_leaves_no_message_behind_however_often_it_is_connected() -> None:
+    signals = COMM.Dup()
+    stop = StopRequest()
+    stop.request(signal.SIGTERM)
+    for _ in range(3):
+        stop.connect(signals)
+        assert stop.poll()
+        stop.disconnect()
+        COMM.Barrier()
+        assert not any(signals.Iprobe(tag=TAG) for _ in range(1000))
+        COMM.Barrier()
     signals.Free()
