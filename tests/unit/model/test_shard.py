@@ -11,7 +11,9 @@ from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Sums, Tally
+from mpi_pi.storage import schema
 from mpi_pi.storage.fields import as_fields, from_fields
+from mpi_pi.storage.json_document import DocumentError
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 jobs = st.builds(Job, trials=st.integers(1, 12), points=sizes, seed=st.integers(0, 2**200))
@@ -69,7 +71,6 @@ UNIT = Sums(1, 785, 0)
         (Tally({999: UNIT}), "not those of the job"),
         (Tally({1000: UNIT, 7: UNIT}), "not those of the job"),
         (Tally({1000: Sums(1, 785, 0, (1,))}), "no such bins"),
-        (Tally({1000: Sums(1, 785, 0, (2, -1, *[0] * 14))}), "no such bins"),
         (Tally({1000: Sums(1, 785, 0, (2, *[0] * 15))}), "no such bins"),
         (Tally({1000: Sums(1, 1001, 46656)}), "no such hits"),
         (Tally({1000: Sums(1, -1, 786 * 786)}), "no such hits"),
@@ -82,6 +83,14 @@ def test_impossible_tally_is_refused(tally: Tally, why: str, contiguous: bool) -
     fields = as_fields(Shard(Job(10, 1000, 0), tally=tally))
     with pytest.raises(ValueError, match=why):
         from_fields(fields, contiguous)
+
+
+def test_negative_number_of_units_in_a_bin_is_refused() -> None:
+    """The schema refuses it, which is checked before the members are read."""
+    tally = Tally({1000: Sums(1, 785, 0, (2, -1, *[0] * 14))})
+    document = {"program": "mpi-pi", "kind": "checkpoint", "format": 1, "version": "", "checksum": ""}
+    with pytest.raises(DocumentError, match=r"bins\[1\]: "):
+        schema.check(document | as_fields(Shard(Job(10, 1000, 0), tally=tally)), "checkpoint")
 
 
 def test_units_that_are_not_the_first_ones_are_those_of_a_run_that_was_cut_short() -> None:
