@@ -94,7 +94,7 @@ class RunOutput:
             from mpi_pi.storage import result_file  # for this option alone
 
             json = result_file.as_json(result)
-        written = plan.output.write(json) and self._commit_trial_log(plan, result)
+        written = all([plan.output.write(json), self._commit_trial_log(plan, result)])  # one may fail
         result = replace(result, phases=self._phases(result))  # now with the time for writing
         if not self._printable:
             return False  # the reason has been printed

@@ -299,6 +299,13 @@ def test_full_disk_at_the_end_is_said(launch: Launch, option: str) -> None:
     assert run.returncode == 1
 
 
+def test_full_disk_of_one_file_does_not_cost_the_other(launch: Launch, tmp_path: Path) -> None:
+    run = launch(2, *SMALL, "--json", "/dev/full", "--trial-log", str(tmp_path / "o.csv"))
+    assert run.returncode == 1
+    assert "argument --json: '/dev/full': No space left on device" in run.stderr
+    assert len((tmp_path / "o.csv").read_text().splitlines()) == 301
+
+
 def test_full_disk_while_logging_is_said(launch: Launch) -> None:
     run = launch(2, *RUN, "-n", "100k", "-i", "10", "--trial-log", "/dev/full")
     assert "mpi-pi: error: rank 0 on host" in run.stderr
