@@ -5,11 +5,12 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,31 +135,49 @@ def capture(command: Sequence[str], limit_seconds: float, show_errors: bool = Fa
     if it takes longer than the limit, or if an exception is raised here meanwhile, such as by Ctrl-C.
     Raises RunError if the command cannot be started, takes too long, or fails.
     """
-    try:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if show_errors else subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env=os.environ | missing_basics(),
-        )
-    except OSError as error:
-        raise RunError(f"argument --launcher: {command[0]!r}: {error.strerror}") from error
     # A user who sees the command's own errors needs no more than its first word.
     name = command[0] if show_errors else shlex.join(command)
-    with process:
+    with contextlib.ExitStack() as stack:
+        try:
+            with _signals_deferred():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=None if show_errors else subprocess.PIPE,
+                    text=True,
+                    errors="replace",
+                    env=os.environ | missing_basics(),
+                )
+                stack.enter_context(process)
+                stack.callback(_end, process)
+        except OSError as error:
+            raise RunError(f"argument --launcher: {command[0]!r}: {error.strerror}") from error
         try:
             printed, errors = process.communicate(timeout=limit_seconds)
         except subprocess.TimeoutExpired as error:
             raise RunError(f"{name}: not done after {limit_seconds:g} s") from error
-        finally:
-            _end(process)
     if process.returncode:
         why = ", see above" if show_errors else f": {telling_line(errors, 'mpi-pi: error:') or 'no word'}"
         raise RunError(f"{name}: ended with status {process.returncode}{why}")
     return printed, errors or ""
+
+
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Call signal handlers at the end of a with statement: an exception within Popen would lose a process."""
+    deferred = list[int]()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in handlers:
+        signal.signal(number, lambda received, _: deferred.append(received))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for received in deferred:
+            signal.raise_signal(received)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -1,6 +1,7 @@
 """Times of whole jobs, of real and of recorded ones, and the published runs."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -315,3 +316,21 @@ def test_text_sets_each_job_beside_the_published_run() -> None:
     assert " ".join(line.split()) == "Flame, cold 1e+08 4 2 (1.9 … 2.1) 19 9.5 (9.05 … 10)"
     assert "\nwhole " in text
     assert max(map(len, text.splitlines())) <= 110
+
+
+def test_signal_while_a_command_starts_ends_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes when the process is there, but not yet known to the caller."""
+    started: list[int] = []
+
+    class Interrupted(subprocess.Popen[str]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        launched.capture(["sleep", "600"], 60)
+    (pid,) = started
+    with pytest.raises(ChildProcessError):  # it has been waited for
+        os.waitpid(pid, os.WNOHANG)
