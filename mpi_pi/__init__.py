@@ -2,8 +2,8 @@
 
 A random point of a square hits the disc in it with probability pi / 4: `pi = 4 * hits / (trials * points)`.
 
-A point belongs to (seed, trial, block), never to a rank, so the hits are the same to the last one on any
-number of ranks and on any machine. The rooms; each may import those below it, and its `__init__` maps it:
+A point belongs to (seed, trial, block), never to a rank, so a seed gives exactly the same hits on any number
+of ranks and on any machine. The packages; each may import those below it, and its `__init__` lists modules:
 
     cli       the command mpi-pi
     report    reports for people: text, pages, pictures
@@ -16,6 +16,8 @@ number of ranks and on any machine. The rooms; each may import those below it, a
     kernel    random points and hits: definition and compiled code
     system    this process and this host
     model     what is counted, and what it says of pi
+
+Beside the lowest one: `errors`, `formatting`, `timestamps` and `version`.
 
     >>> from mpi4py import MPI
     >>> from mpi_pi import Job, run

@@ -9,7 +9,7 @@ published     runs of other programs
 launched      launched commands: output, time, end
 jobs          time of whole jobs
 scaling       speed-up, efficiency and serial fraction from times of more and more ranks
-rank_groups   groups of ranks that measure in turns
+rank_groups   groups of ranks that measure in turns, while the others sleep
 rank_sweep    times of a job on more and more ranks
 manager       time of rank 0's manager
 round_model   model of a round's cost for more ranks than there are

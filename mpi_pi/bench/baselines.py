@@ -30,7 +30,7 @@ def numpy_rand(points: int) -> int:
 def has_numba() -> bool:
     """Return whether numba, which the other two need, is installed and allowed to compile."""
     try:
-        import numba  # optional, and slow to import; likewise below
+        import numba  # optional, and slow to import; so it is in the functions below
     except Exception:  # whatever a package raises that is broken
         return False
     return not numba.config.DISABLE_JIT

@@ -4,9 +4,9 @@ main              parse, dispatch, report an error
 parser            the command line
 quantities        numbers and times as people write them
 help_texts        texts of `--help`
-exit_codes        exit statuses, and the status of each error
+exit_codes        exit statuses, and the status of each error and of a silent rank
 start             the start of commands that run on ranks
-ranks             the guard around them while MPI runs
+ranks             their run: it ends MPI, and the job if a rank fails or falls silent
 signals           signals that become stop requests
 console           the only printer
 output            text to standard output, JSON to a file

@@ -9,7 +9,7 @@ FAILED = 1
 BAD_USAGE = 2
 NOT_VERIFIED = 3
 RUN_AGAIN = os.EX_TEMPFAIL
-"""75: stopped early with a checkpoint to continue from, or another run is using the checkpoint."""
+"""75: stopped early, or by a silent rank, with a checkpoint to continue from; or the checkpoint is in use."""
 TIME_LIMIT = 124
 """Stopped by --time-limit without a checkpoint; the status of timeout(1)."""
 SIGNALLED = 128
@@ -21,3 +21,8 @@ def status_of(error: MpiPiError) -> int:
     if isinstance(error, BusyError):
         return RUN_AGAIN
     return BAD_USAGE if isinstance(error, UserError) else FAILED
+
+
+def status_after_silence(checkpoint: str | None) -> int:
+    """Return the exit status of a job ended by a silent rank; `checkpoint` is its file, if any."""
+    return RUN_AGAIN if checkpoint else FAILED

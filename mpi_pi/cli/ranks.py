@@ -1,4 +1,4 @@
-"""Guard around commands that run on ranks: it ends MPI, and leaves no rank waiting."""
+"""Run of a command on ranks, which ends MPI, or the job if a single rank fails or falls silent."""
 
 import argparse
 import functools
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpi_pi.cli import console, start
-from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN
+from mpi_pi.cli.exit_codes import FAILED, status_after_silence
 from mpi_pi.cli.signals import Signals
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
@@ -36,7 +36,7 @@ def guarded(command: Command, args: argparse.Namespace, signals: Signals, world:
 
     def give_up(silence: str) -> None:
         console.complain(silence)
-        runtime.abort(world.comm, RUN_AGAIN if getattr(args, "checkpoint", None) else FAILED)
+        runtime.abort(world.comm, status_after_silence(getattr(args, "checkpoint", None)))
 
     watch = functools.cache(lambda: world.watch(give_up))
     try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from mpi_pi.cli import console, parser, run_plan
-from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN, VERIFIED
+from mpi_pi.cli.exit_codes import VERIFIED, status_after_silence
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
@@ -60,7 +60,7 @@ class _Run:
                 self.output.report_interrupted(
                     silence.result if isinstance(silence, InterruptedRun) else None
                 )
-                runtime.abort(comm, RUN_AGAIN if options.checkpoint else FAILED)
+                runtime.abort(comm, status_after_silence(options.checkpoint))
                 raise
             return VERIFIED if comm.rank else self.output.report(result, ranks.signals)
 

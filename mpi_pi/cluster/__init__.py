@@ -10,8 +10,8 @@ ssh               sessions with the agents on many hosts
 ssh_errors        explanations of errors of ssh
 packing           makes wheels from the installed packages
 wheels            collects wheels for a host
-deploy            installs the client's environment on hosts
-host_check        results of a preflight on a host
+deploy            `deploy`: installs the client's environment on hosts
+host_check        results of `check-hosts` for a host
 ports             TCP ports between hosts
-preflight         checks whether a job could start on hosts
+preflight         `check-hosts`: tests whether a job could start on hosts
 """

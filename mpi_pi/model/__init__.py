@@ -1,6 +1,6 @@
 """Jobs, tallies and the estimates that follow from them: plain values, without input, output, MPI or JSON.
 
-job         trials x points and a seed, cut into units
+job         trials x points and a seed; a unit of work is a trial, or a block of a long trial
 goodness    goodness of fit of the units' hits, in bins
 tally       exact sums over units
 shard       a part of a job with its tally and resource usage
@@ -8,5 +8,5 @@ binomial    the distribution of hits under the null hypothesis
 dispersion  chi-squared test of the variance between units
 estimate    pi and its test statistics, from a tally
 result      outcome of a run: shard, estimate, statistics of ranks and rounds
-verdict     criteria that a correct result passes
+verdict     criteria that a correct result passes: limits of p-values
 """

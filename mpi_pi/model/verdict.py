@@ -4,8 +4,8 @@ That probability is divided among the criteria, however many a run has:
 
     distance from pi            2e-7 on either side                                      4e-7
     dispersion of the units     1e-7 on either side                                      2e-7
-    goodness of fit             p-value 5e-8; with units of 2 points, the worst, 3.6
-                                times as many are below, see `goodness`                  2e-7
+    goodness of fit             p-value 5e-8, below which 1.8e-7 of correct runs are in
+                                the worst case, units of 2 points: see `goodness`        2e-7
     hits of each of R ranks     1e-7 / R, both sides together                            1e-7
     hits of each of H hosts     1e-7 / H, both sides together                            1e-7
 

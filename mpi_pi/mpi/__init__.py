@@ -1,11 +1,11 @@
-"""MPI and its launchers: the only importer of mpi4py. Importing a module of this room does not start MPI.
+"""MPI and its launchers: the only importer of mpi4py. Importing one of these modules does not start MPI.
 
 library       the MPI library that fits the launcher, and its settings
 srun          advice on srun's plug-ins for MPI libraries
 hydra         messages to MPICH's launcher
-time_limit    time limit for MPI_Init and MPI_Finalize
+time_limit    the longest silence of a rank; it limits MPI_Init and MPI_Finalize, too
 requests      waits that yield the core
-peer_timeout  the error for a rank that does not answer
+peer_timeout  the error for a rank that does not answer a command
 heartbeat     messages that show which rank has fallen silent
 runtime       start and end of MPI
 collectives   exchanges of Python objects, and errors raised on all ranks

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mpi_pi.mpi.peer_timeout import TIMEOUT_SECONDS, AwakeClock, PeerTimeout
+from mpi_pi.mpi.peer_timeout import REPLY_TIMEOUT_SECONDS, AwakeClock, PeerTimeout
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -19,8 +19,8 @@ KEEP_ALIVE_SECONDS = 2.0
 """Interval at which a rank whose action takes long sends a keep-alive message."""
 
 FIRST_COMMAND_SECONDS = 10.0
-"""Wait for the first command after which a rank complains; shorter than TIMEOUT_SECONDS, after which rank 0
-may end the job, so that the rank can still name itself."""
+"""Wait for the first command after which a rank complains. It is shorter than REPLY_TIMEOUT_SECONDS, after
+which rank 0 may end the job, so that the rank can still name itself."""
 
 ROOT_TIMEOUT_SECONDS = 300.0
 """Wait for a command after which a rank gives up; long, because rank 0 waits for slower ranks in between."""
@@ -71,7 +71,7 @@ class CommandLoop:
                 continue
             time.sleep(1e-3)
             now = clock.tick()
-            silent = {rank for rank in waiting if now > heard_at[rank] + TIMEOUT_SECONDS}
+            silent = {rank for rank in waiting if now > heard_at[rank] + REPLY_TIMEOUT_SECONDS}
             waiting -= silent
             self.lost |= silent
         return answers

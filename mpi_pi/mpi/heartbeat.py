@@ -119,7 +119,7 @@ class Heartbeat:
         if now > self._send_at:
             self._send()
         # All other ranks notice a silence of rank 0; the time-outs differ, so that one reports it first.
-        timeout = time_limit.TIMEOUT_SECONDS + min(self._comm.rank, 100) * 0.05
+        timeout = time_limit.MAX_SILENCE_SECONDS + min(self._comm.rank, 100) * 0.05
         silence = clock - self._heard_at[self._peers.start : self._peers.stop]
         if silence.max() > timeout:
             # Other ranks of that host may have sent their last message a little later; name them, too.

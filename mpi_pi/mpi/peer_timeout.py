@@ -2,7 +2,7 @@
 
 import time
 
-TIMEOUT_SECONDS = 25.0
+REPLY_TIMEOUT_SECONDS = 25.0
 """Silence after which a rank that has a command is given up. After an outage of a few seconds TCP takes about
 as long again to notice that the network is back. An mpirun whose ssh checks its connections notices a dead
 host within 20 s, and ends the job; Open MPI's mpirun does not if the job has ended by then."""

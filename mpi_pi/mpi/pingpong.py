@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mpi_pi.mpi.peer_timeout import TIMEOUT_SECONDS, PeerTimeout
+from mpi_pi.mpi.peer_timeout import REPLY_TIMEOUT_SECONDS, PeerTimeout
 from mpi_pi.mpi.requests import yield_core
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def exchange(comm: "MPI.Intracomm", rank: int, reply: NDArray[np.float64]) -> tu
 
 def _finish(request: "MPI.Request") -> None:
     """Wait for a request without sleeping, which would add to the measured time, but yield the core."""
-    deadline = time.perf_counter() + TIMEOUT_SECONDS
+    deadline = time.perf_counter() + REPLY_TIMEOUT_SECONDS
     while not request.Test():
         yield_core()
         if time.perf_counter() > deadline:

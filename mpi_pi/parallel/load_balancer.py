@@ -20,8 +20,8 @@ class Tuning:
     growth: int = 8
     """Maximum ratio of the durations of successive rounds: early rates come from short counts."""
     wait_factor: int = 100
-    """Minimum ratio of the duration of a round to the shortest wait of a rank, which is about half of what
-    the end of a round costs: if a message to rank 0 and back takes 50 ms, two per cent of rounds of 2.5 s."""
+    """Minimum ratio of the duration of a round to the shortest wait of a rank. The end of a round costs about
+    twice that wait, so 2 % of the round: of 2.5 s where a message to rank 0 and back takes 50 ms."""
     max_points: int = 1 << 36
     """Maximum of points for each rank in a round. The last round may exceed it by half, and any round by a
     rounding to units: less than 2^37, so that sums of squares, below points * BLOCK, stay below 2^63."""

@@ -51,7 +51,7 @@ def dumps(shard: Shard) -> str:
 class CheckpointFile:
     """The checkpoint of a run, locked and kept up to date.
 
-    A context manager, which saves it at an end of any kind. `path` is as the user gave it. `warn` is called
+    A context manager, which saves it however the run ends. `path` is as the user gave it. `warn` is called
     with the first failure to save. With `restart`, an old file, whatever it is, is kept under another name.
     The lock keeps other runs away, except from a complete checkpoint, which they only read. Raises
     CheckpointError, and LockHeld if another run is using it.

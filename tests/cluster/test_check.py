@@ -117,7 +117,7 @@ def test_slow_cable_is_said(unwell: Examined) -> None:
 
 
 HASTY: dict[str, float] = {
-    "mpi.peer_timeout:TIMEOUT_SECONDS": 5.0,
+    "mpi.peer_timeout:REPLY_TIMEOUT_SECONDS": 5.0,
     "mpi.command_loop:FIRST_COMMAND_SECONDS": 1.0,
 }
 """Shorter time limits of rank 0 for the others, and of the others for rank 0."""

@@ -91,7 +91,7 @@ def test_ranks_bound_to_one_core_are_a_fault(launch: Launch) -> None:
 
 
 WEARY: dict[str, float] = {
-    "mpi.peer_timeout:TIMEOUT_SECONDS": 3.0,
+    "mpi.peer_timeout:REPLY_TIMEOUT_SECONDS": 3.0,
     "mpi.command_loop:KEEP_ALIVE_SECONDS": 0.5,
 }
 """Time-outs that make the check give up a rank sooner."""

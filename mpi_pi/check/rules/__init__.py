@@ -1,4 +1,4 @@
-"""Health rules: each finds affected hosts and recommends a remedy. Hosts are compared with those alike.
+"""Health rules: each finds affected hosts and recommends a remedy. Rates are compared among hosts of a kind.
 
 comparison  which hosts are alike, and what differs from the others
 software    failures, wrong answers, versions, compilers

@@ -1,6 +1,6 @@
 """Pictures of results, benchmarks and trial logs, drawn by matplotlib.
 
-figure    figures of all panels or of each one, and their files; works without matplotlib up to the drawing
+figure    a figure of all pictures, or of each one, written to a file; imports matplotlib only to draw
 style     panels, colours and axes that all pictures share
 run       the dartboard, convergence and trials of a run
 timeline  the work of ranks or hosts over time
