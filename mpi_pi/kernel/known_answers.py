@@ -67,7 +67,7 @@ def edge_states() -> NDArray[np.uint64]:
     Floating point is used for square roots alone, which are the same on all machines.
     """
     number = len(HITS_FROM_STATES)
-    i = np.arange(number * POINTS_PER_STEP)
+    i = np.arange(number * POINTS_PER_STEP, dtype=np.int64)
     x = i * 0x9E3779B9 % (1 << 32) - (1 << 31)  # multiples of the golden ratio: spread as evenly as can be
     away = np.where(i // 23 % 2, 1, -1) << i % 23
     y = np.minimum(np.sqrt(2.0**62 - x * x).astype(np.int64) + away, (1 << 31) - 1)

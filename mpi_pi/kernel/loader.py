@@ -70,9 +70,10 @@ class Kernel:
         for job, units, hits in known_answers.HITS_OF_UNITS:
             if self.count(job, units).tolist() != list(hits):
                 return False
+        if (resume := self.resume) is None:
+            return True
         pairs = zip(known_answers.edge_states(), known_answers.HITS_FROM_STATES, strict=True)
-        resume = self.resume
-        return resume is None or all(resume(state, pieces) == list(hits) for state, (pieces, hits) in pairs)
+        return all(resume(state, pieces) == list(hits) for state, (pieces, hits) in pairs)
 
 
 class KernelUnavailable(UserError):

@@ -1,11 +1,13 @@
-"""Damage to the machine code in memory is noticed by the known answers."""
+"""Known answers: kernels of all systems give them, and damage to the machine code in memory is noticed."""
 
 import ast
 import sys
+from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
-from mpi_pi.kernel import reference
+from mpi_pi.kernel import known_answers, loader, reference
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.kernel.machine_code import CompiledKernel
 from support.lacks import lack
@@ -22,6 +24,24 @@ def outcomes(launch: Launch, *bits: str, timeout: float = 120) -> dict[str, int]
     assert run.returncode == 0, run.stderr
     found: dict[str, int] = ast.literal_eval(run.stdout)
     return found
+
+
+@pytest.fixture
+def no_states_yet() -> Iterator[None]:
+    known_answers.edge_states.cache_clear()
+    yield
+    known_answers.edge_states.cache_clear()
+
+
+@pytest.mark.usefixtures("no_states_yet")
+def test_kernels_give_the_known_answers_where_integers_have_32_bits(
+    compiled: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy's default integer has 32 bits on a system of 32 bits."""
+    arange = np.arange
+    monkeypatch.setattr(np, "arange", lambda *args, **kwargs: arange(*args, **{"dtype": np.int32} | kwargs))
+    assert loader.load("numpy").self_test()
+    assert compiled.self_test()
 
 
 def test_most_flips_of_a_bit_are_found(launch: Launch, compiled: Kernel) -> None:
