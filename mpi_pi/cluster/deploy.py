@@ -72,18 +72,25 @@ class Deployment:
         """Install what is missing; return the hosts with their outcomes."""
         try:
             # By this file hosts find out that they share the client's files.
-            own = tempfile.NamedTemporaryFile(prefix=MARKER_PREFIX, dir=self.path)  # noqa: SIM115
+            with tempfile.NamedTemporaryFile(prefix=MARKER_PREFIX, dir=self.path, delete=False) as file:
+                marker = Path(file.name)
         except OSError as error:
             raise wheels.WheelsUnavailable(f"{self.path}: {error.strerror}") from error
-        with own, self.pool:
-            self._each(lambda target: self._plan(target, Path(own.name).name), self.targets)
-            changing = [target for target in self.targets if target.plan in (PACKAGE, EVERYTHING)]
-            self._each(self._create_marker, changing)
-            self._find_leaders([target for target in changing if not target.done])
-            self._collect([target for target in changing if target.leader is target])
-            self._each(self._finish, [target for target in self.targets if target.leader in (None, target)])
-            self._each(self._finish, self.targets)
+        try:
+            with self.pool:
+                self._run(marker.name)
+        finally:
+            marker.unlink(missing_ok=True)
         return self.targets
+
+    def _run(self, marker: str) -> None:
+        self._each(lambda target: self._plan(target, marker), self.targets)
+        changing = [target for target in self.targets if target.plan in (PACKAGE, EVERYTHING)]
+        self._each(self._create_marker, changing)
+        self._find_leaders([target for target in changing if not target.done])
+        self._collect([target for target in changing if target.leader is target])
+        self._each(self._finish, [target for target in self.targets if target.leader in (None, target)])
+        self._each(self._finish, self.targets)
 
     def say(self, line: str) -> None:
         """Print a line of progress, from any thread."""

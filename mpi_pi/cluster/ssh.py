@@ -61,6 +61,7 @@ class SshSession:
         self.host = host
         self._mark = f"mpi-pi-{secrets.token_hex(8)}"
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the session
+        self._late = False
         program = agent_program().encode()
         # The host's shell has to pass this line only; everything else follows on standard input.
         read = f"import sys; exec(compile(sys.stdin.buffer.read({len(program)}), 'agent', 'exec'))"
@@ -95,7 +96,8 @@ class SshSession:
         finally:
             limit.cancel()
         if answer is None:
-            if time.monotonic() >= deadline:
+            self._late = self._late or time.monotonic() >= deadline  # and then ssh was killed
+            if self._late:
                 uptime = f"ssh {self.host.destination} uptime"
                 raise HostError(f"it did not answer within {seconds:.0f} s: {uptime}")
             status = self._ssh.wait()

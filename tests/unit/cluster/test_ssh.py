@@ -46,6 +46,14 @@ def test_silent_host_is_given_up(open_session: Open) -> None:
         open_session("exec sleep 60").ask(1, "remove_markers")
 
 
+def test_host_that_was_given_up_is_still_called_silent(open_session: Open) -> None:
+    """Not by the status of the ssh that was killed then."""
+    session = open_session("exec sleep 60")
+    for _ in range(2):
+        with pytest.raises(HostError, match=r"^it did not answer within \d+ s: ssh pi@node1 uptime$"):
+            session.ask(1, "remove_markers")
+
+
 def test_error_of_ssh_is_explained(open_session: Open) -> None:
     session = open_session("echo 'pi@node1: Permission denied (publickey).' >&2; exit 255")
     with pytest.raises(HostError, match=r"without a password: ssh-copy-id -p 2222 pi@node1$"):
