@@ -81,7 +81,7 @@ def measure(
     The files of Python and MPI may be in the memory of the system in both cases. Raises RunError.
     """
     jobs = jobs or (FULL if full else QUICK)
-    warm = ["--cache", str(cache)] if cache else []
+    warm = [f"--cache={cache}"] if cache else []
     first = time_run([*launcher, *jobs[0].command, *warm])  # fills the cache, and is not measured
     turns = plan_turns(jobs, first, BUDGET_SECONDS[full])
     runs: dict[tuple[BenchJob, bool], list[TimedRun]] = {kind: [] for kind in turns}

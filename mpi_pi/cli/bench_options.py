@@ -26,7 +26,7 @@ class BenchOptions:
     @property
     def on_ranks_arguments(self) -> list[str]:
         """Arguments for ranks that a launcher is to start, and that print their JSON to standard output."""
-        cache = ["--cache", str(self.cache)] if self.cache else []
+        cache = [f"--cache={self.cache}"] if self.cache else []
         fixed = ("--on-ranks", "--json", "-", "--progress", self.progress)
         return ["bench", self.part, *fixed, *self._flags, *cache]
 

@@ -6,7 +6,7 @@ from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.parser import parse, typed
 
 
-@pytest.mark.parametrize("flags", ["", "--full", "--oversubscribe", "--full --oversubscribe --cache folder"])
+@pytest.mark.parametrize("flags", ["", "--full", "--oversubscribe", "--full --oversubscribe --cache ./-x"])
 def test_ranks_are_given_all_that_they_need_to_know(flags: str) -> None:
     arguments = ["bench", "scaling", "--json", "file", "--progress", "on", *flags.split()]
     given = typed(BenchOptions, parse(arguments))
