@@ -1,11 +1,10 @@
 """Options of `mpi-pi bench PART`."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class BenchOptions:
+class BenchOptions(NamedTuple):
     """Options of `mpi-pi bench PART` for any part except `compare`, see `cli.parser`."""
 
     part: str

@@ -1,9 +1,8 @@
 """The command `mpi-pi check`."""
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi.check import diagnosis, document, survey
 from mpi_pi.check.probe import Probe
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-@dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(NamedTuple):
     """Options of `mpi-pi check`, see `cli.parser`.
 
     None has to be the same on all ranks: rank 0 alone writes the file, and each rank may have its own cache.

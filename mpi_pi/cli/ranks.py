@@ -2,10 +2,8 @@
 
 import argparse
 import functools
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi.cli import console, start
 from mpi_pi.cli.exit_codes import FAILED, status_after_silence
@@ -18,8 +16,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-@dataclass(frozen=True)
-class Ranks:
+class Ranks(NamedTuple):
     """Access of a command to the ranks of its job."""
 
     comm: "MPI.Intracomm"
@@ -65,6 +62,8 @@ def _complain_of(error: BaseException, whose: str) -> int:
     if isinstance(error, MemoryError):
         console.complain(f"{whose}: {imports.explain_memory(str(error))}")
         return FAILED
+    import traceback  # which only a failure needs
+
     console.complain(f"{whose}:")
     traceback.print_exception(error)
     return FAILED

@@ -5,9 +5,8 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from mpi_pi.cli import console, quantities
 from mpi_pi.cli.output import Output
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """Options of `mpi-pi run`, see `cli.parser`; None for an option that was not given."""
 
     trials: int | None
@@ -68,8 +66,7 @@ class RunOptions:
         )
 
 
-@dataclass(frozen=True)
-class RunPlan:
+class RunPlan(NamedTuple):
     """Plan of a run on rank 0. Its files are open; the ExitStack given to `resolve` closes them."""
 
     shard: Shard

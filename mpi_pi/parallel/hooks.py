@@ -1,7 +1,7 @@
 """Callbacks of a run, and what else its caller may bring along."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.stop import StopRequest
 
 
-@dataclass(frozen=True)
-class Round:
+class Round(NamedTuple):
     """A finished round, the argument of `Hooks.on_round`."""
 
     number: int
@@ -23,8 +22,7 @@ class Round:
     """Hits of each unit of this round, int64 (units,), on rank 0 with `Hooks.unit_hits`; else None."""
 
 
-@dataclass(frozen=True)
-class Hooks:
+class Hooks(NamedTuple):
     """Callbacks, stop request and heartbeat of a run; each rank has its own."""
 
     on_round: Callable[[Round], object] | None = None

@@ -4,7 +4,6 @@ It takes two gathers and two broadcasts, in which rank 0 finds every rank that d
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi import timestamps
@@ -55,8 +54,7 @@ class Plan(NamedTuple):
     """Threads of each rank that requests no number; None for its share of the cores."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Work that is requested of this rank, and the steps to prepare it."""
 
     text: str
@@ -70,8 +68,7 @@ class Request:
     """Called on rank 0, before anything is counted, with the work, all ranks and their warnings."""
 
 
-@dataclass(frozen=True)
-class Team:
+class Team(NamedTuple):
     """All ranks of `comm`, ready to count `shard`."""
 
     comm: "MPI.Intracomm"

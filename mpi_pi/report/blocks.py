@@ -1,7 +1,7 @@
 """Blocks that reports are built of; `report.plain` and `report.html` render them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_HOSTS = 20
 """Hosts in a table of text; JSON has all."""
@@ -10,8 +10,7 @@ Line = tuple[str, str] | str
 """Name and value, or a sentence. After a line feed, a value continues on a line of its own."""
 
 
-@dataclass(frozen=True)
-class Lines:
+class Lines(NamedTuple):
     """Lines `name = value`, which are an interface to scripts, and sentences."""
 
     lines: Sequence[Line]
@@ -19,8 +18,7 @@ class Lines:
     """Written between name and value in plain text."""
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Rows of cells by the names of their columns. There is at least one row; all have the same columns."""
 
     rows: Sequence[Mapping[str, str]]
@@ -30,8 +28,7 @@ class Table:
     """A remark to be written, in brackets, below the rows."""
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Blocks with a title, which plain text leaves out."""
 
     title: str
