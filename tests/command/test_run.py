@@ -368,6 +368,7 @@ def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
     modules = set(re.findall(r"'(\w+)'", launch(0, sys.executable, "-c", program).stdout.splitlines()[-1]))
     assert "numpy" in modules
     assert not modules & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
+    assert not modules & {"json", "shutil", "subprocess", "traceback"}
 
 
 def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:
