@@ -186,7 +186,12 @@ def test_save_that_fails_is_a_warning_once(
         pytest.fail("it could not have a lock")
     assert (tmp_path / "c").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    monkeypatch.setattr(lock_file.Lock, "_write", lambda lock: None)
+
+    def full_but_for_the_lock(file: int) -> None:
+        if Path(f"/proc/self/fd/{file}").readlink().name != "c.lock":
+            full(file)
+
+    monkeypatch.setattr(os, "fsync", full_but_for_the_lock)
     with keeper(tmp_path / "c", restart=restart) as kept:
         with pytest.raises(CheckpointError, match="No space left on device"):
             kept.begin(part(0))
