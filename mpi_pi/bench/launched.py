@@ -20,6 +20,7 @@ from mpi_pi.kernel.loader import NO_CACHE
 from mpi_pi.system.affinity import cores, physical_cores
 from mpi_pi.system.command import telling_line
 from mpi_pi.system.launch_env import missing_basics
+from mpi_pi.system.process import TERMINATING, handled
 
 LIMIT_SECONDS = 600.0
 """Time limit for a job."""
@@ -167,17 +168,12 @@ def capture(command: Sequence[str], limit_seconds: float, show_errors: bool = Fa
 def _signals_deferred() -> Iterator[None]:
     """Call signal handlers at the end of a with statement: an exception within Popen would lose a process."""
     deferred = list[int]()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    handlers = {number: handler for number, handler in before.items() if callable(handler)}
-    for number in handlers:
-        signal.signal(number, lambda received, _: deferred.append(received))
     try:
-        yield
+        with handled(TERMINATING, lambda number, _: deferred.append(number)):
+            yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        for received in deferred:
-            signal.raise_signal(received)
+        for number in deferred:
+            signal.raise_signal(number)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

@@ -16,12 +16,12 @@ from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import PART, bar
-from mpi_pi.cli.signals import handled
 from mpi_pi.errors import RunError
 from mpi_pi.formatting import kernel_label
 from mpi_pi.kernel import loader
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import json_document
+from mpi_pi.system.process import handled
 
 MAX_SECONDS = 3600.0
 """Time limit for all parts that need ranks."""

@@ -3,26 +3,10 @@
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mpi_pi.mpi.stop import StopRequest
-
-TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextlib.contextmanager
-def handled(numbers: Sequence[int], handler: Callable[[int, Any], object]) -> Iterator[None]:
-    """Handle these signals within a with statement, except a SIGHUP that nohup has ignored."""
-    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-    before = {
-        number: signal.signal(number, handler) for number in numbers if number != signal.SIGHUP or not ignored
-    }
-    try:
-        yield
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
+from mpi_pi.system.process import TERMINATING, handled
 
 
 class Signals:

@@ -2,7 +2,7 @@
 
 launch_env   the environment that a launcher (mpirun, srun) gives a rank
 slurm        the Slurm job of this process
-process      processes in /proc: this one, its launcher, the ranks beside it
+process      processes in /proc: this one, its launcher, the ranks beside it; signal handlers
 affinity     the cores that the ranks of a host may use
 cpu          /proc/cpuinfo, and the name of the CPU
 clock        the clock rate of a core, measured

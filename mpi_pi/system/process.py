@@ -1,14 +1,20 @@
-"""Processes as Linux shows them in /proc: this one, its launcher, and the ranks beside it."""
+"""Processes in /proc: this one, its launcher, the ranks beside it; and signal handlers of this one."""
 
+import contextlib
 import functools
 import os
 import resource
+import signal
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from mpi_pi.system import launch_env
 from mpi_pi.system.read_file import read_system_text
+
+TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
 
@@ -83,3 +89,17 @@ def usage() -> tuple[int, int, int]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     scale = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere, see getrusage(2)
     return int(used.ru_utime * 1e9), int(used.ru_stime * 1e9), used.ru_maxrss * scale
+
+
+@contextlib.contextmanager
+def handled(numbers: Sequence[int], handler: Callable[[int, Any], object]) -> Iterator[None]:
+    """Handle these signals within a with statement, except a SIGHUP that nohup has ignored."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    before = {
+        number: signal.signal(number, handler) for number in numbers if number != signal.SIGHUP or not ignored
+    }
+    try:
+        yield
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
