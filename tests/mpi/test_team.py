@@ -65,7 +65,7 @@ def heartbeat() -> Any:
 
 def assembled(heartbeat: Heartbeat, **changes: Any) -> Team:
     request = Request("the same", lambda: Plan(Shard(JOB)))
-    return assemble(COMM, Request(**(vars(request) | changes)), heartbeat)
+    return assemble(COMM, request._replace(**changes), heartbeat)
 
 
 def test_work_is_what_rank_0_has_decided(heartbeat: Heartbeat) -> None:
