@@ -15,6 +15,7 @@ from mpi_pi.bench.median import MedianCI
 from mpi_pi.errors import RunError
 from mpi_pi.kernel.layout import MARGIN
 from mpi_pi.model.job import MAX_TRIALS, Job
+from mpi_pi.system.clock import calibrated
 from mpi_pi.system.machine import clock_hz
 
 if TYPE_CHECKING:
@@ -153,10 +154,10 @@ def row(
 
 def _trials_in(candidate: Implementation, seconds: float) -> int:
     """Return how many trials take `seconds`; compile the code and warm it up on the way."""
-    trials = candidate.trials_at_once
-    candidate.count(trials)
-    while (taken := min(_time(candidate, trials)[0] for _ in range(3))) < seconds / 16:
-        trials *= 2
+    candidate.count(candidate.trials_at_once)
+    trials, taken = calibrated(
+        lambda trials: _time(candidate, trials)[0], candidate.trials_at_once, seconds / 16
+    )
     return candidate.trials_at_once * max(1, round(trials / candidate.trials_at_once * seconds / taken))
 
 

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from mpi_pi.model.job import MAX_TRIALS, Job
 from mpi_pi.mpi.collectives import allgather
 from mpi_pi.mpi.requests import wait
 from mpi_pi.system import affinity
+from mpi_pi.system.clock import calibrated
 from mpi_pi.system.read_file import read_system_text
 
 if TYPE_CHECKING:
@@ -93,9 +95,7 @@ def measure(groups: "RankGroups", kernel: "Kernel", full: bool, progress: Progre
 
 def _units_in_quantum(kernel: "Kernel") -> int:
     """Return how many units take about as long as a quantum on this rank."""
-    units = kernel.units_at_once
-    while (taken := min(_time(kernel, units) for _ in range(3))) < QUANTUM_SECONDS / 2:
-        units *= 2
+    units, taken = calibrated(partial(_time, kernel), kernel.units_at_once, QUANTUM_SECONDS / 2)
     return max(kernel.units_at_once, round(units * QUANTUM_SECONDS / taken))
 
 

@@ -22,22 +22,31 @@ def measured_hz() -> float | None:
     """Return the cycles per second of the core that this runs on; None where LLVM cannot make the chain.
 
     The measurement takes about 10 ms and is the fastest of several bursts, since interruptions make one
-    slower; so is the length of a burst, lest an interrupted one be taken for long enough. If the clock rate
-    depends on the instructions, it may be another in vector code.
+    slower. If the clock rate depends on the instructions, it may be another in vector code.
     """
     chain = compiled_chain()
     if chain is None:
         return None
-    turns = 1
-    while (fastest := min(_seconds(chain, turns) for _ in range(BURSTS))) < BURST_SECONDS:
-        turns *= 2
+
+    def seconds_of(turns: int) -> float:
+        start = time.perf_counter()
+        chain(turns, 1, 1)
+        return time.perf_counter() - start
+
+    turns, fastest = calibrated(seconds_of, 1, BURST_SECONDS, BURSTS)
     return 2 * LINKS * turns / fastest
 
 
-def _seconds(chain: Callable[[int, int, int], int], turns: int) -> float:
-    start = time.perf_counter()
-    chain(turns, 1, 1)
-    return time.perf_counter() - start
+def calibrated(
+    seconds_of: Callable[[int], float], number: int, min_seconds: float, repeats: int = 3
+) -> tuple[int, float]:
+    """Double `number` until `seconds_of` it is at least `min_seconds`; return it and its time.
+
+    The time is the shortest of `repeats`, lest an interrupted one be taken for long enough.
+    """
+    while (fastest := min(seconds_of(number) for _ in range(repeats))) < min_seconds:
+        number *= 2
+    return number, fastest
 
 
 @functools.cache
