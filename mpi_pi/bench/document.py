@@ -15,7 +15,6 @@ from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import affinity, cpu, package
 from mpi_pi.system.machine import clock_hz
 from mpi_pi.system.software import software
-from mpi_pi.version import __version__
 
 KIND, SCHEMA = "benchmark", 1
 
@@ -31,11 +30,7 @@ def new(
     full: bool, kernel: str, mpi_library: str = "", hosts: Collection[str] = ("",), ranks: int = 1
 ) -> Benchmark:
     """Return a benchmark of this machine without any section."""
-    return {
-        "schema": SCHEMA,
-        "program": "mpi-pi",
-        "kind": KIND,
-        "version": __version__,
+    members = {
         "commit": package.commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "full": full,
@@ -50,7 +45,8 @@ def new(
             "ranks": ranks,
         },
         "software": asdict(software(mpi_library)),
-    } | dict.fromkeys(SECTIONS)
+    }
+    return json_document.head(KIND, SCHEMA) | members | dict.fromkeys(SECTIONS)
 
 
 def read(name: str) -> Benchmark:

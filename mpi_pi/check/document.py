@@ -12,7 +12,6 @@ from mpi_pi.check.diagnosis import fit
 from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host, RankFacts
 from mpi_pi.storage import json_document
-from mpi_pi.version import __version__
 
 KIND, SCHEMA = "check", 1
 
@@ -28,7 +27,6 @@ RANK_MEMBERS = (
 
 def dumps(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
     """Return the document as text."""
-    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
     ranks = [replace(facts, host=host.name) for host in hosts for facts in host.ranks]
     members = {
         "fit": fit(findings),
@@ -36,7 +34,7 @@ def dumps(hosts: Sequence[Host], findings: Sequence[Finding]) -> str:
         "hosts": [{"host": host.name} | _members(host, HOST_MEMBERS) for host in hosts],
         "ranks": [_members(facts, RANK_MEMBERS) for facts in ranks],
     }
-    return json_document.dumps(about | members)
+    return json_document.dumps(json_document.head(KIND, SCHEMA) | members)
 
 
 def _members(facts: Host | RankFacts, names: Sequence[str]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import printable, truncated
 from mpi_pi.system.read_file import read_user_file
+from mpi_pi.version import __version__
 
 T = TypeVar("T")
 
@@ -21,6 +22,11 @@ class DocumentError(UserError):
 
     def __init__(self, why: str) -> None:
         super().__init__(truncated(why, 300))
+
+
+def head(kind: str, schema: int) -> dict[str, Any]:
+    """Return the first members of a document, by which `document` recognises it."""
+    return {"schema": schema, "program": "mpi-pi", "kind": kind, "version": __version__}
 
 
 def dumps(document: dict[str, Any]) -> str:

@@ -19,14 +19,12 @@ from mpi_pi.storage import json_document, schema
 from mpi_pi.storage.fields import as_fields, from_fields, tally_rows
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
-from mpi_pi.version import __version__
 
 KIND, SCHEMA = "result", 5
 
 
 def as_json(result: Result) -> str:
     """Return the document of a result as text."""
-    about = {"schema": SCHEMA, "program": "mpi-pi", "kind": KIND, "version": __version__}
     counted = as_fields(replace(result.shard, tally=result.tally, usage=result.usage))
     rest = {
         "mpi_library": result.mpi_library,
@@ -45,7 +43,7 @@ def as_json(result: Result) -> str:
         "ranks": [_rank_fields(rank) for rank in result.ranks],
         "rounds": [_round_fields(record) for record in result.timeline.records],
     }
-    return json_document.dumps(about | counted | rest)
+    return json_document.dumps(json_document.head(KIND, SCHEMA) | counted | rest)
 
 
 def _estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
