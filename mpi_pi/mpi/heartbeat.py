@@ -12,7 +12,7 @@ import numpy as np
 
 from mpi_pi.mpi import time_limit
 from mpi_pi.mpi.peer_timeout import AwakeClock, PeerTimeout
-from mpi_pi.mpi.requests import wait
+from mpi_pi.mpi.requests import peers, wait
 from mpi_pi.system import process
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Heartbeat:
         self, comm: "MPI.Intracomm", host: str, threaded: bool, give_up: Callable[[str], object] | None = None
     ) -> None:
         self._comm, self._host, self._give_up = comm, host, give_up
-        self._peers = range(1, comm.size) if comm.rank == 0 else range(1)
+        self._peers = peers(comm)
         self._hosts: dict[int, str] = {}
         """Host names, by rank, of the peers that have sent a message."""
         self._got, self._sent = np.zeros(comm.size, np.int64), 0

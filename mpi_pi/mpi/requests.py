@@ -27,6 +27,11 @@ def yield_core() -> None:
         time.sleep(0)
 
 
+def peers(comm: "MPI.Intracomm") -> range:
+    """Return the ranks that this one exchanges messages with: all others on rank 0, rank 0 elsewhere."""
+    return range(1, comm.size) if comm.rank == 0 else range(1)
+
+
 def wait(request: "MPI.Request", progress: Progress = no_progress) -> None:
     """Wait until a request is complete, and call `progress` repeatedly until then.
 

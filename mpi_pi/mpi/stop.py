@@ -5,7 +5,7 @@ import time
 from array import array  # signals are handled before NumPy has been imported
 from typing import TYPE_CHECKING
 
-from mpi_pi.mpi.requests import Progress, no_progress, wait
+from mpi_pi.mpi.requests import Progress, no_progress, peers, wait
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -73,8 +73,7 @@ class StopRequest:
         if self.reason and not self._told and (comm.rank == 0 or not self._heard):
             self._told = True
             content = array("q", [comm.rank, self.reason])
-            receivers = range(1, comm.size) if comm.rank == 0 else range(1)
-            self._sent = [comm.Isend(content, receiver, TAG) for receiver in receivers]
+            self._sent = [comm.Isend(content, peer, TAG) for peer in peers(comm)]
         return self.requested
 
     def disconnect(self, progress: Progress = no_progress) -> None:
@@ -84,7 +83,7 @@ class StopRequest:
             return
         told = array("q", [0] * comm.size)
         wait(comm.Iallgather(array("q", [self._told]), told), progress)
-        for sender in range(1, comm.size) if comm.rank == 0 else range(1):
+        for sender in peers(comm):
             if told[sender] and sender not in self._heard:
                 self._receive(comm.Mprobe(sender, TAG))
         for request in self._sent:
