@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,8 +85,7 @@ class SshSession:
         if files:
             arguments["files"] = [(file.name, file.stat().st_size) for file in files]
         request = json.dumps({"do": do, **arguments}).encode() + b"\n"
-        deadline = time.monotonic() + seconds
-        limit = threading.Timer(seconds, self.kill)
+        limit = threading.Timer(seconds, self._give_up)
         limit.start()
         try:
             self._send(self._greeting + request, files)
@@ -96,7 +94,6 @@ class SshSession:
         finally:
             limit.cancel()
         if answer is None:
-            self._late = self._late or time.monotonic() >= deadline  # and then ssh was killed
             if self._late:
                 uptime = f"ssh {self.host.destination} uptime"
                 raise HostError(f"it did not answer within {seconds:.0f} s: {uptime}")
@@ -121,6 +118,10 @@ class SshSession:
             if mark == self._mark and line.endswith(b"\n"):  # a line without its end is cut off
                 return dict(json.loads(answer))
         return None
+
+    def _give_up(self) -> None:
+        self._late = True
+        self.kill()
 
     def kill(self) -> None:
         """End the session at once; the agent notices, and removes temporary files."""
