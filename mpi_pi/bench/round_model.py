@@ -81,9 +81,7 @@ class RoundModel:
 
     def efficiency(self, ranks: int) -> float:
         """Return the share of time spent counting, in rounds as long as `LoadBalancer` makes them."""
-        from mpi_pi.parallel.load_balancer import (
-            DEFAULT,
-        )  # NumPy, which the report on a benchmark does not need
+        from mpi_pi.parallel.load_balancer import DEFAULT  # NumPy, which the report does not need
 
         cost = self.round_seconds(ranks)
         # The load balancer goes by the least wait, that of rank 0: for results, and for the manager.

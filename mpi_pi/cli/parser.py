@@ -77,7 +77,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def typed(options: type[T], args: argparse.Namespace) -> T:
-    """Return the parsed arguments that a dataclass of options has as fields."""
+    """Return the parsed arguments that a class of options has as fields."""
     return options(**{name: getattr(args, name) for name in options.__annotations__})
 
 

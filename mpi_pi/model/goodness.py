@@ -49,7 +49,8 @@ def edges(points: int) -> tuple[int, ...]:
     p, one = binomial.FRACTION
     sigma = math.isqrt((points * p * (one - p) << 20) // one**2)  # in 1024ths
     quantiles = [-z for z in _QUANTILES[:0:-1]] + list(_QUANTILES)
-    return tuple(binomial.centre(points) + 1 + (z * sigma >> 20) for z in quantiles)
+    middle = binomial.centre(points) + 1
+    return tuple(middle + (z * sigma >> 20) for z in quantiles)
 
 
 def counts(points: int, hits: NDArray[np.int64]) -> list[int]:

@@ -1,7 +1,6 @@
 """Pictures of a benchmark: kernels, whole jobs, scaling, and the cost of a round."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -95,11 +94,11 @@ def format_rate(rate: MedianCI) -> str:
 
 def whole_jobs(figure: FigureBase, jobs: Sequence[Section]) -> None:
     """Draw the phases of jobs from mpirun to prompt; cold jobs take longer, and have their own scale."""
-    kinds = defaultdict[str, list[Section]](list)
-    for job in sorted(jobs, key=lambda job: bool(job["cold"])):
-        kinds["cold, it has to be compiled" if job["cold"] else "warm, the kernel is in the cache"].append(
-            job
-        )
+    kinds = {
+        "warm, the kernel is in the cache": [job for job in jobs if not job["cold"]],
+        "cold, it has to be compiled": [job for job in jobs if job["cold"]],
+    }
+    kinds = {kind: of_kind for kind, of_kind in kinds.items() if of_kind}
     phases = list(dict.fromkeys(phase["name"] for job in jobs for phase in job["steps"]))
     looks = {phase: PHASE_LOOKS[place % len(PHASE_LOOKS)] for place, phase in enumerate(phases)}
     ratios = [len(of_kind) for of_kind in kinds.values()]
