@@ -45,6 +45,7 @@ class RankStats:
     """Statistics of one rank in a run. The names of the fields are JSON members."""
 
     rank: int
+    """Its number in MPI_COMM_WORLD at the start of the run; in a merged result it counts in each shard."""
     info: RankInfo
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
@@ -125,6 +126,33 @@ def add_pairs(records: Sequence[RoundRecord]) -> list[RoundRecord]:
     return [reduce(add, records[place : place + 2]) for place in range(0, len(records), 2)]
 
 
+class LostRank(NamedTuple):
+    """A rank that was lost during a run. The names of the fields are JSON members."""
+
+    rank: int
+    """Its number in MPI_COMM_WORLD, as in `RankStats`."""
+    host: str
+    """"" if the rank was lost before it had told its host."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair:
+    """The loss of one or more ranks at a time, after which the other ranks went on.
+
+    The names of the fields are JSON members.
+    """
+
+    lost: tuple[LostRank, ...]
+    round: int
+    """Number of rounds that were complete at that time: the number of the round that was counted anew."""
+    seconds: float
+    """Time of the loss, since rank 0 sent the first assignments of the run."""
+    redone_points: int
+    """Points that were assigned, or had been counted, at that time, and were assigned anew."""
+    cost_seconds: float
+    """Time from the start of the round that was not completed to the start of the one in its place."""
+
+
 @dataclass
 class Timeline:
     """Records of all rounds in bounded memory: above `CELLS` values, neighbours are joined."""
@@ -164,6 +192,9 @@ class Result:
     """Time at which rank 0 passed each point, see `mpi_pi.timestamps`; empty if not known."""
     phases: Mapping[str, float] = field(default_factory=dict)
     """Seconds of each phase of rank 0 in this run, see `mpi_pi.system.phases`; empty if not known."""
+    repairs: tuple[Repair, ...] = ()
+    """Losses of ranks that the run survived, in the order of time. `ranks` and `timeline` have the lost
+    ranks, too, but for those that were lost before the first round."""
     shards: tuple[ShardSummary, ...] = ()
     """Shards of a merged result; `ranks` has the ranks of one after the other."""
 
