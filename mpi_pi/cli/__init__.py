@@ -16,6 +16,7 @@ launcher_streams  standard streams of the parent process mpirun
 run               mpi-pi run: the handshake, counting, and saving in long rounds
 run_plan          options of a run; files, shard and deadline, resolved by rank 0
 run_output        files and report of a run
+supervised        signs of a run to mpi-pi keep-running
 check             mpi-pi check
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks

@@ -186,6 +186,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     text = "stop after this time; slurm: before the limit of the Slurm job"
     add("--time-limit", metavar="TIME", type=_time_limit, help=text)
+    # For ranks started by keep-running.
+    add("--supervised", metavar="TOKEN", help=argparse.SUPPRESS)
+    add("--resume-state", metavar="TEXT", help=argparse.SUPPRESS)
 
 
 def _check_run(args: argparse.Namespace) -> None:

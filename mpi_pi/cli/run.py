@@ -5,6 +5,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from mpi_pi.cli import console, parser, run_plan
 from mpi_pi.cli.exit_codes import VERIFIED, status_after_silence
@@ -23,6 +24,9 @@ from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.report import run as run_report
 from mpi_pi.system import affinity, launch_env
 
+if TYPE_CHECKING:
+    from mpi_pi.cli.supervised import Supervised
+
 LONG_ROUND_SECONDS = 5.0
 """Time after which rank 0 saves a checkpoint within a round: it may be waiting for a silent host, and mpirun
 leaves no time for a checkpoint once it has noticed that."""
@@ -33,15 +37,33 @@ LONG_JOB_POINTS = 10**9
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     """Count, save and report; return the exit status on rank 0. Raises MpiPiError on all ranks."""
-    with contextlib.ExitStack() as open_files:
-        return _Run(parser.typed(RunOptions, args), ranks, open_files).execute()
+    options = parser.typed(RunOptions, args)
+    supervised = None
+    if options.supervised:
+        from mpi_pi.cli.supervised import Supervised  # for this option alone
+
+        supervised = Supervised(options.supervised)
+
+    def run() -> int:
+        with contextlib.ExitStack() as open_files:
+            return _Run(options, ranks, open_files, supervised).execute()
+
+    if supervised and ranks.comm.rank == 0:
+        return supervised.report_end(run, lambda: ranks.signals.stop.reason)
+    return run()
 
 
 class _Run:
     """One run on this rank. `open_files` closes the files of rank 0."""
 
-    def __init__(self, options: RunOptions, ranks: Ranks, open_files: contextlib.ExitStack) -> None:
-        self.options, self.ranks, self.open_files = options, ranks, open_files
+    def __init__(
+        self,
+        options: RunOptions,
+        ranks: Ranks,
+        open_files: contextlib.ExitStack,
+        supervised: "Supervised | None",
+    ) -> None:
+        self.options, self.ranks, self.open_files, self.supervised = options, ranks, open_files, supervised
         self.output = RunOutput(options)
 
     def execute(self) -> int:
@@ -60,7 +82,10 @@ class _Run:
                 self.output.report_interrupted(
                     silence.result if isinstance(silence, InterruptedRun) else None
                 )
-                runtime.abort(comm, status_after_silence(options.checkpoint))
+                status = status_after_silence(options.checkpoint)
+                if self.supervised and comm.rank == 0:
+                    self.supervised.end(status)
+                runtime.abort(comm, status)
                 raise
             return VERIFIED if comm.rank else self.output.report(result, ranks.signals)
 
@@ -89,6 +114,8 @@ class _Run:
         """Print warnings and the head of the report; its seed makes a run that fails repeatable."""
         for warning in warnings:
             console.warning(warning)
+        if self.supervised:
+            self.supervised.update(shard)
         self.output.print_head(run_report.head(shard, ranks, runtime.library_name()))
         self._note_unused_cores(shard)
 
@@ -112,6 +139,7 @@ class _Run:
 
     def _hooks(self, team: Team, show: Callable[[float], object]) -> Hooks:
         checkpoint, log = self.output.checkpoint, self.output.log_round(team.shard.job)
+        supervised = self.supervised
         stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
         saved_at, saved_at_stop = time.monotonic(), False
 
@@ -120,6 +148,8 @@ class _Run:
             log(round_)
             if round_.shard:
                 show(round_.shard.tally.points)
+                if supervised:
+                    supervised.update(round_.shard)
                 if checkpoint:
                     checkpoint.update(round_.shard)
                     saved_at = time.monotonic()
@@ -127,6 +157,8 @@ class _Run:
         def on_idle() -> None:
             nonlocal saved_at, saved_at_stop
             now = time.monotonic()
+            if supervised:
+                supervised.poll()
             # After a signal, too: mpirun may send it because a host is silent, and soon kill what waits.
             if checkpoint and (now > saved_at + LONG_ROUND_SECONDS or (stop.requested and not saved_at_stop)):
                 saved_at, saved_at_stop = now, stop.requested

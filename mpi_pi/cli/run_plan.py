@@ -51,6 +51,10 @@ class RunOptions(NamedTuple):
     restart: bool
     time_limit: float | Literal["slurm"] | None
     """Seconds."""
+    supervised: str | None
+    """Token of `mpi-pi keep-running`, which has started the job."""
+    resume_state: str | None
+    """State that an earlier start of the job has sent to `mpi-pi keep-running`."""
 
     def agreement(self) -> str:
         """Return the options that have to be the same on all ranks, as a text for error messages.
@@ -97,12 +101,17 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
         from mpi_pi.storage.checkpoint import CheckpointFile  # which most runs do not need
 
         every = CHECKPOINT_SECONDS if options.checkpoint_every is None else options.checkpoint_every
-        checkpoint = CheckpointFile(options.checkpoint, every, options.restart, console.warning)
+        handed = None
+        if options.resume_state:
+            from mpi_pi.cli.supervised import handed_over  # for this option alone
+
+            handed = handed_over(options.resume_state)
+        checkpoint = CheckpointFile(options.checkpoint, every, options.restart, console.warning, handed)
         open_files.enter_context(checkpoint)
     seed = options.seed
     if seed is None:
-        saved = checkpoint and checkpoint.saved
-        seed = saved.job.seed if saved else int.from_bytes(os.urandom(8))
+        job = checkpoint and checkpoint.job
+        seed = job.seed if job else int.from_bytes(os.urandom(8))
     job = Job(trials, points, seed)
     try:
         job.shard(index, count)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from mpi_pi.errors import RunError, UserError
+from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.storage import json_document, schema
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError, beside, is_special
@@ -31,12 +32,20 @@ class CheckpointError(UserError):
 def load(path: Path) -> Shard | None:
     """Return the shard in a checkpoint; None if there is no such file. Raises DocumentError."""
     try:
-        document = json_document.document(json_document.content(path), KIND, "format", FORMAT)
-        schema.check(document, "checkpoint")
-        return from_fields(document)
+        return loads(json_document.content(path))
     except DocumentError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None
+        raise
+
+
+def loads(content: bytes) -> Shard:
+    """Return the shard in the text of a checkpoint. Raises DocumentError."""
+    try:
+        document = json_document.document(content, KIND, "format", FORMAT)
+        schema.check(document, "checkpoint")
+        return from_fields(document)
+    except DocumentError:
         raise
     except ValueError as error:
         raise DocumentError(str(error)) from error
@@ -53,13 +62,21 @@ class CheckpointFile:
 
     A context manager, which saves it however the run ends. `path` is as the user gave it. `warn` is called
     with the first failure to save. With `restart`, an old file, whatever it is, is kept under another name.
-    The lock keeps other runs away, except from a complete checkpoint, which they only read. Raises
-    CheckpointError, and LockHeld if another run is using it.
+    `handed` is the state of an earlier run, to go on from unless the file is further; with it, `restart`
+    means only files of other jobs. The lock keeps other runs away, except from a complete checkpoint, which
+    they only read. Raises CheckpointError, and LockHeld if another run is using it.
     """
 
-    def __init__(self, path: str, every_seconds: float, restart: bool, warn: Callable[[str], object]) -> None:
+    def __init__(
+        self,
+        path: str,
+        every_seconds: float,
+        restart: bool,
+        warn: Callable[[str], object],
+        handed: Shard | None = None,
+    ) -> None:
         self._name, self._path = path, Path(os.path.realpath(path))
-        self._every, self._restart, self._warn = every_seconds, restart, warn
+        self._every, self._restart, self._warn, self._handed = every_seconds, restart, warn, handed
         self._lock = Lock(beside(self._path, ".lock"))
         self._saved_at = time.monotonic()
         self._warned = False
@@ -90,15 +107,24 @@ class CheckpointFile:
             raise CheckpointError(self._text(f"its lock: {error.strerror}")) from error
         self.saved = self._load()  # once more: another run may have changed it until the lock was ours
 
+    @property
+    def job(self) -> Job | None:
+        """The job to go on with, if there is one."""
+        found = self.saved or self._handed
+        return found.job if found else None
+
     def begin(self, shard: Shard) -> Shard:
         """Return where to go on with `shard`, of which nothing has been counted. Raises CheckpointError."""
-        if self.saved:
-            if differences := shard.differences(self.saved):
+        for found in (self.saved, self._handed):
+            if found and (differences := shard.differences(found)):
                 raise CheckpointError(self._text(f"is of another job: {differences}"))
-            shard = self.saved
+        shard = max(
+            (one for one in (self.saved, self._handed, shard) if one), key=lambda one: one.tally.units
+        )
         try:
-            if not self.saved:
-                self._save(shard, aside=self._free_name() if self._restart else None)
+            if shard is not self.saved:
+                aside = self._free_name() if self._restart and not self.saved else None
+                self._save(shard, aside)
             elif not shard.complete:
                 AtomicFile("--checkpoint", str(self._path)).discard()  # tests whether it can be written
         except OutputError as error:
@@ -148,10 +174,15 @@ class CheckpointFile:
 
     def _load(self) -> Shard | None:
         try:
-            return None if self._restart else load(self._path)
+            found = load(self._path)
         except DocumentError as error:
+            if self._restart:
+                return None
             why = f"{error} (--restart begins anew and keeps the file beside)"
             raise CheckpointError(self._text(why)) from error
+        if self._restart and not (found and self._handed and not self._handed.differences(found)):
+            return None
+        return found
 
     def _free_name(self) -> Path:
         """Return the first of FILE.1, FILE.2 … that does not exist."""

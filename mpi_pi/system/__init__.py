@@ -12,6 +12,7 @@ versions     rules on differences between versions
 package      folder and fingerprint of this package
 phases       the time of rank 0, divided into phases
 imports      explanation of failed imports
+signs        signs of a run to `mpi-pi keep-running`
 read_file    files of the system and of the user, read whole
 command      programs that are run for their output
 """

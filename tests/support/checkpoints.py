@@ -17,8 +17,10 @@ def part(units: int) -> Shard:
     return Shard(JOB, tally=Tally.of(JOB, range(units), np.full(units, 785)))
 
 
-def keeper(path: Path, every: float = 60, restart: bool = False) -> CheckpointFile:
-    return CheckpointFile(str(path), every, restart, lambda message: warnings.append(message))
+def keeper(
+    path: Path, every: float = 60, restart: bool = False, handed: Shard | None = None
+) -> CheckpointFile:
+    return CheckpointFile(str(path), every, restart, lambda message: warnings.append(message), handed)
 
 
 warnings: list[str] = []

@@ -21,6 +21,7 @@ def test_long_round_is_saved_at_intervals_and_at_once_after_a_signal(monkeypatch
     monkeypatch.setattr(run, "time", SimpleNamespace(monotonic=lambda: clock.now))
     of_rank_0: Any = object.__new__(run._Run)
     of_rank_0.options = SimpleNamespace(trial_log=None)
+    of_rank_0.supervised = None
     of_rank_0.ranks = SimpleNamespace(signals=SimpleNamespace(stop=stop))
     checkpoint = SimpleNamespace(save=lambda: saved.append(clock.now), update=lambda shard: None)
     of_rank_0.output = SimpleNamespace(checkpoint=checkpoint, log_round=lambda job: lambda round_: None)

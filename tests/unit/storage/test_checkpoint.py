@@ -386,3 +386,43 @@ def test_usage_is_kept(tmp_path: Path) -> None:
         kept.finish(replace(part(10), usage=spent))
     with keeper(tmp_path / "c") as kept:
         assert kept.begin(part(0)).usage == spent
+
+
+@pytest.mark.parametrize(("saved", "handed"), [(None, 300), (0, 300), (100, 300), (300, 100), (300, 300)])
+@pytest.mark.parametrize("restart", [False, True])
+def test_further_one_of_file_and_handed_state_is_resumed_and_saved(
+    tmp_path: Path, saved: int | None, handed: int, restart: bool
+) -> None:
+    """With --restart, too, since the file has been begun anew by the run that has sent the state."""
+    if saved is not None:
+        (tmp_path / "c").write_text(dumps(part(saved)))
+    with keeper(tmp_path / "c", restart=restart, handed=part(handed)) as file:
+        assert file.job == JOB
+        assert file.begin(Shard(JOB)) == part(300)
+        assert load(tmp_path / "c") == part(300)
+    assert [name.name for name in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("saved", [None, 100])
+def test_handed_state_of_another_job_is_refused(tmp_path: Path, saved: int | None) -> None:
+    if saved is not None:
+        (tmp_path / "c").write_text(dumps(part(saved)))
+    other = Shard(replace(JOB, seed=1))
+    with (
+        keeper(tmp_path / "c", handed=other) as file,
+        pytest.raises(CheckpointError, match=f"of another job: seed 1, not {2**90}"),
+    ):
+        file.begin(Shard(JOB))
+    assert load(tmp_path / "c") == (None if saved is None else part(saved))
+
+
+@pytest.mark.parametrize("content", ["", "no checkpoint", dumps(Shard(replace(JOB, seed=1)))])
+def test_file_of_another_job_is_kept_beside_at_a_restart_with_a_handed_state(
+    tmp_path: Path, content: str
+) -> None:
+    """A state goes to a host on whose disk is an older file."""
+    (tmp_path / "c").write_text(content)
+    with keeper(tmp_path / "c", restart=True, handed=part(300)) as file:
+        assert file.begin(Shard(JOB)) == part(300)
+    assert load(tmp_path / "c") == part(300)
+    assert (tmp_path / "c.1").read_text() == content
