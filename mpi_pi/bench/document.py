@@ -56,7 +56,7 @@ def read(name: str) -> Benchmark:
 
 def of_content(content: bytes) -> Benchmark:
     """Return the benchmark in the content of a file. Raises DocumentError."""
-    document = json_document.document(content, KIND, version=SCHEMA)
+    document = json_document.document(content, KIND, SCHEMA)
     schema.check(document, "bench")
     _check_medians(document)
     _check_rows(document)

@@ -1,8 +1,10 @@
 """Outcome of a run: the counts, and statistics of ranks and rounds."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import accumulate
 from operator import add
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -24,7 +26,10 @@ class ShardSummary:
 
     index: int
     ranks: int
+    """Its rows in `Result.ranks`."""
     usage: Usage
+    started_ranks: int
+    """Ranks that its run was started with: those of its rows, and those lost before the first round."""
 
 
 class RankInfo(NamedTuple):
@@ -45,7 +50,8 @@ class RankStats:
     """Statistics of one rank in a run. The names of the fields are JSON members."""
 
     rank: int
-    """Its number in MPI_COMM_WORLD at the start of the run; in a merged result it counts in each shard."""
+    """Its number in MPI_COMM_WORLD at the start of the run. In a merged result, numbers go on from one shard
+    to the next, see `Result.first_ranks`."""
     info: RankInfo
     kernel_source: str
     """"cache", "compiled", or "" for a kernel that is not compiled."""
@@ -202,6 +208,26 @@ class Result:
     def job(self) -> Job:
         """The job that the shard belongs to."""
         return self.shard.job
+
+    @cached_property
+    def losses(self) -> dict[int, Repair]:
+        """The repair after the loss of each lost rank, by the number of the rank."""
+        return {lost.rank: repair for repair in self.repairs for lost in repair.lost}
+
+    @cached_property
+    def first_ranks(self) -> Sequence[int]:
+        """Number of the first rank of each shard of a merged result; otherwise of the only one, 0."""
+        return [0, *accumulate(shard.started_ranks for shard in self.shards[:-1])]
+
+    def shard_of(self, rank: int) -> int:
+        """Return the place in `shards` of the shard that a rank has counted; 0 if none were merged."""
+        return bisect_right(self.first_ranks, rank) - 1
+
+    def rounds_of(self, shard: int) -> int:
+        """Return the number of rounds of the shard at a place in `shards`, or of a run that is not merged."""
+        if self.shards:
+            return self.shards[shard].usage.rounds
+        return self.timeline.records[-1].last_round + 1 if self.timeline.records else self.rounds
 
     @property
     def partial(self) -> bool:

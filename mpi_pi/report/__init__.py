@@ -3,6 +3,7 @@
 blocks      lines, tables and sections that reports are built of
 plain       blocks as plain text
 run         the report of a run
+losses      its lines on ranks that were lost
 check       the report of `mpi-pi check`
 preflight   the report of `mpi-pi check-hosts`
 deployment  the report of `mpi-pi deploy`

@@ -3,7 +3,6 @@
 Its lines `name = value` are an interface: people grep for them, and scripts parse them.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mpi_pi.formatting import format_percent, format_probability, format_some, kernel_label, number_of
@@ -12,6 +11,7 @@ from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
+from mpi_pi.report import losses
 from mpi_pi.report.blocks import MAX_HOSTS, Block, Line, Lines, Table
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
@@ -77,7 +77,7 @@ def blocks(result: Result, per_rank: bool = False) -> list[Block]:
     usage = result.usage
     seconds = {"real": usage.real_seconds, "user": usage.user_seconds, "sys": usage.system_seconds}
     return [
-        Lines([*_answer(result)]),
+        Lines([*_answer(result), *losses.lines(result)]),
         Lines([*_timing(result)]),
         *([Lines([*_phases(result)])] if result.phases else []),
         _hosts(result),
@@ -190,7 +190,7 @@ def _phases(result: Result) -> Iterator[Line]:
 def _hosts(result: Result) -> Table:
     """Return the table of hosts; of a merged result, with a row for each host of each shard."""
     by_host: dict[tuple[str, str], list[RankStats]] = {}
-    for shard, row in _with_shards(result):
+    for shard, _, row in _with_shards(result):
         by_host.setdefault((shard, row.info.host), []).append(row)
     hosts, note = list(by_host.items()), ""
     if len(hosts) > MAX_HOSTS:
@@ -198,14 +198,22 @@ def _hosts(result: Result) -> Table:
         note = f"{half} slowest and {half} fastest of {len(hosts)} {what}; --json FILE holds them all"
         hosts.sort(key=lambda host: sum(row.points_per_second for row in host[1]) / len(host[1]))
         hosts = hosts[:half] + hosts[-half:]
-    total = max(sum(row.points for row in result.ranks), 1)
-    return _table([_host_cells(shard, host, rows, total) for (shard, host), rows in hosts], note)
+    total, has_lost = max(sum(row.points for row in result.ranks), 1), _has_lost_rows(result)
+    cells = [
+        _host_cells(shard, host, rows, total)
+        | ({"lost": str(sum(row.rank in result.losses for row in rows))} if has_lost else {})
+        for (shard, host), rows in hosts
+    ]
+    return _table(cells, note)
 
 
-def _with_shards(result: Result) -> Iterator[tuple[str, RankStats]]:
-    """Generate each rank with its shard, or with "" if no shards were merged."""
-    shards = (f"{shard.index}/{len(result.shards)}" for shard in result.shards for _ in range(shard.ranks))
-    return zip(shards if result.shards else itertools.repeat(""), result.ranks, strict=False)
+def _with_shards(result: Result) -> Iterator[tuple[str, int, RankStats]]:
+    """Generate each rank with its shard, or "" if no shards were merged, and its number in that shard."""
+    firsts = result.first_ranks
+    for row in result.ranks:
+        place = result.shard_of(row.rank)
+        shard = f"{result.shards[place].index}/{len(result.shards)}" if result.shards else ""
+        yield shard, row.rank - firsts[place], row
 
 
 def _host_cells(shard: str, host: str, rows: Sequence[RankStats], total_points: int) -> dict[str, str]:
@@ -226,22 +234,28 @@ def _host_cells(shard: str, host: str, rows: Sequence[RankStats], total_points: 
 
 
 def _rank_cells(result: Result) -> Iterator[dict[str, str]]:
-    """Generate the cells of each rank; in a merged result, ranks are numbered from 0 in each shard."""
-    for _, group in itertools.groupby(_with_shards(result), key=lambda pair: pair[0]):
-        for rank, (shard, row) in enumerate(group):
-            yield ({"shard": shard} if shard else {}) | {
-                "rank": str(rank),
-                "host": row.info.host,
-                "threads": str(row.info.threads),
-                "units": str(row.units),
-                "points": str(row.points),
-                "seconds": f"{row.count_seconds:.4f}",
-                "wait": f"{row.wait_seconds:.4f}",
-                "points/s": f"{row.points_per_second:.4e}" if row.points_per_second else "-",
-                "ideal": _ideal(row.count_seconds, row.wait_seconds),
-                "off": f"{row.standard_errors:+.2f}",
-                "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
-            }
+    """Generate the cells of each rank; `lost` is when it was lost, in seconds since the first round began."""
+    has_lost = _has_lost_rows(result)
+    for shard, rank, row in _with_shards(result):
+        repair = result.losses.get(row.rank)
+        yield ({"shard": shard} if shard else {}) | {
+            "rank": str(rank),
+            "host": row.info.host,
+            "threads": str(row.info.threads),
+            "units": str(row.units),
+            "points": str(row.points),
+            "seconds": f"{row.count_seconds:.4f}",
+            "wait": f"{row.wait_seconds:.4f}",
+            "points/s": f"{row.points_per_second:.4e}" if row.points_per_second else "-",
+            "ideal": _ideal(row.count_seconds, row.wait_seconds),
+            "off": f"{row.standard_errors:+.2f}",
+            "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
+            **({"lost": f"{repair.seconds:.4f}" if repair else "-"} if has_lost else {}),
+        }
+
+
+def _has_lost_rows(result: Result) -> bool:
+    return any(row.rank in result.losses for row in result.ranks)
 
 
 def _ideal(count_seconds: float, wait_seconds: float) -> str:

@@ -7,6 +7,7 @@ schema         validation of a document by a JSON schema
 fields         JSON fields of a shard, written and read
 checkpoint     the checkpoint of a run
 result_file    the document of a result, written and read
+result_checks  consistency of a result that was read
 trial_log      the hits of every trial as text, written and read
 merge          the result of a job from the results of its shards
 """

@@ -42,7 +42,7 @@ def load(path: Path) -> Shard | None:
 def loads(content: bytes) -> Shard:
     """Return the shard in the text of a checkpoint. Raises DocumentError."""
     try:
-        document = json_document.document(content, KIND, "format", FORMAT)
+        document = json_document.document(content, KIND, FORMAT, version_key="format")
         schema.check(document, "checkpoint")
         return from_fields(document)
     except DocumentError:

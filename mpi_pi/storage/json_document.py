@@ -58,18 +58,19 @@ def content(path: Path | str) -> bytes:
     return content
 
 
-def document(content: bytes, kind: str, version_key: str = "schema", version: int = 1) -> dict[str, Any]:
+def document(content: bytes, kind: str, *versions: int, version_key: str = "schema") -> dict[str, Any]:
     """Return the document in the content of a file, with all text printable. Raises DocumentError.
 
-    The document has to be of that kind, and its member `version_key` (the schema version) equal to `version`.
+    The document has to be of that kind, and its member `version_key` (the schema version) one of `versions`.
     """
     parsed = _parsed(content)
     if parsed.get("kind", kind) != kind:  # schema 1 had no kinds; then the version is to be told
         raise DocumentError(f"not a {kind}, but something else of mpi-pi's")
     found = parsed.get(version_key)
-    if type(found) is not int or found != version:
+    if type(found) is not int or found not in versions:
         found, program = (truncated(repr(value)) for value in (found, parsed.get("version")))
-        raise DocumentError(f"has {version_key} {found} of mpi-pi {program}, not {version}")
+        readable = " or ".join(map(str, versions))
+        raise DocumentError(f"has {version_key} {found} of mpi-pi {program}, not {readable}")
     try:
         intact = "kind" in parsed and parsed.get("checksum") == _checksum(parsed)
     except RecursionError:

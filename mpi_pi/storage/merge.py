@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import format_some, printable
@@ -69,9 +70,14 @@ def _merged(results: Sequence[Result]) -> Result:
         round_seconds=max(usage.round_seconds for usage in usages),
     )
     tally = sum((result.tally for result in results), Tally())
-    of_shards = [rank for result in results for rank in result.ranks]
-    ranks = tuple(replace(rank, rank=number) for number, rank in enumerate(of_shards))
-    shards = [ShardSummary(result.shard.index, len(result.ranks), result.usage) for result in results]
+    started = [max({rank.rank for rank in result.ranks} | result.losses.keys()) + 1 for result in results]
+    first_ranks = accumulate([0, *started])
+    numbered = [_numbered_from(*pair) for pair in zip(first_ranks, results, strict=False)]
+    ranks = tuple(rank for result in numbered for rank in result.ranks)
+    shards = [
+        ShardSummary(result.shard.index, len(result.ranks), result.usage, ranks_at_start)
+        for result, ranks_at_start in zip(results, started, strict=True)
+    ]
     return Result(
         shard=Shard(results[0].job, tally=tally, usage=usage),
         tally=tally,
@@ -82,5 +88,16 @@ def _merged(results: Sequence[Result]) -> Result:
         kernels_right=all(result.kernels_right for result in results),
         mpi_library=results[0].mpi_library,
         suspects=suspects(ranks),
+        repairs=tuple(repair for result in numbered for repair in result.repairs),
         shards=tuple(shards) if len(results) > 1 else results[0].shards,
     )
+
+
+def _numbered_from(first: int, result: Result) -> Result:
+    """Return a result whose ranks are numbered from `first` on."""
+    ranks = tuple(replace(row, rank=first + row.rank) for row in result.ranks)
+    repairs = (
+        replace(repair, lost=tuple(lost._replace(rank=first + lost.rank) for lost in repair.lost))
+        for repair in result.repairs
+    )
+    return replace(result, ranks=ranks, repairs=tuple(repairs))

@@ -4,6 +4,7 @@
 could fail on the new one.
 """
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -12,15 +13,27 @@ from typing import Any
 import numpy as np
 
 from mpi_pi.model.estimate import Estimate
-from mpi_pi.model.result import RankInfo, RankStats, Result, RoundRecord, ShardSummary, Timeline
+from mpi_pi.model.result import (
+    LostRank,
+    RankInfo,
+    RankStats,
+    Repair,
+    Result,
+    RoundRecord,
+    ShardSummary,
+    Timeline,
+)
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.verdict import suspects
-from mpi_pi.storage import json_document, schema
+from mpi_pi.storage import json_document, result_checks, schema
 from mpi_pi.storage.fields import as_fields, from_fields, tally_rows
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
 
-KIND, SCHEMA = "result", 5
+KIND, SCHEMA = "result", 6
+
+OLD_SCHEMA = 5
+"""The schema before, in which no ranks were lost; it is read, too."""
 
 
 def as_json(result: Result) -> str:
@@ -37,8 +50,16 @@ def as_json(result: Result) -> str:
         "marks": dict(result.timestamps),
         "steps": dict(result.phases),
         "shards": [
-            {"index": shard.index, "ranks": shard.ranks, "spent": asdict(shard.usage)}
+            {
+                "index": shard.index,
+                "ranks": shard.ranks,
+                "started_ranks": shard.started_ranks,
+                "spent": asdict(shard.usage),
+            }
             for shard in result.shards
+        ],
+        "repairs": [
+            vars(repair) | {"lost": [lost._asdict() for lost in repair.lost]} for repair in result.repairs
         ],
         "ranks": [_rank_fields(rank) for rank in result.ranks],
         "rounds": [_round_fields(record) for record in result.timeline.records],
@@ -73,18 +94,32 @@ def read(name: str) -> Result:
 
 def of_content(content: bytes) -> Result:
     """Return the result in the content of a file. Raises DocumentError."""
-    return of_document(json_document.document(content, KIND, version=SCHEMA))
+    return of_document(json_document.document(content, KIND, OLD_SCHEMA, SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
     """Return the result of a JSON object. Raises DocumentError if no run can have written it."""
+    if document.get("schema") == OLD_SCHEMA:
+        document = _of_this_schema(document)
     schema.check(document, "report")
     try:
         result = _result(document)
-        _cross_check(document, result)
+        _check_estimate(document, result)
+        result_checks.check(result)
+        _check_rates(document, result)
     except (ValueError, TypeError, ArithmeticError) as error:
         raise DocumentError(str(error)) from error
     return result
+
+
+def _of_this_schema(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document of the old schema as one of this schema."""
+    if "repairs" in document:
+        raise DocumentError(f"repairs: schema {OLD_SCHEMA} has none")
+    added: dict[str, Any] = {"schema": SCHEMA, "repairs": []}
+    with contextlib.suppress(KeyError, TypeError):  # of which `schema.check` will complain
+        added["shards"] = [row | {"started_ranks": row["ranks"]} for row in document["shards"]]
+    return {**document, **added}
 
 
 def _result(document: Mapping[str, Any]) -> Result:
@@ -110,6 +145,10 @@ def _result(document: Mapping[str, Any]) -> Result:
         suspects=suspects(ranks),
         timestamps=document["marks"],
         phases=_phases(document["steps"]),
+        repairs=tuple(
+            Repair(**{**row, "lost": tuple(LostRank(**lost) for lost in row["lost"])})
+            for row in document["repairs"]
+        ),
         shards=_shards(document["shards"], counted, len(ranks)),
     )
 
@@ -121,7 +160,9 @@ def _phases(members: Mapping[str, float]) -> Mapping[str, float]:
 
 
 def _shards(rows: Sequence[Mapping[str, Any]], whole: Shard, ranks: int) -> tuple[ShardSummary, ...]:
-    shards = tuple(ShardSummary(row["index"], row["ranks"], Usage(**row["spent"])) for row in rows)
+    shards = tuple(
+        ShardSummary(row["index"], row["ranks"], Usage(**row["spent"]), row["started_ranks"]) for row in rows
+    )
     if shards and whole.count > 1:
         raise ValueError("no such shards are possible")
     if shards and sum(shard.ranks for shard in shards) != ranks:
@@ -146,24 +187,11 @@ def _round_record(row: Mapping[str, Any], ranks: int) -> RoundRecord:
     return RoundRecord(**members)
 
 
-def _cross_check(document: Mapping[str, Any], result: Result) -> None:
-    """Raise ValueError unless members that repeat each other agree: tally, estimate, ranks and rounds.
-
-    What this run has counted is in ranks and rounds; what earlier runs have counted is in the tally alone.
-    """
-    _check_estimate(document, result)
-    ranks, alone = result.ranks, result.usage.runs == 1
-    if [rank.rank for rank in ranks] != list(range(len(ranks))):
-        raise ValueError("ranks: are not numbered from 0 on")
-    for what in ("units", "points", "hits"):
-        total = sum(getattr(rank, what) for rank in ranks)
-        _check_sum(what, "ranks", total, "tally", getattr(result.tally, what), alone)
-    for place, rank in enumerate(ranks):
+def _check_rates(document: Mapping[str, Any], result: Result) -> None:
+    for place, rank in enumerate(result.ranks):
         rate = document["ranks"][place]["points_per_second"]
         if not math.isclose(rate, rank.points_per_second, rel_tol=1e-6):
             raise ValueError(f"ranks[{place}].points_per_second: is not its points over its count_seconds")
-    if result.timeline.records:
-        _check_rounds(result)
 
 
 def _check_estimate(document: Mapping[str, Any], result: Result) -> None:
@@ -186,33 +214,3 @@ def _agree(found: Any, expected: Any) -> bool:
     if isinstance(expected, float):
         return math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-9)
     return bool(found == expected)
-
-
-def _check_rounds(result: Result) -> None:
-    """Raise ValueError unless the rounds are consecutive, and add up to the ranks and the tally."""
-    records, alone = result.timeline.records, result.usage.runs == 1
-    number, now = 0, 0.0
-    for place, record in enumerate(records):
-        if not (
-            number == record.first_round <= record.last_round
-            and now <= record.start_seconds <= record.end_seconds
-        ):
-            raise ValueError(f"rounds[{place}]: does not follow on the one before")
-        if record.hits > sum(record.points.tolist()) or (record.lost_units > record.units).any():
-            raise ValueError(f"rounds[{place}]: has more hits than points, or more lost units than units")
-        number, now = record.last_round + 1, record.end_seconds
-    _check_sum("rounds", "rounds", number, "spent", result.usage.rounds, alone)
-    _check_sum("hits", "rounds", sum(record.hits for record in records), "tally", result.tally.hits, alone)
-    for name in ("units", "points", "count_nanoseconds"):
-        columns = zip(*(getattr(record, name).tolist() for record in records), strict=True)
-        for rank, total in zip(result.ranks, map(sum, columns), strict=True):
-            # A double holds the nanoseconds of up to a hundred days.
-            own = round(rank.count_seconds * 1e9) if name == "count_nanoseconds" else getattr(rank, name)
-            if not math.isclose(own, total, rel_tol=1e-9 if name == "count_nanoseconds" else 0):
-                raise ValueError(f"ranks[{rank.rank}]: has {own} {name}, and its rounds together {total}")
-
-
-def _check_sum(what: str, addends: str, total: int, where: str, known: int, exact: bool) -> None:
-    """Raise ValueError if `total` exceeds `known`, or with `exact` differs from it."""
-    if total > known or (exact and total < known):
-        raise ValueError(f"{addends}: have {total} {what} together, and {where} has {known}")

@@ -5,8 +5,10 @@ MPI_PI_RENEW_GOLDEN=1 writes them afresh where a change is meant; the difference
 
 import os
 import platform
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from mpi_pi.report import deployment, plain
 from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
-from mpi_pi.storage import merge
+from mpi_pi.storage import merge, result_file
 from support import runs
 from support.benchmarks import compared
 from support.health import CASES, healthy, without
@@ -38,6 +40,17 @@ BENCHMARKS = TESTS / "data" / "benchmarks"
 
 def of_run(result: Result, per_rank: bool = True) -> str:
     return plain.text(run_report.whole(result, per_rank))
+
+
+def of_merge_with_losses() -> str:
+    """Return the report on two shards; ranks of one were lost before its first round, too."""
+    losses = ({runs.BEFORE_ROUNDS: [0, 5], 3: [2], 5: [1]}, {2: [0, 1, 2]})
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"{folder}/{index}.json" for index in (1, 2)]
+        for index, name in enumerate(names, 1):
+            result = runs.run(2, 3, losses=losses[index - 1], shard=(index, 2))
+            Path(name).write_text(result_file.as_json(result))
+        return of_run(merge.merge(names))
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -96,6 +109,10 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "run_many_hosts": lambda: of_run(runs.run(40)),
     "run_stopped": lambda: of_run(runs.run(3, 2, stopped=True)),
     "run_bad_kernel": lambda: of_run(replace(flame(), kernels_right=False)),
+    "run_lost": lambda: of_run(runs.run(3, 2, losses={runs.BEFORE_ROUNDS: [1], 3: [3], 6: [4, 5]})),
+    "run_lost_root": lambda: of_run(runs.run(2, 4, losses={0: [7], 4: [0, 1, 2, 3]})),
+    "run_lost_at_the_end": lambda: of_run(runs.run(3, 1, losses={8: [2]})),
+    "merge_lost": of_merge_with_losses,
     "merge": lambda: of_run(merge.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])),
     "check_healthy": of_check,
     "check_of_many_hosts": lambda: of_check(without(7), 20),

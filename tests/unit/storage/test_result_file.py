@@ -54,7 +54,12 @@ def test_impossible_result_is_refused(change: dict[str, Any], complaint: str) ->
     assert str(refused.value) == complaint
 
 
-SHARD = {"index": 1, "ranks": 1, "spent": json.loads(result_file.as_json(runs.run(2)))["spent"]}
+SHARD = {
+    "index": 1,
+    "ranks": 1,
+    "started_ranks": 1,
+    "spent": json.loads(result_file.as_json(runs.run(2)))["spent"],
+}
 
 
 @pytest.mark.parametrize(

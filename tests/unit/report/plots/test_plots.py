@@ -31,8 +31,8 @@ from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.report.plots import bench as plot_bench
 from mpi_pi.report.plots import figure as plot
+from mpi_pi.report.plots import row_times, style
 from mpi_pi.report.plots import run as plot_run
-from mpi_pi.report.plots import style
 from mpi_pi.report.plots import timeline as plot_timeline
 from mpi_pi.report.plots.style import Panel
 from mpi_pi.report.sources import Item
@@ -164,7 +164,7 @@ def test_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(hosts: int,
     counted = np.array([row.count_nanoseconds for row in result.timeline.records]) / 1e9
     last = result.timeline.records[-1]
     lost = counted[-1] * last.lost_units / last.units
-    if hosts * ranks_per_host <= plot_timeline.MAX_BARS:
+    if hosts * ranks_per_host <= row_times.MAX_BARS:
         assert names == [f"node{rank // 4 + 1:04}, rank {rank}" for rank in range(8)]
         kept, lost = counted.sum(axis=0) - lost, lost
     else:
@@ -174,7 +174,7 @@ def test_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(hosts: int,
     for row in range(len(names)):
         seconds = bars_by_color(figure, row)
         assert seconds[to_rgb(plot_timeline.COUNTING)] == pytest.approx(kept[row], rel=1e-6)
-        assert seconds.get(to_rgb(plot_timeline.LOST), 0) == pytest.approx(lost[row], rel=1e-6)
+        assert seconds.get(to_rgb(plot_timeline.AGAIN), 0) == pytest.approx(lost[row], rel=1e-6)
         assert sum(seconds.values()) == pytest.approx(last.end_seconds, rel=1e-6)
     assert [label.partition(" (")[0] for label in labels(figure)] == [
         "counting",
@@ -185,7 +185,7 @@ def test_bars_of_the_timeline_are_as_long_as_ranks_and_hosts_counted(hosts: int,
 
 def test_what_a_rank_does_between_two_rounds_is_waiting() -> None:
     rounds = [replace(row, start_seconds=row.start_seconds + 0.001) for row in run(2).timeline.records]
-    seconds = plot_timeline.seconds_of(rounds, np.arange(2))
+    seconds = row_times.seconds_of(row_times.spans_of(rounds, []), np.arange(2), np.full(2, np.inf))
     lasted = rounds[-1].end_seconds - rounds[0].start_seconds
     assert seconds.sum(axis=(0, 2)) == pytest.approx([lasted, lasted])
 
@@ -198,7 +198,7 @@ def test_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
     pixels = np.asarray(strip.images[0].get_array())
     assert pixels.shape[0] == 1000
     colors = np.array(
-        [to_rgb(color) for color in (plot_timeline.COUNTING, plot_timeline.LOST, plot_timeline.WAITING)]
+        [to_rgb(color) for color in (plot_timeline.COUNTING, plot_timeline.AGAIN, plot_timeline.WAITING)]
     )
     shares = np.linalg.solve(colors.T, pixels.reshape(-1, 3).T).T.reshape(pixels.shape)
     end = rounds[-1].end_seconds
@@ -214,19 +214,19 @@ def test_many_rounds_become_few_bars_that_add_up() -> None:
     rows = [
         replace(run(2).timeline.records[0], first_round=number, last_round=number) for number in range(1001)
     ]
-    fewer = plot_timeline.fewer(rows, 256)
+    fewer = row_times.fewer(rows, 256)
     assert 128 <= len(fewer) <= 256
     assert (fewer[0].first_round, fewer[-1].last_round) == (0, 1000)
     assert np.sum([row.points for row in fewer], axis=0).tolist() == (1001 * rows[0].points).tolist()
 
 
 def test_names_of_hosts_are_shortened_while_they_still_differ() -> None:
-    assert plot_timeline.short_names(["a.x.org", "b.x.org"]) == ["a", "b"]
-    assert plot_timeline.short_names(["10.0.0.1", "10.0.0.2"]) == ["10.0.0.1", "10.0.0.2"]
+    assert row_times.short_names(["a.x.org", "b.x.org"]) == ["a", "b"]
+    assert row_times.short_names(["10.0.0.1", "10.0.0.2"]) == ["10.0.0.1", "10.0.0.2"]
     long = [f"a-very-long-name-of-a-node-{number:03}" for number in range(2)]
-    assert plot_timeline.short_names(long) == ["a-very-lo…a-node-000", "a-very-lo…a-node-001"]
+    assert row_times.short_names(long) == ["a-very-lo…a-node-000", "a-very-lo…a-node-001"]
     alike = [f"the-same-name-but-for-{letter}-in-the-middle" for letter in "ab"]
-    assert plot_timeline.short_names(alike) == alike
+    assert row_times.short_names(alike) == alike
 
 
 def test_histogram_counts_the_trials_of_the_log() -> None:
@@ -449,7 +449,7 @@ def lightness(color: str) -> float:
     "colors",
     [
         (style.INK, style.DARK, style.MIDDLE, style.LIGHT),
-        (plot_timeline.LOST, plot_timeline.COUNTING, plot_timeline.WAITING),
+        (plot_timeline.AGAIN, plot_timeline.COUNTING, plot_timeline.REPAIR, plot_timeline.WAITING),
     ],
 )
 def test_colours_differ_in_grey(colors: tuple[str, ...]) -> None:
