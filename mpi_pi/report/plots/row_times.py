@@ -63,6 +63,8 @@ class Span(NamedTuple):
     """A span of time: a record of rounds, or the repair that comes before it."""
 
     start: float
+    end: float
+    """Its end; from then to the start of the next span, ranks wait."""
     record: RoundRecord | None
     """None for a repair, with the attempt at a round that it gave up."""
     repair_seconds: float
@@ -70,24 +72,23 @@ class Span(NamedTuple):
 
 
 def spans_of(records: Sequence[RoundRecord], repairs: Sequence[Repair]) -> list[Span]:
-    """Return the spans of a run in order; each ends where the next one starts, the last with its record."""
+    """Return the spans of a run in order."""
     spans, now = [], 0.0
     for record in records:
         before = sum(repair.cost_seconds for repair in repairs if repair.round == record.first_round)
         rounds = range(record.first_round + 1, record.last_round + 1)
         within = sum(repair.cost_seconds for repair in repairs if repair.round in rounds)
         if before:
-            start = min(max(record.start_seconds - before, now), record.start_seconds)
-            spans.append(Span(start, None, record.start_seconds - start))
-        spans.append(Span(record.start_seconds, record, within))
+            start = max(record.start_seconds - before, now)
+            spans.append(Span(start, record.start_seconds, None, record.start_seconds - start))
+        spans.append(Span(record.start_seconds, record.end_seconds, record, within))
         now = record.end_seconds
     return spans
 
 
 def edges_of(spans: Sequence[Span]) -> NDArray[np.float64]:
     """Return when the spans start, and when the last one ends, (spans + 1,)."""
-    last = spans[-1].record
-    return np.array([span.start for span in spans] + ([last.end_seconds] if last else []))
+    return np.array([span.start for span in spans] + [spans[-1].end])
 
 
 def seconds_of(

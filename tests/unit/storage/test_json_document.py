@@ -39,7 +39,7 @@ HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
     "bench": json_document.dumps(BENCHMARK).encode(),
-    "report": result_file.as_json(runs.run(2, stopped=True)).encode(),
+    "report": result_file.as_json(runs.run(2, 2, stopped=True, losses={0: [3], 5: [1]})).encode(),
 }
 
 
@@ -257,6 +257,11 @@ KINDS: dict[str, Callable[[], Result]] = {
     "resumed": lambda: resumed(runs.run(3)),
     "resumed, with a gap": lambda: resumed(runs.run(3, stopped=True)),
     "with fewer rows": lambda: with_fewer_rows(runs.run(3)),
+    "with losses": lambda: runs.run(3, 2, losses={runs.BEFORE_ROUNDS: [1], 3: [3], 8: [4, 5]}),
+    "with losses and a gap": lambda: runs.run(3, 2, stopped=True, losses={3: [3]}),
+    "resumed, with losses": lambda: resumed(runs.run(3, losses={7: [1]})),
+    "with losses and fewer rows": lambda: with_fewer_rows(runs.run(3, losses={3: [1]})),
+    "with the loss of rank 0": lambda: runs.run(3, 2, losses={4: [0, 1]}),
     "of nothing": of_nothing,
     "of wrong kernels": lambda: replace(runs.run(2), kernels_right=False),
 }

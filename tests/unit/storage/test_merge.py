@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mpi_pi.errors import UserError
-from mpi_pi.kernel import reference
+from mpi_pi.kernel import loader, reference
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.result import RankInfo, RankStats, Result, Timeline
 from mpi_pi.model.shard import Shard, Usage
@@ -20,6 +20,7 @@ from mpi_pi.model.tally import Tally
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge, result_file
+from support import runs
 from support.launching import MPI_PI, Launch
 from support.mutation import damaged, forged
 from support.schemas import RUN as SCHEMA
@@ -198,6 +199,39 @@ def test_shards_of_different_sizes_add_up() -> None:
     lines = report_text(whole, per_rank=True).splitlines()
     rows = [line.split()[:2] for line in lines if re.match(r" *\d/3 +\d ", line)]
     assert rows == [["1/3", "0"], ["2/3", "0"], ["2/3", "1"], ["3/3", "0"]]
+
+
+def test_losses_of_shards_are_kept_and_their_ranks_numbered_on() -> None:
+    """The last rank of the first shard and the first one of the second have no rows."""
+    shards = [
+        runs.run(2, 3, shard=(1, 2), losses={runs.BEFORE_ROUNDS: [5], 3: [2]}),
+        runs.run(3, 2, shard=(2, 2), losses={runs.BEFORE_ROUNDS: [0], 5: [4, 5]}),
+    ]
+    whole = merge.merge([write(f"{k}.json", shard) for k, shard in enumerate(shards)])
+    job = shards[0].job
+    assert whole.tally.hits == sum(shard.tally.hits for shard in shards)
+    assert whole.tally == Tally.of(job, range(job.units), loader.load().count(job, range(job.units)))
+    assert [row.rank for row in whole.ranks] == [0, 1, 2, 3, 4, 7, 8, 9, 10, 11]
+    assert [[lost.rank for lost in repair.lost] for repair in whole.repairs] == [[5], [2], [6], [10, 11]]
+    assert [(shard.ranks, shard.started_ranks) for shard in whole.shards] == [(5, 6), (5, 6)]
+    repairs = [repair for shard in shards for repair in shard.repairs]
+    assert [replace(repair, lost=()) for repair in whole.repairs] == [
+        replace(one, lost=()) for one in repairs
+    ]
+    jsonschema.validate(json.loads(result_file.as_json(whole)), SCHEMA)
+    again = merge.merge([write("whole.json", whole)])
+    assert (again.repairs, again.ranks, again.shards) == (whole.repairs, whole.ranks, whole.shards)
+    text = report_text(whole, per_rank=True)
+    assert report_text(again, per_rank=True) == text
+    rows = [line.split()[:2] for line in text.splitlines() if re.match(r" *\d/2 +\d ", line)]
+    assert rows == [["1/2", str(rank)] for rank in range(5)] + [["2/2", str(rank)] for rank in range(1, 6)]
+    lines = re.findall(r"^Lost = (.*)$", text, re.MULTILINE)
+    assert [re.sub(r"after \S+ s, ", "", line) for line in lines] == [
+        "rank 5 (host unknown) before the first round of shard 1/2",
+        "rank 2 on host node0001.cluster.example in round 3 of shard 1/2",
+        "rank 0 (host unknown) before the first round of shard 2/2",
+        "ranks 4, 5 on host node0003.cluster.example in round 5 of shard 2/2",
+    ]
 
 
 def test_merge_needs_no_mpi(launch: Launch, tmp_path: Path) -> None:

@@ -26,11 +26,20 @@ def comparable(result: Result) -> tuple[object, ...]:
         [value.tolist() if isinstance(value, np.ndarray) else value for value in vars(row).values()]
         for row in result.timeline.records
     ]
-    return replace(result.shard, tally=result.tally, usage=result.usage), result.ranks, rows, result.partial
+    shard = replace(result.shard, tally=result.tally, usage=result.usage)
+    return shard, result.ranks, rows, result.repairs, result.partial
 
 
 @pytest.mark.parametrize(
-    "result", [flame(), runs.run(3, 2), runs.run(4, stopped=True)], ids=["flame", "hosts", "stopped"]
+    "result",
+    [
+        flame(),
+        runs.run(3, 2),
+        runs.run(4, stopped=True),
+        runs.run(3, 2, losses={runs.BEFORE_ROUNDS: [1], 3: [3], 8: [4, 5]}),
+        runs.run(3, 2, losses={4: [0, 1]}),
+    ],
+    ids=["flame", "hosts", "stopped", "losses", "rank 0 lost"],
 )
 def test_result_is_read_as_it_was_written(result: Result) -> None:
     assert comparable(again(result)) == comparable(result)
@@ -119,3 +128,49 @@ def test_changed_file_is_refused(tmp_path: Path) -> None:
     file.write_text(result_file.as_json(runs.run(2)).replace('"hits": ', '"hits": 1', 1))
     with pytest.raises(json_document.DocumentError, match="damaged: its checksum is wrong"):
         result_file.read(str(file))
+
+
+def old(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without losses as programs before schema 6 wrote it."""
+    shards = [{name: row[name] for name in ("index", "ranks", "spent")} for row in document["shards"]]
+    before = document | {"schema": 5, "shards": shards}
+    del before["repairs"]
+    return before
+
+
+def test_document_of_schema_5_is_read_with_no_repairs(tmp_path: Path) -> None:
+    result = runs.run(3, 2)
+    document = json.loads(result_file.as_json(result))
+    assert document["schema"] == 6
+    del document["checksum"]
+    file = tmp_path / "old.json"
+    file.write_text(json_document.dumps(old(document)))
+    assert comparable(result_file.read(str(file))) == comparable(result)
+
+
+def test_merged_document_of_schema_5_is_read_with_its_shards() -> None:
+    document = json.loads(result_file.as_json(runs.run(2)))
+    before = result_file.of_document(old(document | {"shards": [SHARD, SHARD]}))
+    assert before.shards == result_file.of_document(document | {"shards": [SHARD, SHARD]}).shards
+    assert before.first_ranks == [0, 1]
+
+
+@pytest.mark.parametrize("number", [4, 7])
+def test_document_of_another_schema_is_refused(number: int) -> None:
+    document = json.loads(result_file.as_json(runs.run(2))) | {"schema": number}
+    del document["checksum"]
+    with pytest.raises(json_document.DocumentError, match=rf"^has schema {number} .*, not 5 or 6$"):
+        result_file.of_content(json_document.dumps(document).encode())
+
+
+def test_document_of_schema_5_with_repairs_is_refused() -> None:
+    document = json.loads(result_file.as_json(runs.run(2))) | {"schema": 5}
+    with pytest.raises(json_document.DocumentError, match=r"^repairs: schema 5 has none$"):
+        result_file.of_document(document)
+
+
+@pytest.mark.parametrize("shards", [7, [7], [{}], "7", None])
+def test_wrong_shards_of_schema_5_are_refused(shards: Any) -> None:
+    document = old(json.loads(result_file.as_json(runs.run(2)))) | {"shards": shards}
+    with pytest.raises(json_document.DocumentError, match=r"^shards"):
+        result_file.of_document(document)

@@ -210,6 +210,150 @@ def test_strip_of_a_thousand_hosts_is_as_dark_as_they_were_busy() -> None:
     assert beside.lines[0].get_xdata() == pytest.approx([row.points_per_second for row in result.ranks])
 
 
+LOSSES = {2: [3], 4: [6, 7], 6: [4]}
+"""Of two hosts with four ranks each; the second one loses all but rank 5."""
+
+
+def ends_of_bars(figure: Any, row: int) -> dict[tuple[float, ...], float]:
+    """When the last bar of each colour ends in a row of the timeline."""
+    ends: dict[tuple[float, ...], float] = defaultdict(float)
+    for bars in figure.axes[0].collections:
+        color = tuple(np.asarray(bars.get_facecolor())[0][:3])
+        for box in (path.get_extents() for path in bars.get_paths()):
+            if round((box.y0 + box.y1) / 2) == row:
+                ends[color] = max(ends[color], box.x1)
+    return ends
+
+
+def marks(figure: Any) -> list[tuple[float, float]]:
+    """Where losses are marked."""
+    lines = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+    return [(x, y) for line in lines for x, y in line.get_xydata().tolist()]
+
+
+def test_rows_of_lost_ranks_end_with_a_mark_when_these_were_lost() -> None:
+    result = runs.run(2, 4, losses=LOSSES)
+    figure = of_run(result, "Work over time")
+    first, second, third = (repair.seconds for repair in result.repairs)
+    assert marks(figure) == [(first, 3), (second, 6), (second, 7), (third, 4)]
+    end = result.timeline.records[-1].end_seconds
+    ends = dict.fromkeys(range(8), end) | {3: first, 6: second, 7: second, 4: third}
+    counted = np.array([row.count_nanoseconds for row in result.timeline.records]).sum(axis=0) / 1e9
+    for row in range(8):
+        seconds, last = bars_by_color(figure, row), ends_of_bars(figure, row)
+        assert max(last.values()) == pytest.approx(ends[row], rel=1e-6)
+        assert sum(seconds.values()) == pytest.approx(ends[row], rel=1e-6)
+        assert seconds[to_rgb(plot_timeline.COUNTING)] == pytest.approx(counted[row], rel=1e-6)
+        # Each repair goes on from when the round before is complete; then a lost rank is still there.
+        all_of_them, attempt = runs.REPAIR_SECONDS + runs.ATTEMPT_SECONDS, runs.ATTEMPT_SECONDS
+        before = sum(seconds_ < ends[row] for seconds_ in (first, second, third))
+        assert seconds[to_rgb(plot_timeline.REPAIR)] == pytest.approx(
+            before * all_of_them + (attempt if ends[row] < end else 0), rel=1e-6
+        )
+        if ends[row] < end:
+            assert last[to_rgb(plot_timeline.WAITING)] == pytest.approx(ends[row] - attempt, rel=1e-6)
+    lines = [line for line in figure.axes[0].lines if line.get_marker() == ""]
+    assert [set(line.get_xdata()) for line in lines] == [{first}, {second}, {third}]
+    assert [label.partition(" (")[0] for label in labels(figure)] == [
+        *("counting", "waiting", "repairs", "loss of ranks")
+    ]
+    assert labels(figure)[-1] == "loss of ranks (4)"
+
+
+def test_host_is_drawn_until_its_last_rank_is_lost() -> None:
+    result = runs.run(20, 2, losses={2: [2], 4: [3, 10]})
+    figure = of_run(result, "Work over time")
+    first, second = (repair.seconds for repair in result.repairs)
+    assert marks(figure) == [(first, 1), (second, 1), (second, 5)]
+    rows = row_times.rows_of(result)
+    assert rows.row_lives.tolist() == [second if row == 1 else np.inf for row in range(20)]
+    spans = row_times.spans_of(result.timeline.records, result.repairs)
+    seconds = row_times.seconds_of(spans, rows.of_rank, rows.lives)
+    end = result.timeline.records[-1].end_seconds
+    expected = [second if row == 1 else end for row in range(20)]
+    assert seconds.sum(axis=(0, 2)) == pytest.approx(expected)
+    # After the loss of rank 2, its host is rank 3.
+    records = result.timeline.records
+    (place,) = (k for k, span in enumerate(spans) if span.record is records[2])
+    assert seconds[place, 1, 0] == pytest.approx(records[2].count_nanoseconds[3] / 1e9)
+
+
+def test_strip_is_white_after_the_loss_of_a_rank() -> None:
+    lost = [20, 21]
+    result = runs.run(1, 40, losses={3: lost})
+    figure = of_run(result, "Work over time")
+    (repair,) = result.repairs
+    assert marks(figure) == [(repair.seconds, 20), (repair.seconds, 21)]
+    pixels = np.asarray(figure.axes[0].images[0].get_array())
+    end = result.timeline.records[-1].end_seconds
+    pixel = end / pixels.shape[1]
+    times = (np.arange(pixels.shape[1]) + 0.5) * pixel
+    start = result.timeline.records[3].start_seconds
+    for row in range(40):
+        is_white = np.all(np.abs(pixels[row] - 1) < 1e-9, axis=1)
+        if row in lost:
+            assert is_white[times > repair.seconds + pixel].all()
+            assert not is_white[times < repair.seconds - pixel].any()
+        else:
+            assert not is_white.any()
+        stop = min(start, repair.seconds) if row in lost else start
+        is_repair = np.all(np.abs(pixels[row] - to_rgb(plot_timeline.REPAIR)) < 1e-9, axis=1)
+        inside = (times > start - repair.cost_seconds + pixel) & (times < stop - pixel)
+        assert is_repair[inside].all()
+        assert not is_repair[(times < start - repair.cost_seconds - pixel) | (times > stop + pixel)].any()
+
+
+def test_rows_have_the_numbers_of_their_ranks() -> None:
+    few = runs.run(1, 6, losses={runs.BEFORE_ROUNDS: [0, 3], 2: [4]})
+    figure = of_run(few, "Work over time")
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["rank 1", "rank 2", "rank 4", "rank 5"]
+    assert marks(figure) == [(few.repairs[1].seconds, 2)]
+    two_hosts = row_times.rows_of(runs.run(2, 3, losses={runs.BEFORE_ROUNDS: [0]}))
+    assert two_hosts.names == [f"node000{1 + rank // 3}, rank {rank}" for rank in range(1, 6)]
+    many = of_run(runs.run(1, 40, losses={runs.BEFORE_ROUNDS: [0, 1, 2]}), "Work over time")
+    label = many.axes[0].yaxis.get_major_formatter()
+    assert [label(place, None) for place in (0, 10, 36, 37, -2)] == ["3", "13", "39", "", ""]
+
+
+def test_counts_of_several_ranks_in_one_row_do_not_outlast_it() -> None:
+    """After the loss of ranks 0 to 2 at once, what they had counted stands in the row of rank 0."""
+    result = runs.run(3, 3, losses={4: [0, 1, 2]})
+    (repair,) = result.repairs
+    record = result.timeline.records[0]
+    assert (record.first_round, record.last_round) == (0, 3)
+    assert record.count_nanoseconds[0] / 1e9 > 2 * repair.seconds
+    figure = of_run(result, "Work over time")
+    for row in range(3):
+        assert sum(bars_by_color(figure, row).values()) == pytest.approx(repair.seconds, rel=1e-6)
+
+
+def test_loss_after_the_last_round_is_marked_at_its_time() -> None:
+    result = runs.run(3, losses={8: [2]})
+    figure = of_run(result, "Work over time")
+    (repair,) = result.repairs
+    end = result.timeline.records[-1].end_seconds
+    assert repair.seconds > end
+    assert marks(figure) == [(repair.seconds, 2)]
+    assert figure.axes[0].get_xlim() == (0, repair.seconds)
+    assert sum(bars_by_color(figure, 2).values()) == pytest.approx(end, rel=1e-6)
+
+
+def test_repair_between_rounds_of_a_joined_row_is_not_waiting() -> None:
+    result = runs.run(3, losses={3: [1]})
+    records = [
+        a + b for a, b in zip(result.timeline.records[::2], result.timeline.records[1::2], strict=True)
+    ]
+    rows = row_times.rows_of(result)
+    spans = row_times.spans_of(records, result.repairs)
+    seconds = row_times.seconds_of(spans, rows.of_rank, rows.lives).sum(axis=0)
+    (repair,) = result.repairs
+    assert seconds[[0, 2], 3] == pytest.approx([repair.cost_seconds] * 2)
+    assert seconds.sum(axis=1) == pytest.approx(
+        [records[-1].end_seconds, repair.seconds, records[-1].end_seconds]
+    )
+
+
 def test_many_rounds_become_few_bars_that_add_up() -> None:
     rows = [
         replace(run(2).timeline.records[0], first_round=number, last_round=number) for number in range(1001)
@@ -402,6 +546,8 @@ def long_names(result: Result) -> Result:
     return replace(result, ranks=tuple(replace(row, info=member) for row, member in pairs))
 
 
+HOSTS_LOST = {0: [0, 1, 2, 3], 3: [7], 4: [8, 9, 10, 11], 5: [36, 37, 38, 39]}
+
 OF_ANY_SIZE = {"kernel": None, "jobs": None}
 """These parts are as large on any machine."""
 
@@ -409,6 +555,9 @@ CONTENTS: dict[str, Callable[[], Any]] = {
     "2 hosts": lambda: run(2),
     "10 hosts": lambda: long_names(run(10, 4, stopped=True)),
     "1000 hosts": lambda: run(1000, stopped=True),
+    "2 hosts, 1 lost": lambda: runs.run(2, losses={5: [1]}),
+    "10 hosts, 3 lost": lambda: long_names(runs.run(10, 4, stopped=True, losses=HOSTS_LOST)),
+    "1000 hosts, 62 lost": lambda: runs.run(1000, losses={2: [300], 4: [*range(500, 560)], 6: [900]}),
     "benchmark of 10 hosts": lambda: benchmark(40, 10),
     "scaling on 1 rank": lambda: benchmark(1) | OF_ANY_SIZE,
     "scaling on 1000 hosts": lambda: benchmark(4000, 1000) | OF_ANY_SIZE,
@@ -419,7 +568,7 @@ CONTENTS: dict[str, Callable[[], Any]] = {
 def test_no_text_lies_upon_another_or_leaves_the_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     items = [Item(name, CONTENTS[name]())]
     figures = [plot.figure(items)]
-    if name in ("10 hosts", "benchmark of 10 hosts"):
+    if name in ("10 hosts", "10 hosts, 3 lost", "benchmark of 10 hosts"):
         figures += [figure for _, figure in plot.pictures(items)]
     for figure in figures:
         texts = drawn_texts(figure, monkeypatch)
