@@ -17,6 +17,8 @@ run               mpi-pi run: the handshake, counting, and saving in long rounds
 run_plan          options of a run; files, shard and deadline, resolved by rank 0
 run_output        files and report of a run
 supervised        signs of a run to mpi-pi keep-running
+keep_running      mpi-pi keep-running
+start_rules       what follows from the end of a start of a job that is kept running
 check             mpi-pi check
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks

@@ -131,3 +131,11 @@ def note(message: str) -> None:
     """Print a line to standard error."""
     if sys.stderr is not None:  # print would take standard output instead
         print(f"mpi-pi: {message}", file=sys.stderr, flush=True)
+
+
+def raw(output: bytes) -> None:
+    """Write output of another program to standard error, as it is."""
+    stream = sys.stderr
+    if output and stream is not None:
+        stream.buffer.write(output)
+        stream.buffer.flush()

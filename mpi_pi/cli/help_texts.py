@@ -84,6 +84,17 @@ Make one HTML page of results, trial logs and benchmarks, with their tables and 
 network.""",
         None,
     ),
+    "keep-running": (
+        "start a job again whenever it fails, on the hosts that are left",
+        """\
+Start the command, mpirun … mpi-pi run … --checkpoint FILE, and start it again until its result is complete
+and verified. Each start goes on where the last one ended, on the hosts of the hostfile that answer to ssh;
+processes that it has left there are ended. A signal is passed on to the job, which is not started again.""",
+        """\
+exit status: that of mpi-pi run; if given up, 75 if points are saved (run it again), or else 1
+
+  mpi-pi keep-running -- mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -n 1M -i 10k --checkpoint pi.c""",
+    ),
     "check-hosts": (
         "test whether a job could start on all hosts",
         """\

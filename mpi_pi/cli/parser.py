@@ -70,7 +70,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     `handler` is for a command without ranks, `handler_on_ranks` for one on ranks. Raises UserError with
     one line, or SystemExit(0) after help or version have been printed.
     """
-    args = _parser().parse_args(_with_negative_numbers(argv))
+    words: list[str] | None = None
+    if argv[:1] == ["keep-running"] and "--" in argv:  # then follows another command
+        argv, words = argv[: argv.index("--")], [*argv[argv.index("--") + 1 :]]
+    args = _parser().parse_args(_with_negative_numbers(argv), argparse.Namespace(words=words))
     if args.command in _CHECKS:
         _CHECKS[args.command](args)
     return args
@@ -129,6 +132,14 @@ def _add_check_hosts(command: argparse.ArgumentParser) -> None:
     _add_hostfile(command)
     # For the Makefile: only check that mpirun can read the file.
     command.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
+
+
+def _add_keep_running(keep: argparse.ArgumentParser) -> None:
+    keep.usage = "mpi-pi keep-running [-h] [--patience TIME] [--starts N] -- COMMAND"
+    text = "silence of rank 0 after which it is started again; default: 90s"
+    keep.add_argument("--patience", metavar="TIME", type=_duration, help=text)
+    text = "give up after so many starts in a row without progress; default: 5"
+    keep.add_argument("--starts", metavar="N", type=_starts, default=5, help=text)
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
@@ -245,6 +256,7 @@ _trials = _quoting(quantities.trials)
 _points = _quoting(quantities.points)
 _seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantities.quantity(text)).seed)
 _threads = _quoting(quantities.threads, "auto")
+_starts = _quoting(quantities.starts)
 _command = _quoting(quantities.command)
 _output = _quoting(quantities.file_name, "-")
 _file = _quoting(quantities.file_name)
@@ -279,6 +291,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], dict[str, 
     "bench": (_add_bench, {}),
     "plot": (functools.partial(_add_plots, "picture.png|svg|pdf"), _PLOTS),
     "report": (functools.partial(_add_plots, "report.html"), _PLOTS),
+    "keep-running": (_add_keep_running, {"handler": "mpi_pi.cli.keep_running"}),
     "check-hosts": (_add_check_hosts, _HOSTS),
     "deploy": (_add_hostfile, _HOSTS),
 }

@@ -57,6 +57,14 @@ def threads(text: str) -> int:
     return number
 
 
+def starts(text: str) -> int:
+    """Return a number of starts."""
+    number = quantity(text)
+    if number < 1:
+        raise ValueError("at least 1 is needed")
+    return number
+
+
 def file_name(text: str) -> str:
     """Return the name of a file; "-" is none."""
     if text in ("", "-"):

@@ -12,6 +12,9 @@ packing           makes wheels from the installed packages
 wheels            collects wheels for a host
 deploy            `deploy`: installs the client's environment on hosts
 host_check        results of `check-hosts` for a host
+job_command       the command of a job that `keep-running` starts
+job_hosts         the hosts of such a job that answer
+job_start         a start of such a job: its launcher, its signs, its end
 ports             TCP ports between hosts
 preflight         `check-hosts`: tests whether a job could start on hosts
 """

@@ -4,6 +4,7 @@ import contextlib
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 NAME = re.compile(r"(?:([A-Za-z0-9_][\w.-]*)@)?([A-Za-z0-9_][\w.-]*)", re.ASCII)
 """An optional user, and a host name or IPv4 address."""
@@ -29,12 +30,23 @@ class Host:
         return [*(["-p", str(self.port)] if self.port else []), "--", self.destination]
 
 
+class HostLine(NamedTuple):
+    """A line of a hostfile that names a host."""
+
+    number: int
+    """From 1."""
+    host: Host
+    slots: int | None
+    """Number of ranks that it adds to the host; None if the launcher asks the host for the number."""
+
+
 @dataclass
 class HostList:
     """The content of a hostfile."""
 
     hosts: list[Host] = field(default_factory=list)
     """Each host once, in the order in which they first occur."""
+    lines: list[HostLine] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """Lines of the hostfile that mpirun silently reads in another way than was probably meant."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from mpi_pi.cluster.host import NAME, Host, HostList, is_ipv6, user_name, wrapped
+from mpi_pi.cluster.host import NAME, Host, HostLine, HostList, is_ipv6, user_name, wrapped
 
 _BLANKS = r"[ \t\f\v]*"
 _SLOTS = {"slots", "cpu", "count"}
@@ -73,7 +73,11 @@ class OpenMpiParser:
                 line = []
         if self._nodes and not any(node.slots for node in self._nodes.values()):
             raise ValueError("no host has a slot for a rank")
-        self._found.hosts = list(dict.fromkeys(self._found.hosts))
+        self._found.lines = [
+            line if self._nodes[_identity(line.host.name)].given else line._replace(slots=None)
+            for line in self._found.lines
+        ]
+        self._found.hosts = list(dict.fromkeys(line.host for line in self._found.lines))
         return self._found
 
     def _take_line(self, tokens: list[_Token], text: str) -> None:
@@ -86,14 +90,15 @@ class OpenMpiParser:
         if first.kind not in ("word", "host", "address", "number"):
             raise ValueError(f"{text.strip()!r} begins with no host, such as 192.168.1.101 slots=4")
         host = self._host(first.text)
-        node = self._nodes.setdefault(_identity(host.name), fresh := _Node())
+        node, before = self._nodes.setdefault(_identity(host.name), fresh := _Node()), 0
         if node is not fresh:
             self._compare_names(host.name, first.line)
-            node.slots, node.given = node.slots + 1, True
-        self._found.hosts.append(self._configured(host, node, rest))
+            before, node.slots, node.given = node.slots, node.slots + 1, True
+        host = self._configured(host, node, rest)
+        self._found.lines.append(HostLine(tokens[0].line, host, node.slots - before))
 
     def _compare_names(self, name: str, line: int) -> None:
-        for other in {host.name for host in self._found.hosts} - {name}:
+        for other in {line.host.name for line in self._found.lines} - {name}:
             if _identity(other) == _identity(name) != "this machine":
                 self._found.notes.append(f"line {line}: mpirun takes {other} and {name} for one host")
 

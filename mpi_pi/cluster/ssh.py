@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from mpi_pi.cluster.agent import commands, environment, installation, network, server
+from mpi_pi.cluster.agent import commands, environment, installation, job_end, network, server
 from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.ssh_errors import HostError, explanation
 
@@ -32,7 +32,7 @@ OPTIONS = (
     "-oLogLevel=ERROR",  # no banners
 )
 
-AGENT = (commands, environment, installation, network, server)
+AGENT = (commands, environment, installation, job_end, network, server)
 """The modules of the agent. Each imports earlier ones alone."""
 
 T = TypeVar("T")

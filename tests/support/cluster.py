@@ -131,6 +131,7 @@ class Cluster:
             set -e
             hostname {name}
             mount -t tmpfs tmpfs /dev/shm
+            rm -rf {self.folder}/tmp.{name}
             mkdir -m 1777 {self.folder}/tmp.{name}
             mount --bind {self.folder}/tmp.{name} /var/tmp
             for place in /usr/lib/*/pmix2/lib; do
@@ -142,6 +143,7 @@ class Cluster:
             {self._hide_project(name)}
             ip link set lo up
             until ip link show eth0 >/dev/null 2>&1; do sleep 0.02; done
+            ip link set eth0 address 02:00:00:00:00:{int(self.addresses[name].rpartition(".")[2]):02x}
             ip addr add {self.addresses[name]}/24 dev eth0
             ip link set eth0 up
             exec /usr/sbin/sshd -D -e -f {config}
@@ -227,6 +229,20 @@ class Cluster:
             line for line in self.run(name, "cat", "/proc/net/dev").stdout.splitlines() if "eth0:" in line
         )
         return int(line.partition(":")[2].split()[8])
+
+    @property
+    def on(self) -> list[str]:
+        """The hosts that are switched on."""
+        return list(self._shells)
+
+    def power_on(self) -> None:
+        """Switch on all hosts that are off."""
+        off = [name for name in self.addresses if name not in self._shells]
+        for name in off:
+            (self.folder / f"sshd.{name}.pid").unlink(missing_ok=True)
+            self._boot(name)
+        for name in off:
+            until((self.folder / f"sshd.{name}.pid").exists, f"sshd on {name}")
 
     def power_off(self, name: str) -> None:
         """Kill all processes of the host."""

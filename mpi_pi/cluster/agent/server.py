@@ -14,13 +14,14 @@ from typing import Any
 from mpi_pi.cluster.agent.commands import AgentError, watch_client
 from mpi_pi.cluster.agent.environment import describe_environment, describe_host
 from mpi_pi.cluster.agent.installation import create_marker, find_markers, install, remove_markers, verify
+from mpi_pi.cluster.agent.job_end import end_job
 from mpi_pi.cluster.agent.network import connect, listen
 
 _ACTIONS: dict[str, Callable[..., Any]] = {
     action.__name__: action
     for action in (
         *(describe_host, create_marker, find_markers, remove_markers, install, verify),
-        *(describe_environment, listen, connect),
+        *(describe_environment, listen, connect, end_job),
     )
 }
 

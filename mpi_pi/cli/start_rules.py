@@ -1,0 +1,35 @@
+"""Rules of `mpi-pi keep-running`: what follows from the end of a start of a job. Plain values in and out."""
+
+from mpi_pi.cli.exit_codes import BAD_USAGE, NOT_VERIFIED, SIGNALLED, VERIFIED
+from mpi_pi.cluster.job_start import Outcome
+from mpi_pi.mpi.stop import TIME_LIMIT
+
+FINAL = (VERIFIED, NOT_VERIFIED, BAD_USAGE)
+"""Exit statuses of a run that would be the same another time."""
+
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0
+
+
+def final_status(outcome: Outcome, signalled: int) -> int | None:
+    """Return the exit status if the job is not to be started again; None if it is.
+
+    `signalled` is the number of a signal that was passed on to the job; 0 without one.
+    """
+    end = outcome.end
+    if end and (signalled or end.status in FINAL or end.reason == TIME_LIMIT):
+        return end.status
+    return SIGNALLED + signalled if signalled else None
+
+
+def pause(fruitless: int) -> float:
+    """Return the seconds until the next start, after so many starts in a row without progress."""
+    return min(FIRST_PAUSE_SECONDS * 2.0 ** max(fruitless - 1, 0), MAX_PAUSE_SECONDS)
+
+
+def reason(outcome: Outcome, patience: float) -> str:
+    """Return why a job has to be started again, as a clause."""
+    if outcome.silent:
+        return f"rank 0 gave no sign for {patience:g} s"
+    if outcome.end:
+        return f"rank 0 ended with status {outcome.end.status}"
+    return f"the launcher ended with status {outcome.launcher} before the job was complete"
