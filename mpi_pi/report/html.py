@@ -133,6 +133,8 @@ def _summary_of_run(result: Result) -> Summary:
     if estimate is None:
         return Summary("a run", "open", "NOTHING COUNTED", "there is no estimate", blocks)
     answer = f"pi = {estimate.pi}, {estimate.standard_errors:+.3f} standard errors from pi"
+    if result.losses:
+        answer += f"; {number_of(len(result.losses), 'rank')} lost"
     if not result.verified:
         return Summary("a run", "bad", "UNSUCCESSFUL", "; ".join([answer, *result.reasons]), blocks)
     if result.partial:

@@ -126,4 +126,5 @@ def test_tables_mark_lost_ranks_by_their_numbers() -> None:
 def test_page_tells_of_losses() -> None:
     page = html_report.page([Item("a", with_lost([(1, "node000")], 2, 1))])
     assert "<dt>Lost</dt><dd>rank 1 on host node000 after 0.0040 s, in round 0</dd>" in page
+    assert "<b>SUCCESSFUL</b> pi = 3.14155252, -0.244 standard errors from pi; 1 rank lost" in page
     assert "<dt>Redone</dt><dd>25000000 points (25 %); 1 repair cost 0.0125 s</dd>" in page

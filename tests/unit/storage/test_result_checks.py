@@ -103,15 +103,22 @@ def test_impossible_losses_are_refused(change: Callable[[Document], object], com
 
 
 @pytest.mark.parametrize(
-    ("place", "name", "value"),
-    [(0, "started_ranks", 5), (1, "started_ranks", 7), (0, "ranks", 5), (1, "started_ranks", 10**6)],
+    "changes",
+    [
+        [{"started_ranks": 5}, {}],
+        [{}, {"started_ranks": 7}],
+        [{}, {"started_ranks": 10**6}],
+        [{"started_ranks": 5}, {"started_ranks": 7}],
+        [{"ranks": 5}, {}],
+        [{"ranks": 5}, {"ranks": 7}],
+    ],
 )
-def test_shards_whose_ranks_are_others_are_refused(place: int, name: str, value: int) -> None:
+def test_shards_whose_ranks_are_others_are_refused(changes: list[dict[str, int]]) -> None:
     found = json.loads(result_file.as_json(runs.run(2, 6)))
     spent = found["spent"]
     found["shards"] = [{"index": k, "ranks": 6, "started_ranks": 6, "spent": spent} for k in (1, 2)]
     assert len(result_file.of_document(found).shards) == 2
-    found["shards"][place][name] = value
+    found["shards"] = [shard | change for shard, change in zip(found["shards"], changes, strict=True)]
     with pytest.raises(json_document.DocumentError, match="the ranks are not those of the shards"):
         result_file.of_document(found)
 

@@ -252,7 +252,7 @@ def test_rows_of_lost_ranks_end_with_a_mark_when_these_were_lost() -> None:
         )
         if ends[row] < end:
             assert last[to_rgb(plot_timeline.WAITING)] == pytest.approx(ends[row] - attempt, rel=1e-6)
-    lines = [line for line in figure.axes[0].lines if line.get_marker() == ""]
+    lines = [line for line in figure.axes[0].lines if line.get_linestyle() == ":"]
     assert [set(line.get_xdata()) for line in lines] == [{first}, {second}, {third}]
     assert [label.partition(" (")[0] for label in labels(figure)] == [
         *("counting", "waiting", "repairs", "loss of ranks")
