@@ -30,6 +30,13 @@ def quantity(text: str) -> int:
     return int(number * 10 ** max(zeros, 0))
 
 
+def patience(text: str) -> float:
+    """Return the seconds of a time of at least a second, since a busy rank may answer late."""
+    if (seconds := duration(text)) < 1:
+        raise ValueError("must be at least 1s")
+    return seconds
+
+
 def duration(text: str) -> float:
     """Return the seconds of a time, such as 90, 90s, 55m, 1.5h, 2d or 1:30:00."""
     if match := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", text, re.ASCII):

@@ -7,7 +7,9 @@ time_limit    the longest silence of a rank; it limits MPI_Init and MPI_Finalize
 requests      waits that yield the core
 peer_timeout  the error for a rank that does not answer a command
 heartbeat     messages that show which rank has fallen silent
+fence         the end of a process that stood still for so long that others have given it up
 runtime       start and end of MPI
+ulfm          communicators of the ranks that are left after a loss
 collectives   exchanges of Python objects, and errors raised on all ranks
 stop          a stop request that reaches all ranks
 pingpong      latency and bandwidth between two ranks

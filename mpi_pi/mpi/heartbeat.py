@@ -5,12 +5,12 @@ No MPI notices a pulled cable or a machine that hangs, since neither closes a co
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mpi_pi.mpi import time_limit
+from mpi_pi.mpi import fence, time_limit
 from mpi_pi.mpi.peer_timeout import AwakeClock, PeerTimeout
 from mpi_pi.mpi.requests import peers, wait
 from mpi_pi.system import process
@@ -24,11 +24,17 @@ INTERVAL_SECONDS = 5.0
 POLL_SECONDS = 0.5
 """Interval at which a rank receives messages."""
 
+PROBES = 10
+"""Calls of MPI whenever a rank receives messages."""
+
 GRACE_SECONDS = 3.0
 """Time from a timeout to `give_up`, for the thread that calls MPI to end the job in good order."""
 
-MAX_MESSAGE_BYTES = 320
-"""Size of a message: the rank, and the name of its host, which has 255 bytes at most."""
+MAX_MESSAGE_BYTES = 400
+"""Size of a message: the rank, the name of its host, which has 255 bytes at most, and silent ranks."""
+
+MAX_SILENT_BYTES = 120
+"""Size of the list of silent ranks in a message of rank 0; a longer one is not told."""
 
 TAG = 32_000
 """A tag below 32767, the largest one that every MPI has; nothing else uses it."""
@@ -58,8 +64,12 @@ class Heartbeat:
         self._heard_at, self._clock = np.zeros(comm.size), AwakeClock(max_step=2 * POLL_SECONDS)
         self._poll_at, self._send_at = time.monotonic() + POLL_SECONDS, 0.0
         self._requests: list[MPI.Request] = []
+        self._silent: set[int] | None = set()
+        """Ranks that have been silent for long as rank 0 says, or on rank 0; None for too many to be told."""
         self._error = ""
         """The text of the timeout, once there is one."""
+        self._problem: Exception | None = None
+        """An exception of MPI."""
         self._raised = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -70,15 +80,34 @@ class Heartbeat:
                 self._thread.start()
 
     def check(self) -> None:
-        """Raise HeartbeatTimeout if a rank has been silent for too long.
+        """Raise HeartbeatTimeout if a rank has been silent for too long, or an error of MPI if there was one.
 
         Without a thread, send and receive messages first.
         """
         if self._thread is None and self._peers:
             self._poll()
+        if self._problem:
+            raise self._problem
         if self._error:
             self._raised = True
             raise HeartbeatTimeout(self._error)
+
+    def host(self, rank: int) -> str:
+        """Return the name of the host of a peer; "" if it is not known on this rank."""
+        return self._hosts.get(rank, "")
+
+    def silent(self, ranks: Collection[int]) -> set[int]:
+        """Return those of some lost ranks that this rank and rank 0 had not heard of for half the patience.
+
+        The others are dead: MPI does not suspect a silent rank that soon.
+        """
+        long = time_limit.patience_seconds / 2
+        silence = self._clock.seconds - self._heard_at
+        if self._comm.rank == 0:
+            return {rank for rank in ranks if silence[rank] > long}
+        if silence[0] > long or self._silent is None:
+            return set(ranks)
+        return set(ranks) & self._silent
 
     def close(self) -> None:
         """Stop, and receive the messages that are still on their way to this rank. Collective."""
@@ -101,8 +130,12 @@ class Heartbeat:
 
     def _run_thread(self) -> None:
         """Poll until `stop` is called or a rank is silent, in the thread."""
-        while not self._wake.wait(POLL_SECONDS):
-            self._poll()
+        while not self._wake.wait(_poll_seconds()):
+            try:
+                self._poll()
+            except Exception as error:  # of MPI; for `check` to raise in the other thread
+                self._problem = error
+                return
             if self._error:
                 if self._give_up and not self._wake.wait(GRACE_SECONDS) and not self._raised:
                     self._give_up(self._error)
@@ -112,14 +145,17 @@ class Heartbeat:
         now = time.monotonic()
         if now < self._poll_at:
             return
-        self._poll_at = now + POLL_SECONDS
+        fence.check()
+        self._poll_at = now + _poll_seconds()
         clock = self._clock.tick()
-        while message := self._comm.Improbe(tag=TAG):
-            self._receive(message)
+        # Open MPI's failure detector works off one event in each call, and it has several for each heartbeat.
+        for _ in range(PROBES):
+            while message := self._comm.Improbe(tag=TAG):
+                self._receive(message)
         if now > self._send_at:
             self._send()
         # All other ranks notice a silence of rank 0; the time-outs differ, so that one reports it first.
-        timeout = time_limit.MAX_SILENCE_SECONDS + min(self._comm.rank, 100) * 0.05
+        timeout = time_limit.patience_seconds + min(self._comm.rank, 100) * 0.05
         silence = clock - self._heard_at[self._peers.start : self._peers.stop]
         if silence.max() > timeout:
             # Other ranks of that host may have sent their last message a little later; name them, too.
@@ -127,17 +163,23 @@ class Heartbeat:
             self._error = self._describe(silent.tolist())
 
     def _send(self) -> None:
-        self._send_at = time.monotonic() + INTERVAL_SECONDS
+        self._send_at = time.monotonic() + min(INTERVAL_SECONDS, time_limit.patience_seconds / 6)
         self._requests = [request for request in self._requests if not request.Test()]
-        message = f"{self._comm.rank} {self._host}".encode()[:MAX_MESSAGE_BYTES]
+        silent = ""
+        if self._comm.rank == 0:
+            named = ",".join(map(str, sorted(self.silent(self._peers))))
+            silent = named if len(named) < MAX_SILENT_BYTES else "*"
+        message = f"{self._comm.rank} {self._host} {silent}".encode()[:MAX_MESSAGE_BYTES]
         self._requests += [self._comm.Isend(message, peer, TAG) for peer in self._peers]
         self._sent += 1
 
     def _receive(self, message: "MPI.Message") -> None:
         content = bytearray(MAX_MESSAGE_BYTES)
         message.Recv(content)
-        number, host = content.rstrip(b"\0").decode(errors="replace").split(" ", 1)
+        number, host, silent = content.rstrip(b"\0").decode(errors="replace").split(" ", 2)
         rank = int(number)
+        if rank == 0:
+            self._silent = None if silent == "*" else {int(other) for other in silent.split(",") if other}
         self._hosts[rank] = host
         self._got[rank] += 1
         self._heard_at[rank] = self._clock.seconds
@@ -149,3 +191,8 @@ class Heartbeat:
             host = self._hosts.get(rank) or (self._host if rank in here else "unknown")
             ranks.setdefault(host, []).append(str(rank))
         return time_limit.describe_silence(ranks)
+
+
+def _poll_seconds() -> float:
+    """Return the interval at which a rank receives messages; short, if others are soon to give it up."""
+    return min(POLL_SECONDS, time_limit.patience_seconds / 30)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mpi_pi.mpi import time_limit
 from mpi_pi.system import launch_env
 from mpi_pi.system.read_file import read_system_text
 
@@ -117,6 +118,7 @@ def embedded_defaults() -> Iterator[None]:
     """
     with search_path() as place:
         added = launch_env.missing_basics() | place
+        added |= _missing_detector()
         if "Open MPI" in embedded():
             added |= _missing_settings()
         os.environ.update(added)
@@ -125,6 +127,27 @@ def embedded_defaults() -> Iterator[None]:
         finally:
             for name in added:
                 del os.environ[name]
+
+
+def _missing_detector() -> dict[str, str]:
+    """Return settings of Open MPI's failure detector, but those of the user, if the job is to survive losses.
+
+    Without the detector, a job on several hosts hangs after the loss of a rank. A rank sends its heartbeats
+    whenever it calls MPI, as the thread of `mpi.heartbeat` does.
+    """
+    if not launch_env.survives_loss():
+        return {}
+    patience = time_limit.patience_seconds
+    settings = {
+        "mpi_ft_detector": "true",
+        "mpi_ft_detector_timeout": f"{patience}",
+        "mpi_ft_detector_period": f"{patience / 10}",
+        # Without these two, ranks on several hosts may wait for ever for one that is stopped or out of reach.
+        "mpi_ft_propagator_with_rbcast": "true",
+        "mpi_add_procs_cutoff": "100000",
+    }
+    variables = {f"OMPI_MCA_{name}": value for name, value in settings.items()}
+    return {name: value for name, value in variables.items() if name not in os.environ}
 
 
 def _missing_settings() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The error for a rank that does not answer, and a clock to measure its silence with."""
+"""The errors for ranks that are lost or do not answer, and a clock to measure their silence with."""
 
 import time
 
@@ -8,7 +8,11 @@ as long again to notice that the network is back. An mpirun whose ssh checks its
 host within 20 s, and ends the job; Open MPI's mpirun does not if the job has ended by then."""
 
 
-class PeerTimeout(RuntimeError):
+class RankLoss(RuntimeError):
+    """Other ranks are lost: no collective operation on their communicator is possible any more."""
+
+
+class PeerTimeout(RankLoss):
     """Another rank has been silent for too long."""
 
 

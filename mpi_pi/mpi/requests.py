@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mpi_pi.mpi import fence
+
 if TYPE_CHECKING:
     from mpi4py import MPI
 
@@ -39,7 +41,10 @@ def wait(request: "MPI.Request", progress: Progress = no_progress) -> None:
     and after SPIN_SECONDS sleeps between polls, for an eighth of the time that it has waited, up to 1 ms.
     """
     start = time.perf_counter()
-    while not request.Test():
+    while True:
+        fence.check()
+        if request.Test():
+            return
         progress()
         waited = time.perf_counter() - start
         if waited < SPIN_SECONDS:

@@ -7,6 +7,7 @@ waits in them. Here ctypes calls them, which releases the lock.
 import contextlib
 import ctypes
 import functools
+import os
 import re
 import signal
 import socket
@@ -38,7 +39,7 @@ def start() -> "Runtime":
         import mpi4py  # loads the MPI library, which not every command needs
 
         mpi4py.rc.initialize, mpi4py.rc.finalize = False, True
-        mpi = _mpi()
+        mpi = mpi_module()
         c_library = ctypes.CDLL(mpi.__file__)  # and with it the MPI library that mpi4py is linked to
         if not mpi.Is_initialized():
             rc = mpi4py.rc
@@ -56,11 +57,11 @@ class Runtime:
 
     def __init__(self, comm: "MPI.Intracomm", c_library: ctypes.CDLL) -> None:
         self.comm, self._c_library = comm, c_library
-        self._finalized_by_hydra = False
+        self._finalized_by_hydra = self._departed = False
 
-    def watch(self, give_up: Callable[[str], object]) -> Heartbeat:
-        """Start the heartbeat. If a rank falls silent, `give_up` has to end this process; see Heartbeat."""
-        return Heartbeat(self.comm, host_name(), may_use_threads(), give_up)
+    def depart(self) -> None:
+        """End without MPI_Finalize, which may hang after a loss of ranks; followed only by `leave`."""
+        self._departed = True
 
     def finish(self, heartbeat: Heartbeat) -> None:
         """Finalize MPI; collective, and followed only by `leave`. `heartbeat` is the one of `watch`.
@@ -79,7 +80,7 @@ class Runtime:
         wait(self.comm.Ibarrier(), heartbeat.check)
         with limited("MPI_Finalize"):
             heartbeat.close()
-            version = _mpi().Get_library_version()
+            version = mpi_module().Get_library_version()
             self._finalized_by_hydra = hydra.is_there() and deadlocks_in_finalize(version)
             if not self._finalized_by_hydra:
                 self._c_library.MPI_Finalize()
@@ -93,11 +94,13 @@ class Runtime:
         if self._finalized_by_hydra:
             with limited("MPI_Finalize"):
                 hydra.leave(self.comm.Iprobe)
+        if self._departed:
+            os._exit(status)
         self._c_library.exit(status)
         raise AssertionError("exit(3) has returned")
 
 
-def _mpi() -> ModuleType:
+def mpi_module() -> ModuleType:
     """Return mpi4py.MPI, whose import starts MPI if `start` has not been called."""
     from mpi4py import MPI
 
@@ -107,20 +110,25 @@ def _mpi() -> ModuleType:
 @functools.cache
 def host_name() -> str:
     """Return the name of this rank's host."""
-    return str(_mpi().Get_processor_name())
+    return str(mpi_module().Get_processor_name())
 
 
 @functools.cache
 def library_name() -> str:
     """Return the MPI library and its version, such as "Open MPI v5.0.11" or "MPICH 5.0.2"."""
-    version = _mpi().Get_library_version().strip("\0").strip()
+    version = mpi_module().Get_library_version().strip("\0").strip()
     # "Open MPI v5.0.11, package: …" or "MPICH Version:      5.0.2", and more lines.
     return " ".join(version.splitlines()[0].split(",")[0].replace("Version:", "").split())
 
 
 def may_use_threads() -> bool:
     """Return whether any thread may call MPI."""
-    return bool(_mpi().Query_thread() == _mpi().THREAD_MULTIPLE)
+    return bool(mpi_module().Query_thread() == mpi_module().THREAD_MULTIPLE)
+
+
+def watch(comm: "MPI.Intracomm", give_up: Callable[[str], object]) -> Heartbeat:
+    """Start the heartbeat of `comm`. After a silence, `give_up` has to end this process; see Heartbeat."""
+    return Heartbeat(comm, host_name(), may_use_threads(), give_up)
 
 
 def abort(comm: "MPI.Intracomm", status: int) -> None:

@@ -5,6 +5,7 @@ import time
 from array import array  # signals are handled before NumPy has been imported
 from typing import TYPE_CHECKING
 
+from mpi_pi.mpi import fence
 from mpi_pi.mpi.requests import Progress, no_progress, peers, wait
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class StopRequest:
         self.reason = reason
 
     def connect(self, comm: "MPI.Intracomm") -> None:
-        """Begin to exchange requests on `comm`, which nothing else may use. Collective."""
+        """Begin to exchange requests on `comm`, where nothing else may use the tag TAG. Collective."""
         self._comm, self._probe_at = comm, 0.0
         self._told, self._heard = False, set()
 
@@ -68,6 +69,7 @@ class StopRequest:
             return self.requested
         if now >= self._probe_at:
             self._probe_at = now + PROBE_SECONDS
+            fence.check()
             if message := comm.Improbe(tag=TAG):
                 self._receive(message)
         if self.reason and not self._told and (comm.rank == 0 or not self._heard):

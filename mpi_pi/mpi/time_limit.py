@@ -8,9 +8,9 @@ from pathlib import Path
 
 from mpi_pi.system import launch_env, process
 
-MAX_SILENCE_SECONDS = 60.0
-"""Silence after which a rank is given up. TCP doubles its time between retries, so messages still arrive
-after an outage of half as long."""
+patience_seconds = 60.0
+"""Silence after which a rank is given up; the command sets it by `--patience`. TCP doubles its time between
+retries, so messages still arrive after an outage of half as long."""
 
 GiveUp = Callable[[str, Iterable[int]], object]
 give_up: GiveUp | None = None
@@ -45,7 +45,7 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
     # The name of this thread shows other ranks of the host that this rank has reached the function.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
-    if over.wait(MAX_SILENCE_SECONDS + min(launch_env.rank(), 100) * 0.01):
+    if over.wait(patience_seconds + min(launch_env.rank(), 100) * 0.01):
         return
     missing = _missing(function)
     if missing:
@@ -79,7 +79,7 @@ def _describe(function: str, missing: Iterable[int]) -> str:
     if missing:
         return describe_silence({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
-        f"rank {launch_env.rank()} on host {host} has waited for {MAX_SILENCE_SECONDS:.0f} s in {function}:"
+        f"rank {launch_env.rank()} on host {host} has waited for {patience_seconds:.0f} s in {function}:"
         " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
     )
 
@@ -87,6 +87,6 @@ def _describe(function: str, missing: Iterable[int]) -> str:
 def describe_silence(ranks_by_host: dict[str, list[str]], where: str = "") -> str:
     """Return the text of an error about silent ranks, a line for each host."""
     return "\n".join(
-        f"host {host} has been silent for {MAX_SILENCE_SECONDS:.0f} s{where}, with rank {', '.join(ranks)}"
+        f"host {host} has been silent for {patience_seconds:.0f} s{where}, with rank {', '.join(ranks)}"
         for host, ranks in ranks_by_host.items()
     )

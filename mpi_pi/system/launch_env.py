@@ -29,6 +29,16 @@ def started(environ: Mapping[str, str] = os.environ) -> bool:
     return _first_number(environ, (*_SIZE, *_RANK)) is not None or (size(environ) or 0) > 1
 
 
+def survives_loss(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether Open MPI's `mpirun --with-ft ulfm` has started this job, which can survive losses."""
+    return environ.get("OMPI_MCA_mpi_ft_enable", "").lower() in ("1", "t", "true", "enabled", "y", "yes")
+
+
+def job(environ: Mapping[str, str] = os.environ) -> str:
+    """Return what Open MPI calls this job, after host and process of mpirun; "" elsewhere."""
+    return environ.get("PMIX_NAMESPACE", "")
+
+
 def rank_of(environ: Mapping[str, str]) -> int | None:
     """Return the rank of a process with this environment; None if no launcher has started it."""
     return _first_number(environ, (*_RANK, "SLURM_PROCID"))

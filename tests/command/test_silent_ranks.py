@@ -97,7 +97,7 @@ def test_program_that_ends_before_mpi_starts_ends_the_job(found: Found, faults: 
     Open MPI's does, and ends the job, but that of 5.0.11 occasionally waits for ever.
     """
     mpi = there(found, "MPICH from PyPI")
-    program = faults.program(values={"mpi.time_limit:MAX_SILENCE_SECONDS": 3.0}, python=mpi.python)
+    program = faults.program(values={"mpi.time_limit:patience_seconds": 3.0}, python=mpi.python)
     run = run_under(mpi, "-n", "1", program, *RUN, ":", "-n", "1", "false")
     assert run.returncode not in (0, HANGS)
     assert f"rank 0 on host {os.uname().nodename} has waited for 3 s in MPI_Init: " in run.stderr

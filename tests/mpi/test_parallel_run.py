@@ -269,7 +269,7 @@ def test_caller_that_takes_long_is_not_taken_for_silent(
     """Such as one that writes to a file system that stands still."""
     monkeypatch.setattr(heartbeat, "INTERVAL_SECONDS", 0.2)
     monkeypatch.setattr(heartbeat, "POLL_SECONDS", 0.1)
-    monkeypatch.setattr(time_limit, "MAX_SILENCE_SECONDS", 1.5)
+    monkeypatch.setattr(time_limit, "patience_seconds", 1.5)
 
     def on_round(round_: Round) -> None:
         if round_.number == 0 and COMM.rank == who % COMM.size:

@@ -163,7 +163,7 @@ def impatience(every: float, patience: float, step: float | None = None) -> dict
 
     They look for heartbeats in steps of so many seconds.
     """
-    values = {"mpi.heartbeat:INTERVAL_SECONDS": every, "mpi.time_limit:MAX_SILENCE_SECONDS": patience}
+    values = {"mpi.heartbeat:INTERVAL_SECONDS": every, "mpi.time_limit:patience_seconds": patience}
     return values if step is None else values | {"mpi.heartbeat:POLL_SECONDS": step}
 
 

@@ -32,7 +32,7 @@ class Comm:
         if not self.heard:
             return None
         rank = self.heard.pop()
-        content = f"{rank} {self._hosts[rank]}".encode()
+        content = f"{rank} {self._hosts[rank]} ".encode()
 
         def receive(message: bytearray) -> None:
             message[: len(content)] = content
@@ -83,7 +83,7 @@ def test_time_limit_is_that_of_silence_while_this_rank_is_awake(time: Time) -> N
 def test_process_is_ended_only_if_nobody_was_told_of_the_silence(
     monkeypatch: pytest.MonkeyPatch, raised: bool
 ) -> None:
-    monkeypatch.setattr(time_limit, "MAX_SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(time_limit, "patience_seconds", 0.0)
     monkeypatch.setattr(heartbeat, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(heartbeat, "GRACE_SECONDS", 3.0 if raised else 0.0)
     said: list[str] = []

@@ -16,7 +16,7 @@ def test_rank_that_is_just_ending_is_not_named(monkeypatch: pytest.MonkeyPatch) 
     """It has given up itself, and when its host is looked at again it is there no more."""
     there = iter([{0: NO_PROCESS, 2: NO_PROCESS + 2}, {2: NO_PROCESS + 2}])
     monkeypatch.setattr(process, "ranks_on_host", lambda: next(there))
-    monkeypatch.setattr(time_limit, "MAX_SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(time_limit, "patience_seconds", 0.0)
     monkeypatch.setattr(time_limit, "CONFIRM_SECONDS", 0.0)
     monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
     said, given_up = [], threading.Event()
