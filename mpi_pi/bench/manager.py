@@ -10,7 +10,8 @@ from mpi_pi.bench.median import MedianCI
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.manager import Manager
+from mpi_pi.parallel.messages import WORK_RESULT_COLUMNS, Assignment, WorkResult
 
 QUICK_TURNS, FULL_TURNS = 5, 9
 RANKS = (1000, 10_000, 100_000)

@@ -58,7 +58,7 @@ class RoundModel:
     @cached_property
     def bytes_per_rank(self) -> int:
         """Bytes of the messages of a round, which are a result and an assignment, int64 each."""
-        from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment  # NumPy, see `efficiency`
+        from mpi_pi.parallel.messages import WORK_RESULT_COLUMNS, Assignment  # NumPy, see `efficiency`
 
         return 8 * (WORK_RESULT_COLUMNS + len(Assignment)) + 2 * HEADER_BYTES
 

@@ -14,6 +14,7 @@ progress_bar      a progress bar on standard error
 prompt            questions to the user
 launcher_streams  standard streams of the parent process mpirun
 run               mpi-pi run: the handshake, counting, and saving in long rounds
+run_hooks         callbacks of a run: progress, and when a checkpoint is saved
 run_plan          options of a run; files, shard and deadline, resolved by rank 0
 run_output        files and report of a run
 supervised        signs of a run to mpi-pi keep-running

@@ -110,9 +110,13 @@ def said(content: str | Sequence[Block], through_mpirun: bool = True) -> bool:
     return True
 
 
+speaks = launch_env.rank() == 0
+"""True if this rank prints the errors of all ranks. It is set on the rank that takes over from rank 0."""
+
+
 def error(message: str) -> None:
-    """Print an error, a line for each line of the message, to standard error; on rank 0 only."""
-    if launch_env.rank() == 0:
+    """Print an error, a line for each line of the message, to standard error; on one rank only."""
+    if speaks:
         complain(message)
 
 

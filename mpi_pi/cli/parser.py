@@ -15,7 +15,17 @@ from mpi_pi.formatting import truncated
 from mpi_pi.model.job import Job
 from mpi_pi.version import __version__
 
-NUMERIC = ("-n", "--trials", "-i", "--points", "--seed", "--threads", "--time-limit", "--checkpoint-every")
+NUMERIC = (
+    "-n",
+    "--trials",
+    "-i",
+    "--points",
+    "--seed",
+    "--threads",
+    "--time-limit",
+    "--checkpoint-every",
+    "--patience",
+)
 """Options whose value may begin with a minus sign, for a better error."""
 
 SUFFIXES = {"plot": (".png", ".svg", ".pdf"), "report": (".html", ".htm")}
@@ -197,6 +207,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     text = "stop after this time; slurm: before the limit of the Slurm job"
     add("--time-limit", metavar="TIME", type=_time_limit, help=text)
+    text = "silence after which a rank is given up, or lost to a job that survives it; default: 60s"
+    add("--patience", metavar="TIME", type=_patience, help=text)
     # For ranks started by keep-running.
     add("--supervised", metavar="TOKEN", help=argparse.SUPPRESS)
     add("--resume-state", metavar="TEXT", help=argparse.SUPPRESS)
@@ -263,6 +275,7 @@ _file = _quoting(quantities.file_name)
 _folder = _quoting(lambda text: Path(quantities.file_name(text)))
 _shard = _quoting(quantities.shard, "slurm")
 _duration = _quoting(quantities.duration)
+_patience = _quoting(quantities.patience)
 _time_limit = _quoting(quantities.duration, "slurm")
 
 

@@ -3,33 +3,36 @@
 import argparse
 import contextlib
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from mpi_pi.cli import console, parser, run_plan
+from mpi_pi.cli import console, parser, run_hooks, run_plan
 from mpi_pi.cli.exit_codes import VERIFIED, status_after_silence
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
 from mpi_pi.cli.run_plan import RunOptions
+from mpi_pi.errors import RunError, UserError
+from mpi_pi.formatting import format_some, number_of
 from mpi_pi.kernel.loader import load
+from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankInfo
 from mpi_pi.model.shard import Shard
-from mpi_pi.mpi import runtime
-from mpi_pi.mpi.heartbeat import HeartbeatTimeout
+from mpi_pi.mpi import runtime, ulfm
+from mpi_pi.mpi.collectives import bcast, call_on_root
+from mpi_pi.mpi.heartbeat import Heartbeat
+from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.parallel.hooks import Hooks, Round
+from mpi_pi.parallel.recovery import CutOff, State, Survivors
 from mpi_pi.parallel.run import InterruptedRun, count
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.report import run as run_report
 from mpi_pi.system import affinity, launch_env
 
 if TYPE_CHECKING:
-    from mpi_pi.cli.supervised import Supervised
+    from mpi4py import MPI
 
-LONG_ROUND_SECONDS = 5.0
-"""Time after which rank 0 saves a checkpoint within a round: it may be waiting for a silent host, and mpirun
-leaves no time for a checkpoint once it has noticed that."""
+    from mpi_pi.cli.supervised import Supervised
 
 LONG_JOB_POINTS = 10**9
 """Points that take one core between one and some ten seconds."""
@@ -44,50 +47,127 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
         supervised = Supervised(options.supervised)
 
-    def run() -> int:
-        with contextlib.ExitStack() as open_files:
-            return _Run(options, ranks, open_files, supervised).execute()
-
-    if supervised and ranks.comm.rank == 0:
-        return supervised.report_end(run, lambda: ranks.signals.stop.reason)
-    return run()
+    run = _Run(options, ranks, supervised)
+    if supervised:
+        is_root, reason = (lambda: run.comm.rank == 0), (lambda: ranks.signals.stop.reason)
+        return supervised.report_end(run.execute, is_root, reason)
+    return run.execute()
 
 
 class _Run:
-    """One run on this rank. `open_files` closes the files of rank 0."""
+    """One run on this rank."""
 
-    def __init__(
-        self,
-        options: RunOptions,
-        ranks: Ranks,
-        open_files: contextlib.ExitStack,
-        supervised: "Supervised | None",
-    ) -> None:
-        self.options, self.ranks, self.open_files, self.supervised = options, ranks, open_files, supervised
+    def __init__(self, options: RunOptions, ranks: Ranks, supervised: "Supervised | None") -> None:
+        self.options, self.ranks, self.supervised = options, ranks, supervised
+        self.open_files = contextlib.ExitStack()
+        """Closes the files of rank 0."""
         self.output = RunOutput(options)
+        self.survivors = ranks.survive() if ranks.comm.size > 1 and ulfm.works() else None
+        """The ranks that are left, if the run survives the loss of ranks; else None."""
+        self.team: Team | None = None
+        self.state: State | None = None
+        self.status: int | None = None
+        """Exit status, once rank 0 has reported."""
+        self._log: Callable[[Round], None] | None = None
+
+    @property
+    def comm(self) -> "MPI.Intracomm":
+        """The communicator of the ranks that are left."""
+        return self.survivors.comm if self.survivors else self.ranks.comm
+
+    @property
+    def heartbeat(self) -> Heartbeat:
+        """The heartbeat of the ranks that are left."""
+        return self.survivors.heartbeat if self.survivors else self.ranks.watch()
 
     def execute(self) -> int:
-        options, ranks, comm = self.options, self.ranks, self.ranks.comm
-        if options.checkpoint:
+        """Count, save and report; return the exit status on rank 0."""
+        with self.open_files:
+            return self._execute()
+
+    def _execute(self) -> int:
+        """Count and report, and go on after each loss of ranks that the run survives."""
+        if self.options.checkpoint:
             # Even before counting, a signal ends in a report: which points are saved, and how to continue.
-            self.open_files.enter_context(ranks.signals.all_handled())
-        team = assemble(comm, self._request(), ranks.watch())
-        shard, progress = team.shard, options.progress if comm.rank == 0 else "off"
-        with ranks.signals.all_handled():
+            self.open_files.enter_context(self.ranks.signals.all_handled())
+        while True:
             try:
-                with bar(progress, shard.points, shard.tally.points, unit=" points", unit_scale=True) as show:
-                    result = count(team, comm.Dup(), self._hooks(team, show))
-            except HeartbeatTimeout as silence:  # on the ranks that have noticed it
-                console.complain(str(silence))
-                self.output.report_interrupted(
-                    silence.result if isinstance(silence, InterruptedRun) else None
-                )
-                status = status_after_silence(options.checkpoint)
-                if self.supervised and comm.rank == 0:
-                    self.supervised.end(status)
-                runtime.abort(comm, status)
-                raise
-            return VERIFIED if comm.rank else self.output.report(result, ranks.signals)
+                with ulfm.losses():
+                    return self._count_and_report()
+            except RankLoss as loss:
+                if self.survivors and self.comm.rank and self.status is not None:
+                    return VERIFIED  # rank 0 has reported, and others have left
+                if not self.survivors:
+                    self._give_up(loss)
+                    raise
+                self._go_on(self.survivors)
+
+    def _count_and_report(self) -> int:
+        comm = self.comm
+        if self.team is None or self.state is None:
+            self.team = assemble(comm, self._request(), self.heartbeat)
+            self.state = State(self.team, lost=self.survivors.lost if self.survivors else {})
+            self.open_files.enter_context(self.ranks.signals.all_handled())
+        elif self.survivors:
+            call_on_root(comm, self._open_files_anew, self.heartbeat.check)
+        shard, counted = self.team.shard, self.state.account.committed.shard.tally.points
+        progress = self.options.progress if comm.rank == 0 else "off"
+        # Open MPI 5.0 may crash if a rank is lost while another communicator is made.
+        signals = comm if self.survivors else comm.Dup()
+        with bar(progress, shard.points, counted, unit=" points", unit_scale=True) as show:
+            result = count(self.team, signals, self._hooks(shard.job, show), self.state)
+        if comm.rank == 0 and self.status is None:
+            self.status = self.output.report(result, self.ranks.signals)
+        if self.survivors:
+            self.status = bcast(comm, self.status, self.heartbeat.check)
+            if comm.rank == 0:  # which has to know whether all others have heard of the report
+                self.survivors.meet()
+        return self.status if comm.rank == 0 and self.status else VERIFIED
+
+    def _give_up(self, loss: RankLoss) -> None:
+        """End the job after a loss of ranks, on a rank that has noticed it, unless nothing can be saved."""
+        if self.team is None:
+            return
+        console.complain(str(loss))
+        self.output.report_interrupted(loss.result if isinstance(loss, InterruptedRun) else None)
+        status = status_after_silence(self.options.checkpoint)
+        if self.supervised and self.comm.rank == 0:
+            self.supervised.end(status)
+        runtime.abort(self.comm, status)
+
+    def _go_on(self, survivors: Survivors) -> None:
+        """Find the ranks that are left, and the state from which they go on."""
+        before = len(survivors.lost)
+        try:
+            self.team = survivors.go_on(self.team, self.state, logs=self.options.trial_log is not None)
+        except CutOff as cut:
+            if self.comm.rank:
+                ulfm.die()
+            console.complain(str(cut))
+            os._exit(status_after_silence(self.options.checkpoint))  # before anything is written
+        if self.team is None:
+            self.state = None
+        if self.comm.rank == 0:
+            console.speaks = True
+            new = list(survivors.lost.items())[before:]
+            lost = [f"rank {rank}" + (f" on host {host}" if host else "") for rank, host in new]
+            left = f"going on with {number_of(self.comm.size, 'rank')}"
+            console.warning(f"lost {format_some(lost, 8)}: {left}")
+
+    def _open_files_anew(self) -> None:
+        """Open the files of the run on a rank that has become rank 0. Raises RunError."""
+        if self.output.plan or not (self.team and self.state and self.state.manager):
+            return
+        shard = self.team.shard
+        try:
+            plan = run_plan.resolve(self.options.of(shard), self.open_files)
+        except UserError as error:
+            raise RunError(str(error)) from error
+        if plan.trial_log_file and plan.trial_log_file.direct:
+            raise RunError(f"argument --trial-log: {self.options.trial_log!r}: cannot be written anew")
+        self.output.plan, self.ranks.signals.stop.deadline = plan, plan.deadline
+        if plan.checkpoint and not plan.shard.complete:
+            plan.checkpoint.finish(self.state.manager.shard)
 
     def _request(self) -> Request:
         options = self.options
@@ -97,11 +177,12 @@ class _Run:
             lambda: load(options.kernel, options.cache, console.note),
             None if options.threads == "auto" else options.threads or 1,
             self._announce,
+            survives=self.survivors is not None,
         )
 
     def _resolve(self) -> Plan:
-        """Resolve the plan of the run, on rank 0."""
-        self.output.plan = plan = run_plan.resolve(self.options, self.open_files)
+        """Resolve the plan of the run, on rank 0; only once, even if the handshake is repeated."""
+        self.output.plan = plan = self.output.plan or run_plan.resolve(self.options, self.open_files)
         self.ranks.signals.stop.deadline = plan.deadline
         if self.options.threads != "auto":
             return Plan(plan.shard)
@@ -137,31 +218,9 @@ class _Run:
                 " --threads auto"
             )
 
-    def _hooks(self, team: Team, show: Callable[[float], object]) -> Hooks:
-        checkpoint, log = self.output.checkpoint, self.output.log_round(team.shard.job)
-        supervised = self.supervised
-        stop, unit_hits = self.ranks.signals.stop, self.options.trial_log is not None
-        saved_at, saved_at_stop = time.monotonic(), False
-
-        def on_round(round_: Round) -> None:
-            nonlocal saved_at
-            log(round_)
-            if round_.shard:
-                show(round_.shard.tally.points)
-                if supervised:
-                    supervised.update(round_.shard)
-                if checkpoint:
-                    checkpoint.update(round_.shard)
-                    saved_at = time.monotonic()
-
-        def on_idle() -> None:
-            nonlocal saved_at, saved_at_stop
-            now = time.monotonic()
-            if supervised:
-                supervised.poll()
-            # After a signal, too: mpirun may send it because a host is silent, and soon kill what waits.
-            if checkpoint and (now > saved_at + LONG_ROUND_SECONDS or (stop.requested and not saved_at_stop)):
-                saved_at, saved_at_stop = now, stop.requested
-                checkpoint.save()
-
-        return Hooks(on_round, on_idle if checkpoint else None, stop, unit_hits=unit_hits)
+    def _hooks(self, job: Job, show: Callable[[float], object]) -> Hooks:
+        if self.comm.rank == 0 and self._log is None:
+            self._log = self.output.log_round(job)
+        log, stop = self._log or (lambda round_: None), self.ranks.signals.stop
+        hooks = run_hooks.hooks(self.output.checkpoint, self.supervised, stop, log, show)
+        return hooks._replace(unit_hits=self.options.trial_log is not None)

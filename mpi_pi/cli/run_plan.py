@@ -69,6 +69,13 @@ class RunOptions(NamedTuple):
             f" --time-limit {self.time_limit} --threads {'auto' if self.threads == 'auto' else 'T'}"
         )
 
+    def of(self, shard: Shard) -> "RunOptions":
+        """Return the options of a run of this shard that has begun already."""
+        job, part = shard.job, (shard.index, shard.count)
+        return self._replace(
+            trials=job.trials, points=job.points, seed=job.seed, shard=part, restart=False, resume_state=None
+        )
+
 
 class RunPlan(NamedTuple):
     """Plan of a run on rank 0. Its files are open; the ExitStack given to `resolve` closes them."""

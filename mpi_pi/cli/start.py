@@ -1,7 +1,6 @@
 """Start of a command on ranks, up to that of MPI, and the end of a rank that fails before."""
 
 import argparse
-import contextlib
 import importlib
 import os
 import platform
@@ -18,7 +17,7 @@ from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import MpiPiError
 from mpi_pi.mpi import hydra, srun, time_limit
 from mpi_pi.mpi.stop import StopRequest
-from mpi_pi.system import imports, launch_env
+from mpi_pi.system import imports, launch_env, process
 
 if TYPE_CHECKING:
     from mpi_pi.mpi.runtime import Runtime
@@ -40,6 +39,8 @@ def execute(args: argparse.Namespace) -> int:
     if problem := srun.problem():
         console.error(problem)
         return BAD_USAGE
+    if getattr(args, "patience", None):
+        time_limit.patience_seconds = args.patience
     signals = Signals(StopRequest())
     time_limit.give_up = _end_process
     try:
@@ -60,9 +61,7 @@ def execute(args: argparse.Namespace) -> int:
     if launched is not None and launched != size:
         console.error(_launcher_mismatch(launched, size, runtime.library_name()))
         return BAD_USAGE if launch_env.rank() == 0 else VERIFIED
-    is_root = world.comm.rank == 0  # asked before the end of MPI
-    status = ranks.guarded(command.execute, args, signals, world)
-    return status if is_root else VERIFIED
+    return ranks.guarded(command.execute, args, signals, world)
 
 
 def reported(action: Callable[[], int]) -> int:
@@ -125,8 +124,7 @@ def _end_process(why: str, missing: Iterable[int]) -> None:
     may hang.
     """
     console.complain(why)
-    for process in missing:
-        with contextlib.suppress(OSError):  # another rank has killed it
-            os.kill(process, signal.SIGKILL)
+    for pid in missing:
+        process.kill(pid)
     hydra.abort(FAILED)
     os._exit(FAILED)

@@ -40,17 +40,22 @@ class Supervised:
         self._send_state()
         self._send(signs.End(status, reason))
 
-    def report_end(self, command: Callable[[], int], reason: Callable[[], int]) -> int:
-        """Run the command on rank 0, send its end, and return its status; an MpiPiError is raised again.
+    def report_end(
+        self, command: Callable[[], int], is_root: Callable[[], bool], reason: Callable[[], int]
+    ) -> int:
+        """Run the command, send its end on rank 0, and return its status; an MpiPiError is raised again.
 
-        `reason` returns the reason of a stop. An error that is not foreseen aborts the job, without a sign.
+        `is_root` returns whether this is rank 0 when the command ends, and `reason` the reason of a stop. An
+        error that is not foreseen aborts the job, without a sign.
         """
         try:
             status = command()
         except MpiPiError as error:
-            self.end(status_of(error))
+            if is_root():
+                self.end(status_of(error))
             raise
-        self.end(status, reason())
+        if is_root():
+            self.end(status, reason())
         return status
 
     def _send_state(self) -> bool:

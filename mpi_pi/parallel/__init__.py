@@ -7,6 +7,10 @@ threads        the threads of a rank, which count its units
 round_loop     the rounds on every rank: assignment, count, work result
 run            a whole run: from a job or shard to its result
 
+messages       columns of work results and assignments
+recovery       after a loss of ranks: those left agree on a state, and go on from it
+account        that state, and what a rank has counted itself
+ledger         statistics of all ranks and rounds
 hooks          callbacks and other arguments for the caller of a run
 team           the handshake of all ranks before the first round
 """

@@ -5,85 +5,49 @@ assignment, a row of six: a few hundred bytes for each rank, however many ranks 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.model import tally
-from mpi_pi.model.result import RankStats, RoundRecord, Timeline
+from mpi_pi.model.result import LostRank, Repair
 from mpi_pi.model.shard import Shard, Usage
+from mpi_pi.parallel.account import Committed
+from mpi_pi.parallel.ledger import Ledger, exact_sums
 from mpi_pi.parallel.load_balancer import DEFAULT, LoadBalancer, Tuning
+from mpi_pi.parallel.messages import EXPULSION, FAILURE, Assignment, WorkResult
 from mpi_pi.parallel.partition import offsets
 from mpi_pi.system import process
 
-
-class WorkResult(IntEnum):
-    """Columns of the work result of a rank for a round."""
-
-    FAILED = 0
-    STOPPED = 1
-    """1 if the rank knows of a stop request."""
-    WRONG = 2
-    """1 if its kernel no longer counts the known answers."""
-    POINTS = 3
-    COUNT_NS = 4
-    WAIT_NS = 5
-    """In the round before this one."""
-    UNITS = 6
-    USER_NS = 7
-    """Total CPU time of the process, as SYSTEM_NS."""
-    SYSTEM_NS = 8
-    PEAK_BYTES = 9
-    """Peak memory of the process."""
-    TALLY = 10
-    """The first of `tally.COLUMNS`, see `tally.pack`."""
-
-
-WORK_RESULT_COLUMNS = WorkResult.TALLY + tally.COLUMNS
-
-
-class Assignment(IntEnum):
-    """Columns of the assignment of a rank for the next round."""
-
-    FAILED = 0
-    """1 if a rank has failed in the round before."""
-    STOPPED = 1
-    """1 if a rank knew of a stop request in the round before."""
-    DONE = 2
-    """Units that were counted in the round before."""
-    UNITS = 3
-    """Units in the next round; 0 if there is none."""
-    START = 4
-    """First unit of the rank, counted from the first one of the round; STOP is the one after its last."""
-    STOP = 5
+Row = NDArray[np.int64]
 
 
 class Manager:
-    """Record of what the ranks have counted of a shard. `threads` has the number of threads of each rank."""
+    """Record of what the ranks have counted of a shard. `threads` has the number of threads of each rank.
 
-    def __init__(self, shard: Shard, threads: Sequence[int], tuning: Tuning = DEFAULT) -> None:
+    If `expels`, a round in which some ranks fail alone ends in their expulsion. After a loss of ranks
+    `go_on` continues with those left, which are then the `members`, by their places among all.
+    """
+
+    def __init__(
+        self, shard: Shard, threads: Sequence[int], tuning: Tuning = DEFAULT, *, expels: bool = False
+    ) -> None:
+        self.ledger = Ledger(threads)
         self.counted = shard.tally
         """All units counted, including those beyond a gap."""
         self.kernels_right = True
-        self.timeline = Timeline()
         self.rounds = 0
+        self._attempt = 1
         self._begun = shard
         self._contiguous = shard.tally
-        self._cpu_seconds: tuple[float, float] | None = None
-        """User and system time of all ranks so far; None before any round."""
-        self._threads = np.array(threads, np.int64)
-        ranks = len(self._threads)
-        self._balancer = LoadBalancer(shard.job, shard.remaining, self._threads, tuning)
-        self._assigned = np.zeros(ranks, np.int64)
-        """Units that each rank has to count in this round."""
-        self._totals = np.zeros((ranks, 4), np.int64)
-        """Units, points, hits and nanoseconds of counting of each rank."""
-        self._right = np.ones(ranks, np.bool_)
-        """Ranks whose kernels have counted the known answers after each round."""
-        self._last_results: NDArray[np.int64] | None = None
+        self._cpu_seconds: tuple[float, float] | None = None  # before any round
+        self._tuning, self._expels, self._ended = tuning, expels, False
+        self._members = np.arange(len(threads))
+        self._balancer = LoadBalancer(shard.job, shard.remaining, self.ledger.threads, tuning)
+        self._assigned = np.zeros(len(threads), np.int64)
+        """Units that each member has to count in this round."""
         self._startup_seconds = self._assigned_at = 0.0
         self._start = 0.0
         """In seconds of CLOCK_MONOTONIC; `_assigned_at` and the times of the timeline count from then on."""
@@ -95,34 +59,28 @@ class Manager:
             return self._begun
         return replace(self._begun, tally=self._contiguous, usage=self.usage(*self._cpu_seconds))
 
-    def begin(self) -> NDArray[np.int64]:
-        """Return the first assignments, int64 (ranks, columns)."""
-        self._start = time.clock_gettime(time.CLOCK_MONOTONIC)
-        self._startup_seconds = process.seconds_since_process_start(self._start)
-        return self._assign()
+    def begin(self) -> Row:
+        """Return the first assignments, int64 (members, columns), of a run or after a loss of ranks."""
+        if not self._start:
+            self._start = time.clock_gettime(time.CLOCK_MONOTONIC)
+            self._startup_seconds = process.seconds_since_process_start(self._start)
+        return self._assign(last=self._ended)
 
-    def next(self, results: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Record the work results of a round, int64 (ranks, columns), and return the next assignments."""
-        sums = _exact_sums(results)
-        if sums[WorkResult.FAILED]:
+    def next(self, results: Row) -> Row:
+        """Record the work results of a round, int64 (members, columns), and return the next assignments."""
+        sums = exact_sums(results)
+        leaving = sums[WorkResult.WRONG] if self._expels else 0
+        if sums[WorkResult.FAILED] or 0 < leaving < len(results):
             assignments = self._assign(last=True)
-            assignments[:, Assignment.FAILED] = True
+            assignments[:, Assignment.FAILED] = FAILURE if sums[WorkResult.FAILED] else EXPULSION
             return assignments
         stopped, done = sums[WorkResult.STOPPED] > 0, sums[WorkResult.UNITS]
         missing = done < int(self._assigned.sum())
         self._record(results, sums, missing)
-        assignments = self._assign(last=stopped or missing)
+        self._ended = stopped or missing
+        assignments = self._assign(last=self._ended)
         assignments[:, [Assignment.STOPPED, Assignment.DONE]] = stopped, done
         return assignments
-
-    def rank_stats(self, before: Sequence[RankStats]) -> tuple[RankStats, ...]:
-        """Return the statistics of each rank, given those from before the first round."""
-        if self._last_results is None:
-            return tuple(before)
-        seconds = self.timeline.records[-1].end_seconds
-        usage = self._last_results[:, WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1].tolist()
-        rows = zip(before, self._totals.tolist(), usage, self._right.tolist(), strict=True)
-        return tuple(row.after(totals, used, right, seconds) for row, totals, used, right in rows)
 
     def usage(self, user_seconds: float, system_seconds: float, now: float | None = None) -> Usage:
         """Return the usage of this run and of those that it resumes, given the CPU time of its ranks.
@@ -135,17 +93,63 @@ class Manager:
             rounds=self.rounds,
             real_seconds=self._startup_seconds + seconds,
             round_seconds=seconds,
-            core_seconds=float(self._totals[:, 3] @ (self._threads / 1e9)),
+            core_seconds=self.ledger.core_seconds,
             user_seconds=user_seconds,
             system_seconds=system_seconds,
         )
 
+    def committed(self) -> Committed:
+        """Return the state that the other ranks need to go on without rank 0."""
+        counted, ledger = (self._attempt, self.rounds, self.shard, self.counted), self.ledger
+        of_ranks = ledger.lost(), ledger.repairs
+        return Committed(*counted, ledger.sums(), self._assigned_at, self._ended, *of_ranks)
+
+    def take_over(self, committed: Committed, totals: Mapping[int, Row], received_at: float) -> None:
+        """Take over from a rank 0 that is lost, given a state and the `TOTALS` of the ranks left, by place.
+
+        `received_at` is the time at which the state came, in seconds of CLOCK_MONOTONIC.
+        """
+        self._attempt, self.rounds = committed.attempt, committed.rounds
+        self.counted, self._contiguous = committed.counted, committed.shard.tally
+        beyond = self.counted.units - self._contiguous.units
+        self.ledger.take_over(committed, totals, self.rounds, beyond)
+        self._cpu_seconds = self.ledger.cpu_seconds() if self.rounds else None
+        self._ended, self._assigned_at = committed.ended, committed.seconds
+        self._start = received_at - committed.seconds
+        self._startup_seconds = process.seconds_since_process_start(self._start)
+
+    def start_anew(self) -> None:
+        """Forget all rounds, in order to count them anew."""
+        self._attempt, self.rounds, self._ended = self._attempt + 1, 0, False
+        self.counted, self._contiguous, self._cpu_seconds = self._begun.tally, self._begun.tally, None
+        self.ledger.forget_rounds()
+
+    def go_on(
+        self, members: Sequence[int], lost: Sequence[LostRank], redone_points: int, noticed_at: float
+    ) -> None:
+        """Continue with the members alone that are left, by their places, and record the loss of the others.
+
+        `redone_points` will be counted anew, `noticed_at` is in seconds of CLOCK_MONOTONIC.
+        """
+        repair = Repair(
+            lost=tuple(lost),
+            round=self.rounds,
+            seconds=noticed_at - self._start if self._start else 0.0,
+            redone_points=redone_points,
+            cost_seconds=self._seconds() - self._assigned_at if self._start else 0.0,
+        )
+        self.ledger.record_loss(repair, sorted(set(range(len(self.ledger.threads))) - set(members)))
+        self._members, remaining = np.array(members, np.int64), self._begun.remaining
+        done = self.counted.units - self._begun.tally.units
+        units, threads = range(remaining.start + done, remaining.stop), self.ledger.threads[self._members]
+        self._balancer = LoadBalancer(self._begun.job, units, threads, self._tuning)
+
     def _seconds(self) -> float:
         return time.clock_gettime(time.CLOCK_MONOTONIC) - self._start
 
-    def _assign(self, last: bool = False) -> NDArray[np.int64]:
+    def _assign(self, last: bool = False) -> Row:
         self._assigned_at = self._seconds()
-        assignments = np.zeros((len(self._threads), len(Assignment)), np.int64)
+        assignments = np.zeros((len(self._members), len(Assignment)), np.int64)
         if not last:
             units, weights = self._balancer.next_round()
             places = offsets(self._begun.job, units, weights)
@@ -155,7 +159,7 @@ class Manager:
             assignments[:, Assignment.STOP] = places[1:]
         return assignments
 
-    def _record(self, results: NDArray[np.int64], sums: list[int], missing: bool) -> None:
+    def _record(self, results: Row, sums: list[int], missing: bool) -> None:
         columns = [WorkResult.UNITS, WorkResult.POINTS, WorkResult.COUNT_NS, WorkResult.WAIT_NS]
         units, points, count_nanoseconds, wait_nanoseconds = results.T[columns]
         self._balancer.update(points, count_nanoseconds, wait_nanoseconds)
@@ -167,22 +171,12 @@ class Manager:
         if kept and missing:
             # A rank counts its units from the first on, so the first rank with too few is the last to keep.
             kept = int(np.argmax(units < self._assigned)) + 1
-            contiguous = tally.unpack(self._begun.job, _exact_sums(results[:kept])[WorkResult.TALLY :])
+            contiguous = tally.unpack(self._begun.job, exact_sums(results[:kept])[WorkResult.TALLY :])
         lost_units = units.copy()
         lost_units[:kept] = 0
         span = (self.rounds, self.rounds, self._assigned_at, self._seconds())
-        self.timeline.append(RoundRecord(*span, counted.hits, units, points, count_nanoseconds, lost_units))
+        self.ledger.record(self._members, results, span, lost_units)
         self.rounds += 1
-        hits = tally.packed_hits(results[:, WorkResult.TALLY :])
-        self._totals += np.stack([units, points, hits, count_nanoseconds], axis=1)
-        self._right &= results[:, WorkResult.WRONG] == 0
-        self._last_results = results
         if kept:
             self._contiguous += contiguous
-            self._cpu_seconds = sums[WorkResult.USER_NS] / 1e9, sums[WorkResult.SYSTEM_NS] / 1e9
-
-
-def _exact_sums(results: NDArray[np.int64]) -> list[int]:
-    """Return the sums of the columns, which may exceed 64 bits."""
-    high, low = (results >> 32).sum(axis=0).tolist(), (results & 0xFFFFFFFF).sum(axis=0).tolist()
-    return [(above << 32) + below for above, below in zip(high, low, strict=True)]
+            self._cpu_seconds = self.ledger.cpu_seconds()

@@ -8,11 +8,14 @@ from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result, Timeline
 from mpi_pi.model.shard import Shard
+from mpi_pi.mpi import ulfm
 from mpi_pi.mpi.collectives import CollectiveError, bcast
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
+from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
 from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
+from mpi_pi.parallel.recovery import State
 from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.system import process
@@ -71,7 +74,8 @@ def run(
         signals.Free()
 
     try:
-        result = count(assemble(comm, request, heartbeat), signals, hooks, tuning)
+        team = assemble(comm, request, heartbeat)
+        result = count(team, signals, hooks, State(team, tuning))
     except CollectiveError as error:  # raised on all ranks
         close()
         raise error.own_exit or error from error.__cause__
@@ -83,15 +87,19 @@ def run(
     return result
 
 
-def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, tuning: Tuning = DEFAULT) -> Result:
+def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, state: State) -> Result:
     """Count the work of a team, and raise as `run` does; `signals` is for stop requests alone. Collective."""
-    loop = RoundLoop(team, signals, hooks, tuning)
+    loop = RoundLoop(team, signals, hooks, state.account, state.manager)
     try:
         seconds = loop.run()
-        result = _result(team, loop, seconds)
-        loop.close()
-    except HeartbeatTimeout as silence:
-        raise InterruptedRun(str(silence), _result_of_root(team, loop) if loop.rounds else None) from silence
+        with ulfm.losses():
+            result = _result(team, loop, seconds)
+            loop.close()
+    except RankLoss as loss:
+        loop.threads.close()
+        if team.survives:
+            raise
+        raise InterruptedRun(str(loss), _result_of_root(team, loop) if loop.rounds else None) from loss
     except CollectiveError:
         loop.close()
         raise
@@ -104,7 +112,8 @@ def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
     common: Result = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
     if own:
         return own
-    stats = team.stats.after(loop.own.tolist(), process.usage(), loop.kernel_right, seconds)
+    totals = loop.account.totals[:4].tolist()
+    stats = team.stats.after(totals, process.usage(), loop.kernel_right, seconds)
     return replace(common, ranks=(stats,))
 
 
@@ -115,16 +124,17 @@ def _result_of_root(team: Team, loop: RoundLoop) -> Result | None:
         return None
     from mpi_pi.model.verdict import suspects  # not needed by the other ranks
 
-    ranks, now = manager.rank_stats(team.ranks), timestamps.mark("summed")
+    ranks, now = manager.ledger.rank_stats(team.ranks), timestamps.mark("summed")
     user, system = sum(rank.user_seconds for rank in ranks), sum(rank.system_seconds for rank in ranks)
     return Result(
         shard=manager.shard,
         tally=manager.counted,
         usage=manager.usage(user, system, now),
         ranks=ranks,
-        timeline=manager.timeline,
+        timeline=manager.ledger.timeline,
         rounds=manager.rounds,
         kernels_right=manager.kernels_right,
         mpi_library=library_name(),
         suspects=suspects(ranks),
+        repairs=manager.ledger.repairs,
     )

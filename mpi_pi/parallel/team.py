@@ -13,8 +13,9 @@ from mpi_pi.model.result import RankInfo, RankStats
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import collectives
 from mpi_pi.mpi.heartbeat import Heartbeat
+from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.runtime import host_name
-from mpi_pi.system import affinity, cpu, process
+from mpi_pi.system import affinity, cpu, launch_env, process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -66,6 +67,8 @@ class Request(NamedTuple):
     """Threads that count on this rank; None if rank 0 is to choose."""
     announce: Callable[[Shard, Sequence[RankInfo], Sequence[str]], None] | None = None
     """Called on rank 0, before anything is counted, with the work, all ranks and their warnings."""
+    survives: bool = False
+    """True if the run is to survive the loss of ranks; then a rank that fails alone leaves it."""
 
 
 class Team(NamedTuple):
@@ -78,7 +81,9 @@ class Team(NamedTuple):
     stats: RankStats
     """Statistics of this rank before the first round."""
     ranks: Sequence[RankStats]
-    """Those of all ranks, on rank 0; empty elsewhere."""
+    """Those of all ranks, on rank 0; empty elsewhere, unless the run survives the loss of ranks."""
+    survives: bool = False
+    """See Request."""
 
 
 def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> Team:
@@ -87,6 +92,8 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
     Raises CollectiveError on all ranks, naming those at fault, if the requests of ranks differ, or a kernel
     cannot be loaded or does not count the known answers. Raises on all ranks what `request.plan` or
     `request.announce` raises on rank 0. Raises HeartbeatTimeout if a rank is silent.
+
+    If the run survives the loss of ranks, a rank alone raises the error of its kernel; the others, RankLoss.
     """
     cores, online = affinity.cores(), affinity.online_cores()
     arrival = Arrival(host_name(), process.boot_id(), request.text, cores, online, request.threads)
@@ -103,19 +110,27 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
     shard, threads, placement = collectives.call_on_root(comm, decide, heartbeat.check)
     kernel, ready, error = None, Ready(None), None
     try:
-        kernel, ready = _prepare(comm.rank, request, threads[comm.rank], placement[comm.rank])
+        number = launch_env.rank() if request.survives else comm.rank
+        kernel, ready = _prepare(number, request, threads[comm.rank], placement[comm.rank])
     except BaseException as problem:
         error, ready = problem, Ready(None, problem=collectives.description(problem))
     timestamps.mark("kernel")
     everyone = collectives.gather(comm, ready, heartbeat.check)
     try:
-        collectives.call_on_root(comm, lambda: _announce(request, shard, everyone or []), heartbeat.check)
+        ranks = collectives.call_on_root(
+            comm, lambda: _announce(request, shard, everyone or []), heartbeat.check
+        )
     except collectives.CollectiveError as collective:
         raise collective from error
+    if error is not None:
+        raise error  # of this rank alone
+    if ranks is None:
+        raise RankLoss("a rank has left the run after an error")
     if kernel is None or ready.stats is None:
         raise AssertionError("rank 0 has not raised the error of this rank")
-    ranks = [rank.stats for rank in everyone or [] if rank.stats]
-    return Team(comm, heartbeat, shard, kernel, ready.stats, ranks)
+    if everyone:
+        ranks = [rank.stats for rank in everyone if rank.stats]
+    return Team(comm, heartbeat, shard, kernel, ready.stats, ranks, request.survives)
 
 
 def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
@@ -172,12 +187,18 @@ def _prepare(rank: int, request: Request, threads: int, placement: str) -> tuple
     return kernel, Ready(stats, (crowding, kernel.warning))
 
 
-def _announce(request: Request, shard: Shard, ranks: Sequence[Ready]) -> None:
-    """Call `request.announce`. Raises CollectiveError if a rank has a problem."""
-    if any(rank.problem for rank in ranks):
+def _announce(request: Request, shard: Shard, ranks: Sequence[Ready]) -> list[RankStats] | None:
+    """Call `request.announce`; return what the other ranks need to know of all ranks if they may be lost.
+
+    Raises CollectiveError if a rank has a problem. Returns None if only some have one that may leave the run.
+    """
+    if problems := [rank.problem for rank in ranks if rank.problem]:
+        if request.survives and len(problems) < len(ranks):
+            return None
         raise collectives.error_of([rank.problem for rank in ranks])
+    stats = [rank.stats for rank in ranks if rank.stats]
     if request.announce:
-        infos = [rank.stats.info for rank in ranks if rank.stats]
         kinds = zip(*(rank.warnings for rank in ranks), strict=True)
         warnings = [text for kind in kinds for text in collectives.unique_by_rank(kind)]
-        request.announce(shard, infos, warnings)
+        request.announce(shard, [rank.info for rank in stats], warnings)
+    return stats if request.survives else []

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mpi_pi.bench import manager, round_model
 from mpi_pi.bench.median import MedianCI
-from mpi_pi.parallel.manager import Assignment, Manager, WorkResult
+from mpi_pi.parallel.manager import Manager
+from mpi_pi.parallel.messages import Assignment, WorkResult
 from mpi_pi.report import plain
 from mpi_pi.report.bench import rounds as rounds_report
 from support.schemas import BENCH as SCHEMA

@@ -12,7 +12,8 @@ from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel.load_balancer import Tuning
-from mpi_pi.parallel.manager import WORK_RESULT_COLUMNS, Assignment, Manager, WorkResult
+from mpi_pi.parallel.manager import Manager
+from mpi_pi.parallel.messages import WORK_RESULT_COLUMNS, Assignment, WorkResult
 from support.runs import flame
 
 JOB = Job(trials=300, points=50, seed=9)
@@ -62,7 +63,7 @@ def test_whole_run_counts_each_unit_once(nanoseconds_per_unit: list[int]) -> Non
         assert manager.shard.tally == manager.counted == first_units(first)
     assert first == JOB.units
     assert manager.shard.complete
-    assert manager.shard.usage.rounds == manager.rounds == len(manager.timeline.records)
+    assert manager.shard.usage.rounds == manager.rounds == len(manager.ledger.timeline.records)
 
 
 @given(speeds, st.data())
@@ -139,7 +140,7 @@ def test_rank_stats_have_hits_and_wrong_kernel_of_each_rank() -> None:
         results = results_of(shares, [10, 20])
         results[1, WorkResult.WRONG] = first == 0
         assignments, first = manager.next(results), first + int(assignments[0, Assignment.UNITS])
-    rows = manager.rank_stats(flame(ranks=2).ranks)
+    rows = manager.ledger.rank_stats(flame(ranks=2).ranks)
     assert [row.hits for row in rows] == expected
     assert [row.kernel_right for row in rows] == [True, False]
 

@@ -1,0 +1,119 @@
+"""State of a run that all ranks agree on, and what each rank has counted: enough to go on without any rank.
+
+A round is a transaction. Its work results count once rank 0 has them all; the state after it is sent to all
+ranks before the next round. After a loss of ranks those left take the latest state that one of them has, and
+the round that was not completed is assigned anew. It needs no MPI.
+"""
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.model.result import Repair
+from mpi_pi.model.shard import Shard
+from mpi_pi.model.tally import Tally, packed_hits
+from mpi_pi.parallel.messages import WorkResult
+
+Row = NDArray[np.int64]
+
+TOTALS = (
+    "units",
+    "points",
+    "hits",
+    "count_nanoseconds",
+    "user_nanoseconds",
+    "system_nanoseconds",
+    "peak_bytes",
+)
+"""Columns of the totals of a rank."""
+
+
+class LostTotals(NamedTuple):
+    """What a rank had counted until it was lost."""
+
+    place: int
+    """Its place among the ranks of the beginning."""
+    seconds: float
+    """Time of the loss, as in `Committed.seconds`."""
+    totals: tuple[int, ...]
+    """See `TOTALS`."""
+
+
+class Committed(NamedTuple):
+    """State of a run after a number of complete rounds."""
+
+    attempt: int
+    """1, or more if all rounds had to be counted anew."""
+    rounds: int
+    shard: Shard
+    """The shard with what was counted of it without a gap, and with the usage until then."""
+    counted: Tally
+    """All that was counted, also beyond a gap."""
+    totals: tuple[int, ...]
+    """Sums of the `TOTALS` of all ranks; of the peak memory, the sum has no meaning."""
+    seconds: float = 0.0
+    """Time since the first assignments of the run."""
+    ended: bool = False
+    """True if the run has been stopped."""
+    lost: tuple[LostTotals, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+
+
+class Account:
+    """What a rank has counted in complete rounds, and the work result of a round that may not be complete."""
+
+    def __init__(self, shard: Shard) -> None:
+        self.committed = Committed(1, 0, shard, shard.tally, (0,) * len(TOTALS))
+        self.committed_at = 0.0
+        """Time at which the state came, in seconds of CLOCK_MONOTONIC."""
+        self.totals = np.zeros(len(TOTALS), np.int64)
+        self.assigned_points = 0
+        """Points of all ranks together in the round that is not complete."""
+        self.logged_rounds = 0
+        """Rounds that `Hooks.on_round` has been called for with the hits of units, on rank 0."""
+        self._pending: Row | None = None
+
+    def report(self, result: Row) -> None:
+        """Note the work result of a round, which counts if `commit` follows."""
+        self._pending = result
+
+    def confirm(self) -> None:
+        """Count the work result of the last round."""
+        if self._pending is not None:
+            self.totals = added(self.totals, totals_of(self._pending[np.newaxis])[0])
+        self._pending, self.assigned_points = None, 0
+
+    def commit(self, committed: Committed) -> None:
+        """Adopt a state, and count the work result if the state is that after its round."""
+        if committed.attempt > self.committed.attempt:
+            self.totals[:4] = 0
+            self.logged_rounds = 0
+        elif committed.rounds > self.committed.rounds:
+            self.confirm()
+        self._pending, self.assigned_points = None, 0
+        self.committed, self.committed_at = committed, time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def totals_of(results: Row) -> Row:
+    """Return the `TOTALS` of work results: int64 (ranks, columns) in, (ranks, len(TOTALS)) out."""
+    hits = packed_hits(results[:, WorkResult.TALLY :])
+    columns = [
+        results[:, WorkResult.UNITS],
+        results[:, WorkResult.POINTS],
+        hits,
+        results[:, WorkResult.COUNT_NS],
+    ]
+    return np.column_stack([*columns, results[:, WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1]])
+
+
+def added(totals: Row, later: Row) -> Row:
+    """Return `TOTALS`, in the last axis, after a round: its CPU times and peak memory are totals already."""
+    return np.concatenate([totals[..., :4] + later[..., :4], later[..., 4:]], axis=-1)
+
+
+def latest(states: Iterable[Committed]) -> Committed:
+    """Return the latest of the states that ranks have. Rank 0 had the work results of all its rounds."""
+    return max(states, key=lambda committed: (committed.attempt, committed.rounds))

@@ -1,0 +1,119 @@
+"""Statistics of all ranks and rounds of a run, kept by rank 0, and of losses. It needs no MPI."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.model.result import LostRank, RankStats, Repair, RoundRecord, Timeline
+from mpi_pi.parallel.account import TOTALS, Committed, LostTotals, added, totals_of
+from mpi_pi.parallel.messages import WorkResult
+
+Row = NDArray[np.int64]
+
+
+class Ledger:
+    """Totals, timeline and losses of ranks, by place, from 0 on. `threads` has their numbers of threads."""
+
+    def __init__(self, threads: Sequence[int] | Row) -> None:
+        self.threads = np.array(threads, np.int64)
+        self.timeline = Timeline()
+        self.repairs: tuple[Repair, ...] = ()
+        self._totals = np.zeros((len(self.threads), len(TOTALS)), np.int64)
+        self._right = np.ones(len(self.threads), np.bool_)
+        """Ranks whose kernels have counted the known answers after each round."""
+        self._lost_seconds: dict[int, float] = {}
+        """Time of the loss of ranks, by place."""
+
+    @property
+    def core_seconds(self) -> float:
+        """Counting time of all threads of all ranks."""
+        return float(self._totals[:, 3] @ (self.threads / 1e9))
+
+    def record(
+        self, members: Row, results: Row, span: tuple[int, int, float, float], lost_units: Row
+    ) -> None:
+        """Record a round: the work results of members, int64 (members, columns), of which each has a place.
+
+        `span` has the first and the last number, the start and the end of the RoundRecord.
+        """
+        new = totals_of(results)
+        self._totals[members] = added(self._totals[members], new)
+        self._right[members] &= results[:, WorkResult.WRONG] == 0
+        of_all = np.zeros((4, len(self.threads)), np.int64)
+        of_all[:, members] = np.stack([*new[:, [0, 1, 3]].T, lost_units])
+        self.timeline.append(RoundRecord(*span, int(new[:, 2].sum()), *of_all))
+
+    def record_loss(self, repair: Repair, places: Sequence[int] = ()) -> None:
+        """Record the loss of ranks, which have these places unless they were lost before the first round."""
+        self.repairs += (repair,)
+        for place in places:
+            self._lost_seconds.setdefault(place, repair.seconds)
+
+    def take_over(self, committed: Committed, totals: Mapping[int, Row], rounds: int, beyond: int) -> None:
+        """Set up the ledger of a new rank 0 from a state, and from the `TOTALS` of the ranks left, by place.
+
+        What ranks have counted that were lost together with the old rank 0 is known in sum only: the first of
+        them gets it all. The rounds so far become one record. `beyond` units were counted beyond a gap.
+        """
+        self.repairs = committed.repairs
+        self._lost_seconds = {lost.place: lost.seconds for lost in committed.lost}
+        known = {lost.place: np.array(lost.totals, np.int64) for lost in committed.lost} | dict(totals)
+        for place, row in known.items():
+            self._totals[place] = row
+        unknown = [place for place in range(len(self.threads)) if place not in known]
+        if unknown:
+            sums = zip(committed.totals, exact_sums(self._totals), strict=True)
+            self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
+            self._totals[unknown, -1] = 0  # the peak memory, which nobody knows any more
+        if rounds:
+            units, points, hits, count_nanoseconds = self._totals[:, :4].T
+            # Nobody knows any more which ranks have counted what lies beyond a gap: perhaps the last ones.
+            later = np.cumsum(units[::-1])[::-1] - units
+            lost_units = np.clip(beyond - later, 0, units)
+            of_all = (units, points, count_nanoseconds, lost_units)
+            self.timeline.append(RoundRecord(0, rounds - 1, 0.0, committed.seconds, int(hits.sum()), *of_all))
+
+    def forget_rounds(self) -> None:
+        """Forget what was counted, in order to count it anew."""
+        self.timeline = Timeline()
+        self._totals[:, :4] = 0
+
+    def sums(self) -> tuple[int, ...]:
+        """Return the sums of the `TOTALS` of all ranks."""
+        return tuple(exact_sums(self._totals))
+
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Return user and system time of all ranks."""
+        *_, user, system, _ = self.sums()
+        return user / 1e9, system / 1e9
+
+    def lost(self) -> tuple[LostTotals, ...]:
+        """Return what lost ranks had counted."""
+        return tuple(
+            LostTotals(place, seconds, tuple(self._totals[place].tolist()))
+            for place, seconds in self._lost_seconds.items()
+        )
+
+    def newly_lost(self, before: Sequence[RankStats], left: Sequence[int]) -> list[LostRank]:
+        """Return the ranks that have no place in `left`, and whose loss is not recorded."""
+        return [
+            LostRank(rank.rank, rank.info.host)
+            for place, rank in enumerate(before)
+            if place not in left and place not in self._lost_seconds
+        ]
+
+    def rank_stats(self, before: Sequence[RankStats]) -> tuple[RankStats, ...]:
+        """Return the statistics of each rank, given those from before the first round."""
+        if not self.timeline.records:
+            return tuple(before)
+        end = self.timeline.records[-1].end_seconds
+        seconds = [min(self._lost_seconds.get(place, end), end) for place in range(len(before))]
+        rows = zip(before, self._totals.tolist(), self._right.tolist(), seconds, strict=True)
+        return tuple(row.after(own[:4], own[4:], right, time_) for row, own, right, time_ in rows)
+
+
+def exact_sums(rows: Row) -> list[int]:
+    """Return the sums of the columns, which may exceed 64 bits."""
+    high, low = (rows >> 32).sum(axis=0).tolist(), (rows & 0xFFFFFFFF).sum(axis=0).tolist()
+    return [(above << 32) + below for above, below in zip(high, low, strict=True)]

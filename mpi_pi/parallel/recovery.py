@@ -1,0 +1,195 @@
+"""Recovery from the loss of ranks: those left find each other, agree on the latest state, and go on from it.
+
+A loss shows as a RankLoss, at any point of a run, on at least one rank, which makes all others get one, too.
+Whichever rank is then the lowest one is rank 0, with one and the same way to go on whether it was so before.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.errors import RunError
+from mpi_pi.formatting import format_some, number_of
+from mpi_pi.model.result import LostRank, Repair
+from mpi_pi.mpi import collectives, ulfm
+from mpi_pi.mpi.heartbeat import Heartbeat
+from mpi_pi.mpi.peer_timeout import RankLoss
+from mpi_pi.mpi.requests import wait
+from mpi_pi.parallel.account import Account, Committed, latest
+from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
+from mpi_pi.parallel.manager import Manager
+from mpi_pi.parallel.team import Team
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+
+class State:
+    """State of a run of `team` on a rank, with which it can go on after the loss of other ranks.
+
+    `lost` has the hosts of ranks, by number, that were lost before the team was assembled.
+    """
+
+    def __init__(
+        self, team: Team, tuning: Tuning = DEFAULT, lost: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        self.account, self._tuning = Account(team.shard), tuning
+        self.manager = self._new_manager(team) if team.comm.rank == 0 else None
+        """The manager, on rank 0; None elsewhere."""
+        if self.manager and lost:
+            those = tuple(LostRank(*rank) for rank in sorted(lost.items()))
+            self.manager.ledger.record_loss(
+                Repair(lost=those, round=0, seconds=0.0, redone_points=0, cost_seconds=0.0)
+            )
+
+    def go_on(self, team: Team, totals: Mapping[int, NDArray[np.int64]], loss: "Loss") -> None:
+        """Go on as rank 0, which this rank may not have been before; `totals` are those of the ranks left.
+
+        `totals` has `account.TOTALS` by the number of the rank in `team.ranks`.
+        """
+        places = {rank.rank: place for place, rank in enumerate(team.ranks)}
+        members = {places[number]: row for number, row in totals.items()}
+        manager, account = self.manager, self.account
+        if manager is None:
+            self.manager = manager = self._new_manager(team)
+            manager.take_over(account.committed, members, account.committed_at)
+        redone_points = loss.redone_points
+        if loss.logs and account.logged_rounds < manager.rounds:
+            redone_points += manager.counted.points - team.shard.tally.points
+            manager.start_anew()
+        lost = manager.ledger.newly_lost(team.ranks, list(members))
+        manager.go_on(list(members), lost, redone_points, loss.noticed_at)
+
+    def _new_manager(self, team: Team) -> Manager:
+        """Return a manager that has recorded nothing yet."""
+        threads = [rank.info.threads for rank in team.ranks]
+        return Manager(team.shard, threads, self._tuning, expels=team.survives)
+
+
+class Loss(NamedTuple):
+    """A loss of ranks as rank 0 is to deal with it."""
+
+    noticed_at: float
+    """In seconds of CLOCK_MONOTONIC."""
+    redone_points: int
+    """Points of the round that was not completed."""
+    logs: bool
+    """True if rank 0 needs the hits of all units since the beginning; a new rank 0 lacks them, so all is
+    counted anew."""
+
+
+class Standing(NamedTuple):
+    """Message of a rank that is left."""
+
+    committed: Committed | None
+    """Its state; None if it has not joined a team yet."""
+    assigned_points: int
+    """See `Account`."""
+    maybe_alive: frozenset[int]
+    """Lost ranks, by number, that may be alive and going on by themselves, as far as this rank knows."""
+
+
+class CutOff(RunError):
+    """Too few ranks are left to be sure that the others do not go on without them."""
+
+
+class Survivors:
+    """The ranks of a run that are alive, and their communicator and heartbeat.
+
+    `watch` starts the heartbeat of a communicator. Ranks are numbered as in MPI_COMM_WORLD.
+    """
+
+    def __init__(self, world: "MPI.Intracomm", watch: Callable[["MPI.Intracomm"], Heartbeat]) -> None:
+        self.comm, self.heartbeat, self._watch = world, watch(world), watch
+        self.lost: dict[int, str] = {}
+        """Host, or "" if it is not known, of each lost rank."""
+        self._numbers = list(range(world.size))
+        """Number of each rank of `comm`."""
+        self._maybe_alive: set[int] = set()
+        self._met = False
+
+    def meet(self) -> None:
+        """Wait for all ranks that are left, after which they leave. Collective. Raises RankLoss."""
+        with ulfm.losses():
+            wait(self.comm.Ibarrier(), self.heartbeat.check)
+        self._met = True
+
+    def depart(self) -> None:
+        """Leave, after a meeting of all ranks that are left, unless there was one."""
+        if not self._met:
+            with contextlib.suppress(RankLoss):  # one has left already
+                self.meet()
+        self.heartbeat.stop()
+
+    def go_on(self, team: Team | None, state: State | None, logs: bool) -> Team | None:
+        """Return the team of the ranks left, with the latest state; None if the handshake is to be repeated.
+
+        Collective over the ranks left. `logs` is as in Loss. Raises CutOff on all of them.
+        """
+        noticed_at = time.clock_gettime(time.CLOCK_MONOTONIC)
+        while True:
+            with contextlib.suppress(RankLoss), ulfm.losses():
+                self._shrink()
+                return self._agree(team, state, logs, noticed_at)
+
+    def _shrink(self) -> None:
+        """Replace the communicator by one of the ranks left, and kill lost ones that are only stopped."""
+        self.heartbeat.stop()
+        before, numbers = self.comm, self._numbers
+        self.comm = ulfm.shrink(before)
+        lost = set(ulfm.lost_ranks(before, self.comm))
+        self._numbers = [number for rank, number in enumerate(numbers) if rank not in lost]
+        self.lost |= {numbers[rank]: self.heartbeat.host(rank) for rank in lost}
+        self._maybe_alive |= {numbers[rank] for rank in self.heartbeat.silent(lost)}
+        self._maybe_alive -= ulfm.kill_on_host(self.lost)
+        self.heartbeat = self._watch(self.comm)
+
+    def _agree(self, team: Team | None, state: State | None, logs: bool, noticed_at: float) -> Team | None:
+        account = state.account if state else None
+        own = Standing(
+            account.committed if account else None,
+            account.assigned_points if account else 0,
+            frozenset(self._maybe_alive),
+        )
+        standings = collectives.gather(self.comm, own, self.heartbeat.check) or []
+
+        def decide() -> Committed | None:
+            require_majority(self._numbers, [standing.maybe_alive for standing in standings])
+            states = [standing.committed for standing in standings if standing.committed]
+            if len(states) < len(standings):  # then no round is complete
+                return None
+            return state.manager.committed() if state and state.manager else latest(states)
+
+        agreed = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
+        if agreed is None or team is None or account is None or state is None:
+            return None
+        account.commit(agreed)
+        totals = collectives.gather(self.comm, account.totals, self.heartbeat.check)
+        if totals:
+            unfinished = (
+                each for each in standings if each.committed and each.committed.rounds == agreed.rounds
+            )
+            redone_points = max(each.assigned_points for each in unfinished)
+            left = dict(zip(self._numbers, totals, strict=True))
+            state.go_on(team, left, Loss(noticed_at, redone_points, logs))
+        return team._replace(comm=self.comm, heartbeat=self.heartbeat)
+
+
+def require_majority(numbers: Sequence[int], maybe_alive: Sequence[frozenset[int]]) -> None:
+    """Raise CutOff if the lost ranks, rather than those left, may be the ones that go on.
+
+    `numbers` are those of the ranks left. `maybe_alive` has for each of these the lost ranks that are silent:
+    in a network cut into two, each side takes the other one for lost. The larger side goes on, or, of two
+    equal ones, that of the lowest rank. A rank is dead for certain if it was heard of shortly before.
+    """
+    doubtful = frozenset.intersection(*maybe_alive)
+    left = len(numbers)
+    if len(doubtful) > left or (len(doubtful) == left and min(doubtful) < min(numbers)):
+        silent = format_some([str(number) for number in sorted(doubtful)], 10)
+        those = f"{number_of(left, 'rank')} cut off from {number_of(len(doubtful), 'silent rank')}: {silent}"
+        raise CutOff(f"{those}; those may be going on, so these do not")
