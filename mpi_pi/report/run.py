@@ -3,6 +3,7 @@
 Its lines `name = value` are an interface: people grep for them, and scripts parse them.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mpi_pi.formatting import format_percent, format_probability, format_some, kernel_label, number_of
@@ -146,9 +147,12 @@ def _timing(result: Result) -> Iterator[Line]:
     if result.shards:  # they may have run one after the other
         of_shards = sum(shard.usage.round_seconds for shard in result.shards)
         longest, mean = f"longest of {len(result.shards)} shards", " (of a shard, in the mean)"
-    startup, kernel, count = (
-        max(getattr(row, f"{name}_seconds") for row in ranks) for name in ("startup", "kernel", "count")
+    startup, kernel = (
+        max(getattr(row, f"{name}_seconds") for row in ranks) for name in ("startup", "kernel")
     )
+    lives = {rank: repair.seconds for rank, repair in result.losses.items()}
+    # The row of a lost rank may have the time of several.
+    count = max(min(row.count_seconds, lives.get(row.rank, math.inf)) for row in ranks)
     yield "Start-up", _seconds(startup, "imports and MPI_Init; slowest rank")
     yield "Kernel load", _seconds(kernel, f"{how}; slowest rank")
     yield "Count", _seconds(count, f"slowest rank; {number_of(result.rounds, 'round')}")

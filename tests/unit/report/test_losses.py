@@ -123,6 +123,13 @@ def test_tables_mark_lost_ranks_by_their_numbers() -> None:
     assert "\nLost = rank 0 (host unknown) before the first round\n" in before
 
 
+def test_counting_of_several_ranks_in_one_row_is_not_taken_for_that_of_the_slowest() -> None:
+    result = runs.run(2, 4, losses={4: [0, 1, 2, 3]})
+    slowest = max(row.count_seconds for row in result.ranks[4:])
+    assert result.ranks[0].count_seconds > slowest
+    assert values(report_text(result))["Count"] == f"{slowest:.4f} s (slowest rank; 8 rounds)"
+
+
 def test_page_tells_of_losses() -> None:
     page = html_report.page([Item("a", with_lost([(1, "node000")], 2, 1))])
     assert "<dt>Lost</dt><dd>rank 1 on host node000 after 0.0040 s, in round 0</dd>" in page
