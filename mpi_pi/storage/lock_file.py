@@ -3,8 +3,8 @@
 The lock is a file created with O_EXCL, which is atomic on NFS, too, so no lock manager is needed. It names
 its owner, who increments a counter in it every `BEAT_SECONDS`. Another run gives way if the owner is a living
 process of this machine, or if the content changes while the run watches it. It takes over if the owner is a
-dead process of this machine, or if the content has not changed for `PATIENCE_SECONDS`. (Content is compared
-and not times, so clocks may differ.) An owner that was suspended for so long notices its loss, and gives up.
+dead process of this machine, or if the content has not changed for `PATIENCE_SECONDS`, and at once from
+another rank of its own job, which has been lost. (Content is compared and not times, so clocks may differ.) An owner that was suspended for so long notices its loss, and gives up.
 Until then two runs may be at work: the lock saves work, and the data that it guards must be right without it.
 """
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from mpi_pi.errors import BusyError
 from mpi_pi.storage.atomic_file import beside
+from mpi_pi.system import launch_env
 from mpi_pi.system.process import boot_id, process_fields
 from mpi_pi.system.read_file import read_user_file
 
@@ -47,6 +48,7 @@ class Lock:
             "machine": this_machine(),
             "pid": os.getpid(),
             "started": _start_time(os.getpid()),
+            "job": launch_env.job(),
         }
         self._file = -1
         self._beats = 0
@@ -113,6 +115,8 @@ class Lock:
 
     def _owner_lives(self, content: bytes) -> bool:
         theirs = _facts(content)
+        if theirs.get("job") == self._me["job"] != "":
+            return False  # the rank 0 before this one
         if theirs.get("machine") == self._me["machine"] != "":
             return _lives(theirs.get("pid"), theirs.get("started"))
         deadline = time.monotonic() + PATIENCE_SECONDS

@@ -35,8 +35,8 @@ def survives_loss(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def job(environ: Mapping[str, str] = os.environ) -> str:
-    """Return what Open MPI calls this job, after host and process of mpirun; "" elsewhere."""
-    return environ.get("PMIX_NAMESPACE", "")
+    """Return what Open MPI calls this job, after host and process of mpirun; "" unless it survives losses."""
+    return environ.get("PMIX_NAMESPACE", "") if survives_loss(environ) else ""
 
 
 def rank_of(environ: Mapping[str, str]) -> int | None:

@@ -39,9 +39,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock_file, "BEAT_SECONDS", 0.1)
 
 
-def owner(path: Path, where: str) -> "subprocess.Popen[str]":
+def owner(path: Path, where: str, **environ: str) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(path), where],
+        env=os.environ | environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -79,6 +80,27 @@ def test_lock_of_dead_owner_is_taken(tmp_path: Path, where: str, reaped: bool) -
             Lock(path).acquire()
         mine.release()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("survives", ["1", "0"])
+def test_lock_of_a_lost_rank_of_the_own_job_is_taken_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survives: str
+) -> None:
+    """The rank may seem to live, if it is only stopped, or its host may be out of reach."""
+    job = {"OMPI_MCA_mpi_ft_enable": survives, "PMIX_NAMESPACE": "prterun-octclient-4711@1"}
+    path = tmp_path / "lock"
+    with owner(path, "elsewhere", **job) as process:
+        for name, value in job.items():
+            monkeypatch.setenv(name, value)
+        if survives == "1":
+            lock = Lock(path)
+            lock.acquire()
+            assert json.loads(path.read_text())["pid"] == os.getpid()
+            lock.release()
+        else:
+            with pytest.raises(LockHeld):
+                Lock(path).acquire()
+        process.kill()
 
 
 def test_other_process_of_the_same_number_is_not_the_owner(tmp_path: Path) -> None:
