@@ -150,7 +150,8 @@ class Repair:
 
     lost: tuple[LostRank, ...]
     round: int
-    """Number of rounds that were complete at that time: the number of the round that was counted anew."""
+    """Number of rounds that were complete at that time, and the number of the round that was counted anew;
+    0 if all rounds were."""
     seconds: float
     """Time of the loss, since rank 0 sent the first assignments of the run."""
     redone_points: int

@@ -68,7 +68,7 @@ class Account:
     def __init__(self, shard: Shard) -> None:
         self.committed = Committed(1, 0, shard, shard.tally, (0,) * len(TOTALS))
         self.committed_at = 0.0
-        """Time at which the state came, in seconds of CLOCK_MONOTONIC."""
+        """Time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC."""
         self.totals = np.zeros(len(TOTALS), np.int64)
         self.assigned_points = 0
         """Points of all ranks together in the round that is not complete."""
@@ -86,15 +86,15 @@ class Account:
             self.totals = added(self.totals, totals_of(self._pending[np.newaxis])[0])
         self._pending, self.assigned_points = None, 0
 
-    def commit(self, committed: Committed) -> None:
-        """Adopt a state, and count the work result if the state is that after its round."""
+    def commit(self, committed: Committed, age_seconds: float = 0.0) -> None:
+        """Adopt a state of this age, and count the work result if the state is that after its round."""
         if committed.attempt > self.committed.attempt:
             self.totals[:4] = 0
             self.logged_rounds = 0
         elif committed.rounds > self.committed.rounds:
             self.confirm()
         self._pending, self.assigned_points = None, 0
-        self.committed, self.committed_at = committed, time.clock_gettime(time.CLOCK_MONOTONIC)
+        self.committed, self.committed_at = committed, time.clock_gettime(time.CLOCK_MONOTONIC) - age_seconds
 
 
 def totals_of(results: Row) -> Row:
@@ -114,6 +114,6 @@ def added(totals: Row, later: Row) -> Row:
     return np.concatenate([totals[..., :4] + later[..., :4], later[..., 4:]], axis=-1)
 
 
-def latest(states: Iterable[Committed]) -> Committed:
-    """Return the latest of the states that ranks have. Rank 0 had the work results of all its rounds."""
-    return max(states, key=lambda committed: (committed.attempt, committed.rounds))
+def latest(states: Iterable[tuple[Committed, float]]) -> tuple[Committed, float]:
+    """Return the latest of the states that ranks have, each with its age. All work results are in it."""
+    return max(states, key=lambda state: (state[0].attempt, state[0].rounds))

@@ -1,6 +1,7 @@
 """Statistics of all ranks and rounds of a run, kept by rank 0, and of losses. It needs no MPI."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,7 @@ class Ledger:
     def forget_rounds(self) -> None:
         """Forget what was counted, in order to count it anew."""
         self.timeline = Timeline()
+        self.repairs = tuple(replace(repair, round=0) for repair in self.repairs)
         self._totals[:, :4] = 0
 
     def sums(self) -> tuple[int, ...]:

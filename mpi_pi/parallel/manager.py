@@ -104,10 +104,10 @@ class Manager:
         of_ranks = ledger.lost(), ledger.repairs
         return Committed(*counted, ledger.sums(), self._assigned_at, self._ended, *of_ranks)
 
-    def take_over(self, committed: Committed, totals: Mapping[int, Row], received_at: float) -> None:
+    def take_over(self, committed: Committed, totals: Mapping[int, Row], sent_at: float) -> None:
         """Take over from a rank 0 that is lost, given a state and the `TOTALS` of the ranks left, by place.
 
-        `received_at` is the time at which the state came, in seconds of CLOCK_MONOTONIC.
+        `sent_at` is the time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC.
         """
         self._attempt, self.rounds = committed.attempt, committed.rounds
         self.counted, self._contiguous = committed.counted, committed.shard.tally
@@ -115,7 +115,7 @@ class Manager:
         self.ledger.take_over(committed, totals, self.rounds, beyond)
         self._cpu_seconds = self.ledger.cpu_seconds() if self.rounds else None
         self._ended, self._assigned_at = committed.ended, committed.seconds
-        self._start = received_at - committed.seconds
+        self._start = sent_at - committed.seconds
         self._startup_seconds = process.seconds_since_process_start(self._start)
 
     def start_anew(self) -> None:
@@ -138,7 +138,8 @@ class Manager:
             redone_points=redone_points,
             cost_seconds=self._seconds() - self._assigned_at if self._start else 0.0,
         )
-        self.ledger.record_loss(repair, sorted(set(range(len(self.ledger.threads))) - set(members)))
+        if lost:  # or else a rank was only slow
+            self.ledger.record_loss(repair, sorted(set(range(len(self.ledger.threads))) - set(members)))
         self._members, remaining = np.array(members, np.int64), self._begun.remaining
         done = self.counted.units - self._begun.tally.units
         units, threads = range(remaining.start + done, remaining.stop), self.ledger.threads[self._members]

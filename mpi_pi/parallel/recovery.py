@@ -88,6 +88,8 @@ class Standing(NamedTuple):
 
     committed: Committed | None
     """Its state; None if it has not joined a team yet."""
+    age_seconds: float
+    """Time since rank 0 sent the state."""
     assigned_points: int
     """See `Account`."""
     maybe_alive: frozenset[int]
@@ -151,24 +153,24 @@ class Survivors:
 
     def _agree(self, team: Team | None, state: State | None, logs: bool, noticed_at: float) -> Team | None:
         account = state.account if state else None
-        own = Standing(
-            account.committed if account else None,
-            account.assigned_points if account else 0,
-            frozenset(self._maybe_alive),
-        )
+        own = Standing(None, 0.0, 0, frozenset(self._maybe_alive))
+        if account:
+            age = time.clock_gettime(time.CLOCK_MONOTONIC) - account.committed_at
+            own = Standing(account.committed, age, account.assigned_points, own.maybe_alive)
         standings = collectives.gather(self.comm, own, self.heartbeat.check) or []
 
-        def decide() -> Committed | None:
+        def decide() -> tuple[Committed, float] | None:
             require_majority(self._numbers, [standing.maybe_alive for standing in standings])
-            states = [standing.committed for standing in standings if standing.committed]
+            states = [(each.committed, each.age_seconds) for each in standings if each.committed]
             if len(states) < len(standings):  # then no round is complete
                 return None
-            return state.manager.committed() if state and state.manager else latest(states)
+            return (state.manager.committed(), 0.0) if state and state.manager else latest(states)
 
-        agreed = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
-        if agreed is None or team is None or account is None or state is None:
+        decision = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
+        if decision is None or team is None or account is None or state is None:
             return None
-        account.commit(agreed)
+        agreed, age = decision
+        account.commit(agreed, age)
         totals = collectives.gather(self.comm, account.totals, self.heartbeat.check)
         if totals:
             unfinished = (

@@ -197,6 +197,7 @@ class RoundLoop:
         try:
             shard = self.manager.shard if self.manager else None
             self._hooks.on_round(Round(self.rounds - 1, units, shard, unit_hits))
-            self.account.logged_rounds = self.rounds
+            if unit_hits is not None:
+                self.account.logged_rounds = self.rounds
         except BaseException as error:
             self.problem = error

@@ -4,8 +4,9 @@ The lock is a file created with O_EXCL, which is atomic on NFS, too, so no lock 
 its owner, who increments a counter in it every `BEAT_SECONDS`. Another run gives way if the owner is a living
 process of this machine, or if the content changes while the run watches it. It takes over if the owner is a
 dead process of this machine, or if the content has not changed for `PATIENCE_SECONDS`, and at once from
-another rank of its own job, which has been lost. (Content is compared and not times, so clocks may differ.) An owner that was suspended for so long notices its loss, and gives up.
-Until then two runs may be at work: the lock saves work, and the data that it guards must be right without it.
+another rank of its own job, which has been lost. (Content is compared and not times, so clocks may differ.)
+An owner that was suspended for so long notices its loss, and gives up. Until then two runs may be at work:
+the lock saves work, and the data that it guards must be right without it.
 """
 
 import contextlib
