@@ -2,6 +2,7 @@
 
 main              parse, dispatch, report an error
 parser            the command line
+argument_types    types of arguments, whose errors quote the value
 quantities        numbers and times as people write them
 help_texts        texts of `--help`
 exit_codes        exit statuses, and the status of each error and of a silent rank

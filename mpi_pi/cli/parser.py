@@ -6,13 +6,11 @@ import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from mpi_pi.cli import help_texts, quantities
+from mpi_pi.cli import argument_types as types
+from mpi_pi.cli import help_texts
 from mpi_pi.errors import UserError
-from mpi_pi.formatting import truncated
-from mpi_pi.model.job import Job
 from mpi_pi.version import __version__
 
 NUMERIC = (
@@ -147,9 +145,9 @@ def _add_check_hosts(command: argparse.ArgumentParser) -> None:
 def _add_keep_running(keep: argparse.ArgumentParser) -> None:
     keep.usage = "mpi-pi keep-running [-h] [--patience TIME] [--starts N] -- COMMAND"
     text = "silence of rank 0 after which it is started again; default: 90s"
-    keep.add_argument("--patience", metavar="TIME", type=_duration, help=text)
+    keep.add_argument("--patience", metavar="TIME", type=types.duration, help=text)
     text = "give up after so many starts in a row without progress; default: 5"
-    keep.add_argument("--starts", metavar="N", type=_starts, default=5, help=text)
+    keep.add_argument("--starts", metavar="N", type=types.starts, default=5, help=text)
 
 
 def _add_bench(bench: argparse.ArgumentParser) -> None:
@@ -159,7 +157,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         part = _add_command(parts, name, (summary, *help_texts.BENCH[1:]), oversubscribe=False, **_BENCH)
         part.add_argument("--full", action="store_true", help="measure for a few minutes")
         _add_json(part, "all measurements")
-        part.add_argument("--launcher", metavar="COMMAND", type=_command, help="such as 'mpirun -n 4'")
+        part.add_argument("--launcher", metavar="COMMAND", type=types.command, help="such as 'mpirun -n 4'")
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
@@ -173,7 +171,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
 
 def _add_json(command: argparse.ArgumentParser, content: str) -> None:
     text = f"write {content} as JSON; -: to standard output"
-    command.add_argument("--json", metavar="FILE", type=_output, help=text)
+    command.add_argument("--json", metavar="FILE", type=types.output, help=text)
 
 
 def _add_progress(command: argparse.ArgumentParser) -> None:
@@ -183,35 +181,54 @@ def _add_progress(command: argparse.ArgumentParser) -> None:
 
 def _add_cache(command: argparse.ArgumentParser) -> None:
     text = "folder for compiled code; default: $MPI_PI_CACHE, or your own folder in /var/tmp"
-    command.add_argument("--cache", metavar="DIR", type=_folder, help=text)
+    command.add_argument("--cache", metavar="DIR", type=types.folder, help=text)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     add = run.add_argument
-    add("-n", "--trials", metavar="M", type=_trials, help="number of trials")
-    add("-i", "--points", metavar="N", type=_points, help="points of each trial")
+    add("-n", "--trials", metavar="M", type=types.trials, help="number of trials")
+    add("-i", "--points", metavar="N", type=types.points, help="points of each trial")
     add("--ask", action="store_true", help="ask for points and trials that are not given")
-    add("--seed", metavar="S", type=_seed, help="integer >= 0 of any size; default: random")
+    add("--seed", metavar="S", type=types.seed, help="integer >= 0 of any size; default: random")
     _add_json(run, "the result")
     add("--per-rank", action="store_true", help="add a row for each rank to the report")
     text = "write a line trial,points,hits for each trial; -: to standard output"
-    add("--trial-log", metavar="FILE", type=_output, help=text)
+    add("--trial-log", metavar="FILE", type=types.output, help=text)
     _add_progress(run)
     add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if installed")
     _add_cache(run)
     text = "threads of each rank; auto: its share of the cores; default: 1"
-    add("--threads", metavar="T", type=_threads, help=text)
-    add("--shard", metavar="K/N", type=_shard, help="count only the K-th of N shards; slurm: by array task")
-    add("--checkpoint", metavar="FILE", type=_file, help="file to resume from, and to save progress in")
-    add("--checkpoint-every", metavar="TIME", type=_duration, help="interval of saving; default: 60s")
+    add("--threads", metavar="T", type=types.threads, help=text)
+    add(
+        "--shard",
+        metavar="K/N",
+        type=types.shard,
+        help="count only the K-th of N shards; slurm: by array task",
+    )
+    add(
+        "--checkpoint",
+        metavar="FILE",
+        type=types.file,
+        help="file to resume from, and to save progress in",
+    )
+    add(
+        "--checkpoint-every",
+        metavar="TIME",
+        type=types.duration,
+        help="interval of saving; default: 60s",
+    )
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     text = "stop after this time; slurm: before the limit of the Slurm job"
-    add("--time-limit", metavar="TIME", type=_time_limit, help=text)
+    add("--time-limit", metavar="TIME", type=types.time_limit, help=text)
     text = "silence after which a rank is given up, or lost to a job that survives it; default: 60s"
-    add("--patience", metavar="TIME", type=_patience, help=text)
-    # For ranks started by keep-running.
-    add("--supervised", metavar="TOKEN", help=argparse.SUPPRESS)
-    add("--resume-state", metavar="TEXT", help=argparse.SUPPRESS)
+    add("--patience", metavar="TIME", type=types.patience, help=text)
+    _add_supervision(run)
+
+
+def _add_supervision(run: argparse.ArgumentParser) -> None:
+    """Add what keep-running gives to the ranks that it starts."""
+    run.add_argument("--supervised", metavar="TOKEN", help=argparse.SUPPRESS)
+    run.add_argument("--resume-state", metavar="TEXT", help=argparse.SUPPRESS)
 
 
 def _check_run(args: argparse.Namespace) -> None:
@@ -250,33 +267,6 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
     if os.path.realpath(output) in map(os.path.realpath, args.files):
         raise UserError(f"argument -o/--output: {output!r}: is one of the files to be read")
-
-
-def _quoting(convert: Callable[[str], T], word: str | None = None) -> Callable[[str], T | str]:
-    """Return `convert` as a type for argparse, with the value in errors; the text `word` stays as it is."""
-
-    def converted(text: str) -> T | str:
-        try:
-            return text if text == word else convert(text)
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(f"{truncated(text)!r}: {error}") from error
-
-    return converted
-
-
-_trials = _quoting(quantities.trials)
-_points = _quoting(quantities.points)
-_seed = _quoting(lambda text: Job(trials=1, points=1, seed=quantities.quantity(text)).seed)
-_threads = _quoting(quantities.threads, "auto")
-_starts = _quoting(quantities.starts)
-_command = _quoting(quantities.command)
-_output = _quoting(quantities.file_name, "-")
-_file = _quoting(quantities.file_name)
-_folder = _quoting(lambda text: Path(quantities.file_name(text)))
-_shard = _quoting(quantities.shard, "slurm")
-_duration = _quoting(quantities.duration)
-_patience = _quoting(quantities.patience)
-_time_limit = _quoting(quantities.duration, "slurm")
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi_pi.model.result import LostRank, RankStats, Repair, RoundRecord, Timeline
-from mpi_pi.parallel.account import TOTALS, Committed, LostTotals, added, totals_of
+from mpi_pi.parallel.account import TOTALS, Committed, LostTotals, Row, added, totals_of
 from mpi_pi.parallel.messages import WorkResult
-
-Row = NDArray[np.int64]
 
 
 class Ledger:

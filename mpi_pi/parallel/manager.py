@@ -9,19 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi_pi.model import tally
 from mpi_pi.model.result import LostRank, Repair
 from mpi_pi.model.shard import Shard, Usage
-from mpi_pi.parallel.account import Committed
+from mpi_pi.parallel.account import Committed, Row
 from mpi_pi.parallel.ledger import Ledger, exact_sums
 from mpi_pi.parallel.load_balancer import DEFAULT, LoadBalancer, Tuning
 from mpi_pi.parallel.messages import EXPULSION, FAILURE, Assignment, WorkResult
 from mpi_pi.parallel.partition import offsets
 from mpi_pi.system import process
-
-Row = NDArray[np.int64]
 
 
 class Manager:
@@ -101,8 +98,8 @@ class Manager:
     def committed(self) -> Committed:
         """Return the state that the other ranks need to go on without rank 0."""
         counted, ledger = (self._attempt, self.rounds, self.shard, self.counted), self.ledger
-        of_ranks = ledger.lost(), ledger.repairs
-        return Committed(*counted, ledger.sums(), self._assigned_at, self._ended, *of_ranks)
+        at_end = self._assigned_at, self._ended
+        return Committed(*counted, ledger.sums(), *at_end, ledger.lost(), ledger.repairs)
 
     def take_over(self, committed: Committed, totals: Mapping[int, Row], sent_at: float) -> None:
         """Take over from a rank 0 that is lost, given a state and the `TOTALS` of the ranks left, by place.

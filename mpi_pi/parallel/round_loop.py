@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpi_pi import timestamps
 from mpi_pi.errors import MpiPiError
@@ -19,7 +18,7 @@ from mpi_pi.mpi.collectives import CollectiveError, allgather, bcast, raise_on_a
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.stop import FAILED, StopRequest
-from mpi_pi.parallel.account import Account
+from mpi_pi.parallel.account import Account, Row
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.parallel.messages import EXPULSION, WORK_RESULT_COLUMNS, Assignment, WorkResult
@@ -29,8 +28,6 @@ from mpi_pi.system import process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
-
-Row = NDArray[np.int64]
 
 
 class RoundLoop:
