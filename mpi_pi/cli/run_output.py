@@ -17,7 +17,7 @@ from mpi_pi.model.result import Result
 from mpi_pi.parallel.hooks import Round
 from mpi_pi.report import run as run_report
 from mpi_pi.report.blocks import Block, Lines
-from mpi_pi.system import phases
+from mpi_pi.system import launch_env, phases
 
 if TYPE_CHECKING:
     from mpi_pi.storage.checkpoint import CheckpointFile
@@ -104,7 +104,10 @@ class RunOutput:
 
     @staticmethod
     def _phases(result: Result) -> dict[str, float]:
-        return phases.of_rank_0(result.ranks[0].kernel_seconds, result.ranks[0].count_seconds)
+        # Rank 0 has another number if the first one was lost.
+        by_number = {rank.rank: rank for rank in result.ranks}
+        own = by_number.get(launch_env.rank(), result.ranks[0])
+        return phases.of_rank_0(own.kernel_seconds, own.count_seconds)
 
     def _commit_trial_log(self, plan: RunPlan, result: Result) -> bool:
         """Commit the trial log unless it lacks trials; return whether writing succeeded."""

@@ -137,6 +137,8 @@ class Survivors:
         while True:
             with contextlib.suppress(RankLoss), ulfm.losses():
                 self._shrink()
+                hosts = {rank.rank: rank.info.host for rank in team.ranks} if team else {}
+                self.lost |= {rank: hosts[rank] for rank in self.lost if rank in hosts}
                 return self._agree(team, state, logs, noticed_at)
 
     def _shrink(self) -> None:
