@@ -15,7 +15,6 @@ from mpi_pi.cli import console, parser, start_rules
 from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN, SIGNALLED
 from mpi_pi.cluster import hostfile, job_command
 from mpi_pi.cluster.agent.environment import launcher
-from mpi_pi.cluster.agent.job_end import end_job
 from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.job_command import JobCommand, scaled
 from mpi_pi.cluster.job_hosts import JobHosts, end_job_on
@@ -121,7 +120,7 @@ class _Keeper:
             console.note(f"{start} is with {', '.join(back)} again")
 
     def _run(self) -> Outcome:
-        """Start the job on the hosts that have answered, wait for its end, and clean up here."""
+        """Start the job on the hosts that have answered, and wait for its end."""
         start = self.running = JobStart(self.token, self._patience(), console.raw)
         with tempfile.TemporaryDirectory(prefix="mpi-pi-", ignore_cleanup_errors=True) as folder:
             try:
@@ -134,7 +133,6 @@ class _Keeper:
         elif not self.state:
             self.state = start.state
         self.used.update(host for host in self._all_hosts() if host not in self.left_out)
-        end_job(list(self.marks), self._age())
         return outcome
 
     def _all_hosts(self) -> Sequence[Host]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from mpi_pi.cluster import addresses, hostfile
+from mpi_pi.cluster.agent.job_end import end_job
 from mpi_pi.cluster.host import Host, HostList
 from mpi_pi.cluster.ssh import SshPool
 from mpi_pi.cluster.ssh_errors import HostError
@@ -38,11 +39,12 @@ class JobHosts:
 
 
 def end_job_on(hosts: Collection[Host], marks: Collection[str], age: float) -> dict[Host, str]:
-    """End what is left of a job on other hosts, at the same time; return why hosts do not answer.
+    """End what is left of a job here and on hosts, at the same time; return why hosts do not answer.
 
     The arguments are those of `agent.job_end.end_job`.
     """
     problems: dict[Host, str] = {}
+    end_job(list(marks), age)
     with SshPool() as pool:
 
         def end_on(host: Host) -> None:

@@ -60,6 +60,8 @@ class JobStart:
         self._reader, self._show, self._patience = SignReader(token), show, patience
         self._process: subprocess.Popen[bytes] | None = None
         self._signals = list[int]()
+        self._within_line = False
+        """True if the last output ended within a line."""
         self._end: End | None = None
         self._deadline = math.inf
 
@@ -90,7 +92,9 @@ class JobStart:
                     self._deadline = time.monotonic() + TERMINATION_SECONDS
             while self._read(0):
                 pass
-            self._show(self._reader.flush())
+            self._pass(self._reader.flush())
+        if self._within_line:
+            self._show(b"\n")
         status = process.returncode
         return Outcome(self._end, status if status >= 0 else SIGNALLED - status, silent)
 
@@ -110,10 +114,16 @@ class JobStart:
             time.sleep(seconds)
             return False
         other, signs = self._reader.feed(output)
-        self._show(other)
+        self._pass(other)
         for sign in signs:
             self._take(sign)
         return True
+
+    def _pass(self, output: bytes) -> None:
+        """Show other output than signs."""
+        self._show(output)
+        if output:
+            self._within_line = output[-1:] not in (b"\n", b"\r")
 
     def _take(self, sign: Sign) -> None:
         if isinstance(sign, State):

@@ -3,7 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ JOB = Job(1000, 100_000, 7)
 
 LIMIT_SECONDS = 120
 
+DAEMONS = r"prted|orted|hydra_pmi_proxy"
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
@@ -26,23 +28,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def all_on(cluster: Cluster) -> Iterator[Cluster]:
-    """Yield the cluster; afterwards switch all of its hosts on again."""
-    yield cluster
-    cluster.power_on()
-
-
-@pytest.fixture
 def plain(environment: dict[str, str]) -> dict[str, str]:
     """Return the environment without the settings that would put all ranks on the first host."""
     rest = {name: value for name, value in environment.items() if "rmaps" not in name}
     return rest | MORE_SLOTS_THAN_CORES
-
-
-@pytest.fixture
-def open_mpi(found: Found) -> Mpi:
-    """Return one MPI, for tests whose result does not depend on it."""
-    return there(found, "Open MPI from PyPI")
 
 
 class Kept:
@@ -54,35 +43,37 @@ class Kept:
         self.checkpoint = folder / "c"
         self.process: subprocess.Popen[bytes]
 
-    def words(self, *options: str, program: str = "") -> list[str]:
-        hostfile = self.folder / "hosts"
-        hostfile.write_text(
-            self.mpi.hostfile({self.cluster.addresses[name]: 1 for name in self.cluster.nodes})
-        )
-        job = [self.mpi.mpirun, "-hostfile", str(hostfile), program or self.mpi.mpi_pi, "run"]
-        job += ["-n", str(JOB.trials), "-i", str(JOB.points), "--seed", str(JOB.seed), "--kernel", "numpy"]
-        job += ["--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.2s"]
-        return [self.mpi.mpi_pi, "keep-running", *options, "--", *job]
-
-    def start(self, *options: str, program: str = "") -> None:
+    def start(self, *options: str, program: str = "", job: Job = JOB) -> None:
+        slots = {self.cluster.addresses[name]: 1 for name in self.cluster.nodes}
+        (self.folder / "hosts").write_text(self.mpi.hostfile(slots))
+        words = [self.mpi.mpi_pi, "keep-running", *options, "--", self.mpi.mpirun]
+        words += ["-n", "3", "-hostfile", str(self.folder / "hosts"), program or self.mpi.mpi_pi, "run"]
+        words += ["-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed), "--kernel", "numpy"]
+        words += ["--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.2s"]
         with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
             self.process = subprocess.Popen(
-                self.cluster.command("client", *self.words(*options, program=program)),
+                self.cluster.command("client", *words),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env=self.environ,
             )
 
-    def until_saved(self, rounds: int = 2) -> None:
-        """Wait until some more rounds have been saved."""
-        enough = self.rounds() + rounds
-        until(lambda: self.rounds() >= enough, "more rounds", 60)
+    def until_saved(self, host: str = "client", rounds: int = 1) -> None:
+        """Wait until rounds of this start have been saved, in the file as it is seen by a host."""
+        enough = self.rounds(host) + rounds
+        until(lambda: self.rounds(host) >= enough, "more rounds", 60)
 
-    def rounds(self) -> int:
-        if not self.checkpoint.exists():
-            return 0
-        return int(json.loads(self.checkpoint.read_text())["spent"]["rounds"])
+    def rounds(self, host: str) -> int:
+        saved = self.cluster.run(host, "cat", str(self.checkpoint)).stdout
+        return int(json.loads(saved)["spent"]["rounds"]) if saved else 0
+
+    def until_told(self, text: str) -> None:
+        until(lambda: text in self.err, text, 60)
+
+    def kill(self, host: str, pattern: str) -> None:
+        """Kill the processes of a host whose command line matches a pattern."""
+        assert self.cluster.run(host, "pkill", "-KILL", "-f", pattern).returncode == 0
 
     @property
     def out(self) -> str:
@@ -92,12 +83,15 @@ class Kept:
     def err(self) -> str:
         return (self.folder / "err").read_text(errors="replace")
 
-    def require_right(self) -> None:
-        """Require that the job ends complete, with the right hits, and leaves nothing behind."""
+    def require_right(self, ranks: str, job: Job = JOB) -> None:
+        """Require that the job ends complete, with the right hits, on these ranks, and leaves nothing."""
         assert self.process.wait(timeout=LIMIT_SECONDS) == 0, self.err
-        hits = load("numba").count(JOB, range(JOB.units)).sum()
-        assert f"pi = 4*({hits}/{JOB.total_points}) = " in self.out
+        hits = load("numba").count(job, range(job.units)).sum()
+        assert f"pi = 4*({hits}/{job.total_points}) = " in self.out
         assert self.out.count("Verification = SUCCESSFUL\n") == 1
+        *_, last = re.findall(r"^Ranks = (.*)$", self.out, re.MULTILINE)
+        assert last == ranks
+        assert re.search(r"^real\t.*\nuser\t.*\nsys\t.*\n\Z", self.out, re.MULTILINE)  # the end of the report
         self.require_nothing_left()
 
     def require_nothing_left(self) -> None:
@@ -105,26 +99,80 @@ class Kept:
         assert "mpi-pi-sign" not in self.err
         for name in self.cluster.on:
             found = self.cluster.run(name, "ps", "-eo", "args", "ww").stdout
-            assert not re.search(r"mpi-pi run|prted|orted|hydra_pmi_proxy|prterun|mpirun", found), (
-                name,
-                found,
-            )
+            assert not re.search(rf"mpi-pi run|{DAEMONS}|prterun|mpirun", found), (name, found)
             left = self.cluster.run(name, "sh", "-c", "ls -d /dev/shm/* /var/tmp/*").stdout.split()
-            assert [place for place in left if "mpi-pi-0" not in place] == []
+            ours = ("/var/tmp/mpi-pi-0", str(self.checkpoint))  # the cache; also the lock of a killed rank 0
+            assert [place for place in left if not place.startswith(ours)] == []
 
 
 @pytest.fixture
-def kept(all_on: Cluster, mpi: Mpi, plain: dict[str, str], tmp_path: Path) -> Iterator[Kept]:
-    """Yield a job with each MPI."""
-    yield (job := Kept(all_on, mpi, plain, tmp_path))
-    print(job.err)
+def keep(cluster: Cluster, plain: dict[str, str], tmp_path: Path) -> Iterator[Callable[[Mpi], Kept]]:
+    """Yield a function that returns a job with an MPI; afterwards switch all hosts on again."""
+    jobs = list[Kept]()
+
+    def made(mpi: Mpi) -> Kept:
+        jobs.append(Kept(cluster, mpi, plain, tmp_path))
+        return jobs[-1]
+
+    yield made
+    for job in jobs:
+        print(job.err)
+        job.process.kill()
+    cluster.power_on()
+
+
+@pytest.fixture
+def kept(keep: Callable[[Mpi], Kept], mpi: Mpi) -> Kept:
+    """Return a job with each MPI."""
+    return keep(mpi)
+
+
+@pytest.fixture
+def kept_by_open_mpi(keep: Callable[[Mpi], Kept], found: Found) -> Kept:
+    """Return a job with one MPI, for tests whose result does not depend on it."""
+    return keep(there(found, "Open MPI from PyPI"))
 
 
 def test_host_switched_off_in_the_midst_is_left_out(kept: Kept) -> None:
     kept.start()
     kept.until_saved()
     kept.cluster.power_off("node2")
-    kept.require_right()
-    assert re.search(r"^mpi-pi: start 2 goes on from \d+ points: ", kept.err, re.MULTILINE)
-    assert "mpi-pi: start 2 is without 192.168.1.102: no answer" in kept.err
+    kept.require_right(ranks="2 on 2 hosts")
+    assert re.search(r"^mpi-pi: start 2 goes on from \d\d+ points: ", kept.err, re.MULTILINE)
+    assert "mpi-pi: start 2 is without 192.168.1.102: no answer: is it switched on" in kept.err
+
+
+def test_host_off_at_the_start_is_left_out_and_taken_in_again_when_it_is_back(kept: Kept) -> None:
+    """What makes another start necessary is that the launcher is killed, which leaves its ranks behind."""
+    kept.cluster.power_off("node3")
+    kept.start()
+    kept.until_saved()
+    assert "mpi-pi: start 1 is without 192.168.1.103: no answer: is it switched on" in kept.err
     assert re.search(r"^Ranks = 2 on 2 hosts$", kept.out, re.MULTILINE)
+    kept.cluster.power_on()
+    kept.kill("client", f"^(/usr/bin/|{kept.mpi.prefix}/bin/)(mpirun|prterun)")
+    kept.require_right(ranks="3 on 3 hosts")
+    assert "mpi-pi: start 2 is with 192.168.1.103 again\n" in kept.err
+
+
+def test_daemon_that_is_killed_is_replaced(kept: Kept) -> None:
+    """Open MPI 5 then returns 0, and leaves the ranks of other hosts behind."""
+    kept.start()
+    kept.until_saved()
+    kept.kill("node2", f"^[^ ]*({DAEMONS}) ")
+    kept.require_right(ranks="3 on 3 hosts")
+    if not kept.mpi.is_mpich:  # whose ranks finish the job
+        assert "mpi-pi: start 2 goes on from " in kept.err
+
+
+def test_silent_host_of_rank_0_is_left_out_although_its_disk_has_the_checkpoint(kept: Kept) -> None:
+    """Its ranks, which are still there, are ended once it is connected again."""
+    kept.checkpoint = Path("/var/tmp/c")  # each host has its own
+    kept.start("--patience", "6s")
+    kept.until_saved("node1")
+    kept.cluster.pull_cable("node1")
+    kept.until_told("mpi-pi: start 2 is without 192.168.1.101: no answer: is it switched on")
+    kept.cluster.plug_cable("node1")
+    kept.require_right(ranks="2 on 2 hosts")
+    assert re.search(r"^mpi-pi: start 2 goes on from \d\d+ points: ", kept.err, re.MULTILINE)
+    assert re.search(r"^Seed = 7$", kept.out, re.MULTILINE)

@@ -6,7 +6,7 @@ executes them in this order, see `cluster.ssh`, and stores nothing of them.
 commands      runs programs
 environment   facts about the host, its Python and an environment
 installation  markers, installation of wheels and its verification
-job_end       ends what a job has left behind
+job_end       ends and removes what a job has left behind
 network       opens and tries TCP ports
 server        requests and answers
 """

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,17 +18,17 @@ KILL_SECONDS = 5.0
 """Time for killed processes to be gone."""
 
 _SHARED_MEMORY = r"/dev/shm/(?:mpich_shm_|sm_segment\.|vader_segment\.)[^/\n]+"
-_FOLDER = r"/[^\n]*?/(?:(?:prted|ompi)\.\d+|ompi\.[^/\n]+/(?:jf|pid)\.\d+)(?=/)"
+_FOLDER = r"/[^\n]*?/(?:(?:prted|ompi)\.\d+|ompi\.[^/\n]+/(?:jf|pid)\.\d+)(?=/|\Z)"
 LEFTOVERS = re.compile(f"{_SHARED_MEMORY}|{_FOLDER}")
-"""Files that ranks share, and folders of a launcher or daemon, in the list of files that a process maps."""
+"""Files for shared memory of ranks, and folders of a launcher or daemon; also in /proc/PID/maps."""
 
 
 def end_job(marks: list[str], age: float) -> int:
     """Kill this user's processes of a job, remove what they leave, and return the number of processes.
 
     They are those with one of the marks in their command line, the daemons that have started them, and all
-    of their descendants. Files for shared memory of at most `age` seconds that no process uses were left by
-    ranks that had ended before, and are removed, too.
+    of their descendants. What is no older than `age` seconds, and used by no process, was left by those that
+    had ended before, and is removed, too.
     """
     killed: set[int] = set()
     left: set[str] = set()
@@ -43,7 +44,7 @@ def end_job(marks: list[str], age: float) -> int:
         if not found or time.monotonic() > end:
             break
         time.sleep(0.05)
-    for place in left | _unused_shared_memory(age):
+    for place in left | _unused(age):
         _remove(Path(place))
     return len(killed)
 
@@ -88,12 +89,16 @@ def _read(pid: int, name: str) -> str:
         return ""
 
 
-def _unused_shared_memory(age: float) -> set[str]:
-    """Return this user's files for shared memory that are so new, and that no process has mapped."""
+def _unused(age: float) -> set[str]:
+    """Return the leftovers of at most `age` seconds that no process of this user has mapped."""
     found = set()
-    for place in Path("/dev/shm").glob("*"):
+    temporary = Path(tempfile.gettempdir())
+    places = [*Path("/dev/shm").glob("*"), *temporary.glob("prted.*/"), *temporary.glob("ompi.*/jf.*/")]
+    for place in places:
         with contextlib.suppress(OSError):
-            if time.time() - place.stat().st_ctime < age and LEFTOVERS.match(str(place)):
+            # Within a second, a process that has made one has mapped it.
+            new = 1 < time.time() - place.stat().st_ctime < age
+            if new and LEFTOVERS.fullmatch(str(place)):
                 found.add(str(place))
     for pid in _own_processes() if found else ():
         found.difference_update(LEFTOVERS.findall(_read(pid, "maps")))

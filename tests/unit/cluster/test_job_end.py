@@ -5,6 +5,8 @@ import mmap
 import secrets
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +75,7 @@ def test_shared_memory_of_ended_ranks_is_removed_but_none_that_is_used_or_older(
         ):
             end_job([mark], -1)
             assert [place.exists() for place in places] == [True, True, False, True]
+            time.sleep(1)
             end_job([mark], 5)
             assert [place.exists() for place in places] == [False, True, False, True]
     finally:
@@ -88,3 +91,18 @@ def test_folder_of_a_killed_daemon_is_removed(mark: str, tmp_path: Path) -> None
         with started(sys.executable, "-c", MAPPING, mark, str(file)):
             assert end_job([mark], 0) == 1
         assert (tmp_path / name).exists() != gone
+
+
+def test_folder_of_a_daemon_that_has_ended_before_is_removed(
+    mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        names = ("prted.123", "ompi.node1.0/jf.45", "ompi.node1.0/jf.46", "results.7")
+        for name in names:
+            (Path(folder) / name).mkdir(parents=True)
+            (Path(folder) / name / "file").write_bytes(b"x")
+        time.sleep(1)
+        with started(sys.executable, "-c", MAPPING, "other", str(Path(folder) / names[2] / "file")):
+            end_job([mark], 5)
+            assert [(Path(folder) / name).exists() for name in names] == [False, False, True, True]
