@@ -46,7 +46,7 @@ def guarded(command: Command, args: argparse.Namespace, signals: Signals, world:
         ends.finish()
     except BaseException as error:
         if loss := ulfm.loss_of(error):  # on each rank that has noticed it
-            ends.give_up(str(loss))
+            ends.give_up(ulfm.describe(loss, world.comm))
             raise
         # Unforeseen, and raised on this rank only.
         status = _complain_of(error, f"rank {world.comm.rank} on host {runtime.host_name()}")

@@ -147,7 +147,7 @@ class _Run:
             os._exit(status_after_silence(self.options.checkpoint))  # before anything is written
         if self.team is None:
             self.state = None
-        if self.comm.rank == 0:
+        if self.comm.rank == 0 and self.status is None:
             console.speaks = True
             new = list(survivors.lost.items())[before:]
             lost = [f"rank {rank}" + (f" on host {host}" if host else "") for rank, host in new]

@@ -21,6 +21,9 @@ library, and does not set it, waits without a limit."""
 CONFIRM_SECONDS = 0.5
 """Time for which a rank has to be missing: one that has given up and is about to end must not be named."""
 
+ENDED_SECONDS = 1.0
+"""Interval at which ranks look whether a rank of their host has ended."""
+
 STAGGER_SECONDS = 2.0
 """Extra wait of ranks that see no missing rank on their host, so that a rank that sees one reports first."""
 
@@ -32,13 +35,17 @@ def limited(function: str) -> Iterator[None]:
         yield
         return
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(function, over, give_up), daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=_watch, args=(function, over, give_up), daemon=True)]
+    if function == "MPI_Init" and launch_env.survives_loss():
+        threads.append(threading.Thread(target=_watch_start, args=(over, give_up), daemon=True))
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         over.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
@@ -54,6 +61,19 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
         missing = dict(missing.items() & _missing(function).items())
     if missing or not over.wait(STAGGER_SECONDS):
         give_up(_describe(function, missing), missing.values())
+
+
+def _watch_start(over: threading.Event, give_up: GiveUp) -> None:
+    """End this process, and so the job, if a rank of this host ends before MPI has started.
+
+    In a job that is to survive losses, mpirun leaves that to the other ranks, which MPI cannot tell yet.
+    """
+    fewer_before = False
+    while not over.wait(ENDED_SECONDS):
+        fewer = len(process.ranks_on_host()) < launch_env.size_on_host()
+        if fewer and fewer_before:
+            give_up(f"a rank on host {socket.gethostname()} has ended before MPI could start", ())
+        fewer_before = fewer
 
 
 def _missing(function: str) -> dict[int, int]:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from mpi_pi.formatting import format_some
 from mpi_pi.mpi import fence, runtime
-from mpi_pi.mpi.peer_timeout import RankLoss
+from mpi_pi.mpi.peer_timeout import PeerTimeout, RankLoss
 from mpi_pi.mpi.runtime import mpi_module
 from mpi_pi.mpi.time_limit import limited
 from mpi_pi.system import launch_env, process
@@ -39,6 +40,18 @@ def loss_of(error: BaseException) -> RankLoss | None:
     if isinstance(error, mpi_module().Exception) and error.Get_error_class() in _classes():
         return RankLoss(error.Get_error_string())
     return None
+
+
+def describe(loss: RankLoss, comm: "MPI.Intracomm") -> str:
+    """Return the text of an error about a loss that ends the job; `comm` is MPI_COMM_WORLD."""
+    if isinstance(loss, PeerTimeout):
+        return str(loss)
+    failed = comm.Get_failed()
+    group = comm.Get_group()
+    ranks = sorted(failed.Translate_ranks(None, group))
+    failed.Free()
+    group.Free()
+    return f"lost {format_some([f'rank {rank}' for rank in ranks], 10)}" if ranks else str(loss)
 
 
 @contextlib.contextmanager

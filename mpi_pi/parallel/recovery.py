@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
+LEAVE_SECONDS = 0.1
+"""Time that ranks wait for the end of rank 0 before they leave."""
+
+
 class State:
     """State of a run of `team` on a rank, with which it can go on after the loss of other ranks.
 
@@ -126,7 +130,17 @@ class Survivors:
         if not self._met:
             with contextlib.suppress(RankLoss):  # one has left already
                 self.meet()
+                if self.comm.rank:
+                    self._wait_for_end_of_root()
         self.heartbeat.stop()
+
+    def _wait_for_end_of_root(self) -> None:
+        """Wait a moment for rank 0 to leave, which otherwise might take those for lost that leave first."""
+        end = time.monotonic() + LEAVE_SECONDS
+        with ulfm.losses():
+            while time.monotonic() < end:
+                self.comm.Iprobe()
+                time.sleep(1e-3)
 
     def go_on(self, team: Team | None, state: State | None, logs: bool) -> Team | None:
         """Return the team of the ranks left, with the latest state; None if the handshake is to be repeated.

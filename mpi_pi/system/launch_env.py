@@ -21,6 +21,11 @@ def size(environ: Mapping[str, str] = os.environ) -> int | None:
     return _first_number(environ, (*_SIZE, "SLURM_STEP_NUM_TASKS"))
 
 
+def size_on_host(environ: Mapping[str, str] = os.environ) -> int:
+    """Return how many ranks Open MPI has started on this host; 0 if it is not known."""
+    return _first_number(environ, ("OMPI_COMM_WORLD_LOCAL_SIZE",)) or 0
+
+
 def started(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether a launcher has started this process as a rank.
 
