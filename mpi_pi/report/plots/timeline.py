@@ -123,7 +123,8 @@ def losses(axes: Axes, result: Result, rows: Rows) -> None:
     for repair in result.repairs:
         axes.axvline(repair.seconds, **LOSS | {"marker": ""})
         marked = sorted({places[lost.rank] for lost in repair.lost if lost.rank in places})
-        axes.plot([repair.seconds] * len(marked), marked, clip_on=False, **LOSS | {"linestyle": ""})
+        if marked:  # without points, the layout would leave room for nothing
+            axes.plot([repair.seconds] * len(marked), marked, clip_on=False, **LOSS | {"linestyle": ""})
 
 
 def speeds(axes: Axes, result: Result, rows: Rows) -> None:

@@ -316,6 +316,18 @@ def test_rows_have_the_numbers_of_their_ranks() -> None:
     assert [label(place, None) for place in (0, 10, 36, 37, -2)] == ["3", "13", "39", "", ""]
 
 
+def test_loss_of_ranks_without_a_row_leaves_no_gap_above_the_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last label stands as far above the legend as where no rank was lost."""
+    gaps = []
+    for losses in ({2: [4]}, {runs.BEFORE_ROUNDS: [5], 2: [4]}):
+        figure = plot.figure([Item("a", runs.run(1, 6, losses=losses))])
+        texts = drawn_texts(figure, monkeypatch)
+        (below,) = (text for text in texts if text.get_text().startswith("seconds since"))
+        (legend,) = (text for text in texts if text.get_text().startswith("loss of ranks"))
+        gaps.append(below.get_window_extent().y0 - legend.get_window_extent().y1)
+    assert gaps[1] < 2 * gaps[0]
+
+
 def test_counts_of_several_ranks_in_one_row_do_not_outlast_it() -> None:
     """After the loss of ranks 0 to 2 at once, what they had counted stands in the row of rank 0."""
     result = runs.run(3, 3, losses={4: [0, 1, 2]})
