@@ -77,7 +77,7 @@ class _Ends:
 
         whose = f"rank {self._world.comm.rank} on host {runtime.host_name()}"
         fence.put_up(time_limit.patience_seconds, lambda why: self.give_up(f"{whose} {why}"))
-        self._survivors = Survivors(self._world.comm, lambda comm: runtime.watch(comm, self.give_up))
+        self._survivors = Survivors(self._world.comm, runtime.watch)
         return self._survivors
 
     def give_up(self, loss: str) -> None:

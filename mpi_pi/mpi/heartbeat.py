@@ -12,7 +12,7 @@ import numpy as np
 
 from mpi_pi.mpi import fence, time_limit
 from mpi_pi.mpi.peer_timeout import AwakeClock, PeerTimeout
-from mpi_pi.mpi.requests import peers, wait
+from mpi_pi.mpi.requests import Progress, no_progress, peers, wait
 from mpi_pi.system import process
 
 if TYPE_CHECKING:
@@ -49,14 +49,20 @@ class Heartbeat:
 
     A thread needs an MPI that any thread may call; without one only `check` sends and receives. To create and
     to close this object is collective. `check` raises a timeout. If nobody calls `check`, because an MPI
-    function does not return, the thread calls `give_up`, if any, with the text of the error. `host` is the
-    name of this rank's host.
+    function does not return, the thread calls `give_up`, if any, with the text of the error. Without
+    `give_up` it then calls `progress` again and again, a function of MPI that shows other ranks that this one
+    is alive. `host` is the name of this rank's host.
     """
 
     def __init__(
-        self, comm: "MPI.Intracomm", host: str, threaded: bool, give_up: Callable[[str], object] | None = None
+        self,
+        comm: "MPI.Intracomm",
+        host: str,
+        threaded: bool,
+        give_up: Callable[[str], object] | None = None,
+        progress: Progress = no_progress,
     ) -> None:
-        self._comm, self._host, self._give_up = comm, host, give_up
+        self._comm, self._host, self._give_up, self._progress = comm, host, give_up, progress
         self._peers = peers(comm)
         self._hosts: dict[int, str] = {}
         """Host names, by rank, of the peers that have sent a message."""
@@ -74,7 +80,10 @@ class Heartbeat:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         if self._peers:
-            self._send()
+            try:
+                self._send()
+            except Exception as error:  # of MPI; for `check` to raise
+                self._problem = error
             if threaded:
                 self._thread = threading.Thread(target=self._run_thread, daemon=True)
                 self._thread.start()
@@ -131,13 +140,16 @@ class Heartbeat:
     def _run_thread(self) -> None:
         """Poll until `stop` is called or a rank is silent, in the thread."""
         while not self._wake.wait(_poll_seconds()):
+            if self._problem or self._error:
+                fence.check()
+                self._progress()
+                continue
             try:
                 self._poll()
             except Exception as error:  # of MPI; for `check` to raise in the other thread
                 self._problem = error
-                return
-            if self._error:
-                if self._give_up and not self._wake.wait(GRACE_SECONDS) and not self._raised:
+            if self._error and self._give_up:
+                if not self._wake.wait(GRACE_SECONDS) and not self._raised:
                     self._give_up(self._error)
                 return
 

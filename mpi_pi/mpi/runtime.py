@@ -126,9 +126,9 @@ def may_use_threads() -> bool:
     return bool(mpi_module().Query_thread() == mpi_module().THREAD_MULTIPLE)
 
 
-def watch(comm: "MPI.Intracomm", give_up: Callable[[str], object]) -> Heartbeat:
+def watch(comm: "MPI.Intracomm", give_up: Callable[[str], object] | None = None) -> Heartbeat:
     """Start the heartbeat of `comm`. After a silence, `give_up` has to end this process; see Heartbeat."""
-    return Heartbeat(comm, host_name(), may_use_threads(), give_up)
+    return Heartbeat(comm, host_name(), may_use_threads(), give_up, mpi_module().COMM_SELF.Iprobe)
 
 
 def abort(comm: "MPI.Intracomm", status: int) -> None:

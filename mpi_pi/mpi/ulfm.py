@@ -98,16 +98,14 @@ def lost_ranks(before: "MPI.Intracomm", after: "MPI.Intracomm") -> list[int]:
     return [rank for rank, place in enumerate(translated) if place == undefined]
 
 
-def kill_on_host(ranks: Collection[int]) -> set[int]:
+def kill_on_host(ranks: Collection[int]) -> None:
     """Kill those lost ranks, by their number in MPI_COMM_WORLD, that are processes of this host.
 
-    A stopped process, which had been taken for dead, would otherwise wake up. Returns the ranks that had a
-    process.
+    A stopped process, which had been taken for dead, would otherwise wake up.
     """
-    killed = {rank: pid for rank, pid in process.ranks_on_host().items() if rank in ranks}
-    for pid in killed.values():
-        process.kill(pid)
-    return set(killed)
+    for rank, pid in process.ranks_on_host().items():
+        if rank in ranks:
+            process.kill(pid)
 
 
 def die() -> None:

@@ -65,7 +65,7 @@ class Ledger:
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
             self._totals[unknown, -1] = 0  # the peak memory, which nobody knows any more
         if rounds:
-            units, points, hits, count_nanoseconds = self._totals[:, :4].T
+            units, points, hits, count_nanoseconds = self._totals[:, :4].T.copy()
             # Nobody knows any more which ranks have counted what lies beyond a gap: perhaps the last ones.
             later = np.cumsum(units[::-1])[::-1] - units
             lost_units = np.clip(beyond - later, 0, units)

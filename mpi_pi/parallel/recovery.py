@@ -20,6 +20,7 @@ from mpi_pi.mpi import collectives, ulfm
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.requests import wait
+from mpi_pi.mpi.runtime import host_name
 from mpi_pi.parallel.account import Account, Committed, latest
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
 from mpi_pi.parallel.manager import Manager
@@ -150,21 +151,23 @@ class Survivors:
         noticed_at = time.clock_gettime(time.CLOCK_MONOTONIC)
         while True:
             with contextlib.suppress(RankLoss), ulfm.losses():
-                self._shrink()
-                hosts = {rank.rank: rank.info.host for rank in team.ranks} if team else {}
-                self.lost |= {rank: hosts[rank] for rank in self.lost if rank in hosts}
+                self._shrink({rank.rank: rank.info.host for rank in team.ranks} if team else {})
                 return self._agree(team, state, logs, noticed_at)
 
-    def _shrink(self) -> None:
-        """Replace the communicator by one of the ranks left, and kill lost ones that are only stopped."""
+    def _shrink(self, hosts: Mapping[int, str]) -> None:
+        """Replace the communicator by one of the ranks left, and kill lost ones that are only stopped.
+
+        `hosts` are those of ranks, as far as they are known.
+        """
         self.heartbeat.stop()
         before, numbers = self.comm, self._numbers
         self.comm = ulfm.shrink(before)
         lost = set(ulfm.lost_ranks(before, self.comm))
         self._numbers = [number for rank, number in enumerate(numbers) if rank not in lost]
-        self.lost |= {numbers[rank]: self.heartbeat.host(rank) for rank in lost}
+        self.lost |= {numbers[rank]: hosts.get(numbers[rank]) or self.heartbeat.host(rank) for rank in lost}
         self._maybe_alive |= {numbers[rank] for rank in self.heartbeat.silent(lost)}
-        self._maybe_alive -= ulfm.kill_on_host(self.lost)
+        ulfm.kill_on_host(self.lost)
+        self._maybe_alive -= {rank for rank, host in self.lost.items() if host == host_name()}
         self.heartbeat = self._watch(self.comm)
 
     def _agree(self, team: Team | None, state: State | None, logs: bool, noticed_at: float) -> Team | None:
@@ -183,6 +186,7 @@ class Survivors:
             return (state.manager.committed(), 0.0) if state and state.manager else latest(states)
 
         decision = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
+        self._maybe_alive.clear()  # those have had to end, or else these
         if decision is None or team is None or account is None or state is None:
             return None
         agreed, age = decision
