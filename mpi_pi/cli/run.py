@@ -23,8 +23,8 @@ from mpi_pi.mpi.collectives import bcast, call_on_root
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.parallel.hooks import Hooks, Round
-from mpi_pi.parallel.recovery import CutOff, State, Survivors
 from mpi_pi.parallel.run import InterruptedRun, count
+from mpi_pi.parallel.state import State
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.report import run as run_report
 from mpi_pi.system import affinity, launch_env
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
     from mpi_pi.cli.supervised import Supervised
+    from mpi_pi.parallel.recovery import Survivors
 
 LONG_JOB_POINTS = 10**9
 """Points that take one core between one and some ten seconds."""
@@ -135,8 +136,10 @@ class _Run:
             self.supervised.end(status)
         runtime.abort(self.comm, status)
 
-    def _go_on(self, survivors: Survivors) -> None:
+    def _go_on(self, survivors: "Survivors") -> None:
         """Find the ranks that are left, and the state from which they go on."""
+        from mpi_pi.parallel.recovery import CutOff  # after a loss alone
+
         before = len(survivors.lost)
         try:
             self.team = survivors.go_on(self.team, self.state, logs=self.options.trial_log is not None)

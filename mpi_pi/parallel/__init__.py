@@ -9,6 +9,7 @@ run            a whole run: from a job or shard to its result
 
 messages       columns of work results and assignments
 recovery       after a loss of ranks: those left agree on a state, and go on from it
+state          what a rank needs for that
 account        that state, and what a rank has counted itself
 ledger         statistics of all ranks and rounds
 hooks          callbacks and other arguments for the caller of a run

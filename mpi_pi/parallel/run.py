@@ -15,8 +15,8 @@ from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
 from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
-from mpi_pi.parallel.recovery import State
 from mpi_pi.parallel.round_loop import RoundLoop
+from mpi_pi.parallel.state import State
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.system import process
 from mpi_pi.version import STREAM_VERSION, __version__

@@ -1,0 +1,68 @@
+"""State of a run on a rank, with which it can go on after the loss of other ranks. It needs no MPI."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.model.result import LostRank, Repair
+from mpi_pi.parallel.account import Account
+from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
+from mpi_pi.parallel.manager import Manager
+from mpi_pi.parallel.team import Team
+
+
+class Loss(NamedTuple):
+    """A loss of ranks as rank 0 is to deal with it."""
+
+    noticed_at: float
+    """In seconds of CLOCK_MONOTONIC."""
+    redone_points: int
+    """Points of the round that was not completed."""
+    logs: bool
+    """True if rank 0 needs the hits of all units since the beginning; a new rank 0 lacks them, so all is
+    counted anew."""
+
+
+class State:
+    """State of a run of `team` on a rank, with which it can go on after the loss of other ranks.
+
+    `lost` has the hosts of ranks, by number, that were lost before the team was assembled.
+    """
+
+    def __init__(
+        self, team: Team, tuning: Tuning = DEFAULT, lost: Mapping[int, str] = MappingProxyType({})
+    ) -> None:
+        self.account, self._tuning = Account(team.shard), tuning
+        self.manager = self._new_manager(team) if team.comm.rank == 0 else None
+        """The manager, on rank 0; None elsewhere."""
+        if self.manager and lost:
+            those = tuple(LostRank(*rank) for rank in sorted(lost.items()))
+            self.manager.ledger.record_loss(
+                Repair(lost=those, round=0, seconds=0.0, redone_points=0, cost_seconds=0.0)
+            )
+
+    def go_on(self, team: Team, totals: Mapping[int, NDArray[np.int64]], loss: Loss) -> None:
+        """Go on as rank 0, which this rank may not have been before; `totals` are those of the ranks left.
+
+        `totals` has `account.TOTALS` by the number of the rank in `team.ranks`.
+        """
+        places = {rank.rank: place for place, rank in enumerate(team.ranks)}
+        members = {places[number]: row for number, row in totals.items()}
+        manager, account = self.manager, self.account
+        if manager is None:
+            self.manager = manager = self._new_manager(team)
+            manager.take_over(account.committed, members, account.committed_at)
+        redone_points = loss.redone_points
+        if loss.logs and account.logged_rounds < manager.rounds:
+            redone_points += manager.counted.points - team.shard.tally.points
+            manager.start_anew()
+        lost = manager.ledger.newly_lost(team.ranks, list(members))
+        manager.go_on(list(members), lost, redone_points, loss.noticed_at)
+
+    def _new_manager(self, team: Team) -> Manager:
+        """Return a manager that has recorded nothing yet."""
+        threads = [rank.info.threads for rank in team.ranks]
+        return Manager(team.shard, threads, self._tuning, expels=team.survives)
