@@ -5,7 +5,6 @@ ranks before the next round. After a loss of ranks those left take the latest st
 the round that was not completed is assigned anew. It needs no MPI.
 """
 
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -86,15 +85,18 @@ class Account:
             self.totals = added(self.totals, totals_of(self._pending[np.newaxis])[0])
         self._pending, self.assigned_points = None, 0
 
-    def commit(self, committed: Committed, age_seconds: float = 0.0) -> None:
-        """Adopt a state of this age, and count the work result if the state is that after its round."""
+    def commit(self, committed: Committed, sent_at: float) -> None:
+        """Adopt a state, and count the work result if the state is that after its round.
+
+        `sent_at` is when it became that of rank 0, in seconds of CLOCK_MONOTONIC.
+        """
         if committed.attempt > self.committed.attempt:
             self.totals[:4] = 0
             self.logged_rounds = 0
         elif committed.rounds > self.committed.rounds:
             self.confirm()
         self._pending, self.assigned_points = None, 0
-        self.committed, self.committed_at = committed, time.clock_gettime(time.CLOCK_MONOTONIC) - age_seconds
+        self.committed, self.committed_at = committed, sent_at
 
 
 def totals_of(results: Row) -> Row:

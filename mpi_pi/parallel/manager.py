@@ -56,6 +56,11 @@ class Manager:
             return self._begun
         return replace(self._begun, tally=self._contiguous, usage=self.usage(*self._cpu_seconds))
 
+    @property
+    def assigned_at(self) -> float:
+        """When the last assignments were made, in seconds of CLOCK_MONOTONIC."""
+        return self._start + self._assigned_at
+
     def begin(self) -> Row:
         """Return the first assignments, int64 (members, columns), of a run or after a loss of ranks."""
         if not self._start:

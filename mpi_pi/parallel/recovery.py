@@ -34,7 +34,7 @@ class Standing(NamedTuple):
     committed: Committed | None
     """Its state; None if it has not joined a team yet."""
     age_seconds: float
-    """Time since rank 0 sent the state."""
+    """Its age when the loss was noticed."""
     assigned_points: int
     """See `Account`."""
     maybe_alive: frozenset[int]
@@ -114,7 +114,7 @@ class Survivors:
         account = state.account if state else None
         own = Standing(None, 0.0, 0, frozenset(self._maybe_alive))
         if account:
-            age = time.clock_gettime(time.CLOCK_MONOTONIC) - account.committed_at
+            age = noticed_at - account.committed_at
             own = Standing(account.committed, age, account.assigned_points, own.maybe_alive)
         standings = collectives.gather(self.comm, own, self.heartbeat.check) or []
 
@@ -123,14 +123,16 @@ class Survivors:
             states = [(each.committed, each.age_seconds) for each in standings if each.committed]
             if len(states) < len(standings):  # then no round is complete
                 return None
-            return (state.manager.committed(), 0.0) if state and state.manager else latest(states)
+            if state and (manager := state.manager):
+                return manager.committed(), noticed_at - manager.assigned_at
+            return latest(states)
 
         decision = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
         self._maybe_alive.clear()  # those have had to end, or else these
         if decision is None or team is None or account is None or state is None:
             return None
         agreed, age = decision
-        account.commit(agreed, age)
+        account.commit(agreed, noticed_at - age)
         totals = collectives.gather(self.comm, account.totals, self.heartbeat.check)
         if totals:
             unfinished = (

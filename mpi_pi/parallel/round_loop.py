@@ -157,7 +157,8 @@ class RoundLoop:
             assignments = self.manager.begin() if rows is None else self.manager.next(rows)
         if self._team.survives:
             state = self.manager.committed() if self.manager else None
-            self.account.commit(bcast(self._comm, state, self.poll))
+            committed = bcast(self._comm, state, self.poll)
+            self.account.commit(committed, time.clock_gettime(time.CLOCK_MONOTONIC))
         assignment = np.empty(len(Assignment), np.int64)
         wait(self._comm.Iscatter(assignments, assignment), self.poll)
         return assignment
