@@ -15,8 +15,10 @@ import functools
 import importlib.abc
 import importlib.machinery
 import inspect
+import itertools
 import json
 import os
+import resource
 import signal
 import sys
 import tempfile
@@ -94,6 +96,28 @@ def counting(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., A
     return wrapped
 
 
+def damaged(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]:
+    """Return a function that loads a kernel which counts wrong, known answers too, from its third call on."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        from mpi_pi.kernel.known_answers import HITS_OF_UNITS
+
+        kernel, known, calls = load(*args, **kwargs), [job for job, *_ in HITS_OF_UNITS], itertools.count(1)
+        is_damaged = False
+
+        def count(job: Any, *rest: Any, **options: Any) -> Any:
+            nonlocal is_damaged
+            if job not in known and next(calls) == 3:
+                is_damaged = True
+                act()
+            hits = kernel.count(job, *rest, **options)
+            return hits ^ 1 if is_damaged else hits
+
+        return replace(kernel, count=count)
+
+    return wrapped
+
+
 def other_answers(answers: Sequence[Any], act: Act, _: str = "") -> Sequence[Any]:
     """Return one known answer that no kernel gives."""
     act()
@@ -133,8 +157,8 @@ class Point(NamedTuple):
 POINTS = {
     "after the imports": Point("mpi.library:embedded_defaults", before),
     "in MPI_Init": Point("mpi.time_limit:limited", within, "MPI_Init"),
-    "after MPI_Init": Point("mpi.runtime:Runtime.watch", before),
-    "after the first heartbeat": Point("mpi.runtime:Runtime.watch", after),
+    "after MPI_Init": Point("mpi.runtime:watch", before),
+    "after the first heartbeat": Point("mpi.runtime:watch", after),
     "in the handshake": Point("timestamps:mark", after, "met"),
     "in the loading of the kernel": Point("kernel.loader:load", before),
     "after the loading of the kernel": Point("timestamps:mark", after, "kernel"),
@@ -147,9 +171,18 @@ POINTS = {
     "after the command": Point("cli.signals:Signals.ignore", before),
     "before the end of MPI": Point("mpi.runtime:Runtime.finish", before),
     "in MPI_Finalize": Point("mpi.heartbeat:Heartbeat.close", after),
-    # In what is called at several points, or not by a run.
+    # In what is called at several points, on rank 0 alone, after a loss of ranks, or not by a run.
+    "before the shrink": Point("mpi.ulfm:shrink", before),
+    "after the shrink": Point("mpi.ulfm:shrink", after),
+    "in the agreement": Point("parallel.recovery:require_majority", before),
+    "after the takeover": Point("parallel.manager:Manager.take_over", after),
+    "before the files": Point("storage.result_file:as_json", before),
+    "between files and report": Point("report.run:blocks", before),
+    "after the report": Point("cli.run_output:RunOutput.report", after),
+    "before the departure": Point("mpi.runtime:Runtime.depart", before),
     "in the import of MPI": Point("mpi.library:embedded_defaults", within),
     "in the kernel": Point("kernel.loader:load", counting),
+    "in the kernel, later": Point("kernel.loader:load", damaged),
     "in the report of a round": Point("model.tally:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
@@ -185,12 +218,14 @@ class Fault:
     point: str
     """One of POINTS."""
     deed: str = "raise"
-    """`raise`, an exception; `sleep`; `say`, to write to standard error; `nothing` but what is at the point;
-    or a signal, such as SIGSTOP."""
+    """`raise`, an exception; `exhaust`, to ask for more memory than allowed; `sleep`; `say`, to write to
+    standard error; `nothing` but what is at the point; or a signal, such as SIGSTOP."""
     rank: int | None = None
     """On this rank alone, or on all."""
     seconds: float = 0.0
     """How long to sleep, or until the signal comes."""
+    passes: int = 0
+    """How often a process passes the point before that."""
 
 
 class Faults:
@@ -220,6 +255,11 @@ class Faults:
         scripts.write(folder / "mpi-pi", text, python)
         self._programs.append(folder)
         return str(folder / "mpi-pi")
+
+    @property
+    def last(self) -> Path:
+        """The folder of the last program, with the notes of what its processes have done."""
+        return self._programs[-1]
 
     def require_all(self) -> None:
         """Raise AssertionError unless all that was asked for has been replaced, and has gone wrong."""
@@ -251,7 +291,7 @@ def install(folder: Path) -> None:
         fault = Fault(**members)
         if fault.rank in (None, launch_env.rank()):
             point = POINTS[fault.point]
-            act = functools.partial(_act, fault, folder / f"hit-{index}-{os.getpid()}")
+            act = functools.partial(_act, fault, folder / f"hit-{index}-{os.getpid()}", itertools.count())
             replacing.add(point.name, functools.partial(_made, point, act))
     for index, (name, value) in enumerate(plan["values"].items()):
         note = folder / f"set-{index}-{os.getpid()}"
@@ -263,14 +303,19 @@ def _made(point: Point, act: Act, old: Any) -> Any:
     return point.make(old, act, point.first)
 
 
-def _act(fault: Fault, note: Path) -> None:
-    if note.exists():  # once is enough
+def _act(fault: Fault, note: Path, passes: Iterator[int]) -> None:
+    if next(passes) != fault.passes:
         return
     note.touch()
     if fault.deed == "raise":
         raise RuntimeError(MESSAGE)
     if fault.deed == "sleep":
         time.sleep(fault.seconds)
+    elif fault.deed == "exhaust":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * os.sysconf("SC_PAGE_SIZE")
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        bytearray(1 << 30)
     elif fault.deed == "say":
         os.write(2, b"a word of a library\n")
         warnings.warn("a warning", UserWarning, stacklevel=2)

@@ -1,0 +1,193 @@
+"""Jobs that survive the loss of ranks, ranks of them that are killed, and what must be true of their end."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jsonschema
+
+from mpi_pi.kernel.loader import load
+from mpi_pi.model.job import Job
+from support import schemas
+from support.processes import leftovers
+
+SURVIVING = ("--with-ft", "ulfm")
+"""Options of Open MPI's mpirun."""
+
+HANGS = -1000
+"""Status of a job that had to be ended."""
+
+
+class Ended(NamedTuple):
+    """The end of a job."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+    document: dict[str, Any] | None
+    """Its JSON file, if it has written one."""
+
+    @property
+    def hits(self) -> set[int]:
+        """The hits of all reports."""
+        return {int(hits) for hits in re.findall(r"^pi = 4\*\((\d+)/", self.out, re.MULTILINE)}
+
+    @property
+    def lost(self) -> list[tuple[int, str, int]]:
+        """The lost ranks that the JSON file names: rank, host and round."""
+        assert self.document
+        return [
+            (rank["rank"], rank["host"], repair["round"])
+            for repair in self.document["repairs"]
+            for rank in repair["lost"]
+        ]
+
+
+class Started:
+    """A job that has been started. Its JSON file is named in the command line of each of its processes."""
+
+    def __init__(self, words: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+        self.folder, self.json = folder, folder / "result.json"
+        self._start = time.monotonic()
+        with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+            self.process = subprocess.Popen(
+                [*words, "--json", str(self.json)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env=environ,
+                start_new_session=True,
+            )
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text(errors="replace").replace("\r", "")
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text(errors="replace").replace("\r", "")
+
+    def ranks(self) -> dict[int, int]:
+        """Return the processes of ranks that are alive, by number."""
+        found = {}
+        for pid in self.pids():
+            with contextlib.suppress(OSError):  # it has just ended
+                variables = Path(f"/proc/{pid}/environ").read_bytes()
+                if number := re.search(rb"(?:^|\0)OMPI_COMM_WORLD_RANK=(\d+)", variables):
+                    found[int(number[1])] = pid
+        return found
+
+    def pids(self) -> list[int]:
+        """Return all processes of the job that are alive."""
+        found = []
+        for file in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if os.fsencode(self.json) in file.read_bytes():
+                    found.append(int(file.parent.name))
+        return found
+
+    def kill(self, *numbers: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to ranks that are alive."""
+        alive = self.ranks()
+        for rank in numbers:
+            if rank in alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(alive[rank], number)
+
+    def until(self, true: Callable[[], object], seconds: float = 60) -> None:
+        """Wait until something is true, or the job has ended."""
+        deadline = time.monotonic() + seconds
+        while not true() and self.process.poll() is None:
+            if time.monotonic() > deadline:
+                self.end()
+                raise TimeoutError(f"not within {seconds} s: {self.err}")
+            time.sleep(0.02)
+
+    def until_head(self) -> None:
+        """Wait until the head of the report has been printed."""
+        self.until(lambda: "Points per trial" in self.out)
+
+    def end(self) -> None:
+        """Kill all processes of the job."""
+        self.process.kill()
+        for pid in self.pids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def ended(self, limit: float = 60) -> Ended:
+        """Return how the job ends, of which no process may be left."""
+        try:
+            status = self.process.wait(limit)
+        except subprocess.TimeoutExpired:
+            self.end()
+            self.process.wait()
+            status = HANGS
+        seconds = time.monotonic() - self._start
+        document = json.loads(self.json.read_text()) if self.json.exists() else None
+        ended = Ended(status, self.out, self.err, seconds, document)
+        if left := leftovers(str(self.json)):
+            self.end()
+            raise AssertionError(f"processes {left} are left: {ended}")
+        return ended
+
+
+class Kill(NamedTuple):
+    """A kill at a random moment."""
+
+    seconds: float
+    """After all ranks have passed MPI_Init."""
+    rank: int
+
+
+def kills(draw: random.Random, ranks: int, seconds: float) -> list[Kill]:
+    """Return one to three kills of different ranks within so many seconds, rank 0 in half of the cases."""
+    those = draw.sample(range(1, ranks), draw.randint(1, min(3, ranks - 1)))
+    if draw.random() < 0.5:
+        those[0] = 0
+    return sorted(Kill(draw.uniform(0, seconds), rank) for rank in those)
+
+
+def carry_out(job: Started, planned: Sequence[Kill]) -> None:
+    """Kill the ranks of a job in which all ranks have passed MPI_Init."""
+    start = time.monotonic()
+    for kill in planned:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            job.process.wait(max(kill.seconds - (time.monotonic() - start), 0))
+        job.kill(kill.rank)
+
+
+def hits_of(job: Job) -> int:
+    """Return the hits of an undisturbed run."""
+    return int(load("numba").count(job, range(job.units)).sum())
+
+
+def fault_of(ended: Ended, job: Job) -> str:
+    """Return what is wrong with the end of a job that has survived; empty if nothing is."""
+    document = ended.document or {}
+    bad = {
+        "hangs": ended.status == HANGS,
+        f"status {ended.status}": ended.status != 0,
+        f"reports {sorted(ended.hits)}": ended.hits != {hits_of(job)},
+        "not verified": "Verification = SUCCESSFUL\n" not in ended.out,
+        "no JSON": not document,
+    }
+    if document:
+        jsonschema.validate(document, schemas.RUN)
+        bad["other hits in the JSON"] = document["estimate"]["hits"] != hits_of(job)
+    return ", ".join(fault for fault, there in bad.items() if there)
+
+
+def require_right(ended: Ended, job: Job, traceback: bool = False) -> None:
+    """Require that a job has survived: hits, JSON file, status, and no traceback unless one is expected."""
+    assert traceback or "Traceback" not in ended.err, ended.err
+    fault = fault_of(ended, job)
+    assert not fault, f"{fault}\n{ended.out}\n{ended.err}"
