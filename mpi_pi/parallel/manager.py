@@ -46,7 +46,7 @@ class Manager:
         self._assigned = np.zeros(len(threads), np.int64)
         """Units that each member has to count in this round."""
         self._startup_seconds = self._assigned_at = 0.0
-        self._start = 0.0
+        self.start = 0.0
         """In seconds of CLOCK_MONOTONIC; `_assigned_at` and the times of the timeline count from then on."""
 
     @property
@@ -56,16 +56,11 @@ class Manager:
             return self._begun
         return replace(self._begun, tally=self._contiguous, usage=self.usage(*self._cpu_seconds))
 
-    @property
-    def assigned_at(self) -> float:
-        """When the last assignments were made, in seconds of CLOCK_MONOTONIC."""
-        return self._start + self._assigned_at
-
     def begin(self) -> Row:
         """Return the first assignments, int64 (members, columns), of a run or after a loss of ranks."""
-        if not self._start:
-            self._start = time.clock_gettime(time.CLOCK_MONOTONIC)
-            self._startup_seconds = process.seconds_since_process_start(self._start)
+        if not self.start:
+            self.start = time.clock_gettime(time.CLOCK_MONOTONIC)
+            self._startup_seconds = process.seconds_since_process_start(self.start)
         return self._assign(last=self._ended)
 
     def next(self, results: Row) -> Row:
@@ -89,7 +84,7 @@ class Manager:
 
         `now` is in seconds of CLOCK_MONOTONIC, by default the present.
         """
-        seconds = self._seconds() if now is None else now - self._start
+        seconds = self._seconds() if now is None else now - self.start
         return self._begun.usage + Usage(
             runs=1,
             rounds=self.rounds,
@@ -117,8 +112,8 @@ class Manager:
         self.ledger.take_over(committed, totals, self.rounds, beyond)
         self._cpu_seconds = self.ledger.cpu_seconds() if self.rounds else None
         self._ended, self._assigned_at = committed.ended, committed.seconds
-        self._start = sent_at - committed.seconds
-        self._startup_seconds = process.seconds_since_process_start(self._start)
+        self.start = sent_at - committed.seconds
+        self._startup_seconds = process.seconds_since_process_start(self.start)
 
     def start_anew(self) -> None:
         """Forget all rounds, in order to count them anew."""
@@ -136,9 +131,9 @@ class Manager:
         repair = Repair(
             lost=tuple(lost),
             round=self.rounds,
-            seconds=noticed_at - self._start if self._start else 0.0,
+            seconds=noticed_at - self.start if self.start else 0.0,
             redone_points=redone_points,
-            cost_seconds=self._seconds() - self._assigned_at if self._start else 0.0,
+            cost_seconds=self._seconds() - self._assigned_at if self.start else 0.0,
         )
         if lost:  # or else a rank was only slow
             self.ledger.record_loss(repair, sorted(set(range(len(self.ledger.threads))) - set(members)))
@@ -148,7 +143,7 @@ class Manager:
         self._balancer = LoadBalancer(self._begun.job, units, threads, self._tuning)
 
     def _seconds(self) -> float:
-        return time.clock_gettime(time.CLOCK_MONOTONIC) - self._start
+        return time.clock_gettime(time.CLOCK_MONOTONIC) - self.start
 
     def _assign(self, last: bool = False) -> Row:
         self._assigned_at = self._seconds()

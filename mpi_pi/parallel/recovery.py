@@ -124,7 +124,8 @@ class Survivors:
             if len(states) < len(standings):  # then no round is complete
                 return None
             if state and (manager := state.manager):
-                return manager.committed(), noticed_at - manager.assigned_at
+                committed = manager.committed()
+                return committed, noticed_at - manager.start - committed.seconds
             return latest(states)
 
         decision = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
