@@ -21,11 +21,12 @@ from mpi_pi.cluster.job_hosts import JobHosts, end_job_on
 from mpi_pi.cluster.job_start import JobStart, Outcome
 from mpi_pi.errors import MpiPiError, UserError
 from mpi_pi.formatting import number_of
+from mpi_pi.mpi import time_limit
 from mpi_pi.system import signs
 from mpi_pi.system.process import TERMINATING, handled
 
-DEFAULT_PATIENCE_SECONDS = 90.0
-"""More than a minute, after which a run gives up a silent rank: its error tells which one that is."""
+MORE_PATIENCE_SECONDS = 30.0
+"""Time beyond the patience of the ranks with each other: their errors tell which of them is silent."""
 
 
 class KeepOptions(NamedTuple):
@@ -113,7 +114,7 @@ class _Keeper:
         start = f"start {self.starts}"
         if why:
             points = self.state.points if self.state else 0
-            console.note(f"{start} goes on from {number_of(points, 'point')}: {why}")
+            console.note(f"{start}{f' goes on from {points} points' if points else ''}: {why}")
         for host, problem in self.left_out.items():
             console.note(f"{start} is without {host.name}: {problem}")
         if back := [host.name for host in before if host not in self.left_out]:
@@ -166,7 +167,9 @@ class _Keeper:
         return environ | {"TMPDIR": folder} if self.launcher.startswith("Open MPI") else environ
 
     def _patience(self) -> float:
-        return self.options.patience or DEFAULT_PATIENCE_SECONDS
+        """Return the seconds without a sign after which a start is ended."""
+        of_ranks: float = self.run.patience or time_limit.patience_seconds
+        return self.options.patience or of_ranks + MORE_PATIENCE_SECONDS
 
     def _age(self) -> float:
         """Return the seconds since this command began."""

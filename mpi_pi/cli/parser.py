@@ -145,7 +145,7 @@ def _add_check_hosts(command: argparse.ArgumentParser) -> None:
 def _add_keep_running(keep: argparse.ArgumentParser) -> None:
     keep.usage = "mpi-pi keep-running [-h] [--patience TIME] [--starts N] -- COMMAND"
     text = "silence of rank 0 after which it is started again; default: 90s"
-    keep.add_argument("--patience", metavar="TIME", type=types.duration, help=text)
+    keep.add_argument("--patience", metavar="TIME", type=types.patience, help=text)
     text = "give up after so many starts in a row without progress; default: 5"
     keep.add_argument("--starts", metavar="N", type=types.starts, default=5, help=text)
 

@@ -14,6 +14,9 @@ from mpi_pi.system import signs
 INTERVAL_SECONDS = 2.0
 """Interval of signs while rank 0 counts or waits for others."""
 
+MIN_SECONDS = 0.5
+"""Minimum time between a sign and the next state."""
+
 
 class Supervised:
     """Sender of signs, on rank 0. They end when rank 0 hangs, since it sends them as it polls."""
@@ -26,9 +29,10 @@ class Supervised:
         self._sent_at = 0.0
 
     def update(self, shard: Shard) -> None:
-        """Note the state of the run, and send it if it is time."""
+        """Note the state of the run, and send it unless a sign was sent a moment ago."""
         self._latest = shard
-        self.poll()
+        if time.monotonic() > self._sent_at + MIN_SECONDS:
+            self._send_state()
 
     def poll(self) -> None:
         """Send the latest state, or else that rank 0 is at work, if it is time; is quick and never raises."""

@@ -1,0 +1,241 @@
+"""A job on this machine that is kept running: when it is started again, when not, and how it ends."""
+
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mpi_pi.kernel.loader import Kernel
+from mpi_pi.model.job import Job
+from mpi_pi.storage import checkpoint
+from mpi_pi.system import launch_env
+from support.faults import UNVERIFIABLE, Fault, Faults
+from support.launching import MPI_PI, MPIRUN, Launch, is_hydra, soak
+from support.processes import leftovers
+from support.terminal import on_a_terminal
+
+JOB = Job(600, 100_000, 7)
+"""A job of some seconds for the NumPy kernel."""
+
+ENDLESS = Job(10**9, 100_000, 7)
+
+
+class Kept:
+    """A job on two ranks that is kept running."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder, self.environ, self.checkpoint = folder, environ, folder / "c"
+        self.process: subprocess.Popen[bytes]
+
+    def words(
+        self, *options: str, program: str = MPI_PI, run: tuple[str, ...] = (), job: Job = JOB
+    ) -> list[str]:
+        command = [MPI_PI, "keep-running", *options, "--", MPIRUN, "-n", "2", program, "run"]
+        command += [
+            "-n",
+            str(job.trials),
+            "-i",
+            str(job.points),
+            "--seed",
+            str(job.seed),
+            "--kernel",
+            "numpy",
+        ]
+        return [*command, "--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.1s", *run]
+
+    def start(self, *options: str) -> None:
+        with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
+            self.process = subprocess.Popen(
+                self.words(*options), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environ
+            )
+
+    def until_counting(self) -> None:
+        """Wait until a round has been saved."""
+        deadline = time.monotonic() + 60
+        while not ((saved := checkpoint.load(self.checkpoint)) and saved.tally.units):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+    def rank(self, number: int) -> psutil.Process:
+        (found,) = (
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if launch_env.rank_of(process.environ()) == number
+        )
+        return found
+
+    @property
+    def out(self) -> str:
+        return (self.folder / "out").read_text().replace("\r", "")
+
+    @property
+    def err(self) -> str:
+        return (self.folder / "err").read_text()
+
+    def require_nothing_left(self) -> None:
+        assert leftovers(str(self.checkpoint)) == []
+        assert [place.name for place in Path(self.environ["TMPDIR"]).glob("mpi-pi-*")] == []
+
+
+@pytest.fixture
+def kept(tmp_path: Path, environment: dict[str, str]) -> Iterator[Kept]:
+    job = Kept(tmp_path, environment)
+    yield job
+    if hasattr(job, "process"):
+        print(job.err)
+        job.process.kill()
+        job.process.wait()
+    job.require_nothing_left()
+
+
+@pytest.fixture(scope="module")
+def pi(compiled: Kernel) -> str:
+    return f"pi = 4*({compiled.count(JOB, range(JOB.units)).sum()}/{JOB.total_points}) = "
+
+
+def starts(err: str) -> int:
+    """Return the number of starts that are told of."""
+    return 1 + len(re.findall(r"^mpi-pi: start \d+( goes on from \d+ points)?: ", err, re.MULTILINE))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_job_whose_rank_is_killed_ends_with_the_same_hits(kept: Kept, pi: str, rank: int) -> None:
+    kept.start()
+    kept.until_counting()
+    kept.rank(rank).kill()
+    assert kept.process.wait(60) == 0
+    assert pi in kept.out
+    assert kept.out.count("Verification = SUCCESSFUL") == 1
+    assert starts(kept.err) == 2
+    assert re.search(r"^mpi-pi: start 2.*: the launcher ended with status \d+ before", kept.err, re.MULTILINE)
+    assert "mpi-pi-sign" not in kept.err
+
+
+def test_rank_0_that_hangs_is_started_again_after_the_patience(kept: Kept, pi: str) -> None:
+    kept.start("--patience", "4s")
+    kept.until_counting()
+    kept.rank(0).suspend()
+    assert kept.process.wait(60) == 0
+    assert pi in kept.out
+    assert "points: rank 0 gave no sign for 4 s\n" in kept.err
+
+
+def test_undisturbed_job_prints_what_it_prints_without(kept: Kept, launch: Launch, pi: str) -> None:
+    command = kept.words()
+    run, alone = launch(0, *command), launch(0, *command[command.index("--") + 1 :])
+    assert (run.returncode, run.stderr, alone.stderr) == (0, "", "")
+    assert pi in run.stdout
+    names = [re.findall(r"^([A-Z][^=\n]*) = ", one.stdout, re.MULTILINE) for one in (run, alone)]
+    assert set(names[0]) <= set(names[1])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SIGTERM", "SIGUSR1", *(pytest.param(name, marks=soak) for name in ("SIGINT", "SIGHUP", "SIGUSR2"))],
+)
+def test_signal_ends_the_job_which_can_be_continued(kept: Kept, launch: Launch, pi: str, name: str) -> None:
+    kept.start()
+    kept.until_counting()
+    kept.process.send_signal(signal.Signals[name])
+    assert kept.process.wait(60) == 75
+    saved = checkpoint.load(kept.checkpoint)
+    assert saved
+    assert 0 < saved.tally.units < JOB.trials
+    assert starts(kept.err) == 1
+    kept.require_nothing_left()
+    run = launch(0, *kept.words())
+    assert run.returncode == 0
+    assert pi in run.stdout
+
+
+def test_ctrl_c_on_a_terminal_ends_the_job_after_its_progress_was_shown(kept: Kept) -> None:
+    shown = on_a_terminal(kept.words(job=ENDLESS), kept.environ, keys=b"\x03", after=" points/s]")
+    assert "Partial = " in shown
+    assert "Traceback" not in shown
+    assert "mpi-pi-sign" not in shown
+
+
+def test_unverified_answer_is_not_counted_again(kept: Kept, launch: Launch, faults: Faults) -> None:
+    run = launch(0, *kept.words(program=faults.program(values=UNVERIFIABLE)))
+    assert run.returncode == 3, run.stderr
+    assert run.stdout.count("Verification = UNSUCCESSFUL") == 1
+    assert starts(run.stderr) == 1
+
+
+def test_checkpoint_of_another_job_is_no_reason_to_start_again(kept: Kept, launch: Launch) -> None:
+    kept.checkpoint.write_text("no checkpoint")
+    run = launch(0, *kept.words())
+    assert run.returncode == 2
+    assert re.fullmatch(r"mpi-pi: error: argument --checkpoint: .*: not written by mpi-pi .*\n", run.stderr)
+
+
+def test_time_limit_ends_the_job_which_is_not_started_again(kept: Kept, launch: Launch) -> None:
+    run = launch(0, *kept.words(run=("--time-limit", "3s"), job=ENDLESS))
+    assert run.returncode == 75, run.stderr
+    assert "stopped by --time-limit" in run.stderr
+    assert starts(run.stderr) == 1
+
+
+@pytest.mark.parametrize(
+    ("point", "rank", "status", "saved"),
+    [("in the handshake", 1, 1, False), ("in the last reduce", 0, 75, True)],
+)
+def test_job_is_given_up_after_some_starts_without_progress(
+    kept: Kept, launch: Launch, faults: Faults, point: str, rank: int, status: int, saved: bool
+) -> None:
+    """One that dies when all is counted has progress in one start, the first or, by its file, the second."""
+    program = faults.program(Fault(point, "SIGKILL", rank=rank))
+    run = launch(0, *kept.words("--starts", "2", program=program, job=Job(50, 1000, 7)))
+    assert run.returncode == status, run.stderr
+    assert "mpi-pi: error: given up after 2 starts without progress; the last one: " in run.stderr
+    assert starts(run.stderr) in ((3, 4) if saved else (2,))
+    assert ("50000 of 50000 points are saved in " in run.stderr) == saved
+
+
+UNSOUND = "192.168.1.101 slots=4\n" if is_hydra() else "192.168.1.101 slots=x\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("", "a command is needed after --: "),
+        ("--", "a command is needed after --: "),
+        ("-- MPIRUN -n 2", "the command has no `mpi-pi run`: "),
+        ("-- MPIRUN -n 2 MPI_PI check", "the command has no `mpi-pi run`: "),
+        ("-- MPIRUN -n 2 MPI_PI run -n 5 -i 5", "argument --checkpoint: mpi-pi run needs one, "),
+        ("-- MPIRUN -n 2 MPI_PI run -n 5x -i 5 --checkpoint c", "argument -n/--trials: '5x': not a number"),
+        (
+            "-- MPIRUN -hostfile nowhere MPI_PI run -n 5 -i 5 --checkpoint c",
+            "hostfile 'nowhere': No such file",
+        ),
+        ("-- MPIRUN -hostfile unsound MPI_PI run -n 5 -i 5 --checkpoint c", "hostfile 'unsound': line 1: "),
+        ("-- ./nothing MPI_PI run -n 5 -i 5 --checkpoint c", "'./nothing' cannot be started: No such file"),
+        ("--starts 0 -- MPIRUN MPI_PI run -n 5 -i 5 --checkpoint c", "argument --starts: '0': "),
+        ("--patience 1x -- MPIRUN MPI_PI run -n 5 -i 5 --checkpoint c", "argument --patience: '1x': "),
+    ],
+)
+def test_wrong_command_is_refused_in_one_line(
+    words: str, error: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    (tmp_path / "unsound").write_text(UNSOUND)
+    named = words.replace("MPIRUN", MPIRUN).replace("MPI_PI", MPI_PI).split()
+    run = subprocess.run(
+        [MPI_PI, "keep-running", *named],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=environment,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("mpi-pi: error: ")
+    assert error in line
+    assert [place.name for place in tmp_path.iterdir()] == ["unsound"]
