@@ -26,6 +26,7 @@ blocks = re.findall(r"^```shell\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 commands = [line for block in blocks for line in block.splitlines()]
 (REWRITE,) = (command for command in commands if command.startswith("sed "))
 (ONE_INTERFACE,) = (command for command in commands if command.startswith("export "))
+(KEPT,) = (command for command in commands if command.startswith("mpi-pi keep-running "))
 
 PI_ALONE = "a Raspberry Pi has it, or needs it"
 OF_32_BITS = "for a system of 32 bits alone"
@@ -45,6 +46,7 @@ ELSEWHERE = {
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
     "make run HOSTFILE=hostfiles/octapi.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
     "make run MPI=mpich HOSTFILE=hostfiles/octapi.mpich.hosts TRIALS=1000000 POINTS=10000": OVER_SSH,
+    KEPT: "cluster/test_keep_running.py::test_host_switched_off_in_the_midst_is_left_out",
     REWRITE: "see test_hostfiles_name_the_hosts_and_slots_of_their_page",
     "sudo apt-get install openmpi-bin python3-mpi4py python3-numpy python3-tqdm": OF_32_BITS,
     "mpirun -hostfile hostfiles/octapi.hosts python3 -m mpi_pi run -i 10000 -n 1000000": OF_32_BITS,
