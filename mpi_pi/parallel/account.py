@@ -57,17 +57,26 @@ class Committed(NamedTuple):
     """Time since the first assignments of the run."""
     ended: bool = False
     """True if the run has been stopped."""
+    kernels_right: bool = True
     lost: tuple[LostTotals, ...] = ()
     repairs: tuple[Repair, ...] = ()
 
+    @property
+    def next_unit(self) -> int:
+        """First unit that is still to be counted, unless the run has been stopped."""
+        return self.shard.units.start + self.counted.units
+
 
 class Account:
-    """What a rank has counted in complete rounds, and the work result of a round that may not be complete."""
+    """What a rank has counted in complete rounds, and the work result of a round that may not be complete.
 
-    def __init__(self, shard: Shard) -> None:
-        self.committed = Committed(1, 0, shard, shard.tally, (0,) * len(TOTALS))
+    `repairs` are those from before the first round.
+    """
+
+    def __init__(self, shard: Shard, repairs: tuple[Repair, ...] = ()) -> None:
+        self.committed = Committed(1, 0, shard, shard.tally, (0,) * len(TOTALS), repairs=repairs)
         self.committed_at = 0.0
-        """Time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC."""
+        """Time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC; 0 before it has sent any."""
         self.totals = np.zeros(len(TOTALS), np.int64)
         self.assigned_points = 0
         """Points of all ranks together in the round that is not complete."""
@@ -117,5 +126,8 @@ def added(totals: Row, later: Row) -> Row:
 
 
 def latest(states: Iterable[tuple[Committed, float]]) -> tuple[Committed, float]:
-    """Return the latest of the states that ranks have, each with its age. All work results are in it."""
-    return max(states, key=lambda state: (state[0].attempt, state[0].rounds))
+    """Return the latest of the states that ranks have, each with its age. All work results are in it.
+
+    Of equal ones it is the oldest, which came first.
+    """
+    return max(states, key=lambda state: (state[0].attempt, state[0].rounds, state[1]))

@@ -66,13 +66,14 @@ class Manager:
     def next(self, results: Row) -> Row:
         """Record the work results of a round, int64 (members, columns), and return the next assignments."""
         sums = exact_sums(results)
-        leaving = sums[WorkResult.WRONG] if self._expels else 0
-        if sums[WorkResult.FAILED] or 0 < leaving < len(results):
-            assignments = self._assign(last=True)
-            assignments[:, Assignment.FAILED] = FAILURE if sums[WorkResult.FAILED] else EXPULSION
-            return assignments
         stopped, done = sums[WorkResult.STOPPED] > 0, sums[WorkResult.UNITS]
         missing = done < int(self._assigned.sum())
+        leaving = sums[WorkResult.WRONG] if self._expels else 0
+        failure = sums[WorkResult.FAILED] or (leaving == len(results) and missing and not stopped)
+        if failure or 0 < leaving < len(results):
+            assignments = self._assign(last=True)
+            assignments[:, Assignment.FAILED] = FAILURE if failure else EXPULSION
+            return assignments
         self._record(results, sums, missing)
         self._ended = stopped or missing
         assignments = self._assign(last=self._ended)
@@ -98,7 +99,7 @@ class Manager:
     def committed(self) -> Committed:
         """Return the state that the other ranks need to go on without rank 0."""
         counted, ledger = (self._attempt, self.rounds, self.shard, self.counted), self.ledger
-        at_end = self._assigned_at, self._ended
+        at_end = self._assigned_at, self._ended, self.kernels_right
         return Committed(*counted, ledger.sums(), *at_end, ledger.lost(), ledger.repairs)
 
     def take_over(self, committed: Committed, totals: Mapping[int, Row], sent_at: float) -> None:
@@ -111,8 +112,8 @@ class Manager:
         beyond = self.counted.units - self._contiguous.units
         self.ledger.take_over(committed, totals, self.rounds, beyond)
         self._cpu_seconds = self.ledger.cpu_seconds() if self.rounds else None
-        self._ended, self._assigned_at = committed.ended, committed.seconds
-        self.start = sent_at - committed.seconds
+        self._ended, self.kernels_right = committed.ended, committed.kernels_right
+        self._assigned_at, self.start = committed.seconds, sent_at - committed.seconds
         self._startup_seconds = process.seconds_since_process_start(self.start)
 
     def start_anew(self) -> None:
@@ -131,15 +132,15 @@ class Manager:
         repair = Repair(
             lost=tuple(lost),
             round=self.rounds,
-            seconds=noticed_at - self.start if self.start else 0.0,
+            seconds=max(noticed_at - self.start, 0.0) if self.start else 0.0,
             redone_points=redone_points,
             cost_seconds=self._seconds() - self._assigned_at if self.start else 0.0,
         )
         if lost:  # or else a rank was only slow
             self.ledger.record_loss(repair, sorted(set(range(len(self.ledger.threads))) - set(members)))
-        self._members, remaining = np.array(members, np.int64), self._begun.remaining
-        done = self.counted.units - self._begun.tally.units
-        units, threads = range(remaining.start + done, remaining.stop), self.ledger.threads[self._members]
+        self._members = np.array(members, np.int64)
+        units = range(self.committed().next_unit, self._begun.units.stop)
+        threads = self.ledger.threads[self._members]
         self._balancer = LoadBalancer(self._begun.job, units, threads, self._tuning)
 
     def _seconds(self) -> float:

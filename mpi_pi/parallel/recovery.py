@@ -114,7 +114,7 @@ class Survivors:
         account = state.account if state else None
         own = Standing(None, 0.0, 0, frozenset(self._maybe_alive))
         if account:
-            age = noticed_at - account.committed_at
+            age = noticed_at - account.committed_at if account.committed_at else 0.0
             own = Standing(account.committed, age, account.assigned_points, own.maybe_alive)
         standings = collectives.gather(self.comm, own, self.heartbeat.check) or []
 
@@ -125,7 +125,7 @@ class Survivors:
                 return None
             if state and (manager := state.manager):
                 committed = manager.committed()
-                return committed, noticed_at - manager.start - committed.seconds
+                return committed, noticed_at - manager.start - committed.seconds if manager.start else 0.0
             return latest(states)
 
         decision = collectives.call_on_root(self.comm, decide, self.heartbeat.check)
@@ -136,13 +136,18 @@ class Survivors:
         account.commit(agreed, noticed_at - age)
         totals = collectives.gather(self.comm, account.totals, self.heartbeat.check)
         if totals:
-            unfinished = (
-                each for each in standings if each.committed and each.committed.rounds == agreed.rounds
-            )
-            redone_points = max(each.assigned_points for each in unfinished)
             left = dict(zip(self._numbers, totals, strict=True))
-            state.go_on(team, left, Loss(noticed_at, redone_points, logs))
+            state.go_on(team, left, Loss(noticed_at, unfinished_points(standings, agreed), logs))
         return team._replace(comm=self.comm, heartbeat=self.heartbeat)
+
+
+def unfinished_points(standings: Sequence[Standing], agreed: Committed) -> int:
+    """Return the points of the round that is to be counted anew.
+
+    It is 0 if that round had not been assigned: rank 0 alone knew that the one before it was complete.
+    """
+    rounds = ((each.committed, each.assigned_points) for each in standings)
+    return max((points for state, points in rounds if state and state.rounds == agreed.rounds), default=0)
 
 
 def require_majority(numbers: Sequence[int], maybe_alive: Sequence[frozenset[int]]) -> None:

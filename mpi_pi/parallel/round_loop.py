@@ -58,7 +58,7 @@ class RoundLoop:
         with ulfm.losses():
             assignment = self._next_assignment(None)
             committed = self.account.committed
-            self._next_unit, self.rounds = committed.shard.remaining.start, committed.rounds
+            self._next_unit, self.rounds = committed.next_unit, committed.rounds
             while assignment[Assignment.UNITS]:
                 assignment = self._round(assignment)
             timestamps.mark("end")

@@ -98,6 +98,8 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, state: State) -> R
     except RankLoss as loss:
         loop.threads.close()
         if team.survives:
+            if loop.problem:
+                raise loop.problem from loss
             raise
         raise InterruptedRun(str(loss), _result_of_root(team, loop) if loop.rounds else None) from loss
     except CollectiveError:

@@ -35,14 +35,14 @@ class State:
     def __init__(
         self, team: Team, tuning: Tuning = DEFAULT, lost: Mapping[int, str] = MappingProxyType({})
     ) -> None:
-        self.account, self._tuning = Account(team.shard), tuning
+        those = tuple(LostRank(*rank) for rank in sorted(lost.items()))
+        repair = Repair(lost=those, round=0, seconds=0.0, redone_points=0, cost_seconds=0.0)
+        self.account = Account(team.shard, (repair,) if lost else ())
+        self._tuning = tuning
         self.manager = self._new_manager(team) if team.comm.rank == 0 else None
         """The manager, on rank 0; None elsewhere."""
         if self.manager and lost:
-            those = tuple(LostRank(*rank) for rank in sorted(lost.items()))
-            self.manager.ledger.record_loss(
-                Repair(lost=those, round=0, seconds=0.0, redone_points=0, cost_seconds=0.0)
-            )
+            self.manager.ledger.record_loss(repair)
 
     def go_on(self, team: Team, totals: Mapping[int, NDArray[np.int64]], loss: Loss) -> None:
         """Go on as rank 0, which this rank may not have been before; `totals` are those of the ranks left.
@@ -56,7 +56,9 @@ class State:
             self.manager = manager = self._new_manager(team)
             manager.take_over(account.committed, members, account.committed_at)
         redone_points = loss.redone_points
-        if loss.logs and account.logged_rounds < manager.rounds:
+        # A run that was stopped leaves no log.
+        goes_to_end = manager.shard.complete or not account.committed.ended
+        if loss.logs and goes_to_end and account.logged_rounds < manager.rounds:
             redone_points += manager.counted.points - team.shard.tally.points
             manager.start_anew()
         lost = manager.ledger.newly_lost(team.ranks, list(members))
