@@ -1,0 +1,55 @@
+"""The recovery from losses in simulated MPI, through many orders of messages, deaths and repairs."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.recovery_model import Case, simulate, simulated_modules
+from support.simulated_mpi import Schedule
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _simulated() -> Iterator[None]:
+    with simulated_modules():
+        yield
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    ranks = draw(st.integers(2, 4))
+    numbers = st.integers(0, ranks - 1)
+    first = st.tuples(st.integers(1, 65 * ranks), numbers)
+    later = st.lists(st.tuples(st.integers(0, 40), numbers), max_size=ranks)
+    deaths = [draw(first), *draw(later)] if draw(st.booleans()) else []
+    schedule = Schedule(
+        deaths=deaths,
+        order=draw(st.permutations(range(ranks))),
+        turns=draw(st.lists(st.integers(1, 65 * ranks), max_size=4)),
+        choices=draw(st.lists(st.booleans(), max_size=30)),
+    )
+
+    def by_rank(most: int) -> st.SearchStrategy[list[int | None]]:
+        return st.lists(st.none() | st.integers(1, most), min_size=ranks, max_size=ranks)
+
+    none: list[int | None] = [None] * ranks
+    logs = draw(st.booleans())  # and then all units in one run
+    return Case(
+        ranks,
+        schedule,
+        resumed=0 if logs else draw(st.sampled_from([0, 0, 1, 3, 6])),
+        shard=(1, 1) if logs else draw(st.sampled_from([(1, 1), (2, 2)])),
+        logs=logs,
+        speeds=draw(st.lists(st.integers(1, 9), min_size=ranks, max_size=ranks)),
+        first_units=draw(st.integers(1, 3)),
+        stops=draw(st.just(none) | by_rank(12)),
+        errors=draw(st.just(none) | by_rank(4)),
+        wrong=draw(st.just(none) | by_rank(4)),
+    )
+
+
+@settings(max_examples=400)
+@given(cases())
+def test_no_unit_is_lost_or_counted_twice(case: Case) -> None:
+    simulate(case)
