@@ -10,7 +10,9 @@ import pytest
 
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
+from support import mpis
 from support.cluster import Cluster, booted, until
+from support.launching import soak
 from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, there
 
 JOB = Job(1000, 100_000, 7)
@@ -127,10 +129,10 @@ def kept(keep: Callable[[Mpi], Kept], mpi: Mpi) -> Kept:
     return keep(mpi)
 
 
-@pytest.fixture
-def kept_by_open_mpi(keep: Callable[[Mpi], Kept], found: Found) -> Kept:
-    """Return a job with one MPI, for tests whose result does not depend on it."""
-    return keep(there(found, "Open MPI from PyPI"))
+@pytest.fixture(params=[*mpis.FROM_PYPI, *(pytest.param(name, marks=soak) for name in mpis.OF_DEBIAN)])
+def kept_from_pypi(keep: Callable[[Mpi], Kept], found: Found, request: pytest.FixtureRequest) -> Kept:
+    """Return a job with each of the newer MPIs, and, in the long trials, with the others."""
+    return keep(there(found, request.param))
 
 
 def test_host_switched_off_in_the_midst_is_left_out(kept: Kept) -> None:
@@ -142,8 +144,9 @@ def test_host_switched_off_in_the_midst_is_left_out(kept: Kept) -> None:
     assert "mpi-pi: start 2 is without 192.168.1.102: no answer: is it switched on" in kept.err
 
 
-def test_host_off_at_the_start_is_left_out_and_taken_in_again_when_it_is_back(kept: Kept) -> None:
+def test_host_off_at_the_start_is_left_out_and_taken_in_again_when_it_is_back(kept_from_pypi: Kept) -> None:
     """What makes another start necessary is that the launcher is killed, which leaves its ranks behind."""
+    kept = kept_from_pypi
     kept.cluster.power_off("node3")
     kept.start()
     kept.until_saved()
@@ -155,8 +158,9 @@ def test_host_off_at_the_start_is_left_out_and_taken_in_again_when_it_is_back(ke
     assert "mpi-pi: start 2 is with 192.168.1.103 again\n" in kept.err
 
 
-def test_daemon_that_is_killed_is_replaced(kept: Kept) -> None:
+def test_daemon_that_is_killed_is_replaced(kept_from_pypi: Kept) -> None:
     """Open MPI 5 then returns 0, and leaves the ranks of other hosts behind."""
+    kept = kept_from_pypi
     kept.start()
     kept.until_saved()
     kept.kill("node2", f"^[^ ]*({DAEMONS}) ")
@@ -165,8 +169,9 @@ def test_daemon_that_is_killed_is_replaced(kept: Kept) -> None:
         assert re.search(r"^mpi-pi: start 2.*: the launcher ended with", kept.err, re.MULTILINE)
 
 
-def test_silent_host_of_rank_0_is_left_out_although_its_disk_has_the_checkpoint(kept: Kept) -> None:
+def test_silent_host_of_rank_0_is_left_out_although_its_disk_has_the_checkpoint(kept_from_pypi: Kept) -> None:
     """Its ranks, which are still there, are ended once it is connected again."""
+    kept = kept_from_pypi
     kept.checkpoint = Path("/var/tmp/c")  # each host has its own
     kept.start("--patience", "6s")
     kept.until_saved("node1")
