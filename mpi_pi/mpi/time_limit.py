@@ -29,13 +29,16 @@ STAGGER_SECONDS = 2.0
 
 
 @contextlib.contextmanager
-def limited(function: str) -> Iterator[None]:
-    """Call `give_up` if the body of the with statement, which calls this MPI function, takes too long."""
+def limited(function: str, times: int = 1) -> Iterator[None]:
+    """Call `give_up` if the body of the with statement, which calls this MPI function, takes too long.
+
+    That is longer than `times` the patience.
+    """
     if give_up is None or (launch_env.size() or 1) == 1:
         yield
         return
     over = threading.Event()
-    threads = [threading.Thread(target=_watch, args=(function, over, give_up), daemon=True)]
+    threads = [threading.Thread(target=_watch, args=(function, times, over, give_up), daemon=True)]
     if function == "MPI_Init" and launch_env.survives_loss():
         threads.append(threading.Thread(target=_watch_start, args=(over, give_up), daemon=True))
     for thread in threads:
@@ -48,11 +51,11 @@ def limited(function: str) -> Iterator[None]:
             thread.join()
 
 
-def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
+def _watch(function: str, times: int, over: threading.Event, give_up: GiveUp) -> None:
     # The name of this thread shows other ranks of the host that this rank has reached the function.
     with contextlib.suppress(OSError):
         Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(function)
-    if over.wait(patience_seconds + min(launch_env.rank(), 100) * 0.01):
+    if over.wait(times * patience_seconds + min(launch_env.rank(), 100) * 0.01):
         return
     missing = _missing(function)
     if missing:
@@ -60,7 +63,7 @@ def _watch(function: str, over: threading.Event, give_up: GiveUp) -> None:
             return
         missing = dict(missing.items() & _missing(function).items())
     if missing or not over.wait(STAGGER_SECONDS):
-        give_up(_describe(function, missing), missing.values())
+        give_up(_describe(function, times * patience_seconds, missing), missing.values())
 
 
 def _watch_start(over: threading.Event, give_up: GiveUp) -> None:
@@ -94,12 +97,12 @@ def _threads_of(pid: int) -> set[str]:
     return names
 
 
-def _describe(function: str, missing: Iterable[int]) -> str:
+def _describe(function: str, seconds: float, missing: Iterable[int]) -> str:
     host = socket.gethostname()
     if missing:
         return describe_silence({host: [str(rank) for rank in sorted(missing)]}, f" before {function}")
     return (
-        f"rank {launch_env.rank()} on host {host} has waited for {patience_seconds:.0f} s in {function}:"
+        f"rank {launch_env.rank()} on host {host} has waited for {seconds:.0f} s in {function}:"
         " other ranks are silent, or have ended; of several hosts, make check-hosts HOSTFILE=... tells which"
     )
 

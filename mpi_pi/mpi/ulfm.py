@@ -76,12 +76,14 @@ def shrink(comm: "MPI.Intracomm") -> "MPI.Intracomm":
 
     Operations on `comm` that are in progress on other ranks fail there, which makes them call this function.
     """
-    comm.Revoke()
-    # Open MPI 5.0 may crash if it hears of the revocation while it makes the new communicator.
-    time.sleep(SETTLE_SECONDS)
-    with limited("MPI_Comm_shrink"):
+    # Each rank watches over the one before it, so silent ranks of a host are noticed one after the other; and
+    # Open MPI allows twice the time for each but the first.
+    patience = 2 * max(launch_env.size_on_host(), 1) + 1
+    with fence.kept_up(), limited("MPI_Comm_shrink", patience):
+        comm.Revoke()
+        # Open MPI 5.0 may crash if it hears of the revocation while it makes the new communicator.
+        time.sleep(SETTLE_SECONDS)
         alive: MPI.Intracomm = comm.Shrink()  # type: ignore[assignment]  # of the kind of `comm`
-    fence.move()
     alive.Set_errhandler(
         mpi_module().ERRORS_RETURN
     )  # as mpi4py does for MPI_COMM_WORLD; it raises exceptions
