@@ -2,54 +2,33 @@
 
 import csv
 import os
-import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from mpi_pi.kernel.loader import Kernel
-from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
-from support.chaos import HANGS, SURVIVING, Ended, Started, carry_out, fault_of, hits_of, kills, require_right
+from support.chaos import (
+    HANGS,
+    JOB,
+    RANKS,
+    SURVIVING,
+    Ended,
+    Start,
+    Started,
+    hits_of,
+    require_right,
+    trial,
+    words_of,
+)
 from support.faults import MESSAGE, SHORT_ROUNDS, Fault, Faults
 from support.launching import MPI_PI, Launch, soak
 from support.mpis import Found, Mpi, there
 
-JOB = Job(80, 1000, 5)
-"""A job of some twenty rounds with SHORT_ROUNDS."""
-
-RANKS = 4
 HOST = os.uname().nodename
 PATIENCE = ("--patience", "3s")
-
-
-def words_of(job: Job) -> list[str]:
-    return ["run", "-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed)]
-
-
-class Start:
-    """Starts jobs that survive the loss of ranks, each in a folder of its own."""
-
-    def __init__(self, mpi: Mpi, faults: Faults, folder: Path, environ: dict[str, str]) -> None:
-        self.mpi, self.faults, self.folder, self.environ = mpi, faults, folder, environ
-        self.jobs: list[Started] = []
-
-    def __call__(
-        self,
-        *faults: Fault,
-        options: Sequence[str] = (),
-        ranks: int = RANKS,
-        job: Job = JOB,
-        values: Mapping[str, float] = SHORT_ROUNDS,
-    ) -> Started:
-        folder = self.folder / str(len(self.jobs))
-        folder.mkdir()
-        program = self.faults.program(*faults, values=values, python=self.mpi.python)
-        words = [self.mpi.mpirun, *SURVIVING, "-n", str(ranks), program, *words_of(job), *options]
-        self.jobs.append(Started(words, folder, self.environ))
-        return self.jobs[-1]
 
 
 @pytest.fixture
@@ -59,10 +38,8 @@ def open_mpi(found: Found) -> Mpi:
 
 @pytest.fixture
 def start(open_mpi: Mpi, faults: Faults, environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
-    starts = Start(open_mpi, faults, tmp_path, environment)
-    yield starts
-    for job in starts.jobs:
-        job.end()
+    with Start(open_mpi, faults, tmp_path, environment) as starts:
+        yield starts
 
 
 def numbers(ended: Ended) -> set[int]:
@@ -308,35 +285,8 @@ def test_other_commands_tell_of_a_loss_and_end(
     assert "Traceback" not in ended.err
 
 
-CHAOS = Job(6000, 1_000_000, 7)
-"""A job of some seconds."""
-
-
-def scenario(start: Start, seed: int) -> str:
-    """Return what is wrong with the end of a job that loses ranks at random; empty if nothing is."""
-    draw = random.Random(seed)
-    ranks = draw.randint(4, 8)
-    planned = kills(draw, ranks, 3.0)
-    job = start(Fault("after MPI_Init", "nothing"), job=CHAOS, ranks=ranks, values={})
-    job.until(lambda: started_ranks(start) == ranks)
-    carry_out(job, planned)
-    ended = job.ended()
-    fault = fault_of(ended, CHAOS)
-    print(
-        f"{seed:3} {ranks} ranks {[(round(at, 2), rank) for at, rank in planned]}"
-        f" {ended.seconds:5.1f} s lost {ended.document and ended.lost} {fault or 'same hits'}",
-        flush=True,
-    )
-    return f"{fault}: {ended}" if fault else ""
-
-
-def started_ranks(start: Start) -> int:
-    """Return how many ranks of the last job have passed MPI_Init."""
-    return len(list(start.faults.last.glob("hit-0-*")))
-
-
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("times", [3, pytest.param(50, marks=soak)])
 def test_random_losses_change_no_hits(start: Start, times: int) -> None:
-    bad = [fault for seed in range(times) if (fault := scenario(start, seed))]
+    bad = [fault for seed in range(times) if (fault := trial(start, seed))]
     assert not bad, "\n".join(bad)

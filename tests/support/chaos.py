@@ -1,6 +1,7 @@
 """Jobs that survive the loss of ranks, ranks of them that are killed, and what must be true of their end."""
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -10,13 +11,15 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jsonschema
 
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import schemas
+from support.faults import SHORT_ROUNDS, Fault, Faults
+from support.mpis import Mpi
 from support.processes import leftovers
 
 SURVIVING = ("--with-ft", "ulfm")
@@ -140,6 +143,68 @@ class Started:
         return ended
 
 
+JOB = Job(80, 1000, 5)
+"""A job of some twenty rounds with SHORT_ROUNDS."""
+
+LONG = Job(6000, 1_000_000, 7)
+"""A job of some seconds."""
+
+RANKS = 4
+
+
+def words_of(job: Job) -> list[str]:
+    """Return the arguments of mpi-pi for a job."""
+    return ["run", "-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed)]
+
+
+class Start:
+    """Starts jobs that survive the loss of ranks; a context manager that ends them.
+
+    `where` returns the options of mpirun for a number of ranks, and `on` is the beginning of a command on the
+    host of mpirun.
+    """
+
+    def __init__(
+        self,
+        mpi: Mpi,
+        faults: Faults,
+        folder: Path,
+        environ: Mapping[str, str],
+        where: Callable[[int], Sequence[str]] = lambda ranks: ("-n", str(ranks)),
+        on: Sequence[str] = (),
+    ) -> None:
+        self.mpi, self.faults, self.folder, self.environ = mpi, faults, folder, environ
+        self.where, self.on = where, on
+        self.jobs: list[Started] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for job in self.jobs:
+            job.end()
+
+    def __call__(
+        self,
+        *faults: Fault,
+        options: Sequence[str] = (),
+        ranks: int = RANKS,
+        job: Job = JOB,
+        values: Mapping[str, float] = SHORT_ROUNDS,
+    ) -> Started:
+        """Start a job whose program has these faults, in a folder of its own."""
+        folder = self.folder / str(len(self.jobs))
+        folder.mkdir()
+        program = self.faults.program(*faults, values=values, python=self.mpi.python)
+        words = [*self.on, self.mpi.mpirun, *SURVIVING, *self.where(ranks), program]
+        self.jobs.append(Started([*words, *words_of(job), *options], folder, self.environ))
+        return self.jobs[-1]
+
+    def until_passed(self, ranks: int) -> None:
+        """Wait until so many ranks of the last job have passed the point of its first fault."""
+        self.jobs[-1].until(lambda: len(list(self.faults.last.glob("hit-0-*"))) == ranks)
+
+
 class Kill(NamedTuple):
     """A kill at a random moment."""
 
@@ -165,6 +230,7 @@ def carry_out(job: Started, planned: Sequence[Kill]) -> None:
         job.kill(kill.rank)
 
 
+@functools.cache
 def hits_of(job: Job) -> int:
     """Return the hits of an undisturbed run."""
     return int(load("numba").count(job, range(job.units)).sum())
@@ -191,3 +257,20 @@ def require_right(ended: Ended, job: Job, traceback: bool = False) -> None:
     assert traceback or "Traceback" not in ended.err, ended.err
     fault = fault_of(ended, job)
     assert not fault, f"{fault}\n{ended.out}\n{ended.err}"
+
+
+def trial(start: Start, seed: int) -> str:
+    """Return what is wrong with the end of a job that loses ranks at random; empty if nothing is."""
+    draw = random.Random(seed)
+    ranks = draw.randint(4, 8)
+    planned = kills(draw, ranks, 3.0)
+    job = start(Fault("after MPI_Init", "nothing"), job=LONG, ranks=ranks, values={})
+    start.until_passed(ranks)
+    carry_out(job, planned)
+    ended = job.ended()
+    fault = fault_of(ended, LONG)
+    moments = ", ".join(f"{kill.rank} at {kill.seconds:.2f} s" for kill in planned)
+    lost = [rank for rank, *_ in ended.lost] if ended.document else "?"
+    said = fault or "same hits"
+    print(f"{seed:3} {ranks} ranks, {moments}: {ended.seconds:.1f} s, lost {lost}, {said}", flush=True)
+    return f"{seed}: {fault}: {ended}" if fault else ""

@@ -1,0 +1,112 @@
+"""Jobs on several hosts that lose ranks, hosts, or their network: the others go on with the same hits."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from support.chaos import HANGS, JOB, LONG, Start, hits_of, require_right, trial
+from support.cluster import Cluster, booted
+from support.faults import Fault, Faults
+from support.launching import soak
+from support.mpis import MORE_SLOTS_THAN_CORES, Found, there
+
+RANKS = 6
+"""Two on each host."""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    with booted(3, "ps") as up:
+        yield up
+
+
+@pytest.fixture
+def start(
+    cluster: Cluster, found: Found, faults: Faults, environment: dict[str, str], tmp_path: Path
+) -> Iterator[Start]:
+    """Yield what starts jobs on three hosts, whose ranks are dealt out in blocks."""
+    open_mpi = there(found, "Open MPI from PyPI")
+    environ = {name: value for name, value in environment.items() if "rmaps" not in name}
+    environ |= MORE_SLOTS_THAN_CORES | {"TMPDIR": "/var/tmp"}
+
+    def where(ranks: int) -> Sequence[str]:
+        hosts = [cluster.addresses[name] for name in cluster.nodes]
+        slots = [len(range(place, ranks, len(hosts))) for place in range(len(hosts))]
+        file = tmp_path / "hosts"
+        file.write_text(open_mpi.hostfile(dict(zip(hosts, slots, strict=True))))
+        return ("-hostfile", str(file))
+
+    on = cluster.command("client")
+    with Start(open_mpi, faults, tmp_path, environ, where, on) as starts:
+        yield starts
+
+
+def killed(ranks: Sequence[int]) -> list[Fault]:
+    return [Fault("in a round", "SIGKILL", rank, passes=2) for rank in ranks]
+
+
+@pytest.mark.parametrize("lost", [[0], pytest.param([3], marks=soak), [0, 1], [4, 5], [0, 1, 2, 3]])
+def test_ranks_may_be_killed(start: Start, lost: list[int]) -> None:
+    """Kill one rank, all ranks of a host, and those of two hosts, each time with rank 0 and without it."""
+    ended = start(*killed(lost), ranks=RANKS).ended()
+    require_right(ended, JOB)
+    assert [(rank, host) for rank, host, _ in sorted(ended.lost)] == [
+        (rank, f"node{rank // 2 + 1}") for rank in lost
+    ]
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("times", [2, pytest.param(50, marks=soak)])
+def test_random_losses_change_no_hits(start: Start, times: int) -> None:
+    bad = [fault for seed in range(1000, 1000 + times) if (fault := trial(start, seed))]
+    assert not bad, "\n".join(bad)
+
+
+@pytest.mark.parametrize("stopped", [[0, 1], pytest.param([4, 5], marks=soak)])
+def test_host_that_stands_still_is_lost_and_writes_nothing_when_it_wakes_up(
+    start: Start, stopped: list[int]
+) -> None:
+    job = start(ranks=RANKS, job=LONG, values={}, options=["--patience", "3s"])
+    job.until_head()
+    time.sleep(0.5)
+    job.kill(*stopped, number=signal.SIGSTOP)
+    job.until(lambda: "Verification = " in job.out)
+    written = job.json.stat().st_ino, job.out
+    alive = job.ranks()
+    assert set(stopped) <= set(alive)
+    job.kill(*stopped, number=signal.SIGCONT)
+    ended = job.ended()
+    require_right(ended, LONG)
+    assert (job.json.stat().st_ino, job.out) == written
+    assert {rank for rank, *_ in ended.lost} == set(stopped)
+
+
+def test_network_that_fails_for_five_seconds_loses_no_rank(start: Start, cluster: Cluster) -> None:
+    job = start(ranks=RANKS, job=LONG, values={})
+    job.until_head()
+    cluster.pull_cable("node2")
+    time.sleep(5)
+    cluster.plug_cable("node2")
+    ended = job.ended()
+    require_right(ended, LONG)
+    assert ended.lost == []
+
+
+@pytest.mark.parametrize("name", ["node1", pytest.param("node3", marks=soak)])
+def test_ranks_go_on_without_a_host_that_is_out_of_reach(start: Start, cluster: Cluster, name: str) -> None:
+    """Cut off one of three ranks. Those on the other side of the cut have nothing to say, even if it ends."""
+    job = start(ranks=3, job=LONG, values={}, options=["--patience", "3s"])
+    job.until_head()
+    cluster.pull_cable(name)
+    try:
+        job.until(lambda: "Verification = " in job.out)
+    finally:
+        cluster.plug_cable(name)
+    ended = job.ended()
+    assert ended.status != HANGS
+    assert ended.out.count("Verification = SUCCESSFUL\n") == 1
+    assert ended.hits == {hits_of(LONG)}
+    assert {host for _, host, _ in ended.lost} == {name}
