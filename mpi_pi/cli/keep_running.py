@@ -1,6 +1,7 @@
 """The command `mpi-pi keep-running`: start a job again on the hosts that are left, until it is complete."""
 
 import argparse
+import contextlib
 import math
 import secrets
 import signal
@@ -68,7 +69,10 @@ class _Keeper:
         """Hosts that did not answer, with the reason."""
         self.used: set[Host] = set()
         """Hosts on which the last starts may have left processes, whatever the status of the launcher."""
+        self.reported = False
+        """True if rank 0 has ended the last start itself, and so has saved its state."""
         self.signalled = 0
+        """Number of the last signal."""
         self.running: JobStart | None = None
 
     def execute(self) -> int:
@@ -80,14 +84,16 @@ class _Keeper:
                     if why:
                         time.sleep(start_rules.pause(self.fruitless))
                     status, why = self._start(why)
-                end_job_on(self.used, self.marks, self._age())
             except KeyboardInterrupt:
-                return self._stopped(SIGNALLED + self.signalled)
-        if status is not None:
+                self.reported, status = False, SIGNALLED + self.signalled
+            with contextlib.suppress(KeyboardInterrupt):  # another signal
+                end_job_on(self.used, self.marks, self._age())
+        if status is None:
+            starts = number_of(self.fruitless, "start")
+            console.error(f"given up after {starts} without progress; the last one: {why}")
+        elif self.reported:
             return status
-        starts = number_of(self.fruitless, "start")
-        console.error(f"given up after {starts} without progress; the last one: {why}")
-        return self._stopped(FAILED)
+        return RUN_AGAIN if self._save_state() else status or FAILED
 
     def _start(self, why: str) -> tuple[int | None, str]:
         """Start the job on the hosts that answer; return its final status, or None and why it has none."""
@@ -99,9 +105,8 @@ class _Keeper:
         if self.left_out and len(self.left_out) == len(self._all_hosts()):
             return None, "no host answers"
         outcome = self._run()
+        self.reported = outcome.end is not None
         status = start_rules.final_status(outcome, self.signalled)
-        if self.signalled and not outcome.end:
-            status = self._stopped(SIGNALLED + self.signalled)
         return status, start_rules.reason(outcome, self._patience())
 
     def _find_hosts(self) -> None:
@@ -174,10 +179,6 @@ class _Keeper:
     def _age(self) -> float:
         """Return the seconds since this command began."""
         return time.monotonic() - self.begun
-
-    def _stopped(self, unsaved: int) -> int:
-        """Save the state, and return the exit status, which is `unsaved` if nothing is saved."""
-        return RUN_AGAIN if self._save_state() else unsaved
 
     def _save_state(self) -> bool:
         """Save the state in the checkpoint as seen from here; return whether points are saved."""

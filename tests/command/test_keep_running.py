@@ -154,8 +154,9 @@ def test_signal_ends_the_job_which_can_be_continued(kept: Kept, launch: Launch, 
 
 
 def test_ctrl_c_on_a_terminal_ends_the_job_after_its_progress_was_shown(kept: Kept) -> None:
-    shown = on_a_terminal(kept.words(job=ENDLESS), kept.environ, keys=b"\x03", after=" points/s]")
-    assert "Partial = " in shown
+    shown = on_a_terminal(kept.words(job=ENDLESS), kept.environ, keys=b"\x03", after="M points/s]")
+    assert "Partial = " in shown or "points are saved in " in shown  # Open MPI may kill rank 0 before
+    assert "start 2" not in shown
     assert "Traceback" not in shown
     assert "mpi-pi-sign" not in shown
 
