@@ -16,6 +16,8 @@ ARGS ?=
 # Length of a benchmark, quick (a minute) or full (some minutes), and the folder for its results.
 BENCH ?= quick
 BENCH_FOLDER ?= bench
+# SURVIVE=1 lets make run go on with the ranks that are left when others are lost.
+SURVIVE ?=
 # Hosts of the job, if it is not to run on this machine alone: HOSTFILE=hostfiles/octapi.hosts
 HOSTFILE ?=
 
@@ -39,6 +41,13 @@ EXTRA :=
 MPIRUN = mpirun
 else
 $(error MPI=$(MPI): choose MPI=embedded, MPI=mpich or MPI=system)
+endif
+
+ifneq ($(SURVIVE),)
+ifneq ($(MPI) $(SURVIVE),embedded 1)
+$(error SURVIVE=$(SURVIVE) MPI=$(MPI): choose SURVIVE=1 with MPI=embedded, since no other MPI goes on after a loss of ranks)
+endif
+SURVIVING := --with-ft ulfm
 endif
 
 BIN := $(call quoted,$(CURDIR)/$(VENV)/bin)
@@ -92,8 +101,8 @@ LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI M
 help:  ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 
-run: $(VENV)/installed hostfile-read  ## run the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… MPI=system)
-	@$(MPIRUN) $(WHERE) $(BIN)/mpi-pi run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
+run: $(VENV)/installed hostfile-read  ## run the Flame job: 1000 trials of 100,000 points on all cores (NP=4 TRIALS=… POINTS=… ARGS=… HOSTFILE=… SURVIVE=1 MPI=system)
+	@$(MPIRUN) $(SURVIVING) $(WHERE) $(BIN)/mpi-pi run $(JOB) $(ARGS) $(if $(HOSTFILE),$(WHY_NOT))
 
 deploy: hosts-named $(VENV)/installed  ## install mpi_pi on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
 	@$(BIN)/mpi-pi deploy --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))

@@ -66,6 +66,30 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
     assert report[2] == plot[2] == bench[6]
 
 
+def test_run_that_is_to_survive_starts_mpirun_so(folder: Path) -> None:
+    mpirun = str(folder / ".venv" / "bin" / "mpirun")
+    (run,) = told(folder, "run", "NP=2", "SURVIVE=1")
+    assert run[:5] == [mpirun, "--with-ft", "ulfm", "-n", "2"]
+    *_, on_hosts = told(folder, "run", "HOSTFILE=hosts", "SURVIVE=1")
+    assert on_hosts[:5] == [mpirun, "--with-ft", "ulfm", "-hostfile", "hosts"]
+
+
+@pytest.mark.parametrize("which", ["MPI=mpich", "MPI=system", "SURVIVE=yes"])
+def test_run_that_cannot_survive_is_refused(folder: Path, which: str) -> None:
+    run = subprocess.run(
+        ["make", "run", "SURVIVE=1", which],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.returncode == 2
+    (said,) = without_make(run.stderr)
+    assert "choose SURVIVE=1 with MPI=embedded" in said
+    assert run.stdout == ""
+
+
 def test_launcher_with_blanks_in_its_path_works(launch: Launch, tmp_path: Path) -> None:
     """Start the real mpirun by a line that make has written."""
     place = tmp_path / NAME
