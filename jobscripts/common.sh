@@ -10,16 +10,23 @@ set -euo pipefail
 shopt -s inherit_errexit
 PATH=$VENV/bin:$PATH
 
-# starter NODES RANKS: set `start` to the command that starts RANKS ranks on each of the first NODES nodes of the job.
+DOWN= # nodes of the job that have failed, with commas, see `more_nodes_down`
+
+# starter NODES RANKS: set `start` to the command that starts RANKS ranks on each of the first NODES nodes of the job,
+# leaving out those that are down.
 starter() {
-    local nodes=$1 ranks=$2
+    local nodes=$1 ranks=$2 up
     if [[ $LAUNCHER == mpirun ]]; then
         # Open MPI would bind each rank to one core, and all of its threads with it.
         start=(mpirun -n "$((nodes * ranks))" --map-by "ppr:$ranks:node" --bind-to none)
+        if [[ $DOWN ]]; then
+            mapfile -t up < <(scontrol show hostnames | grep -vxF "${DOWN//,/$'\n'}" | head -n "$nodes")
+            start+=(--host "$(IFS=, && echo "${up[*]/%/:$ranks}")")
+        fi
     else
         # Since Slurm 22.05 srun does not inherit --cpus-per-task from the job.
         start=(srun --mpi="$LAUNCHER" --nodes="$nodes" --ntasks="$((nodes * ranks))" --ntasks-per-node="$ranks"
-            --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}")
+            --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" ${DOWN:+--exclude="$DOWN"})
     fi
 }
 
@@ -39,6 +46,25 @@ launch() {
     while wait "$pid"; kill -0 "$pid" 2>/dev/null; do :; done
     trap - USR1 TERM
     wait "$pid"
+}
+
+# more_nodes_down: find out within 30 s whether Slurm knows of more nodes of the job that are down or do not respond, and
+# set DOWN to all of them and NODES_UP to the number of the others. Without --no-kill Slurm ends the job then.
+more_nodes_down() {
+    local down
+    for _ in {1..30}; do
+        down=$(sinfo -hN -n "$SLURM_JOB_NODELIST" -o '%N %t' | awk '$2 ~ /^(down|fail|unk)|[*]/ { print $1 }' | sort -u)
+        down=${down//$'\n'/,}
+        if [[ $down != "$DOWN" ]]; then
+            DOWN=$down
+            export SLURM_OVERLAP=1 # for Slurm, the step that was lost still uses the other nodes for a while
+            # shellcheck disable=SC2034  # for the script
+            NODES_UP=$((SLURM_NNODES - $(grep -c . <<<"${DOWN//,/$'\n'}")))
+            return 0
+        fi
+        sleep 1
+    done
+    return 1
 }
 
 # choose_launcher: set LAUNCHER to the first of LAUNCHERS that starts ranks which find each other. Which one does so
@@ -67,7 +93,7 @@ stage() {
     on_each_node sh -c 'rm -rf "$0" && mkdir -m 700 "$0"' "$folder"
     # However the job ends, Slurm sends SIGTERM to this step, which removes the copy.
     # shellcheck disable=SC2016
-    on_each_node --overlap sh -c 'trap "rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
+    on_each_node --overlap --no-kill sh -c 'trap "rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
     # Status 1: a file was changed or removed meanwhile, for example by another job that uses the environment.
     tar -cf "$folder/packed" --warning=no-file-changed --warning=no-file-removed \
         -C "$VENV" . -C "$(dirname "$package")" mpi_pi || [[ $? == 1 ]]

@@ -251,16 +251,26 @@ def long_hits() -> int:
     return int(load("numba").count(LONG, range(LONG.units)).sum())
 
 
-def submit_long(cluster: Cluster, folder: Path, *options: str, slow_runs: int, **variables: str) -> str:
+def submit_long(
+    cluster: Cluster,
+    folder: Path,
+    *options: str,
+    slow_runs: int = 0,
+    slow_until: Path | None = None,
+    **variables: str,
+) -> str:
     """Submit requeue.sbatch with LONG, of which all runs but the last would take many minutes.
 
-    Its Python chooses the slow kernel for the first `slow_runs` runs, on which the hits do not depend.
+    Its Python chooses the slow kernel, on which the hits do not depend, for the first `slow_runs` runs, or
+    until the file `slow_until` is there.
     """
     python = folder / "venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
+    fast = f'[ "${{SLURM_RESTART_COUNT:-0}}" -ge {slow_runs} ]'
+    if slow_until:
+        fast = f"[ -e {shlex.quote(str(slow_until))} ]"
     python.write_text(
-        f'#!/bin/sh\n[ "${{SLURM_RESTART_COUNT:-0}}" -ge {slow_runs} ] || slow="--kernel numpy"\n'
-        f'exec {shlex.quote(sys.executable)} "$@" $slow\n'
+        f'#!/bin/sh\n{fast} || slow="--kernel numpy"\nexec {shlex.quote(sys.executable)} "$@" $slow\n'
     )
     python.chmod(0o755)
     variables |= {"VENV": str(python.parent.parent), "TRIALS": str(LONG.trials), "POINTS": str(LONG.points)}
@@ -343,6 +353,40 @@ def test_job_goes_on_after_nodes_fail(long_jobs: LongJobs, long_hits: int) -> No
     counting(cluster, folder, job, 2)
     cluster.power_off(cluster.facts(job)["BatchHost"])
     check_long(folder, job, cluster.finished(job, 200), 3, long_hits)
+
+
+@pytest.mark.parametrize(("launchers", "spare"), [("pmix", 0), ("mpirun", 1)])
+def test_job_without_kill_goes_on_with_the_nodes_that_are_left(
+    tmp_path: Path, long_hits: int, launchers: str, spare: int
+) -> None:
+    """Neither the node of the script nor a spare one fails. The environment is copied to the nodes."""
+    with slurm(nodes=2 + spare, timeout=5) as up:
+        fast = tmp_path / "fast"
+        choice = f"--nodes={2 + spare}"
+        job = submit_long(
+            up,
+            tmp_path,
+            choice,
+            slow_until=fast,
+            LAUNCHERS=launchers,
+            STAGE="yes",
+            NODES="2",
+            SBATCH_NO_KILL="set",
+        )
+        counting(up, tmp_path, job, 1)
+        fast.touch()
+        script, failing, *_ = up.nodes
+        assert up.facts(job)["BatchHost"] == script
+        up.power_off(failing)
+        out = check_long(tmp_path, job, up.finished(job, 200), 2, long_hits)
+        assert up.facts(job)["Restarts"] == "0"
+        assert f"Nodes = {1 + spare} of {2 + spare} are left: without {failing}\n" in out
+        assert re.findall(r"^Ranks = (.*)$", out, re.MULTILINE) == [
+            "4 on 2 hosts",
+            "4 on 2 hosts" if spare else "2 on 1 host",
+        ]
+        left = [up.run(node, "sh", "-c", "ls -d /var/tmp/mpi-pi-*").stdout for node in up.on]
+        assert f"mpi-pi-{job}" not in "".join(left)
 
 
 def test_job_goes_on_after_every_time_limit(long_jobs: LongJobs, long_hits: int) -> None:
