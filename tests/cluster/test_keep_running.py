@@ -45,13 +45,14 @@ class Kept:
         self.checkpoint = folder / "c"
         self.process: subprocess.Popen[bytes]
 
-    def start(self, *options: str, program: str = "", job: Job = JOB) -> None:
+    def start(self, *options: str, patience: str = "60s") -> None:
+        """Start it; `patience` is that of the ranks."""
         slots = {self.cluster.addresses[name]: 1 for name in self.cluster.nodes}
         (self.folder / "hosts").write_text(self.mpi.hostfile(slots))
-        words = [self.mpi.mpi_pi, "keep-running", *options, "--", self.mpi.mpirun]
-        words += ["-n", "3", "-hostfile", str(self.folder / "hosts"), program or self.mpi.mpi_pi, "run"]
-        words += ["-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed), "--kernel", "numpy"]
-        words += ["--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.2s"]
+        words = [self.mpi.mpi_pi, "keep-running", *options, "--", self.mpi.mpirun, "-n", "3"]
+        words += ["-hostfile", str(self.folder / "hosts"), self.mpi.mpi_pi, "run", "-n", str(JOB.trials)]
+        words += ["-i", str(JOB.points), "--seed", str(JOB.seed), "--kernel", "numpy"]
+        words += ["--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.2s", "--patience", patience]
         with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
             self.process = subprocess.Popen(
                 self.cluster.command("client", *words),
@@ -85,11 +86,11 @@ class Kept:
     def err(self) -> str:
         return (self.folder / "err").read_text(errors="replace")
 
-    def require_right(self, ranks: str, job: Job = JOB) -> None:
+    def require_right(self, ranks: str) -> None:
         """Require that the job ends complete, with the right hits, on these ranks, and leaves nothing."""
         assert self.process.wait(timeout=LIMIT_SECONDS) == 0, self.err
-        hits = load("numba").count(job, range(job.units)).sum()
-        assert f"pi = 4*({hits}/{job.total_points}) = " in self.out
+        hits = load("numba").count(JOB, range(JOB.units)).sum()
+        assert f"pi = 4*({hits}/{JOB.total_points}) = " in self.out
         assert self.out.count("Verification = SUCCESSFUL\n") == 1
         *_, last = re.findall(r"^Ranks = (.*)$", self.out, re.MULTILINE)
         assert last == ranks
@@ -181,3 +182,25 @@ def test_silent_host_of_rank_0_is_left_out_although_its_disk_has_the_checkpoint(
     kept.require_right(ranks="2 on 2 hosts")
     assert re.search(r"^mpi-pi: start 2 goes on from \d\d+ points: ", kept.err, re.MULTILINE)
     assert re.search(r"^Seed = 7$", kept.out, re.MULTILINE)
+
+
+@soak
+def test_silent_host_is_left_out_when_the_other_ranks_have_given_it_up(kept: Kept) -> None:
+    """Rank 0 then tells its end, after which a launcher that still waits for the host is ended."""
+    kept.start("--patience", "60s", patience="6s")
+    kept.until_saved()
+    kept.cluster.pull_cable("node2")
+    kept.until_told("mpi-pi: start 2 is without 192.168.1.102: no answer: is it switched on")
+    kept.cluster.plug_cable("node2")
+    kept.require_right(ranks="2 on 2 hosts")
+    assert "mpi-pi: error: host node2 has been silent for 6 s, with rank 1\n" in kept.err
+
+
+def test_signal_ends_the_job_on_all_hosts(kept_from_pypi: Kept) -> None:
+    kept = kept_from_pypi
+    kept.start()
+    kept.until_saved()
+    kept.cluster.run("client", "pkill", "-TERM", "-f", "mpi-pi keep-running")
+    assert kept.process.wait(timeout=LIMIT_SECONDS) == 75
+    assert "start 2" not in kept.err
+    kept.require_nothing_left()

@@ -16,6 +16,7 @@ from mpi_pi.storage import checkpoint
 from mpi_pi.system import launch_env
 from support.faults import UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, is_hydra, soak
+from support.mpis import Found, there
 from support.processes import leftovers
 from support.terminal import on_a_terminal
 
@@ -28,14 +29,20 @@ ENDLESS = Job(10**9, 100_000, 7)
 class Kept:
     """A job on two ranks that is kept running."""
 
-    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environ: dict[str, str],
+        launcher: tuple[str, ...] = (MPIRUN,),
+        mpi_pi: str = MPI_PI,
+    ) -> None:
         self.folder, self.environ, self.checkpoint = folder, environ, folder / "c"
+        self.launcher, self.mpi_pi = launcher, mpi_pi
         self.process: subprocess.Popen[bytes]
 
-    def words(
-        self, *options: str, program: str = MPI_PI, run: tuple[str, ...] = (), job: Job = JOB
-    ) -> list[str]:
-        command = [MPI_PI, "keep-running", *options, "--", MPIRUN, "-n", "2", program, "run"]
+    def words(self, *options: str, program: str = "", run: tuple[str, ...] = (), job: Job = JOB) -> list[str]:
+        command = [self.mpi_pi, "keep-running", *options, "--", *self.launcher, "-n", "2"]
+        command += [program or self.mpi_pi, "run"]
         command += [
             "-n",
             str(job.trials),
@@ -123,6 +130,21 @@ def test_rank_0_that_hangs_is_started_again_after_the_patience(kept: Kept, pi: s
     assert kept.process.wait(60) == 0
     assert pi in kept.out
     assert "points: rank 0 gave no sign for 4 s\n" in kept.err
+
+
+def test_job_that_survives_the_loss_of_rank_0_is_not_started_again(
+    tmp_path: Path, environment: dict[str, str], found: Found, pi: str
+) -> None:
+    """With ULFM another rank becomes rank 0, and sends the signs from then on."""
+    open_mpi = there(found, "Open MPI from PyPI")
+    job = Kept(tmp_path, environment, launcher=(open_mpi.mpirun, "--with-ft", "ulfm"), mpi_pi=open_mpi.mpi_pi)
+    job.start()
+    job.until_counting()
+    job.rank(0).kill()
+    assert job.process.wait(60) == 0, job.err
+    assert pi in job.out
+    assert "Lost = rank 0 on host " in job.out
+    assert starts(job.err) == 1
 
 
 def test_undisturbed_job_prints_what_it_prints_without(kept: Kept, launch: Launch, pi: str) -> None:
