@@ -29,6 +29,7 @@ from support.mpis import Found, Mpi, there
 
 HOST = os.uname().nodename
 PATIENCE = ("--patience", "3s")
+ROOT_OR_NOT = [0, pytest.param(2, marks=soak)]
 
 
 @pytest.fixture
@@ -70,8 +71,15 @@ def test_ranks_may_be_killed_one_after_another(start: Start) -> None:
     assert [rank for rank, *_ in ended.lost] == [0, 1, 3]
 
 
-@pytest.mark.parametrize("first", [0, 1])
-@pytest.mark.parametrize("point", ["before the shrink", "after the shrink"])
+@pytest.mark.parametrize(
+    ("point", "first"),
+    [
+        ("before the shrink", 0),
+        ("after the shrink", 1),
+        pytest.param("before the shrink", 1, marks=soak),
+        pytest.param("after the shrink", 0, marks=soak),
+    ],
+)
 def test_ranks_may_be_killed_during_the_repair(start: Start, point: str, first: int) -> None:
     ended = start(Fault("in a round", "SIGKILL", first, passes=2), Fault(point, "SIGKILL", 2)).ended()
     require_right(ended, JOB)
@@ -87,34 +95,43 @@ def test_rank_that_takes_over_may_be_killed(start: Start, point: str) -> None:
 
 BEFORE_ROUNDS = (
     "after MPI_Init",
-    "after the first heartbeat",
     "in the handshake",
     "in the loading of the kernel",
-    "after the loading of the kernel",
-    "after the handshake",
     "before the first round",
 )
+ALSO_BEFORE_ROUNDS = ("after the first heartbeat", "after the loading of the kernel", "after the handshake")
 AFTER_ROUNDS = ("in the last reduce", "in the end of the run", "before the report")
 OF_RANK_0 = ("before the files", "between files and report", "after the report")
 AT_THE_END = ("before the departure", "after the command")
 
 
-def each(points: Sequence[str]) -> list[object]:
-    """Return points and ranks: for each point rank 0 or another in turn, and both in the long trials."""
+def each(points: Sequence[str], more: Sequence[str] = ()) -> list[object]:
+    """Return points and ranks: for each point rank 0 or another in turn.
+
+    In the long trials there are both, also for `more` points.
+    """
     cases: list[object] = []
-    for index, point in enumerate(points):
+    for index, point in enumerate((*points, *more)):
         for rank in (0, RANKS - 1):
-            marks = () if (rank == 0) == (index % 2 == 0) else (soak,)
-            cases.append(pytest.param(point, rank, marks=marks))
+            is_short = point in points and (rank == 0) == (index % 2 == 0)
+            cases.append(pytest.param(point, rank, marks=() if is_short else (soak,)))
     return cases
 
 
-@pytest.mark.parametrize(("point", "rank"), each(BEFORE_ROUNDS))
+@pytest.mark.parametrize(("point", "rank"), each(BEFORE_ROUNDS, ALSO_BEFORE_ROUNDS))
 def test_rank_may_be_killed_before_the_first_round(start: Start, point: str, rank: int) -> None:
     ended = start(Fault(point, "SIGKILL", rank)).ended()
     require_right(ended, JOB)
     assert numbers(ended) == {rank}
     assert re.search(rf"^Lost = rank {rank} .*before the first round$|, in round 0$", ended.out, re.MULTILINE)
+
+
+def test_rank_that_is_killed_while_mpi_starts_ends_the_job(start: Start) -> None:
+    """The others wait for it in MPI_Init, where MPI cannot tell them yet."""
+    ended = start(Fault("in MPI_Init", "SIGKILL", 1)).ended()
+    assert ended.status not in (0, HANGS)
+    assert ended.hits == set()
+    assert f"a rank on host {HOST} has ended before MPI could start" in ended.err
 
 
 @pytest.mark.parametrize(("point", "rank"), each(AFTER_ROUNDS))
@@ -131,13 +148,13 @@ def test_rank_0_may_be_killed_while_it_reports(start: Start, point: str) -> None
     assert numbers(ended) <= {0}
 
 
-@pytest.mark.parametrize(("point", "rank"), each(AT_THE_END))
+@pytest.mark.parametrize(("point", "rank"), each(AT_THE_END[:1], AT_THE_END[1:]))
 def test_rank_may_be_killed_after_the_report(start: Start, point: str, rank: int) -> None:
     ended = start(Fault(point, "SIGKILL", rank)).ended()
     require_right(ended, JOB)
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", ROOT_OR_NOT)
 def test_trial_log_is_complete_whoever_writes_it(
     start: Start, tmp_path: Path, rank: int, compiled: Kernel
 ) -> None:
@@ -152,7 +169,7 @@ def test_trial_log_is_complete_whoever_writes_it(
     assert [file.name for file in tmp_path.glob("trials*")] == ["trials.csv"]
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", ROOT_OR_NOT)
 def test_checkpoint_is_complete_and_free_whoever_writes_it(start: Start, tmp_path: Path, rank: int) -> None:
     saved = tmp_path / "c"
     options = ["--checkpoint", str(saved), "--checkpoint-every", "0.01s"]
@@ -166,7 +183,7 @@ def test_checkpoint_is_complete_and_free_whoever_writes_it(start: Start, tmp_pat
     assert list(tmp_path.glob("c?*")) == []
 
 
-@pytest.mark.parametrize("rank", [0, 2])
+@pytest.mark.parametrize("rank", ROOT_OR_NOT)
 def test_run_that_is_stopped_after_a_loss_can_be_resumed(
     start: Start, launch: Launch, tmp_path: Path, rank: int
 ) -> None:
@@ -202,7 +219,7 @@ def test_losses_are_read_by_other_commands(start: Start, launch: Launch, tmp_pat
         assert launch(0, MPI_PI, "plot", file, "-o", str(tmp_path / "p.png")).returncode == 0
 
 
-@pytest.mark.parametrize(("point", "rank"), each(["in a round", "before the report", "in the handshake"]))
+@pytest.mark.parametrize(("point", "rank"), each(["in a round", "in the handshake"], ["before the report"]))
 def test_rank_that_stands_still_is_lost_after_the_patience(start: Start, point: str, rank: int) -> None:
     """Here a rank of its host is left, which kills it, so that it never writes."""
     ended = start(Fault(point, "SIGSTOP", rank), options=PATIENCE).ended()
@@ -221,7 +238,7 @@ def test_exception_in_a_rank_is_its_loss(start: Start, point: str, rank: int) ->
     assert numbers(ended) == {rank}
 
 
-@pytest.mark.parametrize("point", ["in the kernel", "in the loading of the kernel"])
+@pytest.mark.parametrize("point", ["in the kernel", pytest.param("in the loading of the kernel", marks=soak)])
 def test_exception_in_all_ranks_ends_the_job(start: Start, point: str) -> None:
     ended = start(Fault(point)).ended()
     assert ended.status not in (0, HANGS)
