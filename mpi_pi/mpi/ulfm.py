@@ -78,7 +78,7 @@ def shrink(comm: "MPI.Intracomm") -> "MPI.Intracomm":
     """
     # Each rank watches over the one before it, so silent ranks of a host are noticed one after the other; and
     # Open MPI allows twice the time for each but the first.
-    patience = 2 * max(launch_env.size_on_host(), 1) + 1
+    patience = 2 * max(launch_env.size_on_host(), 1) - 1
     with fence.kept_up(), limited("MPI_Comm_shrink", patience):
         comm.Revoke()
         # Open MPI 5.0 may crash if it hears of the revocation while it makes the new communicator.
