@@ -105,13 +105,14 @@ class Heartbeat:
         """Return the name of the host of a peer; "" if it is not known on this rank."""
         return self._hosts.get(rank, "")
 
-    def silent(self, ranks: Collection[int]) -> set[int]:
+    def silent(self, ranks: Collection[int], more_seconds: float = 0.0) -> set[int]:
         """Return those of some lost ranks that this rank and rank 0 had not heard of for half the patience.
 
-        The others are dead: MPI does not suspect a silent rank that soon.
+        The others are dead: MPI does not suspect a silent rank that soon. `more_seconds` have passed since
+        this heartbeat was stopped, in which nobody could be heard.
         """
         long = time_limit.patience_seconds / 2
-        silence = self._clock.seconds - self._heard_at
+        silence = self._clock.seconds - self._heard_at + more_seconds
         if self._comm.rank == 0:
             return {rank for rank in ranks if silence[rank] > long}
         if silence[0] > long or self._silent is None:

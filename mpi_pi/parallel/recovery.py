@@ -101,11 +101,13 @@ class Survivors:
         """
         self.heartbeat.stop()
         before, numbers = self.comm, self._numbers
+        start = time.monotonic()
         self.comm = ulfm.shrink(before)
+        seconds = time.monotonic() - start
         lost = set(ulfm.lost_ranks(before, self.comm))
         self._numbers = [number for rank, number in enumerate(numbers) if rank not in lost]
         self.lost |= {numbers[rank]: hosts.get(numbers[rank]) or self.heartbeat.host(rank) for rank in lost}
-        self._maybe_alive |= {numbers[rank] for rank in self.heartbeat.silent(lost)}
+        self._maybe_alive |= {numbers[rank] for rank in self.heartbeat.silent(lost, seconds)}
         ulfm.kill_on_host(self.lost)
         self._maybe_alive -= {rank for rank, host in self.lost.items() if host == host_name()}
         self.heartbeat = self._watch(self.comm)

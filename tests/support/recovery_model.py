@@ -203,7 +203,7 @@ class Rank:
     @staticmethod
     def _watch(_: object) -> Any:
         return SimpleNamespace(
-            check=lambda: None, stop=lambda: None, host=lambda _: "simulated", silent=lambda _: set()
+            check=lambda: None, stop=lambda: None, host=lambda _: "simulated", silent=lambda *_: set()
         )
 
     def _hears_of_stop(self) -> bool:

@@ -4,6 +4,11 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
+
+import pytest
+
+from mpi_pi.mpi import fence
 
 PROGRAM = """
 import os, time
@@ -42,3 +47,49 @@ def test_long_call_alone_does_not_end_the_process() -> None:
     said, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert said == "after\n"
+
+
+class Fenced:
+    """A process behind a fence of 10 seconds; `now` is its time, and `ends` has the texts of its ends."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.ends: list[str] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> Fenced:
+    process = Fenced()
+    monkeypatch.setattr(fence, "time", SimpleNamespace(monotonic=process.monotonic))
+    for name in ("_limit_seconds", "_end", "_checked_at"):
+        monkeypatch.setattr(fence, name, getattr(fence, name))
+    fence.put_up(10.0, process.ends.append)
+    return process
+
+
+def test_process_that_checks_often_is_not_ended(process: Fenced) -> None:
+    for _ in range(10):
+        process.now += 9.5
+        fence.check()
+    assert process.ends == []
+
+
+def test_process_that_checks_too_late_is_ended_once(process: Fenced) -> None:
+    process.now += 10.5
+    fence.check()
+    fence.check()
+    assert process.ends == ["stood still for 10 s, and the other ranks have gone on without it"]
+
+
+def test_process_that_stood_still_before_a_long_call_is_ended_before_it(process: Fenced) -> None:
+    process.now += 10.5
+    with fence.kept_up():
+        assert len(process.ends) == 1
+
+
+def test_process_without_a_fence_may_stand_still() -> None:
+    assert fence._limit_seconds == float("inf")
+    fence.check()  # which would print, or end this process

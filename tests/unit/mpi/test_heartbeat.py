@@ -23,6 +23,8 @@ class Comm:
     """Rank 0's communicator of a job on hosts; messages are those of the ranks in `heard`."""
 
     rank = 0
+    told = ""
+    """What messages tell of silent ranks."""
 
     def __init__(self, *hosts: str) -> None:
         self.size, self._hosts = len(hosts), hosts
@@ -32,7 +34,7 @@ class Comm:
         if not self.heard:
             return None
         rank = self.heard.pop()
-        content = f"{rank} {self._hosts[rank]} ".encode()
+        content = f"{rank} {self._hosts[rank]} {self.told}".encode()
 
         def receive(message: bytearray) -> None:
             message[: len(content)] = content
@@ -101,3 +103,41 @@ def test_process_is_ended_only_if_nobody_was_told_of_the_silence(
     thread.join(30)
     assert not thread.is_alive()
     assert said == ([] if raised else ["host unknown has been silent for 0 s, with rank 1"])
+
+
+def test_rank_0_takes_ranks_for_silent_after_half_the_patience(time: Time) -> None:
+    comm = Comm("node0", "node1", "node2", "node3")
+    beat: Any = Heartbeat(comm, "node0", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 2, 1, 2, 3)
+    pass_seconds(time, beat, comm, 29, 1)
+    assert beat.silent([1, 2]) == set()
+    pass_seconds(time, beat, comm, 2, 1)
+    assert beat.silent([1, 2]) == {2}
+
+
+def test_time_for_which_nobody_could_be_heard_counts_as_silence(time: Time) -> None:
+    comm = Comm("node0", "node1", "node2")
+    beat: Any = Heartbeat(comm, "node0", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 2, 1, 2)
+    pass_seconds(time, beat, comm, 5, 1)
+    assert beat.silent([1, 2], more_seconds=24) == set()
+    assert beat.silent([1, 2], more_seconds=26) == {2}
+    assert beat.silent([1, 2], more_seconds=31) == {1, 2}
+
+
+@pytest.mark.parametrize(("told", "silent"), [("", set()), ("2", {2}), ("2,3", {2}), ("*", {2, 0})])
+def test_other_ranks_know_of_silent_ones_from_rank_0(time: Time, told: str, silent: set[int]) -> None:
+    comm = Comm("node0", "node1", "node2", "node3")
+    comm.rank, comm.told = 1, told
+    beat: Any = Heartbeat(comm, "node1", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 29, 0)
+    assert beat.silent([0, 2]) == silent
+
+
+def test_all_lost_ranks_are_silent_to_one_that_rank_0_is_silent_to(time: Time) -> None:
+    comm = Comm("node0", "node1", "node2", "node3")
+    comm.rank = 1
+    beat: Any = Heartbeat(comm, "node1", threaded=False)  # type: ignore[arg-type]
+    pass_seconds(time, beat, comm, 5, 0)
+    pass_seconds(time, beat, comm, 31)
+    assert beat.silent([0, 3]) == {0, 3}

@@ -49,7 +49,29 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(cases())
 def test_no_unit_is_lost_or_counted_twice(case: Case) -> None:
     simulate(case)
+
+
+@pytest.mark.parametrize(("victim", "logs"), [(0, False), (0, True), (1, False)])
+def test_each_death_of_one_of_two_ranks_and_all_that_may_follow(victim: int, logs: bool) -> None:
+    """The one that dies is ahead of the other, which may still complete what it could, or notice the loss."""
+    step, reached = 0, True
+    while reached:
+        step += 1
+        choices: list[bool] | None = []
+        while choices is not None:
+            schedule = Schedule(deaths=[(step, victim)], order=[victim], choices=choices)
+            reached = bool(simulate(Case(2, schedule, logs=logs, first_units=3)).world.killed)
+            choices = following(schedule.made)
+    assert step > 60
+
+
+def following(choices: list[bool]) -> list[bool] | None:
+    """Return the choices of the run after one with these, in a search of all; None after the last one."""
+    if True not in choices:
+        return None
+    last = len(choices) - 1 - choices[::-1].index(True)
+    return [*choices[:last], False]

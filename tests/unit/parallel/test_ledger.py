@@ -1,0 +1,66 @@
+"""What a new rank 0 knows of the ranks and rounds before it."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mpi_pi.model.job import Job
+from mpi_pi.model.shard import Shard
+from mpi_pi.model.tally import Tally
+from mpi_pi.parallel.account import Committed, LostTotals
+from mpi_pi.parallel.ledger import Ledger
+
+SHARD = Shard(Job(trials=300, points=50, seed=9))
+NUMBERS = st.integers(0, 2**62)
+
+
+def committed(sums: tuple[int, ...], *lost: LostTotals) -> Committed:
+    return Committed(1, 2, SHARD, Tally(), sums, seconds=3.5, lost=lost)
+
+
+@given(st.lists(st.lists(NUMBERS, min_size=7, max_size=7), min_size=2, max_size=5), st.data())
+def test_first_unknown_rank_gets_what_the_others_have_not_counted(
+    rows: list[list[int]], data: st.DataObject
+) -> None:
+    """Known are ranks that are left, and those that were lost before the old rank 0."""
+    places = range(len(rows))
+    kinds = [data.draw(st.sampled_from(["left", "lost before", "unknown"])) for _ in places]
+    unknown = [place for place in places if kinds[place] == "unknown"]
+    # A double-precision sum of these would be off; what is unknown has to fit into 64 bits.
+    rows = [[number // len(rows) for number in row] for row in rows]
+    sums = tuple(sum(row[column] for row in rows) for column in range(7))
+    before = [LostTotals(place, 1.0, tuple(rows[place])) for place in places if kinds[place] == "lost before"]
+    ledger = Ledger([1] * len(rows))
+    totals = {place: np.array(rows[place], np.int64) for place in places if kinds[place] == "left"}
+    ledger.take_over(committed(sums, *before), totals, rounds=2, beyond=0)
+
+    assert ledger.sums()[:6] == sums[:6]
+    (record,) = ledger.timeline.records
+    assert (record.first_round, record.last_round) == (0, 1)
+    assert (record.start_seconds, record.end_seconds) == (0.0, 3.5)
+    assert record.hits == sums[2]
+    for place in places:
+        expected = rows[place]
+        if unknown:
+            if place == unknown[0]:
+                expected = [sum(rows[each][column] for each in unknown) for column in range(7)]
+            elif place in unknown:
+                expected = [0] * 7
+        own = record.units[place], record.points[place], record.count_nanoseconds[place]
+        assert list(own) == [expected[0], expected[1], expected[3]]
+    assert [lost[:2] for lost in ledger.lost()] == [(lost.place, lost.seconds) for lost in before]
+    assert [lost.totals[:6] for lost in ledger.lost()] == [lost.totals[:6] for lost in before]
+
+
+def test_units_beyond_a_gap_are_taken_for_those_of_the_last_ranks() -> None:
+    ledger = Ledger([1, 1, 1])
+    rows = {place: np.array([units, 0, 0, 0, 0, 0, 0], np.int64) for place, units in enumerate([5, 4, 3])}
+    ledger.take_over(committed((12, 0, 0, 0, 0, 0, 0)), rows, rounds=1, beyond=5)
+    assert ledger.timeline.records[0].lost_units.tolist() == [0, 2, 3]
+
+
+def test_take_over_before_the_first_round_has_no_rounds() -> None:
+    ledger = Ledger([1, 1])
+    ledger.take_over(committed((0,) * 7), {1: np.zeros(7, np.int64)}, rounds=0, beyond=0)
+    assert ledger.timeline.records == []
+    assert ledger.sums() == (0,) * 7
