@@ -20,20 +20,18 @@ def _simulated() -> Iterator[None]:
 def cases(draw: st.DrawFn) -> Case:
     ranks = draw(st.integers(2, 4))
     numbers = st.integers(0, ranks - 1)
-    first = st.tuples(st.integers(1, 65 * ranks), numbers)
-    later = st.lists(st.tuples(st.integers(0, 40), numbers), max_size=ranks)
-    deaths = [draw(first), *draw(later)] if draw(st.booleans()) else []
+    first = draw(st.tuples(st.integers(1, 65 * ranks), numbers | st.just(0)))
+    later = draw(st.lists(st.tuples(st.integers(0, 40), numbers), max_size=ranks))
+    # A rank that is ahead when it dies leaves the others at as many points as possible.
+    order = draw(st.just([first[1]]) | st.permutations(range(ranks)))
     schedule = Schedule(
-        deaths=deaths,
-        order=draw(st.permutations(range(ranks))),
-        turns=draw(st.lists(st.integers(1, 65 * ranks), max_size=4)),
-        choices=draw(st.lists(st.booleans(), max_size=30)),
+        deaths=[first, *later],
+        order=order,
+        turns=draw(st.just([]) | st.lists(st.integers(1, 65 * ranks), max_size=4)),
+        choices=draw(st.lists(st.booleans(), min_size=2, max_size=20)),
     )
-
-    def by_rank(most: int) -> st.SearchStrategy[list[int | None]]:
-        return st.lists(st.none() | st.integers(1, most), min_size=ranks, max_size=ranks)
-
-    none: list[int | None] = [None] * ranks
+    other = draw(st.sampled_from([None, None, None, "stops", "errors", "wrong"]))
+    by_rank = draw(st.lists(st.none() | st.integers(1, 6), min_size=ranks, max_size=ranks))
     logs = draw(st.booleans())  # and then all units in one run
     return Case(
         ranks,
@@ -43,9 +41,7 @@ def cases(draw: st.DrawFn) -> Case:
         logs=logs,
         speeds=draw(st.lists(st.integers(1, 9), min_size=ranks, max_size=ranks)),
         first_units=draw(st.integers(1, 3)),
-        stops=draw(st.just(none) | by_rank(12)),
-        errors=draw(st.just(none) | by_rank(4)),
-        wrong=draw(st.just(none) | by_rank(4)),
+        **({other: by_rank} if other else {}),
     )
 
 
