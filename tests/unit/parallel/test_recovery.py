@@ -45,7 +45,7 @@ def cases(draw: st.DrawFn) -> Case:
     )
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(cases())
 def test_no_unit_is_lost_or_counted_twice(case: Case) -> None:
     simulate(case)
