@@ -98,13 +98,15 @@ class Started:
                     found.append(int(file.parent.name))
         return found
 
-    def kill(self, *numbers: int, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to ranks that are alive."""
-        alive = self.ranks()
+    def kill(self, *numbers: int, number: signal.Signals = signal.SIGKILL) -> list[int]:
+        """Send a signal to ranks that are alive, and return them."""
+        alive, killed = self.ranks(), []
         for rank in numbers:
             if rank in alive:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(alive[rank], number)
+                    killed.append(rank)
+        return killed
 
     def until(self, true: Callable[[], object], seconds: float = 60) -> None:
         """Wait until something is true, or the job has ended."""
@@ -221,13 +223,15 @@ def kills(draw: random.Random, ranks: int, seconds: float) -> list[Kill]:
     return sorted(Kill(draw.uniform(0, seconds), rank) for rank in those)
 
 
-def carry_out(job: Started, planned: Sequence[Kill]) -> None:
-    """Kill the ranks of a job in which all ranks have passed MPI_Init."""
-    start = time.monotonic()
+def carry_out(job: Started, planned: Sequence[Kill]) -> list[int]:
+    """Kill ranks of a job when all have passed MPI_Init; return those that were killed before the report."""
+    start, killed = time.monotonic(), list[int]()
     for kill in planned:
         with contextlib.suppress(subprocess.TimeoutExpired):
             job.process.wait(max(kill.seconds - (time.monotonic() - start), 0))
-        job.kill(kill.rank)
+        is_over = "\npi = " in job.out
+        killed += [rank for rank in job.kill(kill.rank) if not is_over]
+    return killed
 
 
 @functools.cache
@@ -263,14 +267,17 @@ def trial(start: Start, seed: int) -> str:
     """Return what is wrong with the end of a job that loses ranks at random; empty if nothing is."""
     draw = random.Random(seed)
     ranks = draw.randint(4, 8)
-    planned = kills(draw, ranks, 3.0)
+    planned = kills(draw, ranks, 2.0)
     job = start(Fault("after MPI_Init", "nothing"), job=LONG, ranks=ranks, values={})
     start.until_passed(ranks)
-    carry_out(job, planned)
+    killed = carry_out(job, planned)
     ended = job.ended()
     fault = fault_of(ended, LONG)
     moments = ", ".join(f"{kill.rank} at {kill.seconds:.2f} s" for kill in planned)
     lost = [rank for rank, *_ in ended.lost] if ended.document else "?"
     said = fault or "same hits"
-    print(f"{seed:3} {ranks} ranks, {moments}: {ended.seconds:.1f} s, lost {lost}, {said}", flush=True)
+    print(
+        f"{seed:3} {ranks} ranks, {moments}: {ended.seconds:.1f} s, killed {killed}, lost {lost}, {said}",
+        flush=True,
+    )
     return f"{seed}: {fault}: {ended}" if fault else ""

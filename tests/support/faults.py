@@ -291,12 +291,17 @@ def install(folder: Path) -> None:
         fault = Fault(**members)
         if fault.rank in (None, launch_env.rank()):
             point = POINTS[fault.point]
-            act = functools.partial(_act, fault, folder / f"hit-{index}-{os.getpid()}", itertools.count())
+            act = functools.partial(_act, fault, folder / f"hit-{index}-{_own_name()}", itertools.count())
             replacing.add(point.name, functools.partial(_made, point, act))
     for index, (name, value) in enumerate(plan["values"].items()):
         note = folder / f"set-{index}-{os.getpid()}"
         replacing.add(name.partition("(")[0], functools.partial(_set, name, value, note))
     sys.meta_path.insert(0, replacing)
+
+
+def _own_name() -> str:
+    """Return a name of this process; hosts in namespaces have equal process numbers."""
+    return f"{os.uname().nodename}-{os.getpid()}"
 
 
 def _made(point: Point, act: Act, old: Any) -> Any:
