@@ -122,6 +122,8 @@ def keep(cluster: Cluster, plain: dict[str, str], tmp_path: Path) -> Iterator[Ca
         print(job.err)
         job.process.kill()
     cluster.power_on()
+    for name in cluster.on:
+        cluster.run(name, "sh", "-c", "rm -f /var/tmp/c /var/tmp/c.*")
 
 
 @pytest.fixture
