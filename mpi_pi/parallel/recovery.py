@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mpi4py import MPI
 
 
-LEAVE_SECONDS = 0.1
+LEAVE_SECONDS = 0.02
 """Time that ranks wait for the end of rank 0 before they leave."""
 
 
