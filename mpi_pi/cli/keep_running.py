@@ -181,8 +181,8 @@ class _Keeper:
         return time.monotonic() - self.begun
 
     def _save_state(self) -> bool:
-        """Save the state in the checkpoint as seen from here; return whether points are saved."""
-        if not self.state or not self.state.points:
+        """Save the state in the checkpoint as seen from here; return whether points are saved there."""
+        if not self.state:
             return False
         from mpi_pi.cli.supervised import handed_over  # needs NumPy
         from mpi_pi.model.shard import Shard
@@ -194,6 +194,8 @@ class _Keeper:
                 shard = file.begin(Shard(state.job, state.index, state.count))
         except MpiPiError as error:
             console.error(f"{error}: the job cannot be continued from this host")
+            return False
+        if not shard.tally.points:
             return False
         saved = f"{shard.tally.points} of {shard.points} points are saved in {self.run.checkpoint}"
         console.note(f"stopped: {saved}; run it again")
