@@ -29,9 +29,10 @@ class Supervised:
         self._sent_at = 0.0
 
     def update(self, shard: Shard) -> None:
-        """Note the state of the run, and send it unless a sign was sent a moment ago."""
+        """Note the state of the run, and send it unless another one with points was sent a moment ago."""
         self._latest = shard
-        if time.monotonic() > self._sent_at + MIN_SECONDS:
+        has_points = self._sent is not None and self._sent.tally.units > 0
+        if not has_points or time.monotonic() > self._sent_at + MIN_SECONDS:
             self._send_state()
 
     def poll(self) -> None:

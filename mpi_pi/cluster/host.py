@@ -47,6 +47,8 @@ class HostList:
     hosts: list[Host] = field(default_factory=list)
     """Each host once, in the order in which they first occur."""
     lines: list[HostLine] = field(default_factory=list)
+    text: str = ""
+    """The file, decoded as Latin-1; "" if the hosts are not from a file."""
     notes: list[str] = field(default_factory=list)
     """Lines of the hostfile that mpirun silently reads in another way than was probably meant."""
 

@@ -4,6 +4,7 @@ Each mpirun refuses the format of the other, and silently skips some words. The 
 behaviour of both, which tests/command/test_hostfile_rules.py documents.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from mpi_pi.cluster import mpich_hostfile
@@ -29,7 +30,7 @@ def read(path: str, launcher: str) -> HostList:
         content = read_user_file(Path(path), MAX_BYTES)
         if b"\0" in content:
             raise ValueError("not a text file")
-        found = parse(content.decode("latin-1"), launcher)
+        found = replace(parse(content.decode("latin-1"), launcher), text=content.decode("latin-1"))
         if not found.hosts:
             raise ValueError("names no hosts")
     except (OSError, ValueError) as error:

@@ -5,9 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from mpi_pi.errors import UserError
-
-LAUNCHERS = ("mpirun", "mpiexec", "prterun", "orterun")
-"""Names up to a dot, since Debian's are called mpirun.openmpi and mpirun.mpich."""
+from mpi_pi.system.process import is_launcher
 
 HOSTFILE = ("f", "hostfile", "machinefile", "default-hostfile")
 RANKS = ("n", "np", "c")
@@ -30,9 +28,8 @@ class JobCommand:
 
     @property
     def launcher(self) -> str:
-        """The program that starts the ranks; "" if it is none of LAUNCHERS."""
-        programs = (word for word in self.words[: self.run] if _name(word).partition(".")[0] in LAUNCHERS)
-        return next(programs, "")
+        """The program that starts the ranks; "" if it is none that is known."""
+        return next((word for word in self.words[: self.run] if is_launcher(_name(word))), "")
 
     @property
     def hostfile(self) -> str | None:

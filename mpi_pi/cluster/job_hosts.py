@@ -8,7 +8,6 @@ from mpi_pi.cluster.agent.job_end import end_job
 from mpi_pi.cluster.host import Host, HostList
 from mpi_pi.cluster.ssh import SshPool
 from mpi_pi.cluster.ssh_errors import HostError
-from mpi_pi.system.read_file import read_user_file
 
 ANSWER_SECONDS = 15
 """Time for a host to answer, and to end what is left of a job."""
@@ -19,7 +18,6 @@ class JobHosts:
 
     def __init__(self, path: str, launcher: str) -> None:
         self._found: HostList = hostfile.read(path, launcher)
-        self._text = read_user_file(Path(path)).decode("latin-1")
 
     @property
     def hosts(self) -> Sequence[Host]:
@@ -33,7 +31,7 @@ class JobHosts:
     def write(self, place: Path, without: Collection[Host]) -> None:
         """Write a hostfile without some hosts."""
         dropped = {line.number for line in self._found.lines if line.host in without}
-        lines = self._text.split("\n")
+        lines = self._found.text.split("\n")
         kept = ["" if number in dropped else line for number, line in enumerate(lines, start=1)]
         place.write_text("\n".join(kept), "latin-1")
 

@@ -7,7 +7,6 @@ recovery of MPI communication capability", 2013; the functions are MPIX_Comm_rev
 import contextlib
 import os
 import re
-import signal
 import time
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
@@ -84,9 +83,7 @@ def shrink(comm: "MPI.Intracomm") -> "MPI.Intracomm":
         # Open MPI 5.0 may crash if it hears of the revocation while it makes the new communicator.
         time.sleep(SETTLE_SECONDS)
         alive: MPI.Intracomm = comm.Shrink()  # type: ignore[assignment]  # of the kind of `comm`
-    alive.Set_errhandler(
-        mpi_module().ERRORS_RETURN
-    )  # as mpi4py does for MPI_COMM_WORLD; it raises exceptions
+    alive.Set_errhandler(mpi_module().ERRORS_RETURN)  # as mpi4py does at the start; it raises exceptions
     return alive
 
 
@@ -115,4 +112,4 @@ def die() -> None:
 
     After an exit with a status other than 0 it ends the job.
     """
-    os.kill(os.getpid(), signal.SIGKILL)
+    process.kill(os.getpid())

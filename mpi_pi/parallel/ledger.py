@@ -48,11 +48,11 @@ class Ledger:
         for place in places:
             self._lost_seconds.setdefault(place, repair.seconds)
 
-    def take_over(self, committed: Committed, totals: Mapping[int, Row], rounds: int, beyond: int) -> None:
+    def take_over(self, committed: Committed, totals: Mapping[int, Row]) -> None:
         """Set up the ledger of a new rank 0 from a state, and from the `TOTALS` of the ranks left, by place.
 
         What ranks have counted that were lost together with the old rank 0 is known in sum only: the first of
-        them gets it all. The rounds so far become one record. `beyond` units were counted beyond a gap.
+        them gets it all. The rounds so far become one record.
         """
         self.repairs = committed.repairs
         self._lost_seconds = {lost.place: lost.seconds for lost in committed.lost}
@@ -64,13 +64,15 @@ class Ledger:
             sums = zip(committed.totals, exact_sums(self._totals), strict=True)
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
             self._totals[unknown, -1] = 0  # the peak memory, which nobody knows any more
-        if rounds:
+        if committed.rounds:
             units, points, hits, count_nanoseconds = self._totals[:, :4].T.copy()
             # Nobody knows any more which ranks have counted what lies beyond a gap: perhaps the last ones.
+            beyond = committed.counted.units - committed.shard.tally.units
             later = np.cumsum(units[::-1])[::-1] - units
             lost_units = np.clip(beyond - later, 0, units)
             of_all = (units, points, count_nanoseconds, lost_units)
-            self.timeline.append(RoundRecord(0, rounds - 1, 0.0, committed.seconds, int(hits.sum()), *of_all))
+            span = (0, committed.rounds - 1, 0.0, committed.seconds)
+            self.timeline.append(RoundRecord(*span, int(hits.sum()), *of_all))
 
     def forget_rounds(self) -> None:
         """Forget what was counted, in order to count it anew."""

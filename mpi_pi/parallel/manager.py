@@ -109,8 +109,7 @@ class Manager:
         """
         self._attempt, self.rounds = committed.attempt, committed.rounds
         self.counted, self._contiguous = committed.counted, committed.shard.tally
-        beyond = self.counted.units - self._contiguous.units
-        self.ledger.take_over(committed, totals, self.rounds, beyond)
+        self.ledger.take_over(committed, totals)
         self._cpu_seconds = self.ledger.cpu_seconds() if self.rounds else None
         self._ended, self.kernels_right = committed.ended, committed.kernels_right
         self._assigned_at, self.start = committed.seconds, sent_at - committed.seconds

@@ -72,12 +72,11 @@ class RoundLoop:
         self._stop.disconnect(self.poll)
 
     def poll(self) -> bool:
-        """Poll heartbeat and stop request; return whether to stop. Raises RankLoss."""
-        with ulfm.losses():
-            self._team.heartbeat.check()
-            if self._hooks.on_idle:
-                self._hooks.on_idle()
-            return self._stop.poll()
+        """Poll heartbeat and stop request; return whether to stop. Raises RankLoss, or what MPI raises."""
+        self._team.heartbeat.check()
+        if self._hooks.on_idle:
+            self._hooks.on_idle()
+        return self._stop.poll()
 
     def _round(self, assignment: Row) -> Row:
         """Count a round, and return the assignment for the next."""
@@ -109,7 +108,6 @@ class RoundLoop:
         self._finish_round(units, int(assignment[Assignment.DONE]), unit_hits)
         self._next_unit = units.stop
         if assignment[Assignment.DONE] < len(units) and not assignment[Assignment.STOPPED]:
-            raise_on_all(self._comm, self.problem, self.poll)
             done = f"{assignment[Assignment.DONE]} of the {len(units)} units"
             raise CollectiveError(f"only {done} of a round were counted")
         return assignment
@@ -120,7 +118,8 @@ class RoundLoop:
         counted, hits, right = Tally(), np.zeros(0, np.int64), True
         if self.problem is None:
             try:
-                counted, hits = self.threads.count(self._job, units, self._hooks.unit_hits)
+                with ulfm.losses():
+                    counted, hits = self.threads.count(self._job, units, self._hooks.unit_hits)
                 end = time.perf_counter_ns()
                 right = self._team.kernel.self_test()
             except RankLoss:

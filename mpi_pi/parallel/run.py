@@ -103,7 +103,8 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, state: State) -> R
             raise
         raise InterruptedRun(str(loss), _result_of_root(team, loop) if loop.rounds else None) from loss
     except CollectiveError:
-        loop.close()
+        with ulfm.losses():
+            loop.close()
         raise
     return result
 

@@ -45,8 +45,6 @@ def loads(content: bytes) -> Shard:
         document = json_document.document(content, KIND, FORMAT, version_key="format")
         schema.check(document, "checkpoint")
         return from_fields(document)
-    except DocumentError:
-        raise
     except ValueError as error:
         raise DocumentError(str(error)) from error
 

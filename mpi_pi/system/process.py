@@ -16,7 +16,8 @@ from mpi_pi.system.read_file import read_system_text
 
 TERMINATING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-_LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
+LAUNCHERS = ("prterun", "orterun", "mpirun", "mpiexec")
+"""Programs that start ranks. Debian's are called mpirun.openmpi and mpirun.mpich."""
 
 
 def mpirun_pid() -> int | None:
@@ -24,8 +25,12 @@ def mpirun_pid() -> int | None:
     pid = os.getppid()
     if _program(pid) == "hydra_pmi_proxy" and (fields := process_fields(pid)):
         pid = int(fields[1])
-    # Debian's are called mpirun.openmpi and mpirun.mpich.
-    return pid if _program(pid).partition(".")[0] in _LAUNCHERS else None
+    return pid if is_launcher(_program(pid)) else None
+
+
+def is_launcher(program: str) -> bool:
+    """Return whether a program of this name is one of LAUNCHERS."""
+    return program.partition(".")[0] in LAUNCHERS
 
 
 def _program(pid: int) -> str:

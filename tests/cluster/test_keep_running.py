@@ -74,6 +74,13 @@ class Kept:
     def until_told(self, text: str) -> None:
         until(lambda: text in self.err, text, 60)
 
+    def cut_off_until_left_out(self, host: str) -> None:
+        """Disconnect a host until the job is started again without it."""
+        self.cluster.pull_cable(host)
+        address = self.cluster.addresses[host]
+        self.until_told(f"mpi-pi: start 2 is without {address}: no answer: is it switched on")
+        self.cluster.plug_cable(host)
+
     def kill(self, host: str, pattern: str) -> None:
         """Kill the processes of a host whose command line matches a pattern."""
         assert self.cluster.run(host, "pkill", "-KILL", "-f", pattern).returncode == 0
@@ -178,9 +185,7 @@ def test_silent_host_of_rank_0_is_left_out_although_its_disk_has_the_checkpoint(
     kept.checkpoint = Path("/var/tmp/c")  # each host has its own
     kept.start("--patience", "6s")
     kept.until_saved("node1")
-    kept.cluster.pull_cable("node1")
-    kept.until_told("mpi-pi: start 2 is without 192.168.1.101: no answer: is it switched on")
-    kept.cluster.plug_cable("node1")
+    kept.cut_off_until_left_out("node1")
     kept.require_right(ranks="2 on 2 hosts")
     assert re.search(r"^mpi-pi: start 2 goes on from \d\d+ points: ", kept.err, re.MULTILINE)
     assert re.search(r"^Seed = 7$", kept.out, re.MULTILINE)
@@ -191,9 +196,7 @@ def test_silent_host_is_left_out_when_the_other_ranks_have_given_it_up(kept: Kep
     """Rank 0 then tells its end, after which a launcher that still waits for the host is ended."""
     kept.start("--patience", "60s", patience="6s")
     kept.until_saved()
-    kept.cluster.pull_cable("node2")
-    kept.until_told("mpi-pi: start 2 is without 192.168.1.102: no answer: is it switched on")
-    kept.cluster.plug_cable("node2")
+    kept.cut_off_until_left_out("node2")
     kept.require_right(ranks="2 on 2 hosts")
     assert "mpi-pi: error: host node2 has been silent for 6 s, with rank 1\n" in kept.err
 

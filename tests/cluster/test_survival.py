@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from support.chaos import HANGS, JOB, LONG, Start, hits_of, require_right, trial
+from support.chaos import JOB, LONG, Start, hits_of, require_right, trial
 from support.cluster import Cluster, booted
 from support.faults import Fault, Faults
-from support.launching import soak
+from support.launching import HANGS, soak
 from support.mpis import MORE_SLOTS_THAN_CORES, Found, there
 
 RANKS = 6

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -32,17 +33,25 @@ def folder(tmp_path: Path) -> Path:
     return place
 
 
+def make(
+    folder: Path, *words: str, environment: Mapping[str, str] = os.environ, timeout: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Return the completed make in a folder."""
+    return subprocess.run(
+        ["make", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
 def told(folder: Path, *arguments: str) -> list[list[str]]:
     """Return the programs that make calls in a folder with a complete environment."""
     installed = [f"--old-file=.venv/{name}" for name in ("installed", "installed-test", "installed-plot")]
-    run = subprocess.run(
-        ["make", "--silent", *installed, *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    run = make(folder, "--silent", *installed, *arguments)
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines() if line.startswith("[")]
 
@@ -76,14 +85,7 @@ def test_run_that_is_to_survive_starts_mpirun_so(folder: Path) -> None:
 
 @pytest.mark.parametrize("which", ["MPI=mpich", "MPI=system", "SURVIVE=yes"])
 def test_run_that_cannot_survive_is_refused(folder: Path, which: str) -> None:
-    run = subprocess.run(
-        ["make", "run", "SURVIVE=1", which],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    run = make(folder, "run", "SURVIVE=1", which)
     assert run.returncode == 2
     (said,) = without_make(run.stderr)
     assert "choose SURVIVE=1 with MPI=embedded" in said
@@ -110,7 +112,7 @@ def test_folder_name_that_breaks_environments_is_refused(tmp_path: Path, name: s
     place.mkdir()
     shutil.copy(ROOT / "Makefile", place)
     (place / "pyproject.toml").touch()
-    run = subprocess.run(["make", "run"], cwd=place, capture_output=True, text=True, timeout=60, check=False)
+    run = make(place, "run")
     said = without_make(run.stderr)
     assert run.returncode == 2
     assert len(said) == 1
@@ -130,15 +132,7 @@ def test_unreachable_packages_are_explained(tmp_path: Path) -> None:
     python = tmp_path / "my python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(str(Path(sys.executable).resolve()))} "$@"\n')
     python.chmod(0o755)
-    run = subprocess.run(
-        ["make", "run", f"PYTHON={python}"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    run = make(tmp_path, "run", f"PYTHON={python}", environment=environment, timeout=200)
     assert run.returncode == 2
     said = without_make(run.stderr)
     assert said[0].startswith("making .venv")

@@ -17,7 +17,7 @@ from mpi_pi.model.job import Job
 from support import launching
 from support.faults import POINTS as ALL_POINTS
 from support.faults import Fault, Faults, impatience
-from support.launching import soak
+from support.launching import HANGS, soak
 from support.mpis import Found, Mpi, there
 
 JOB = Job(40_000, 1000, 5)
@@ -33,9 +33,6 @@ COUNTED = POINTS[POINTS.index("in the last reduce") :]
 """Points of the program by which all points of the job are counted."""
 
 MPIS = ("Open MPI from PyPI", "MPICH from PyPI")
-
-HANGS = -1000
-"""Status of a job that did not end."""
 
 
 class Case(NamedTuple):

@@ -11,7 +11,6 @@ import pytest
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.storage import checkpoint
 from support.chaos import (
-    HANGS,
     JOB,
     RANKS,
     SURVIVING,
@@ -24,7 +23,7 @@ from support.chaos import (
     words_of,
 )
 from support.faults import MESSAGE, SHORT_ROUNDS, Fault, Faults
-from support.launching import MPI_PI, Launch, soak
+from support.launching import HANGS, MPI_PI, Launch, soak
 from support.mpis import Found, Mpi, there
 
 HOST = os.uname().nodename

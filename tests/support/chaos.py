@@ -19,14 +19,12 @@ from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import schemas
 from support.faults import SHORT_ROUNDS, Fault, Faults
+from support.launching import HANGS
 from support.mpis import Mpi
 from support.processes import leftovers
 
 SURVIVING = ("--with-ft", "ulfm")
 """Options of Open MPI's mpirun."""
-
-HANGS = -1000
-"""Status of a job that had to be ended."""
 
 
 class Ended(NamedTuple):

@@ -18,6 +18,9 @@ MPIRUN = os.environ.get("MPI_PI_MPIRUN") or str(BIN / "mpirun" if (BIN / "mpirun
 MPI_PI = str(BIN / "mpi-pi")
 soak = pytest.mark.skipif(not os.environ.get("MPI_PI_SOAK"), reason="long; make soak runs it")
 
+HANGS = -1000
+"""Status for a job that does not end, and has to be ended."""
+
 Launch = Callable[..., subprocess.CompletedProcess[str]]
 
 SETTINGS = {

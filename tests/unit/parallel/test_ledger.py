@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.model.tally import Tally
+from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.parallel.account import Committed, LostTotals
 from mpi_pi.parallel.ledger import Ledger
 
@@ -14,8 +14,10 @@ SHARD = Shard(Job(trials=300, points=50, seed=9))
 NUMBERS = st.integers(0, 2**62)
 
 
-def committed(sums: tuple[int, ...], *lost: LostTotals) -> Committed:
-    return Committed(1, 2, SHARD, Tally(), sums, seconds=3.5, lost=lost)
+def committed(sums: tuple[int, ...], *lost: LostTotals, rounds: int = 2, beyond: int = 0) -> Committed:
+    """Return a state after some rounds; `beyond` units were counted beyond a gap, and none before it."""
+    counted = Tally({SHARD.job.points: Sums(units=beyond)})
+    return Committed(1, rounds, SHARD, counted, sums, seconds=3.5, lost=lost)
 
 
 @given(st.lists(st.lists(NUMBERS, min_size=7, max_size=7), min_size=2, max_size=5), st.data())
@@ -32,7 +34,7 @@ def test_first_unknown_rank_gets_what_the_others_have_not_counted(
     before = [LostTotals(place, 1.0, tuple(rows[place])) for place in places if kinds[place] == "lost before"]
     ledger = Ledger([1] * len(rows))
     totals = {place: np.array(rows[place], np.int64) for place in places if kinds[place] == "left"}
-    ledger.take_over(committed(sums, *before), totals, rounds=2, beyond=0)
+    ledger.take_over(committed(sums, *before), totals)
 
     assert ledger.sums()[:6] == sums[:6]
     (record,) = ledger.timeline.records
@@ -55,12 +57,12 @@ def test_first_unknown_rank_gets_what_the_others_have_not_counted(
 def test_units_beyond_a_gap_are_taken_for_those_of_the_last_ranks() -> None:
     ledger = Ledger([1, 1, 1])
     rows = {place: np.array([units, 0, 0, 0, 0, 0, 0], np.int64) for place, units in enumerate([5, 4, 3])}
-    ledger.take_over(committed((12, 0, 0, 0, 0, 0, 0)), rows, rounds=1, beyond=5)
+    ledger.take_over(committed((12, 0, 0, 0, 0, 0, 0), rounds=1, beyond=5), rows)
     assert ledger.timeline.records[0].lost_units.tolist() == [0, 2, 3]
 
 
 def test_take_over_before_the_first_round_has_no_rounds() -> None:
     ledger = Ledger([1, 1])
-    ledger.take_over(committed((0,) * 7), {1: np.zeros(7, np.int64)}, rounds=0, beyond=0)
+    ledger.take_over(committed((0,) * 7, rounds=0), {1: np.zeros(7, np.int64)})
     assert ledger.timeline.records == []
     assert ledger.sums() == (0,) * 7
