@@ -9,6 +9,7 @@ of ranks and on any machine. The packages; each may import those below it, and i
     report    reports for people: text, pages, pictures
     bench     measurements: noise, kernels, jobs, scaling
     check     health of the hosts of a job
+    burn_in   hosts under load: cores, sensors, hits
     cluster   hosts over ssh: deploy, check-hosts
     parallel  one job on many ranks: share, count, reduce
     storage   files: results, checkpoints, trial logs, merge

@@ -8,6 +8,17 @@ def number_of(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
+def format_spans(numbers: Sequence[int]) -> str:
+    """Return sorted numbers, those in a row as a span: `1-4, 7`."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
 def format_some(names: Sequence[str], most: int, count: int | None = None, separator: str = ", ") -> str:
     """Return the first `most` names, and how many more there are: `a, b and 3 more`.
 

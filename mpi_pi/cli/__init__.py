@@ -2,6 +2,7 @@
 
 main              parse, dispatch, report an error
 parser            the command line
+common_options    options that several commands have
 argument_types    types of arguments, whose errors quote the value
 quantities        numbers and times as people write them
 help_texts        texts of `--help`
@@ -22,6 +23,7 @@ supervised        signs of a run to mpi-pi keep-running
 keep_running      mpi-pi keep-running
 start_rules       what follows from the end of a start of a job that is kept running
 check             mpi-pi check
+burn_in           mpi-pi burn-in
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks
 bench_launcher    mpi-pi bench, which starts ranks

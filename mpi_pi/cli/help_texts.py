@@ -63,6 +63,22 @@ exit status: 0 fit, 1 not
 
   mpirun -hostfile hostfiles/octapi.hosts mpi-pi check""",
     ),
+    "burn-in": (
+        "put the hosts of a cluster under load, and find cores that count wrongly or slowly",
+        """\
+Let all cores count for TIME: together, then one core of each host at a time, at its highest clock, then on
+and off every second. Every unit is counted again by another rank, which shows cores that compute wrongly.
+Meanwhile, watch the rate of each core, and clock, temperature, power, throttling and memory errors of each
+host, as far as Linux reports them. List the hosts, worst first, with a remedy for each problem.""",
+        """\
+Start a rank for each core, so that each core is judged.
+
+exit status: 0 passed, 1 a core was wrong, slow or throttled (or the command failed), 2 bad usage, 128 + the
+signal's number if a signal stopped it before a fault was found
+
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi burn-in 24h --json burn-in.json
+  srun --mpi=pmix mpi-pi burn-in 10m                                        (MPICH: --mpi=pmi2)""",
+    ),
     "merge": (
         "merge the results of shards",
         "Merge the results of all shards of a job, each written by mpi-pi run --shard K/N --json FILE.",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from mpi_pi.cli import argument_types as types
-from mpi_pi.cli import help_texts
+from mpi_pi.cli import common_options, help_texts
 from mpi_pi.errors import UserError
 from mpi_pi.version import __version__
 
@@ -115,13 +115,25 @@ def _add_command(
 
 
 def _add_check(check: argparse.ArgumentParser) -> None:
-    _add_json(check, "the findings")
-    _add_cache(check)
+    common_options.add_json(check, "the findings")
+    common_options.add_cache(check)
+
+
+def _add_burn_in(burn_in: argparse.ArgumentParser) -> None:
+    burn_in.add_argument("time", metavar="TIME", type=types.burn_in_time, help="such as 10m or 24h")
+    text = "share of the units that another rank counts again; default: 100%%"
+    burn_in.add_argument("--audit", metavar="SHARE", type=types.share, default=1.0, help=text)
+    common_options.add_seed(burn_in)
+    common_options.add_threads(burn_in)
+    common_options.add_json(burn_in, "findings, rates and samples")
+    common_options.add_progress(burn_in)
+    common_options.add_cache(burn_in)
+    common_options.add_patience(burn_in)
 
 
 def _add_merge(merge: argparse.ArgumentParser) -> None:
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
-    _add_json(merge, "the merged result")
+    common_options.add_json(merge, "the merged result")
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
 
 
@@ -156,32 +168,17 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     for name, summary in help_texts.BENCH_PARTS.items():
         part = _add_command(parts, name, (summary, *help_texts.BENCH[1:]), oversubscribe=False, **_BENCH)
         part.add_argument("--full", action="store_true", help="measure for a few minutes")
-        _add_json(part, "all measurements")
+        common_options.add_json(part, "all measurements")
         part.add_argument("--launcher", metavar="COMMAND", type=types.command, help="such as 'mpirun -n 4'")
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
-        _add_progress(part)
-        _add_cache(part)
+        common_options.add_progress(part)
+        common_options.add_cache(part)
     compare = _add_command(parts, "compare", help_texts.COMPARE, handler="mpi_pi.cli.bench")
     compare.add_argument("old", metavar="OLD", help="earlier benchmark, written by mpi-pi bench --json")
     compare.add_argument("new", metavar="NEW", help="later benchmark")
-
-
-def _add_json(command: argparse.ArgumentParser, content: str) -> None:
-    text = f"write {content} as JSON; -: to standard output"
-    command.add_argument("--json", metavar="FILE", type=types.output, help=text)
-
-
-def _add_progress(command: argparse.ArgumentParser) -> None:
-    text = "progress bar; default: on a terminal"
-    command.add_argument("--progress", choices=("auto", "on", "off"), default="auto", help=text)
-
-
-def _add_cache(command: argparse.ArgumentParser) -> None:
-    text = "folder for compiled code; default: $MPI_PI_CACHE, or your own folder in /var/tmp"
-    command.add_argument("--cache", metavar="DIR", type=types.folder, help=text)
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
@@ -189,16 +186,15 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("-n", "--trials", metavar="M", type=types.trials, help="number of trials")
     add("-i", "--points", metavar="N", type=types.points, help="points of each trial")
     add("--ask", action="store_true", help="ask for points and trials that are not given")
-    add("--seed", metavar="S", type=types.seed, help="integer >= 0 of any size; default: random")
-    _add_json(run, "the result")
+    common_options.add_seed(run)
+    common_options.add_json(run, "the result")
     add("--per-rank", action="store_true", help="add a row for each rank to the report")
     text = "write a line trial,points,hits for each trial; -: to standard output"
     add("--trial-log", metavar="FILE", type=types.output, help=text)
-    _add_progress(run)
+    common_options.add_progress(run)
     add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if installed")
-    _add_cache(run)
-    text = "threads of each rank; auto: its share of the cores; default: 1"
-    add("--threads", metavar="T", type=types.threads, help=text)
+    common_options.add_cache(run)
+    common_options.add_threads(run)
     add(
         "--shard",
         metavar="K/N",
@@ -220,8 +216,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     text = "stop after this time; slurm: before the limit of the Slurm job"
     add("--time-limit", metavar="TIME", type=types.time_limit, help=text)
-    text = "silence after which a rank is given up, or lost to a job that survives it; default: 60s"
-    add("--patience", metavar="TIME", type=types.patience, help=text)
+    common_options.add_patience(run, ", or lost to a job that survives it")
     _add_supervision(run)
 
 
@@ -290,6 +285,7 @@ _BENCH = {"handler": "mpi_pi.cli.bench_launcher", "handler_on_ranks": "mpi_pi.cl
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], dict[str, Any]]] = {
     "run": (_add_run, {"handler_on_ranks": "mpi_pi.cli.run"}),
     "check": (_add_check, {"handler_on_ranks": "mpi_pi.cli.check"}),
+    "burn-in": (_add_burn_in, {"handler_on_ranks": "mpi_pi.cli.burn_in"}),
     "merge": (_add_merge, {"handler": "mpi_pi.cli.merge", "needs_numpy": True}),
     "bench": (_add_bench, {}),
     "plot": (functools.partial(_add_plots, "picture.png|svg|pdf"), _PLOTS),

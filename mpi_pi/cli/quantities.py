@@ -6,6 +6,9 @@ from mpi_pi.model.job import MAX_POINTS, MAX_TRIALS, Job
 
 MAX_THREADS = 4096
 
+MIN_BURN_IN_SECONDS = 3.0
+"""Shortest burn-in: each core has to count for a while in each phase."""
+
 MAX_DIGITS = 4000
 """Largest number of digits; Python converts integers of up to 4300 digits."""
 
@@ -44,6 +47,24 @@ def duration(text: str) -> float:
     if match := re.fullmatch(r"(\d{1,6}):([0-5]\d):([0-5]\d)", text, re.ASCII):
         return int(match[1]) * 3600.0 + int(match[2]) * 60 + int(match[3])
     raise ValueError("not a time such as 90s, 55m or 1:30:00")
+
+
+def burn_in_time(text: str) -> float:
+    """Return the seconds of a time that is long enough for each phase of a burn-in."""
+    if (seconds := duration(text)) < MIN_BURN_IN_SECONDS:
+        raise ValueError(f"must be at least {MIN_BURN_IN_SECONDS:.0f}s")
+    return seconds
+
+
+def share(text: str) -> float:
+    """Return a share such as 1%, 0.1 or 100%, from 0 to 1."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?|\.\d{1,9})(%?)", text, re.ASCII)
+    if not match:
+        raise ValueError("not a share such as 1%, 0.1 or 100%")
+    part = float(match[1]) / (100 if match[2] else 1)
+    if part > 1:
+        raise ValueError("more than all: a share is at most 100%, or 1")
+    return part
 
 
 def shard(text: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ plain       blocks as plain text
 run         the report of a run
 losses      its lines on ranks that were lost
 check       the report of `mpi-pi check`
+burn_in     the report of `mpi-pi burn-in`
 preflight   the report of `mpi-pi check-hosts`
 deployment  the report of `mpi-pi deploy`
 bench       the report of a benchmark, and of the comparison of two

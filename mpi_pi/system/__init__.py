@@ -7,6 +7,8 @@ affinity     the cores that the ranks of a host may use
 cpu          /proc/cpuinfo, and the name of the CPU
 clock        the clock rate of a core, measured
 machine      hardware and present state of this host
+sensors      clocks, temperature, power, throttling and memory errors, to be read again and again
+sysfs        values in small files of the system
 software     versions of the software that a rank runs on
 versions     rules on differences between versions
 package      folder and fingerprint of this package

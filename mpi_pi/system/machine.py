@@ -12,11 +12,10 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from mpi_pi.system import clock, command
+from mpi_pi.system import clock, command, sysfs
 from mpi_pi.system.affinity import physical_cores
 from mpi_pi.system.cpu import cpu_model, cpuinfo
 from mpi_pi.system.process import boot_id
-from mpi_pi.system.read_file import read_system_text
 
 FLAGS = ("avx512f", "avx512bw", "avx512dq", "avx2", "sse4_2", "asimd", "sve", "neon")
 """CPU features that the kernel can be compiled for. Every 64-bit ARM has asimd, called neon on 32-bit ARM."""
@@ -26,7 +25,6 @@ THROTTLING = ("under-voltage", "frequency capped", "throttled", "soft temperatur
 SINCE_BOOT_SHIFT = 16
 """Distance of the bits with these meanings for the time since boot."""
 
-_SYSTEM_CPUS = "sys/devices/system/cpu"
 _FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 _SIOCGIFADDR, _SIOCGIFNETMASK = 0x8915, 0x891B  # netdevice(7)
 
@@ -68,7 +66,7 @@ class State:
 def machine(root: Path = Path("/")) -> Machine:
     """Return the properties of this machine."""
     cpus = _online(root)
-    clocks = _of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
+    clocks = sysfs.of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
     features = next((value for name, value in cpuinfo(root) if name in ("flags", "Features")), "").split()
     return Machine(
         boot_id=boot_id(root) or None,
@@ -77,7 +75,7 @@ def machine(root: Path = Path("/")) -> Machine:
         flags=tuple(flag for flag in FLAGS if flag in features),
         cores=len(physical_cores(cpus, root)),
         cpus=len(cpus),
-        cores_alike=len(set(clocks)) <= 1 and len(set(_of_each_cpu(root, "cpu_capacity"))) <= 1,
+        cores_alike=len(set(clocks)) <= 1 and len(set(sysfs.of_each_cpu(root, "cpu_capacity"))) <= 1,
         max_mhz=max(clocks) / 1e3 if clocks else None,
         interfaces=_interfaces(),
         cpu_quota=_cpu_quota(root),
@@ -86,7 +84,7 @@ def machine(root: Path = Path("/")) -> Machine:
 
 def state(root: Path = Path("/")) -> State:
     """Return the present state. On a Raspberry Pi this may start a program, and take a moment."""
-    events = _of_each_cpu(root, "thermal_throttle/*_throttle_count")  # of cores and of packages
+    events = sysfs.of_each_cpu(root, "thermal_throttle/*_throttle_count")  # of cores and of packages
     return State(_mhz(root), _celsius(root), _firmware_throttling(root), sum(events) if events else None)
 
 
@@ -132,24 +130,18 @@ def _throttling_names(bits: int) -> tuple[str, ...]:
 
 def _online(root: Path) -> list[int]:
     """Return the numbers of the CPUs, from a list such as 0-3,8-11."""
-    listed = _text(root / _SYSTEM_CPUS / "online")
+    listed = sysfs.text(root / sysfs.CPUS / "online")
     if not listed:
         return list(range(os.cpu_count() or 1))
     ends = [[int(end) for end in span.split("-")] for span in listed.split(",")]
     return [cpu for span in ends for cpu in range(span[0], span[-1] + 1)]
 
 
-def _of_each_cpu(root: Path, name: str) -> list[int]:
-    """Return the number in a file of each CPU, of those that have it."""
-    numbers = (_number(file) for file in sorted(root.glob(f"{_SYSTEM_CPUS}/cpu[0-9]*/{name}")))
-    return [number for number in numbers if number is not None]
-
-
 def _cpufreq(root: Path) -> list[int]:
     """Return the clocks of the CPUs in kHz; empty without cpufreq."""
     # The first file has the actual clock, for root alone; the second the one set, on a Raspberry Pi.
     names = ("cpufreq/cpuinfo_cur_freq", "cpufreq/scaling_cur_freq")
-    return next(filter(None, (_of_each_cpu(root, name) for name in names)), [])
+    return next(filter(None, (sysfs.of_each_cpu(root, name) for name in names)), [])
 
 
 def _mhz(root: Path) -> float | None:
@@ -161,15 +153,15 @@ def _mhz(root: Path) -> float | None:
 def _celsius(root: Path) -> float | None:
     """Return the temperature of the hottest sensor in the CPU."""
     zones = [
-        _number(zone / "temp")
+        sysfs.number(zone / "temp")
         for zone in root.glob("sys/class/thermal/thermal_zone*")
-        if any(word in _text(zone / "type") for word in ("cpu", "x86_pkg", "soc"))
+        if any(word in sysfs.text(zone / "type") for word in ("cpu", "x86_pkg", "soc"))
     ]
     return max((zone / 1e3 for zone in zones if zone is not None), default=None)
 
 
 def _firmware_throttling(root: Path) -> int | None:
-    bits = _text(root / _FIRMWARE)
+    bits = sysfs.text(root / _FIRMWARE)
     if not bits and (program := shutil.which("vcgencmd")):
         bits = (command.output([program, "get_throttled"], 2) or "").strip().partition("=")[2]
     try:
@@ -199,13 +191,15 @@ def _interfaces() -> tuple[tuple[str, str], ...]:
 def _cpu_quota(root: Path) -> tuple[str, float] | None:
     """Return the lowest quota of this process's cgroup and its ancestors, of version 1 or 2."""
     quotas = []
-    for line in _text(root / "proc/self/cgroup").splitlines():
+    for line in sysfs.text(root / "proc/self/cgroup").splitlines():
         number, controllers, path = line.split(":", 2)
         unified = number == "0" and not controllers
         if unified or "cpu" in controllers.split(","):
             for folder in _cgroups(root, unified, path):
                 file = folder / ("cpu.max" if unified else "cpu.cfs_quota_us")
-                cores = _cores_of(_text(file), "" if unified else _text(folder / "cpu.cfs_period_us"))
+                cores = _cores_of(
+                    sysfs.text(file), "" if unified else sysfs.text(folder / "cpu.cfs_period_us")
+                )
                 if cores is not None:
                     quotas.append((f"/{file.relative_to(root)}", cores))
     return min(quotas, key=lambda quota: quota[1], default=None)
@@ -213,7 +207,7 @@ def _cpu_quota(root: Path) -> tuple[str, float] | None:
 
 def _cgroups(root: Path, unified: bool, path: str) -> list[Path]:
     """Return the mounted folders of a cgroup and its ancestors; see proc(5), mountinfo."""
-    for line in _text(root / "proc/self/mountinfo").splitlines():
+    for line in sysfs.text(root / "proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
         mounted, place = left.split()[3:5]
         kind, *_, options = right.split()
@@ -232,14 +226,3 @@ def _cores_of(quota: str, period: str) -> float | None:
     if len(words) != 2 or not all(word.isdecimal() for word in words):
         return None
     return int(words[0]) / int(words[1])
-
-
-def _text(file: Path) -> str:
-    return read_system_text(file).strip("\0 \n")
-
-
-def _number(file: Path) -> int | None:
-    try:
-        return int(_text(file))
-    except ValueError:
-        return None

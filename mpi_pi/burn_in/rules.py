@@ -1,0 +1,177 @@
+"""Rules on the hosts of a burn-in, in each of its phases."""
+
+from collections.abc import Iterator
+
+from mpi_pi.burn_in.comparison import host_shares, lasting_share, rank_shares
+from mpi_pi.burn_in.finding import Seen, fault, note
+from mpi_pi.burn_in.observer import known
+from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
+
+MIN_SHARE = 0.8
+"""Smallest share of the rate of the twins that is no fault."""
+MIN_LASTING_SHARE, WORTH_A_NOTE = 0.8, 0.95
+"""Smallest shares of the first rate at the end that are no fault, and not worth a note: many CPUs may exceed
+their power for a minute at most, by design."""
+OWN_CORE_SHARE = 0.9
+"""CPU time over wall time of a thread that has its core for itself."""
+
+
+def core_of(burn_in: BurnIn, rank: int) -> str:
+    """Return a rank with its cores, such as "rank 7 on core 3"."""
+    cores = burn_in.ranks[rank].cores
+    return f"rank {rank} on core{'' if cores.isdecimal() else 's'} {cores}"
+
+
+@fault(
+    "counted wrong, as other ranks have found: no result of this core can be trusted, so take it, or the"
+    " host, out of service (Slurm: scontrol update NodeName=NAME State=DRAIN Reason=burn-in), and have CPU"
+    " and memory replaced"
+)
+def wrong_units(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find ranks whose units other ranks have counted otherwise."""
+    for wrong in outcome.wrong:
+        units = f"{wrong.wrong_units} of {wrong.compared_units} units"
+        yield Seen(burn_in.ranks[wrong.rank].host, f"{core_of(burn_in, wrong.rank)}: {units}")
+
+
+@fault(
+    "the known answers are counted wrong since this phase, so no result of this core can be trusted: take it,"
+    " or the host, out of service, and have CPU and memory replaced"
+)
+def wrong_answers(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find ranks whose kernel failed its self-test after a round."""
+    for rank, work in enumerate(outcome.ranks):
+        if not work.right:
+            yield Seen(burn_in.ranks[rank].host, core_of(burn_in, rank))
+
+
+@fault(
+    "unit {} was counted differently by each rank, so that more than one of them is wrong: burn these hosts"
+    " in again, each together with sound ones"
+)
+def unsettled(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find ranks that have counted a unit whose right hits nobody knows."""
+    for unit, ranks in outcome.unsettled:
+        for rank in ranks:
+            yield Seen(burn_in.ranks[rank].host, core_of(burn_in, rank), (unit,))
+
+
+@fault("memory errors that could not be corrected: have the memory modules replaced before anything else")
+def uncorrected(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts with memory errors that were not corrected."""
+    for host, watch in enumerate(outcome.hosts):
+        if errors := sum(known(watch.samples, "uncorrected_errors")):
+            yield Seen(host, f"{errors:.0f}")
+
+
+@fault("the voltage was too low: a stronger power supply, or a shorter or thicker cable, helps")
+def under_voltage(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts with too low a voltage, which only a Raspberry Pi tells."""
+    for host, watch in enumerate(outcome.hosts):
+        if any(known(watch.samples, "under_voltage")):
+            yield Seen(host)
+
+
+@fault(
+    "the CPU was slowed down while it counted: look after fan, heat sink and its thermal paste, dust and the"
+    " air that comes in{}"
+)
+def throttled(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts that were throttled."""
+    for host, watch in enumerate(outcome.hosts):
+        seconds = sum(known(watch.samples, "throttled_seconds"))
+        events = sum(known(watch.samples, "throttle_events"))
+        if seconds or events:
+            told = [f"for {seconds:.1f} of {outcome.seconds:.1f} s"] if seconds else []
+            told += [f"{events:.0f} times"] if events > 1 else [] if seconds else ["for a moment"]
+            if celsius := known(watch.samples, "celsius"):
+                told.append(f"at {max(celsius):.0f} C")
+            supply = (
+                "; first of all, after the power supply" if any(known(watch.samples, "under_voltage")) else ""
+            )
+            yield Seen(host, ", ".join(told), (supply,))
+
+
+@fault(
+    "only this share of the rate of its twins, with the core to itself: look after cooling, and after what"
+    " shares the core by hyper-threading; if it stays slow, take the core, or the host, out of service"
+)
+def slow_core(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find ranks that count slower than their twins, though nothing takes their core from them."""
+    for rank, share in rank_shares(burn_in, outcome).items():
+        if share < MIN_SHARE and _has_own_core(outcome, rank):
+            yield Seen(burn_in.ranks[rank].host, f"{core_of(burn_in, rank)}: {share:.0%}")
+
+
+@fault(
+    "other programs took the rest of the core from this rank: end them (top shows them), and burn in again,"
+    " since a core that is shared shows nothing"
+)
+def shared_core(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find ranks that count slower than their twins, since they do not have their core to themselves."""
+    for rank, share in rank_shares(burn_in, outcome).items():
+        if share < MIN_SHARE and not _has_own_core(outcome, rank):
+            got = f"{outcome.ranks[rank].core_share:.0%} of the core, {share:.0%} of the rate of its twins"
+            yield Seen(burn_in.ranks[rank].host, f"{core_of(burn_in, rank)}: {got}")
+
+
+def _has_own_core(outcome: PhaseOutcome, rank: int) -> bool:
+    share = outcome.ranks[rank].core_share
+    return share is None or share >= OWN_CORE_SHARE
+
+
+@fault(
+    "only this share of the rate of hosts alike: look after cooling, power supply, and the settings of its"
+    " firmware (power profile, memory) and governor"
+    " (/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor)"
+)
+def slow_host(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts that count slower than their twins."""
+    for host, share in host_shares(burn_in, outcome).items():
+        if share < MIN_SHARE:
+            yield Seen(host, f"{share:.0%}")
+
+
+@fault(
+    "at the end only this share of the rate at the beginning, so it does not stand its own heat: a fan, a"
+    " heat sink or cooler air helps"
+)
+def slower_and_slower(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts that have become much slower during the phase."""
+    for host in range(len(burn_in.hosts)):
+        share = lasting_share(burn_in, outcome, host)
+        if share is not None and share < MIN_LASTING_SHARE:
+            yield Seen(host, f"{share:.0%}")
+
+
+@note(
+    "at the end only this share of the rate at the beginning: by design, if its CPU may exceed its power for"
+    " a short time; else a fan, a heat sink or cooler air helps"
+)
+def slower_at_the_end(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts that have become somewhat slower during the phase."""
+    for host in range(len(burn_in.hosts)):
+        share = lasting_share(burn_in, outcome, host)
+        if share is not None and MIN_LASTING_SHARE <= share < WORTH_A_NOTE:
+            yield Seen(host, f"{share:.0%}")
+
+
+@note(
+    "memory errors, which were corrected: if more come, move the memory module to another slot; if they move"
+    " along with it, have it replaced, and if not, the board"
+)
+def corrected(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts with memory errors that were corrected."""
+    for host, watch in enumerate(outcome.hosts):
+        if errors := sum(known(watch.samples, "corrected_errors")):
+            where = f" in {', '.join(watch.modules)}" if watch.modules else ""
+            yield Seen(host, f"{errors:.0f}{where}")
+
+
+@note("some cores have had no turn to count alone: burn in for longer")
+def without_turn(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts with ranks that have counted nothing in a phase in which they take turns."""
+    if outcome.phase.alone:
+        for host, ranks in enumerate(burn_in.ranks_of_hosts):
+            if idle := sum(not outcome.ranks[rank].points for rank in ranks):
+                yield Seen(host, f"{idle} of {len(ranks)} ranks")

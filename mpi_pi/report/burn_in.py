@@ -1,0 +1,155 @@
+"""The report of `mpi-pi burn-in`."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from mpi_pi.burn_in import comparison
+from mpi_pi.burn_in.comparison import Share
+from mpi_pi.burn_in.diagnosis import faults
+from mpi_pi.burn_in.finding import Finding
+from mpi_pi.burn_in.observer import known
+from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
+from mpi_pi.formatting import format_percent, number_of
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
+from mpi_pi.version import __version__
+
+NUMBERS = (
+    "ranks", "slowest", "end/start", "MHz", "temp/C", "power/W", "throttled/s", "memory errors",
+    "wrong units",
+)  # fmt: skip
+"""Columns of numbers."""
+UNKNOWN = "-"
+
+
+class Row(NamedTuple):
+    """What the table tells of a host: the worst of all phases. None stands for what is not known."""
+
+    host: str
+    ranks: int
+    slowest: Share | None
+    """Rank that was slowest against its twins."""
+    lasting: float | None
+    """Lowest rate at the end of a phase over that at its beginning."""
+    lowest_mhz: float | None
+    highest_mhz: float | None
+    celsius: float | None
+    watts: float | None
+    throttled_seconds: float | None
+    memory_errors: float | None
+    wrong_units: int
+
+
+def blocks(burn_in: BurnIn, findings: Sequence[Finding]) -> list[Block]:
+    """Return the report of a burn-in."""
+    rows, note = _sorted(burn_in, findings), ""
+    if len(rows) > MAX_HOSTS:
+        note = f"{MAX_HOSTS} of {len(rows)} hosts, worst first; --json FILE holds them all"
+    phases = [(outcome.phase.title, _phase(burn_in, outcome, findings)) for outcome in burn_in.phases]
+    sentences = [f"{finding.severity}: {finding.text}" for finding in findings]
+    return [
+        _head(burn_in),
+        *([Lines(phases)] if phases else []),
+        Table([_cells(row) for row in rows[:MAX_HOSTS]], NUMBERS, note),
+        Lines([*sentences, ("Burn-in", verdict(burn_in, findings))]),
+    ]
+
+
+def verdict(burn_in: BurnIn, findings: Sequence[Finding]) -> str:
+    """Return the last word on a burn-in."""
+    if number := faults(findings):
+        return f"failed, {number_of(number, 'fault')}"
+    if burn_in.complete:
+        return "passed"
+    done = sum(outcome.seconds for outcome in burn_in.phases)
+    return f"not complete, no faults in {done:.0f} of {burn_in.seconds:.0f} s (stopped by {burn_in.stopped})"
+
+
+def _head(burn_in: BurnIn) -> Lines:
+    audit = (
+        f"{format_percent(burn_in.audit)} of the units counted by a second rank" if burn_in.audit else "off"
+    )
+    return Lines(
+        [
+            ("mpi-pi", __version__),
+            ("MPI", burn_in.mpi_library),
+            ("Hosts", f"{len(burn_in.hosts)}, ranks = {len(burn_in.ranks)}"),
+            ("CPU", "/".join(dict.fromkeys(host.cpu for host in burn_in.hosts))),
+            ("Seed", str(burn_in.seed)),
+            ("Time", f"{burn_in.seconds:.0f} s"),
+            ("Audit", audit),
+        ]
+    )
+
+
+def _phase(burn_in: BurnIn, outcome: PhaseOutcome, findings: Sequence[Finding]) -> str:
+    points = sum(work.points for work in outcome.ranks)
+    own = [finding for finding in findings if finding.phase == outcome.name]
+    told = [
+        f"{outcome.seconds:.1f} s",
+        number_of(outcome.rounds, "round"),
+        f"{points:.4e} points",
+        f"{outcome.recounted_units} of {outcome.units} units counted twice",
+    ]
+    return "; ".join([*told, number_of(faults(own), "fault")])
+
+
+def _sorted(burn_in: BurnIn, findings: Sequence[Finding]) -> list[Row]:
+    """Return a row for each host: those with faults first, then those with notes, then the slowest."""
+    noted = {name for finding in findings for name in finding.hosts}
+    faulty = {name for finding in findings if finding.severity == "fault" for name in finding.hosts}
+
+    def place(row: Row) -> tuple[bool, bool, bool, float]:
+        share = row.slowest.share if row.slowest else 1.0
+        return not row.wrong_units, row.host not in faulty, row.host not in noted, share
+
+    return sorted((_row(burn_in, host) for host in range(len(burn_in.hosts))), key=place)
+
+
+def _row(burn_in: BurnIn, host: int) -> Row:
+    phases, ranks = burn_in.phases, burn_in.ranks_of_hosts[host]
+
+    def told(member: str) -> list[float]:
+        return [value for outcome in phases for value in known(outcome.hosts[host].samples, member)]
+
+    slowest = [one for outcome in phases if (one := comparison.slowest(burn_in, outcome, host))]
+    lasting = [comparison.lasting_share(burn_in, outcome, host) for outcome in phases]
+    errors = told("corrected_errors") + told("uncorrected_errors")
+    wrong = [wrong for outcome in phases for wrong in outcome.wrong if wrong.rank in ranks]
+    return Row(
+        burn_in.hosts[host].host,
+        len(ranks),
+        min(slowest, default=None),
+        min((share for share in lasting if share is not None), default=None),
+        min(told("lowest_mhz"), default=None),
+        max(told("highest_mhz"), default=None),
+        max(told("celsius"), default=None),
+        max(told("watts"), default=None),
+        _sum(told("throttled_seconds")),
+        _sum(errors),
+        sum(one.wrong_units for one in wrong),
+    )
+
+
+def _sum(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return sum(values) if values else None
+
+
+def _cells(row: Row) -> dict[str, str]:
+    clocks = [_number(row.lowest_mhz, ".0f"), _number(row.highest_mhz, ".0f")]
+    return {
+        "host": row.host,
+        "ranks": str(row.ranks),
+        "slowest": f"{row.slowest.share:.0%} (rank {row.slowest.rank})" if row.slowest else UNKNOWN,
+        "end/start": _number(row.lasting, ".0%"),
+        "MHz": "-".join(dict.fromkeys(clocks)),
+        "temp/C": _number(row.celsius, ".0f"),
+        "power/W": _number(row.watts, ".0f"),
+        "throttled/s": _number(row.throttled_seconds, ".1f"),
+        "memory errors": _number(row.memory_errors, ".0f"),
+        "wrong units": str(row.wrong_units),
+    }
+
+
+def _number(value: float | None, form: str) -> str:
+    return UNKNOWN if value is None else format(value, form)
