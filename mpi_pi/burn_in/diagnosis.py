@@ -34,8 +34,8 @@ BLIND = Rule(
 
 
 LOST = (
-    "a host that hangs, or switches itself off, under this load: look after power supply and cooling, and"
-    " into its log (journalctl -b -1)"
+    "it hung, or switched itself off, under this load: look after power supply and cooling, and into its"
+    " log (journalctl -b -1)"
 )
 """End of the sentence on ranks that fell silent."""
 

@@ -34,29 +34,35 @@ class HostWatch(NamedTuple):
 class Observer:
     """Sensors of this host, from the creation of this object on; `seconds` is the length of the phase."""
 
-    def __init__(self, seconds: float, read: Callable[[], Readings] = sensors.read) -> None:
-        self._read, self._interval = read, min(SAMPLE_SECONDS, seconds / MIN_SAMPLES)
+    def __init__(
+        self,
+        seconds: float,
+        read: Callable[[], Readings] = sensors.read,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._read, self._clock = read, clock
+        self._interval = min(SAMPLE_SECONDS, seconds / MIN_SAMPLES)
         self._samples: list[Sample] = []
-        self._start = time.monotonic()
+        self._start = clock()
         self._first = self._last = read()
         self._last_at, self._next_at = 0.0, self._interval
 
     def poll(self) -> None:
         """Read the sensors if it is time to; usually takes less than a microsecond."""
-        now = time.monotonic() - self._start
+        now = self._clock() - self._start
         if now >= self._next_at:
             self._take(now)
 
     def result(self) -> HostWatch:
         """Read the sensors for the last time, and return what they have told."""
-        self._take(time.monotonic() - self._start)
+        self._take(self._clock() - self._start)
         before, after = self._first.module_errors, self._last.module_errors
         modules = tuple(label for label, count in after.items() if count > before.get(label, 0))
         return HostWatch(tuple(self._samples), modules)
 
     def _take(self, now: float) -> None:
         readings = self._read()
-        cost = time.monotonic() - self._start - now
+        cost = self._clock() - self._start - now
         self._samples.append(sample.between(self._last, readings, self._last_at, now))
         self._last, self._last_at = readings, now
         self._next_at = now + max(self._interval, COST_FACTOR * cost)

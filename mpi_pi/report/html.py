@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi.bench.document import Benchmark
 from mpi_pi.bench.median import MedianCI
+from mpi_pi.burn_in.diagnosis import faults, findings
+from mpi_pi.burn_in.outcome import BurnIn
 from mpi_pi.formatting import format_percent, number_of
 from mpi_pi.model.result import Result
+from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
@@ -125,6 +128,8 @@ def _summary(content: Content) -> Summary:
         return _summary_of_run(content)
     if isinstance(content, Trials):
         return _summary_of_trials(content)
+    if isinstance(content, BurnIn):
+        return _summary_of_burn_in(content)
     return _summary_of_benchmark(content)
 
 
@@ -154,6 +159,17 @@ def _summary_of_trials(trials: Trials) -> Summary:
     ]
     number, points = number_of(len(hits), "trial"), number_of(trials.points, "point")
     return Summary("a trial log", "plain", number, f"of {points}", [Lines(lines)])
+
+
+def _summary_of_burn_in(burn_in: BurnIn) -> Summary:
+    found = findings(burn_in)
+    blocks, hosts = burn_in_report.blocks(burn_in, found), number_of(len(burn_in.hosts), "host")
+    details = f"{burn_in.seconds:.0f} s on {hosts}"
+    if number := faults(found):
+        return Summary("a burn-in", "bad", "FAILED", f"{number_of(number, 'fault')}; {details}", blocks)
+    if not burn_in.complete:
+        return Summary("a burn-in", "open", "NOT COMPLETE", f"no faults so far; {details}", blocks)
+    return Summary("a burn-in", "good", "PASSED", details, blocks)
 
 
 def _summary_of_benchmark(document: Benchmark) -> Summary:

@@ -11,4 +11,4 @@ def _schema(kind: str) -> dict[str, Any]:
     return found
 
 
-RUN, BENCH, CHECK = _schema("report"), _schema("bench"), _schema("check")
+RUN, BENCH, CHECK, BURN_IN = (_schema(kind) for kind in ("report", "bench", "check", "burn-in"))

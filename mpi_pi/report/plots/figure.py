@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpi_pi.burn_in.outcome import BurnIn
 from mpi_pi.errors import RunError, UserError
 from mpi_pi.formatting import shortened
 from mpi_pi.model.result import Result
@@ -56,6 +57,7 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
         raise PlottingUnavailable(why) from error
     # These import matplotlib.
     from mpi_pi.report.plots import bench as plot_bench
+    from mpi_pi.report.plots import burn_in as plot_burn_in
     from mpi_pi.report.plots import run as plot_run
 
     logs = [item.content for item in items if isinstance(item.content, Trials)]
@@ -66,6 +68,8 @@ def panels(items: Sequence[Item]) -> list["Panel"]:
             log = next((log for log in logs if log.belong_to(content)), None)
             drawn += [log] if log else []
             found.append((name, plot_run.panels(content, log.hits if log else None)))
+        elif isinstance(content, BurnIn):
+            found.append((name, plot_burn_in.panels(content)))
         elif not isinstance(content, Trials):
             found.append((name, plot_bench.panels(content)))
         elif not any(content is log for log in drawn):

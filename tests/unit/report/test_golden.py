@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from mpi_pi.bench import document as bench_document
+from mpi_pi.burn_in import diagnosis
+from mpi_pi.burn_in.outcome import BurnIn
 from mpi_pi.check.diagnosis import findings
 from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, ports, preflight
@@ -21,13 +23,14 @@ from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.host_check import HostCheck
 from mpi_pi.cluster.wheels import Platform
 from mpi_pi.model.result import Result
+from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.report import check as check_report
 from mpi_pi.report import deployment, plain
 from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import merge, result_file
-from support import runs
+from support import burn_ins, runs
 from support.benchmarks import compared
 from support.health import CASES, healthy, without
 from support.launching import TESTS
@@ -68,6 +71,30 @@ def of_findings() -> str:
         found = findings(group_by_host(list(change(healthy()))))
         texts += [f"# {case}", *(f"{one.severity}: {one.text}" for one in found), ""]
     return "\n".join(texts)
+
+
+def of_burn_in(burn_in: BurnIn) -> str:
+    return plain.text(burn_in_report.blocks(burn_in, diagnosis.findings(burn_in)))
+
+
+def of_burn_in_findings() -> str:
+    texts = []
+    for case, (change, *_) in burn_ins.CASES.items():
+        found = diagnosis.findings(change(burn_ins.healthy()))
+        texts += [f"# {case}", *(f"{one.severity}: {one.text}" for one in found), ""]
+    return "\n".join(texts)
+
+
+def of_bad_hosts() -> str:
+    """Return the report on a slow and a wrong core, and a hot host, of many."""
+    throttled = burn_ins.on(30, samples=range(20, 60), throttled_seconds=4.0, watts=6.4)
+    bad = burn_ins.both(throttled, burn_ins.wrong(90))
+    return of_burn_in(bad(burn_ins.healthy(40, slow={20: 0.7}, hot={30: 0.75})))
+
+
+def of_stopped_burn_in() -> str:
+    whole = burn_ins.healthy()
+    return of_burn_in(replace(whole, phases=whole.phases[:1], stopped="SIGINT"))
 
 
 def of_deploy() -> str:
@@ -117,6 +144,10 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "check_healthy": of_check,
     "check_of_many_hosts": lambda: of_check(without(7), 20),
     "check_findings": of_findings,
+    "burn_in_passed": lambda: of_burn_in(burn_ins.healthy()),
+    "burn_in_of_many_hosts": of_bad_hosts,
+    "burn_in_findings": of_burn_in_findings,
+    "burn_in_stopped": of_stopped_burn_in,
     "bench_host": lambda: plain.text(bench_report.blocks(stored("host"))),
     "bench_hosts": lambda: plain.text(bench_report.blocks(stored("four_hosts"))),
     "compare_same": lambda: compared(stored("host"), stored("host"))[0],

@@ -62,6 +62,6 @@ def test_all_files_of_no_known_kind_are_named() -> None:
         "none: No such file or directory",
         "text: not written by mpi-pi",
         "folder: not a regular file",
-        "check: a check of mpi-pi's, and no result, benchmark or trial log",
+        "check: a check of mpi-pi's, and no result, benchmark, burn-in or trial log",
         "old: has schema 3 of mpi-pi '0.1.0', not 5 or 6",
     ]
