@@ -1,6 +1,7 @@
 """Pictures of a burn-in: rate and temperature over time, of few hosts as lines, of many as rows of pixels."""
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,6 +35,17 @@ UNITS = ((3600, "hours"), (60, "minutes"))
 """Units of time, in seconds, of which at least three are drawn."""
 
 THROTTLED: Look = {"color": INK, "linewidth": 0, "alpha": 0.25}
+
+
+class Scale(NamedTuple):
+    """Colours of a map, and the values of the first and the last one."""
+
+    colors: LinearSegmentedColormap
+    lowest: float
+    highest: float
+    label: str
+    extend: str = "neither"
+    """"min" if values may be lower than the lowest."""
 
 
 def panels(burn_in: BurnIn) -> Iterator[Panel]:
@@ -112,7 +124,8 @@ def _rate_lines(axes: Axes, told: series.Steps, ranks: Sequence[int], labelled: 
 def rate_map(figure: FigureBase, burn_in: BurnIn) -> None:
     """Draw a row for each host: the lowest rate of its ranks, against the typical one."""
     parts = [series.relative_rates(burn_in, outcome) for outcome in burn_in.phases]
-    axes = _map(figure, burn_in, parts, SLOWER, (LOWEST_SHARE, 1.0), "share of the typical rate", "min")
+    scale = Scale(SLOWER, LOWEST_SHARE, 1.0, "share of the typical rate", "min")
+    axes = _map(figure, burn_in, parts, scale)
     times = [
         (start, host)
         for outcome in burn_in.phases
@@ -134,8 +147,9 @@ def temperature_map(figure: FigureBase, burn_in: BurnIn) -> None:
         for host in range(len(burn_in.hosts))
     ]
     grid = np.concatenate(rows)
-    ends = float(np.nanmin(grid)), max(float(np.nanmax(grid)), float(np.nanmin(grid)) + 1)
-    _map(figure, burn_in, [series.Steps(edges, grid)], WARMER, ends, "°C", "neither")
+    lowest, highest = float(np.nanmin(grid)), float(np.nanmax(grid))
+    scale = Scale(WARMER, lowest, max(highest, lowest + 1), "°C")
+    _map(figure, burn_in, [series.Steps(edges, grid)], scale)
 
 
 def _grid(burn_in: BurnIn) -> series.Values:
@@ -143,21 +157,13 @@ def _grid(burn_in: BurnIn) -> series.Values:
     return np.linspace(0, max(end, 1e-3), COLUMNS + 1)
 
 
-def _map(
-    figure: FigureBase,
-    burn_in: BurnIn,
-    parts: list[series.Steps],
-    colors: LinearSegmentedColormap,
-    ends: tuple[float, float],
-    label: str,
-    extend: str,
-) -> Axes:
+def _map(figure: FigureBase, burn_in: BurnIn, parts: list[series.Steps], scale: Scale) -> Axes:
     axes, rows, edges = figure.subplots(), len(burn_in.hosts), _grid(burn_in)
     grid = series.on_grid(parts, rows, edges)
     extent = (0, edges[-1], rows - 0.5, -0.5)
-    look: Look = {"aspect": "auto", "interpolation": "nearest", "cmap": colors}
-    image = axes.imshow(grid, extent=extent, vmin=ends[0], vmax=ends[1], **look)
-    figure.colorbar(image, ax=axes, label=label, extend=extend, pad=0.01, aspect=30)
+    look: Look = {"aspect": "auto", "interpolation": "nearest", "cmap": scale.colors}
+    image = axes.imshow(grid, extent=extent, vmin=scale.lowest, vmax=scale.highest, **look)
+    figure.colorbar(image, ax=axes, label=scale.label, extend=scale.extend, pad=0.01, aspect=30)
     name_rows(axes, burn_in)
     mark_phases(axes, burn_in)
     return axes
