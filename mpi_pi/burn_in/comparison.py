@@ -10,6 +10,9 @@ from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
 MIN_WINDOW_SECONDS = 5.0
 """Shortest times of which the rates are compared: rates of shorter ones differ by chance."""
 
+MIN_WORK_SECONDS = 0.5
+"""Shortest work of a rank whose rate is compared."""
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -30,7 +33,7 @@ def rank_shares(burn_in: BurnIn, outcome: PhaseOutcome) -> dict[int, float]:
     twins: dict[Hashable, dict[int, float]] = {}
     for facts, work in zip(burn_in.ranks, outcome.ranks, strict=True):
         host = burn_in.hosts[facts.host]
-        if work.points_per_second and not host.oversubscribed:
+        if work.points_per_second and work.seconds >= MIN_WORK_SECONDS and not host.oversubscribed:
             kernel = facts.kernel, facts.kernel_target, facts.threads
             if len(burn_in.ranks_of_hosts[facts.host]) == 1:
                 place: Hashable = host.cpu, host.architecture
@@ -49,7 +52,12 @@ def host_shares(burn_in: BurnIn, outcome: PhaseOutcome) -> dict[int, float]:
     """
     twins: dict[Hashable, dict[int, float]] = {}
     for place, (host, ranks) in enumerate(zip(burn_in.hosts, burn_in.ranks_of_hosts, strict=True)):
-        rates = [rate for rank in ranks if (rate := outcome.ranks[rank].points_per_second)]
+        works = [outcome.ranks[rank] for rank in ranks]
+        rates = [
+            work.points_per_second
+            for work in works
+            if work.points_per_second and work.seconds >= MIN_WORK_SECONDS
+        ]
         if rates and len(ranks) > 1 and not host.oversubscribed:
             kernels = frozenset(burn_in.ranks[rank][3:] for rank in ranks)
             alike = twins.setdefault((host.cpu, host.architecture, len(ranks), kernels), {})

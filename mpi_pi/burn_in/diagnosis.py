@@ -14,7 +14,7 @@ MAX_NAMES = 8
 RULES = (
     rules.wrong_units, rules.wrong_answers, rules.unsettled, rules.uncorrected, rules.under_voltage,
     rules.throttled, rules.slow_core, rules.shared_core, rules.slow_host, rules.slower_and_slower,
-    rules.slower_at_the_end, rules.corrected, rules.without_turn,
+    rules.slower_at_the_end, rules.corrected, rules.too_short,
 )  # fmt: skip  # a line for each would be a page
 """The rules on a phase, in the order in which their findings are reported."""
 

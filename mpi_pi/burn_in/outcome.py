@@ -55,6 +55,11 @@ class RankWork(NamedTuple):
     rates: tuple[int | None, ...]
     """Rate in each step of the phase, in points per second; None where it counted nothing."""
 
+    @property
+    def seconds(self) -> float:
+        """Time for which it counted."""
+        return self.points / self.points_per_second if self.points_per_second else 0.0
+
 
 class WrongRank(NamedTuple):
     """A rank that has counted units wrongly, as other ranks have found out."""

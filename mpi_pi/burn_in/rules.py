@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mpi_pi.burn_in.comparison import host_shares, lasting_share, rank_shares
+from mpi_pi.burn_in.comparison import MIN_WORK_SECONDS, host_shares, lasting_share, rank_shares
 from mpi_pi.burn_in.finding import Seen, fault, note
 from mpi_pi.burn_in.observer import known
 from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
@@ -168,10 +168,11 @@ def corrected(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
             yield Seen(host, f"{errors:.0f}{where}")
 
 
-@note("some cores have had no turn to count alone: burn in for longer")
-def without_turn(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
-    """Find hosts with ranks that have counted nothing in a phase in which they take turns."""
-    if outcome.phase.alone:
-        for host, ranks in enumerate(burn_in.ranks_of_hosts):
-            if idle := sum(not outcome.ranks[rank].points for rank in ranks):
-                yield Seen(host, f"{idle} of {len(ranks)} ranks")
+@note("ranks that counted for less than half a second, too short to be judged: burn in for longer")
+def too_short(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
+    """Find hosts with ranks that have hardly counted in a phase that did not end early."""
+    if not burn_in.complete and outcome is burn_in.phases[-1]:
+        return
+    for host, ranks in enumerate(burn_in.ranks_of_hosts):
+        if few := sum(outcome.ranks[rank].seconds < MIN_WORK_SECONDS for rank in ranks):
+            yield Seen(host, f"{few} of {len(ranks)} ranks")

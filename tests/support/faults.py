@@ -118,6 +118,22 @@ def damaged(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., An
     return wrapped
 
 
+def twice(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]:
+    """Return a function that loads a kernel which counts everything twice, at half the rate."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        kernel = load(*args, **kwargs)
+
+        def count(*rest: Any, **options: Any) -> Any:
+            act()
+            kernel.count(*rest, **options)
+            return kernel.count(*rest, **options)
+
+        return replace(kernel, count=count)
+
+    return wrapped
+
+
 def other_answers(answers: Sequence[Any], act: Act, _: str = "") -> Sequence[Any]:
     """Return one known answer that no kernel gives."""
     act()
@@ -183,6 +199,7 @@ POINTS = {
     "in the import of MPI": Point("mpi.library:embedded_defaults", within),
     "in the kernel": Point("kernel.loader:load", counting),
     "in the kernel, later": Point("kernel.loader:load", damaged),
+    "in the kernel, slowly": Point("kernel.loader:load", twice),
     "in the report of a round": Point("model.tally:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
@@ -236,7 +253,7 @@ class Faults:
         self._programs: list[Path] = []
 
     def program(
-        self, *faults: Fault, values: Mapping[str, float] | None = None, python: str = sys.executable
+        self, *faults: Fault, values: Mapping[str, float | str] | None = None, python: str = sys.executable
     ) -> str:
         """Return the path of a program that is mpi-pi with these faults, and these values of constants.
 
@@ -332,7 +349,7 @@ def _act(fault: Fault, note: Path, passes: Iterator[int]) -> None:
             os.kill(os.getpid(), number)
 
 
-def _set(name: str, value: float, note: Path, old: Any) -> Any:
+def _set(name: str, value: float | str, note: Path, old: Any) -> Any:
     """Return the new value, or the function or object that has it, and note that this was done."""
     note.touch()
     _, bracket, parameter = name.rstrip(")").partition("(")
