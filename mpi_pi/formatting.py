@@ -1,6 +1,6 @@
 """Counts, names and numbers as text."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def number_of(count: int, thing: str) -> str:
@@ -37,6 +37,17 @@ def format_probability(p: float, complement: float) -> str:
     """Return a probability in a few digits, as `1 - complement` where they would round to 1."""
     texts = [f"{max(value, 1e-300):.4g}" for value in (p, complement)]  # near where doubles end
     return f"1 - {texts[1]}" if texts[0] == "1" else texts[0]
+
+
+def format_numbers(numbers: Iterable[int]) -> str:
+    """Return numbers in ascending ranges, as Linux lists cores: `0-3,8`."""
+    spans: list[list[int]] = []
+    for number in sorted(numbers):
+        if spans and number == spans[-1][-1] + 1:
+            spans[-1][1:] = [number]
+        else:
+            spans.append([number])
+    return ",".join("-".join(map(str, span)) for span in spans)
 
 
 def kernel_label(kernel: str, target: str) -> str:

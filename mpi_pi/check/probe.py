@@ -93,5 +93,5 @@ def _points_in(kernel: Kernel, seconds: float) -> int:
     team = ThreadTeam(kernel, 1, lambda: time.perf_counter() > deadline)
     # More than can be counted in the time, in units of which even the slowest kernel finishes many.
     job = Job(trials=1 << 40, points=(1 << 16) // kernel.units_at_once, seed=0)
-    tally, _ = team.count(job, range(job.units), keep_hits=False)
+    tally, _ = team.count(job, range(job.units))
     return tally.points

@@ -1,13 +1,19 @@
 """Exit statuses of the command, and the status of each foreseen error."""
 
 import os
+from typing import TYPE_CHECKING
 
 from mpi_pi.errors import BusyError, MpiPiError, UserError
+
+if TYPE_CHECKING:
+    from mpi_pi.model.result import Result
 
 VERIFIED = 0
 FAILED = 1
 BAD_USAGE = 2
 NOT_VERIFIED = 3
+WRONG_RANK = 4
+"""Verified, but an audit has found ranks that count wrongly; others have counted their units again."""
 RUN_AGAIN = os.EX_TEMPFAIL
 """75: stopped early, or by a silent rank, with a checkpoint to continue from; or the checkpoint is in use."""
 TIME_LIMIT = 124
@@ -21,6 +27,13 @@ def status_of(error: MpiPiError) -> int:
     if isinstance(error, BusyError):
         return RUN_AGAIN
     return BAD_USAGE if isinstance(error, UserError) else FAILED
+
+
+def status_of_result(result: "Result") -> int:
+    """Return the exit status for a complete result, or for one that an audit has ended."""
+    if not result.verified:
+        return NOT_VERIFIED
+    return WRONG_RANK if result.audit and result.audit.wrong else VERIFIED
 
 
 def status_after_silence(checkpoint: str | None) -> int:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, VERIFIED
+from mpi_pi.cli.exit_codes import FAILED, status_of_result
 from mpi_pi.cli.output import Output
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge, result_file
@@ -14,4 +14,4 @@ def execute(args: argparse.Namespace) -> int:
         result = merge.merge(args.files)
         if not output.put(run_report.whole(result, args.per_rank), result_file.as_json(result)):
             return FAILED
-    return VERIFIED if result.verified else NOT_VERIFIED
+    return status_of_result(result)

@@ -2,14 +2,13 @@
 
 import argparse
 import functools
-import os
 import re
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
+from mpi_pi.cli import argument_checks, common_options, help_texts
 from mpi_pi.cli import argument_types as types
-from mpi_pi.cli import common_options, help_texts
 from mpi_pi.errors import UserError
 from mpi_pi.version import __version__
 
@@ -23,10 +22,9 @@ NUMERIC = (
     "--time-limit",
     "--checkpoint-every",
     "--patience",
+    "--audit",
 )
 """Options whose value may begin with a minus sign, for a better error."""
-
-SUFFIXES = {"plot": (".png", ".svg", ".pdf"), "report": (".html", ".htm")}
 
 T = TypeVar("T")
 
@@ -82,8 +80,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if argv[:1] == ["keep-running"] and "--" in argv:  # then follows another command
         argv, words = argv[: argv.index("--")], [*argv[argv.index("--") + 1 :]]
     args = _parser().parse_args(_with_negative_numbers(argv), argparse.Namespace(words=words))
-    if args.command in _CHECKS:
-        _CHECKS[args.command](args)
+    if args.command in argument_checks.CHECKS:
+        argument_checks.CHECKS[args.command](args)
     return args
 
 
@@ -195,27 +193,17 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if installed")
     common_options.add_cache(run)
     common_options.add_threads(run)
-    add(
-        "--shard",
-        metavar="K/N",
-        type=types.shard,
-        help="count only the K-th of N shards; slurm: by array task",
-    )
-    add(
-        "--checkpoint",
-        metavar="FILE",
-        type=types.file,
-        help="file to resume from, and to save progress in",
-    )
-    add(
-        "--checkpoint-every",
-        metavar="TIME",
-        type=types.duration,
-        help="interval of saving; default: 60s",
-    )
+    text = "count only the K-th of N shards; slurm: by array task"
+    add("--shard", metavar="K/N", type=types.shard, help=text)
+    text = "file to resume from, and to save progress in"
+    add("--checkpoint", metavar="FILE", type=types.file, help=text)
+    text = "interval of saving; default: 60s"
+    add("--checkpoint-every", metavar="TIME", type=types.duration, help=text)
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
     text = "stop after this time; slurm: before the limit of the Slurm job"
     add("--time-limit", metavar="TIME", type=types.time_limit, help=text)
+    text = "share of the units, such as 1%%, that a second rank counts, to find cores that count wrongly"
+    add("--audit", metavar="SHARE", type=types.share, default=0.0, help=text)
     common_options.add_patience(run, ", or lost to a job that survives it")
     _add_supervision(run)
 
@@ -224,44 +212,6 @@ def _add_supervision(run: argparse.ArgumentParser) -> None:
     """Add what keep-running gives to the ranks that it starts."""
     run.add_argument("--supervised", metavar="TOKEN", help=argparse.SUPPRESS)
     run.add_argument("--resume-state", metavar="TEXT", help=argparse.SUPPRESS)
-
-
-def _check_run(args: argparse.Namespace) -> None:
-    """Raise UserError for arguments that exclude or need each other."""
-    for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
-        if value is None and not args.ask:
-            raise UserError(f"argument {name} is required (or --ask)")
-    files = {"--json": args.json, "--trial-log": args.trial_log, "--checkpoint": args.checkpoint}
-    seen: dict[str, str] = {}
-    for option, file in files.items():
-        place = os.path.realpath(file or "")
-        if file and place in seen:
-            raise UserError(f"argument {option}: {file!r}: the same file as {seen[place]}")
-        seen[place] = option
-    if args.shard and args.seed is None:
-        raise UserError("argument --shard: needs --seed, for all shards to be of one job")
-    needing = {"--restart": args.restart, "--checkpoint-every": args.checkpoint_every is not None}
-    for option, given in needing.items():
-        if given and not args.checkpoint:
-            raise UserError(f"argument {option}: needs --checkpoint")
-    for option, other in (("--checkpoint", args.checkpoint), ("--shard", args.shard)):
-        if args.trial_log and other:
-            raise UserError(f"argument --trial-log: not with {option}: it would not have all trials")
-
-
-def _check_merge(args: argparse.Namespace) -> None:
-    """Raise UserError for an output that is one of the inputs."""
-    if args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
-        raise UserError(f"argument --json: {args.json!r}: is one of the files to be merged")
-
-
-def _check_output(args: argparse.Namespace) -> None:
-    """Raise UserError for an output that is one of the inputs, or whose name ends in no known suffix."""
-    output, kinds = args.output, SUFFIXES[args.command]
-    if not output.lower().endswith(kinds):
-        raise UserError(f"argument -o/--output: {output!r}: the name ends in none of {', '.join(kinds)}")
-    if os.path.realpath(output) in map(os.path.realpath, args.files):
-        raise UserError(f"argument -o/--output: {output!r}: is one of the files to be read")
 
 
 def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
@@ -274,9 +224,6 @@ def _with_negative_numbers(argv: Sequence[str]) -> list[str]:
             result.append(argument)
     return result
 
-
-_CHECKS = {"run": _check_run, "merge": _check_merge, "plot": _check_output, "report": _check_output}
-"""Checks of combinations of arguments, by command."""
 
 _PLOTS = {"handler": "mpi_pi.cli.plots", "needs_numpy": True}
 _HOSTS = {"handler": "mpi_pi.cli.cluster"}

@@ -181,10 +181,13 @@ class _Run:
             None if options.threads == "auto" else options.threads or 1,
             self._announce,
             survives=self.survivors is not None,
+            audit=options.audit,
         )
 
     def _resolve(self) -> Plan:
         """Resolve the plan of the run, on rank 0; only once, even if the handshake is repeated."""
+        if self.options.audit and self.ranks.comm.size < 2:
+            raise UserError(f"argument --audit: {self.options.audit:g}: needs at least 2 ranks")
         self.output.plan = plan = self.output.plan or run_plan.resolve(self.options, self.open_files)
         self.ranks.signals.stop.deadline = plan.deadline
         if self.options.threads != "auto":

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mpi_pi.cli import console
+from mpi_pi.model.audit import Audit
+from mpi_pi.model.shard import Shard
 from mpi_pi.mpi.stop import StopRequest
 from mpi_pi.parallel.hooks import Hooks, Round
 
@@ -47,4 +50,27 @@ def hooks(
             saved_at, saved_at_stop = now, stop.requested
             checkpoint.save()
 
-    return Hooks(on_round, on_idle if checkpoint else None, stop)
+    exclusion = _on_exclusion(checkpoint, supervised)
+    return Hooks(on_round, on_idle if checkpoint else None, stop, on_exclusion=exclusion)
+
+
+def _on_exclusion(
+    checkpoint: "CheckpointFile | None", supervised: "Supervised | None"
+) -> Callable[[Shard, Audit], None]:
+    """Return the callback after an audit has found ranks that count wrongly."""
+    told = 0
+
+    def on_exclusion(shard: Shard, audit: Audit) -> None:
+        nonlocal told
+        # Saved first: once a rank is known to be wrong, no run shall resume from its units.
+        if supervised:
+            supervised.update(shard, at_once=True)
+        if checkpoint:
+            checkpoint.finish(shard)
+        from mpi_pi.report.audit import messages  # after an exclusion alone
+
+        for message in messages(audit, told):
+            console.error(message)
+        told = len(audit.wrong)
+
+    return on_exclusion

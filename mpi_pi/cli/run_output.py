@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpi_pi import timestamps
 from mpi_pi.cli import console
-from mpi_pi.cli.exit_codes import FAILED, NOT_VERIFIED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, VERIFIED
+from mpi_pi.cli.exit_codes import FAILED, RUN_AGAIN, SIGNALLED, TIME_LIMIT, status_of_result
 from mpi_pi.cli.output import committed
 from mpi_pi.cli.run_plan import RunOptions, RunPlan
 from mpi_pi.cli.signals import Signals
@@ -68,8 +68,8 @@ class RunOutput:
         if self.checkpoint:
             self.checkpoint.finish(result.shard)
         timestamps.mark("counted")
-        status = VERIFIED if result.verified else NOT_VERIFIED
-        if result.partial:
+        status = status_of_result(result)
+        if result.partial and not (result.audit and result.audit.unsettled):
             status = self._explain_stop(signals.stop.reason, result)
         if self.plan and self._write_and_print(self.plan, result, through_mpirun=not signals.launcher_ends):
             return status

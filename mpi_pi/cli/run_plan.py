@@ -51,6 +51,8 @@ class RunOptions(NamedTuple):
     restart: bool
     time_limit: float | Literal["slurm"] | None
     """Seconds."""
+    audit: float
+    """Share of the units that a second rank counts, 0 to 1."""
     supervised: str | None
     """Token of `mpi-pi keep-running`, which has started the job."""
     resume_state: str | None
@@ -67,6 +69,7 @@ class RunOptions(NamedTuple):
             f" -n {self.trials} -i {self.points} --seed {self.seed} --shard {self.shard}"
             f" --checkpoint {self.checkpoint} --trial-log {self.trial_log}"
             f" --time-limit {self.time_limit} --threads {'auto' if self.threads == 'auto' else 'T'}"
+            f" --audit {self.audit:g}"
         )
 
     def of(self, shard: Shard) -> "RunOptions":
@@ -127,6 +130,10 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     shard = Shard(job, index, count)
     if checkpoint:
         shard = checkpoint.begin(shard)
+        if options.audit == 1 and shard.unproven and not shard.complete:
+            points = shard.tally.points - shard.proven.points
+            console.note(f"{points} points of {options.checkpoint} were counted once: they are counted again")
+            shard = shard.only_proven
     return RunPlan(shard, deadline, output, trial_log_file, checkpoint)
 
 

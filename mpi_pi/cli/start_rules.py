@@ -1,10 +1,10 @@
 """Rules of `mpi-pi keep-running`: what follows from the end of a start of a job. Plain values in and out."""
 
-from mpi_pi.cli.exit_codes import BAD_USAGE, NOT_VERIFIED, SIGNALLED, VERIFIED
+from mpi_pi.cli.exit_codes import BAD_USAGE, NOT_VERIFIED, SIGNALLED, VERIFIED, WRONG_RANK
 from mpi_pi.cluster.job_start import Outcome
 from mpi_pi.mpi.stop import TIME_LIMIT
 
-FINAL = (VERIFIED, NOT_VERIFIED, BAD_USAGE)
+FINAL = (VERIFIED, NOT_VERIFIED, WRONG_RANK, BAD_USAGE)
 """Exit statuses of a run that would be the same another time."""
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 2.0, 60.0

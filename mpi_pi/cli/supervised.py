@@ -28,11 +28,11 @@ class Supervised:
         self._sent: Shard | None = None
         self._sent_at = 0.0
 
-    def update(self, shard: Shard) -> None:
+    def update(self, shard: Shard, at_once: bool = False) -> None:
         """Note the state of the run, and send it unless another one with points was sent a moment ago."""
         self._latest = shard
         has_points = self._sent is not None and self._sent.tally.units > 0
-        if not has_points or time.monotonic() > self._sent_at + MIN_SECONDS:
+        if at_once or not has_points or time.monotonic() > self._sent_at + MIN_SECONDS:
             self._send_state()
 
     def poll(self) -> None:

@@ -7,6 +7,7 @@ shard       a part of a job with its tally and resource usage
 binomial    the distribution of hits under the null hypothesis
 dispersion  chi-squared test of the variance between units
 estimate    pi and its test statistics, from a tally
+audit       outcome of an audit: ranks that count wrongly
 result      outcome of a run: shard, estimate, statistics of ranks and rounds
 verdict     criteria that a correct result passes: limits of p-values
 """

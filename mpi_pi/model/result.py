@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpi_pi.model import binomial
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
@@ -43,6 +44,8 @@ class RankInfo(NamedTuple):
     threads: int
     placement: str
     """Affinity of the ranks of the host, see `mpi_pi.system.affinity`."""
+    cores: str
+    """Cores that the rank may use, such as "0-3,8"."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +136,7 @@ def add_pairs(records: Sequence[RoundRecord]) -> list[RoundRecord]:
 
 
 class LostRank(NamedTuple):
-    """A rank that was lost during a run. The names of the fields are JSON members."""
+    """A rank that was lost, or excluded, during a run. The names of the fields are JSON members."""
 
     rank: int
     """Its number in MPI_COMM_WORLD, as in `RankStats`."""
@@ -143,12 +146,14 @@ class LostRank(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Repair:
-    """The loss of one or more ranks at a time, after which the other ranks went on.
+    """The loss or exclusion of one or more ranks at a time, after which the other ranks went on.
 
     The names of the fields are JSON members.
     """
 
     lost: tuple[LostRank, ...]
+    excluded: tuple[LostRank, ...] = ()
+    """Ranks that an audit has found to count wrongly; they count nothing from then on."""
     round: int
     """Number of rounds that were complete at that time, and the number of the round that was counted anew;
     0 if all rounds were."""
@@ -158,6 +163,11 @@ class Repair:
     """Points that were assigned, or had been counted, at that time, and were assigned anew."""
     cost_seconds: float
     """Time from the start of the round that was not completed to the start of the one in its place."""
+
+    @property
+    def ranks(self) -> tuple[LostRank, ...]:
+        """All of the ranks."""
+        return self.lost + self.excluded
 
 
 @dataclass
@@ -202,6 +212,8 @@ class Result:
     repairs: tuple[Repair, ...] = ()
     """Losses of ranks that the run survived, in the order of time. `ranks` and `timeline` have the lost
     ranks, too, but for those that were lost before the first round."""
+    audit: Audit | None = None
+    """Outcome of the audit; None if the run was not audited."""
     shards: tuple[ShardSummary, ...] = ()
     """Shards of a merged result; `ranks` has the ranks of one after the other."""
 
@@ -261,4 +273,5 @@ class Result:
         if not self.kernels_right:
             wrong = verdict.with_wrong_kernel(self.ranks) or ["a rank"]
             found += [f"known answers: the kernel of {who} got them wrong after counting" for who in wrong]
-        return [*found, *self.suspects]
+        unsettled = self.audit.unsettled if self.audit else ()
+        return [*found, *self.suspects, *map(verdict.on_unsettled, unsettled)]

@@ -1,6 +1,6 @@
 """Exact integer sums over the units counted so far."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -22,11 +22,6 @@ class Sums(NamedTuple):
     bins: tuple[int, ...] = ()
     """Units in each bin of `goodness`. Empty for the shorter last blocks of trials, at most half of all
     units; incomplete after a checkpoint of an old version, which had no bins."""
-
-
-COLUMNS = 3 + goodness.BINS + 3
-"""Length of a packed tally: sums and bins over units of the first block's size, then sums over last
-blocks."""
 
 
 @dataclass(frozen=True)
@@ -73,28 +68,13 @@ class Tally:
             by_size[points] = _added(by_size.get(points, Sums()), sums)
         return Tally(by_size)
 
-
-def pack(job: Job, tally: Tally) -> list[int]:
-    """Return a tally of units of `job` as `COLUMNS` integers, a row of a message; `unpack` is the inverse."""
-    sizes = (job.unit_points(0), job.last_block)
-    main = tally.by_size.get(sizes[0], Sums())
-    last = tally.by_size.get(sizes[1], Sums()) if sizes[0] != sizes[1] else Sums()
-    return [*main[:3], *(main.bins or (0,) * goodness.BINS), *last[:3]]
-
-
-def packed_hits(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the hits of packed tallies: shape (rows, COLUMNS) in, (rows,) out."""
-    main, last = 1, COLUMNS - 2
-    return rows[:, main] + rows[:, last]
-
-
-def unpack(job: Job, numbers: Iterable[int]) -> Tally:
-    """Return the tally of a packed one, or of a sum of packed ones."""
-    units, hits, squares, *bins, last_units, last_hits, last_squares = map(int, numbers)
-    main = Sums(units, hits, squares, tuple(bins))
-    last = Sums(last_units, last_hits, last_squares)
-    pairs = ((job.unit_points(0), main), (job.last_block, last))
-    return Tally({points: sums for points, sums in pairs if sums.units})
+    def __sub__(self, part: "Tally") -> "Tally":
+        """Return the tally of the units without those of `part`, which are among them."""
+        rest = {
+            points: _less(sums, part.by_size[points]) if points in part.by_size else sums
+            for points, sums in self.by_size.items()
+        }
+        return Tally({points: sums for points, sums in rest.items() if sums.units})
 
 
 def _sums(points: int, hits: NDArray[np.int64], binned: bool) -> Sums:
@@ -107,3 +87,8 @@ def _added(a: Sums, b: Sums) -> Sums:
     both = a.bins and b.bins
     bins = tuple(x + y for x, y in zip(a.bins, b.bins, strict=True)) if both else a.bins or b.bins
     return Sums(a.units + b.units, a.hits + b.hits, a.squares + b.squares, bins)
+
+
+def _less(a: Sums, b: Sums) -> Sums:
+    bins = tuple(x - y for x, y in zip(a.bins, b.bins, strict=True)) if a.bins and b.bins else a.bins
+    return Sums(a.units - b.units, a.hits - b.hits, a.squares - b.squares, bins)

@@ -23,6 +23,7 @@ from mpi_pi.model.binomial import Floats
 from mpi_pi.model.estimate import Estimate
 
 if TYPE_CHECKING:
+    from mpi_pi.model.audit import Unsettled
     from mpi_pi.model.result import RankStats
 
 DISTANCE = 2e-7
@@ -100,6 +101,12 @@ def with_wrong_kernel(ranks: Sequence["RankStats"]) -> list[str]:
     names = [_name(rank) for rank in ranks if not rank.kernel_right]
     more = [f"{len(names) - MAX_NAMED} more"] if len(names) > MAX_NAMED else []
     return names[:MAX_NAMED] + more
+
+
+def on_unsettled(unsettled: "Unsettled") -> str:
+    """Return a dispute that nobody can settle, as text for the user."""
+    opinions = [f"rank {each.rank} on host {each.host}: {each.hits} hits" for each in unsettled.opinions]
+    return f"audit: nobody can tell which of these is wrong on unit {unsettled.unit}: {', '.join(opinions)}"
 
 
 def _outliers(groups: GroupHits, level: float) -> Iterator[str]:

@@ -5,16 +5,17 @@ ranks before the next round. After a loss of ranks those left take the latest st
 the round that was not completed is assigned anew. It needs no MPI.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.result import Repair
 from mpi_pi.model.shard import Shard
-from mpi_pi.model.tally import Tally, packed_hits
-from mpi_pi.parallel.messages import WorkResult
+from mpi_pi.model.tally import Tally
+from mpi_pi.parallel.messages import WorkResult, packed_hits
 
 Row = NDArray[np.int64]
 
@@ -60,24 +61,28 @@ class Committed(NamedTuple):
     kernels_right: bool = True
     lost: tuple[LostTotals, ...] = ()
     repairs: tuple[Repair, ...] = ()
-
-    @property
-    def next_unit(self) -> int:
-        """First unit that is still to be counted, unless the run has been stopped."""
-        return self.shard.units.start + self.counted.units
+    discarded: tuple[tuple[int, ...], ...] = ()
+    """What each rank, by place, has counted in vain, see `Account.discarded`; empty if none has."""
+    audit: tuple[Audit, frozenset[int], int, int] | None = None
+    """See `audit_book.AuditBook.state`."""
+    remaining: tuple[range, ...] | None = None
+    """Units that are still to be counted, unless the run has been stopped; None for those of `shard`."""
 
 
 class Account:
     """What a rank has counted in complete rounds, and the work result of a round that may not be complete.
 
-    `repairs` are those from before the first round.
+    `place` is that of the rank among all of the beginning. `repairs` are those from before the first round.
     """
 
-    def __init__(self, shard: Shard, repairs: tuple[Repair, ...] = ()) -> None:
+    def __init__(self, shard: Shard, place: int = 0, repairs: tuple[Repair, ...] = ()) -> None:
+        self._place = place
         self.committed = Committed(1, 0, shard, shard.tally, (0,) * len(TOTALS), repairs=repairs)
         self.committed_at = 0.0
         """Time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC; 0 before it has sent any."""
         self.totals = np.zeros(len(TOTALS), np.int64)
+        self.discarded = np.zeros(4, np.int64)
+        """The part of the first columns of `totals` that is counted again by others."""
         self.assigned_points = 0
         """Points of all ranks together in the round that is not complete."""
         self.logged_rounds = 0
@@ -106,6 +111,11 @@ class Account:
             self.confirm()
         self._pending, self.assigned_points = None, 0
         self.committed, self.committed_at = committed, sent_at
+        self.discard(committed.discarded)
+
+    def discard(self, of_places: Sequence[Sequence[int]]) -> None:
+        """Note what each rank has counted in vain, by place; empty if none has."""
+        self.discarded = np.array(of_places[self._place] if of_places else (0,) * 4, np.int64)
 
 
 def totals_of(results: Row) -> Row:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.stop import StopRequest
@@ -35,3 +36,6 @@ class Hooks(NamedTuple):
     """A heartbeat that watches over the ranks already; by default, the run starts one."""
     unit_hits: bool = False
     """True if rank 0 is to gather the hits of every unit for `on_round`."""
+    on_exclusion: Callable[[Shard, Audit], object] | None = None
+    """Called on rank 0 after ranks were excluded, with the work without their units, and before other ranks
+    count these again; also after a dispute that nobody can settle."""

@@ -18,6 +18,8 @@ class Ledger:
         self.timeline = Timeline()
         self.repairs: tuple[Repair, ...] = ()
         self._totals = np.zeros((len(self.threads), len(TOTALS)), np.int64)
+        self._discarded = np.zeros((len(self.threads), 4), np.int64)
+        """The part of the first columns of the totals that other ranks count again."""
         self._right = np.ones(len(self.threads), np.bool_)
         """Ranks whose kernels have counted the known answers after each round."""
         self._lost_seconds: dict[int, float] = {}
@@ -56,6 +58,8 @@ class Ledger:
         """
         self.repairs = committed.repairs
         self._lost_seconds = {lost.place: lost.seconds for lost in committed.lost}
+        if committed.discarded:
+            self._discarded = np.array(committed.discarded, np.int64)
         known = {lost.place: np.array(lost.totals, np.int64) for lost in committed.lost} | dict(totals)
         for place, row in known.items():
             self._totals[place] = row
@@ -65,20 +69,43 @@ class Ledger:
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
             self._totals[unknown, -1] = 0  # the peak memory, which nobody knows any more
         if committed.rounds:
-            units, points, hits, count_nanoseconds = self._totals[:, :4].T.copy()
             # Nobody knows any more which ranks have counted what lies beyond a gap: perhaps the last ones.
-            beyond = committed.counted.units - committed.shard.tally.units
+            units = self.net_totals[:, 0]
             later = np.cumsum(units[::-1])[::-1] - units
-            lost_units = np.clip(beyond - later, 0, units)
-            of_all = (units, points, count_nanoseconds, lost_units)
-            span = (0, committed.rounds - 1, 0.0, committed.seconds)
-            self.timeline.append(RoundRecord(*span, int(hits.sum()), *of_all))
+            beyond = committed.counted.units - committed.shard.tally.units
+            self._join_rounds(committed.rounds - 1, committed.seconds, np.clip(beyond - later, 0, units))
+
+    def discard(self, totals: Row) -> None:
+        """Note what each place has counted in vain: the first columns of `TOTALS`, int64 (places, 4).
+
+        The rounds so far become one record, because nobody knows in which of them.
+        """
+        self._discarded = self._discarded + totals
+        if (records := self.timeline.records) and totals.any():
+            self._join_rounds(records[-1].last_round, records[-1].end_seconds, np.zeros_like(self.threads))
+
+    def _join_rounds(self, last_round: int, end_seconds: float, lost_units: Row) -> None:
+        """Replace all records by one, which has the totals of each place."""
+        units, points, hits, count_nanoseconds = self.net_totals.T.copy()
+        of_all = (units, points, count_nanoseconds, lost_units)
+        self.timeline = Timeline()
+        self.timeline.append(RoundRecord(0, last_round, 0.0, end_seconds, int(hits.sum()), *of_all))
 
     def forget_rounds(self) -> None:
         """Forget what was counted, in order to count it anew."""
         self.timeline = Timeline()
         self.repairs = tuple(replace(repair, round=0) for repair in self.repairs)
         self._totals[:, :4] = 0
+        self._discarded[:] = 0
+
+    @property
+    def net_totals(self) -> Row:
+        """The first columns of the `TOTALS` of each place, without what it has counted in vain."""
+        return self._totals[:, :4] - self._discarded
+
+    def discarded(self) -> tuple[tuple[int, ...], ...]:
+        """Return what each place has counted in vain, as in `discard`; empty if none has."""
+        return tuple(map(tuple, self._discarded.tolist())) if self._discarded.any() else ()
 
     def sums(self) -> tuple[int, ...]:
         """Return the sums of the `TOTALS` of all ranks."""
@@ -110,8 +137,9 @@ class Ledger:
             return tuple(before)
         end = self.timeline.records[-1].end_seconds
         seconds = [min(self._lost_seconds.get(place, end), end) for place in range(len(before))]
-        rows = zip(before, self._totals.tolist(), self._right.tolist(), seconds, strict=True)
-        return tuple(row.after(own[:4], own[4:], right, time_) for row, own, right, time_ in rows)
+        totals, usages = self.net_totals.tolist(), self._totals[:, 4:].tolist()
+        rows = zip(before, totals, usages, self._right.tolist(), seconds, strict=True)
+        return tuple(row.after(*row_and_time) for row, *row_and_time in rows)
 
 
 def exact_sums(rows: Row) -> list[int]:

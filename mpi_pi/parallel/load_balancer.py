@@ -1,6 +1,7 @@
 """Number of units of a round, and the ranks' shares, in integers: a float cannot tell large numbers apart."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,10 @@ class Tuning:
     rounding to units: less than 2^37, so that sums of squares, below points * BLOCK, stay below 2^63."""
     max_units: int | None = None
     """Maximum of units in a round."""
+    audit: float = 0.0
+    """Share of the units of each round, 0 to 1, that a second rank counts, too, to find wrong ranks."""
+    active: Callable[[int], Sequence[bool]] | None = None
+    """Returns the ranks that count in the round of a number, by place, while the others are idle."""
     memory: int = 4
     """Divisor of a rank's earlier points and time in each round; so recent rounds weigh more."""
     min_nanoseconds: int = 200_000
@@ -42,13 +47,18 @@ DEFAULT = Tuning()
 class LoadBalancer:
     """Choice of the next round from the rates that ranks have shown.
 
-    `units` is the range to be counted, `threads` the number of threads of each rank.
+    `units` are the ranges to be counted, one after the other, `threads` the number of threads of each rank.
     """
 
     def __init__(
-        self, job: Job, units: range, threads: Sequence[int] | NDArray[np.int64], tuning: Tuning = DEFAULT
+        self,
+        job: Job,
+        units: Sequence[range],
+        threads: Sequence[int] | NDArray[np.int64],
+        tuning: Tuning = DEFAULT,
     ) -> None:
-        self._job, self._units, self._tuning = job, units, tuning
+        self._job, self._tuning = job, tuning
+        self._units, self._later = (units[0], deque(units[1:])) if units else (range(0), deque())
         self._threads = np.array(threads, np.int64)
         self._first_points = tuning.first_points * int(self._threads.sum())
         self._points, self._nanoseconds = np.zeros((2, len(self._threads)), np.int64)
@@ -70,9 +80,17 @@ class LoadBalancer:
         rates[~known] = average
         return np.maximum(rates, average // min_share)
 
-    def next_round(self) -> tuple[range, NDArray[np.int64]]:
-        """Return the units of the next round, empty at the end, and the weights to partition them by."""
+    def next_round(self, active: NDArray[np.bool_] | None = None) -> tuple[range, NDArray[np.int64]]:
+        """Return the units of the next round, empty at the end, and the weights to partition them by.
+
+        `active`, shape (ranks,), has the ranks that are to count, of which there is at least one; the others
+        have the weight 0.
+        """
+        while not self._units and self._later:
+            self._units = self._later.popleft()
         rates, remaining = self.rates(), self._job.points_in(self._units)
+        if active is not None:
+            rates = np.where(active, rates, 0)
         all_rates = int(rates.sum())
         rates_are_known = bool(self._nanoseconds.any())
         points = all_rates * self._target_nanoseconds // 10**9 if rates_are_known else self._first_points

@@ -1,8 +1,18 @@
 """Columns of the messages between rank 0 and all ranks: work results and assignments, rows of integers."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 
-from mpi_pi.model import tally
+import numpy as np
+from numpy.typing import NDArray
+
+from mpi_pi.model import goodness
+from mpi_pi.model.job import Job
+from mpi_pi.model.tally import Sums, Tally
+
+TALLY_COLUMNS = 3 + goodness.BINS + 3
+"""Length of a packed tally: sums and bins over units of the first block's size, then sums over last
+blocks."""
 
 
 class WorkResult(IntEnum):
@@ -13,8 +23,7 @@ class WorkResult(IntEnum):
     STOPPED = 1
     """1 if the rank knows of a stop request."""
     WRONG = 2
-    """1 if its kernel no longer counts the known answers, or, in a run that survives the loss of ranks, after
-    an error of this rank alone."""
+    """`WRONG_ANSWERS`, or `FAILS_ALONE`, or 0."""
     POINTS = 3
     COUNT_NS = 4
     WAIT_NS = 5
@@ -25,14 +34,22 @@ class WorkResult(IntEnum):
     SYSTEM_NS = 8
     PEAK_BYTES = 9
     """Peak memory of the process."""
-    TALLY = 10
-    """The first of `tally.COLUMNS`, see `tally.pack`."""
+    RECOUNTED = 10
+    """Units of other ranks that this rank has counted again, and compared."""
+    DIFFERENT = 11
+    """Units among them in which the hits differ."""
+    TALLY = 12
+    """The first of `TALLY_COLUMNS`, see `pack`."""
 
 
-WORK_RESULT_COLUMNS = WorkResult.TALLY + tally.COLUMNS
+WORK_RESULT_COLUMNS = WorkResult.TALLY + TALLY_COLUMNS
 
 
-FAILURE, EXPULSION = 1, 2
+WRONG_ANSWERS, FAILS_ALONE = 1, 2
+"""The kernel of a rank no longer counts the known answers; or, in a run that survives the loss of ranks, the
+rank leaves after an error of its own."""
+
+FAILURE, EXPULSION, DISPUTE = 1, 2, 3
 
 
 class Assignment(IntEnum):
@@ -40,13 +57,49 @@ class Assignment(IntEnum):
 
     FAILED = 0
     """`FAILURE` if a rank has failed in the round before, which ends the run; `EXPULSION` if ranks are to
-    leave, and the others are to count the round anew."""
+    leave, and the others are to count the round anew; `DISPUTE` if ranks differ about the hits of units, and
+    are to settle that before the round is counted anew."""
     STOPPED = 1
     """1 if a rank knew of a stop request in the round before."""
     DONE = 2
     """Units that were counted in the round before."""
-    UNITS = 3
+    FIRST_HIGH = 3
+    """First unit of the next round, which may exceed 64 bits, divided by `HALF`; FIRST_LOW is the rest."""
+    FIRST_LOW = 4
+    UNITS = 5
     """Units in the next round; 0 if there is none."""
-    START = 4
+    START = 6
     """First unit of the rank, counted from the first one of the round; STOP is the one after its last."""
-    STOP = 5
+    STOP = 7
+
+
+HALF = 1 << 62
+
+
+def units_of_round(assignment: NDArray[np.int64]) -> range:
+    """Return the units of all ranks in the next round; empty if there is none."""
+    first = int(assignment[Assignment.FIRST_HIGH]) * HALF + int(assignment[Assignment.FIRST_LOW])
+    return range(first, first + int(assignment[Assignment.UNITS]))
+
+
+def pack(job: Job, tally: Tally) -> list[int]:
+    """Return a tally of units of `job` as a row of `TALLY_COLUMNS` integers; `unpack` is the inverse."""
+    sizes = (job.unit_points(0), job.last_block)
+    main = tally.by_size.get(sizes[0], Sums())
+    last = tally.by_size.get(sizes[1], Sums()) if sizes[0] != sizes[1] else Sums()
+    return [*main[:3], *(main.bins or (0,) * goodness.BINS), *last[:3]]
+
+
+def packed_hits(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the hits of packed tallies: shape (rows, TALLY_COLUMNS) in, (rows,) out."""
+    main, last = 1, TALLY_COLUMNS - 2
+    return rows[:, main] + rows[:, last]
+
+
+def unpack(job: Job, numbers: Iterable[int]) -> Tally:
+    """Return the tally of a packed one, or of a sum of packed ones."""
+    units, hits, squares, *bins, last_units, last_hits, last_squares = map(int, numbers)
+    main = Sums(units, hits, squares, tuple(bins))
+    last = Sums(last_units, last_hits, last_squares)
+    pairs = ((job.unit_points(0), main), (job.last_block, last))
+    return Tally({points: sums for points, sums in pairs if sums.units})

@@ -14,9 +14,9 @@ MAX_UNITS = 1 << 16
 def offsets(job: Job, units: range, weights: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     """Return where to cut `units` into a piece for each rank, with points in proportion to its weight.
 
-    `weights` has an integer >= 1 for each rank; the result, int64 (ranks + 1,), has the number of units
-    before each piece, and that of all. It is exact if neither the points of `units` nor the sum of `weights`
-    exceeds 2^57.
+    `weights` has an integer >= 0 for each rank, not 0 for all; the result, int64 (ranks + 1,), has the number
+    of units before each piece, and that of all. It is exact if neither the points of `units` nor the sum of
+    `weights` exceeds 2^57.
     """
     before = np.zeros(len(weights) + 1, np.int64)
     np.cumsum(weights, out=before[1:])

@@ -16,6 +16,7 @@ from mpi_pi.mpi.heartbeat import Heartbeat
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.runtime import host_name
+from mpi_pi.parallel import repair
 from mpi_pi.parallel.account import Committed, latest
 from mpi_pi.parallel.state import Loss, State
 from mpi_pi.parallel.team import Team
@@ -126,7 +127,7 @@ class Survivors:
             if len(states) < len(standings):  # then no round is complete
                 return None
             if state and (manager := state.manager):
-                committed = manager.committed()
+                committed = repair.committed(manager)
                 return committed, noticed_at - manager.start - committed.seconds if manager.start else 0.0
             return latest(states)
 

@@ -10,24 +10,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mpi_pi import timestamps
-from mpi_pi.errors import MpiPiError
-from mpi_pi.model import tally
 from mpi_pi.model.tally import Tally
 from mpi_pi.mpi import ulfm
-from mpi_pi.mpi.collectives import CollectiveError, allgather, bcast, raise_on_all
-from mpi_pi.mpi.peer_timeout import RankLoss
+from mpi_pi.mpi.collectives import CollectiveError, bcast
 from mpi_pi.mpi.requests import wait
-from mpi_pi.mpi.stop import FAILED, StopRequest
+from mpi_pi.mpi.stop import StopRequest
+from mpi_pi.parallel import repair
 from mpi_pi.parallel.account import Account, Row
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.manager import Manager
-from mpi_pi.parallel.messages import EXPULSION, WORK_RESULT_COLUMNS, Assignment, WorkResult
+from mpi_pi.parallel.messages import (
+    DISPUTE,
+    FAILS_ALONE,
+    WORK_RESULT_COLUMNS,
+    WRONG_ANSWERS,
+    Assignment,
+    WorkResult,
+    pack,
+    units_of_round,
+)
+from mpi_pi.parallel.problem import Problem
 from mpi_pi.parallel.team import Team
 from mpi_pi.parallel.threads import ThreadTeam
 from mpi_pi.system import process
 
 if TYPE_CHECKING:
     from mpi4py import MPI
+
+    from mpi_pi.parallel.auditor import Audited, Auditor
 
 
 class RoundLoop:
@@ -41,13 +51,13 @@ class RoundLoop:
     ) -> None:
         self._team, self._comm, self._hooks = team, team.comm, hooks
         self.account, self.manager = account, manager
-        self._job, self._next_unit, self.rounds = team.shard.job, 0, account.committed.rounds
+        self._job, self.rounds = team.shard.job, account.committed.rounds
         self._stop = hooks.stop or StopRequest()
         self._stop.connect(signals)
         self.threads = ThreadTeam(team.kernel, team.stats.info.threads, self.poll)
+        self._auditor = self._new_auditor()
         self.kernel_right = True
-        self.problem: BaseException | None = None
-        """An error of this rank, which the next exchange tells the others."""
+        self.problem = Problem(team, self._stop, self.poll)
         self._wait_nanoseconds = 0
 
     def run(self) -> float:
@@ -57,19 +67,25 @@ class RoundLoop:
         start = time.perf_counter()
         with ulfm.losses():
             assignment = self._next_assignment(None)
-            committed = self.account.committed
-            self._next_unit, self.rounds = committed.next_unit, committed.rounds
+            self.rounds = self.account.committed.rounds
             while assignment[Assignment.UNITS]:
                 assignment = self._round(assignment)
             timestamps.mark("end")
             # An error of `on_round` after the last round has not reached the others yet.
-            self._raise_problem()
+            self.problem.raise_at_end()
         return time.perf_counter() - start
 
     def close(self) -> None:
         """End threads and the exchange of stop requests. Collective."""
         self.threads.close()
         self._stop.disconnect(self.poll)
+
+    def _new_auditor(self) -> "Auditor | None":
+        if not self._team.audit:
+            return None
+        from mpi_pi.parallel.auditor import auditor_of  # for audited runs alone
+
+        return auditor_of(self._team, self.manager, self.poll)
 
     def poll(self) -> bool:
         """Poll heartbeat and stop request; return whether to stop. Raises RankLoss, or what MPI raises."""
@@ -80,13 +96,14 @@ class RoundLoop:
 
     def _round(self, assignment: Row) -> Row:
         """Count a round, and return the assignment for the next."""
-        start = time.perf_counter_ns()
-        units = range(self._next_unit, self._next_unit + int(assignment[Assignment.UNITS]))
+        start, units = time.perf_counter_ns(), units_of_round(assignment)
         own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
         self.account.assigned_points = self._job.points_in(units)
-        counted, hits, right, end = self._count(own)
+        counted, hits, right = self._count(own, units)
+        nanoseconds = self._counted_at - start
+        audited = self._audit(own, units, hits)
         reported = time.perf_counter_ns()
-        row = self._work_result(counted, end - start, right)
+        row = self._work_result(counted, nanoseconds, right, audited)
         self.account.report(row)
         rows = np.empty((self._comm.size, len(row)), np.int64) if self.manager else None
         wait(self._comm.Igather(row, rows), self.poll)
@@ -100,53 +117,69 @@ class RoundLoop:
             raise
         self._wait_nanoseconds = time.perf_counter_ns() - reported
 
+        if assignment[Assignment.FAILED] == DISPUTE:
+            return self._settle(audited, right)
         if assignment[Assignment.FAILED]:
-            self._leave(assignment, right)
+            self.problem.leave(int(assignment[Assignment.FAILED]), right)
         if not self._team.survives:
             self.account.confirm()
         self.kernel_right = self.kernel_right and right
         self._finish_round(units, int(assignment[Assignment.DONE]), unit_hits)
-        self._next_unit = units.stop
         if assignment[Assignment.DONE] < len(units) and not assignment[Assignment.STOPPED]:
             done = f"{assignment[Assignment.DONE]} of the {len(units)} units"
             raise CollectiveError(f"only {done} of a round were counted")
         return assignment
 
-    def _count(self, units: range) -> tuple[Tally, Row, bool, int]:
-        """Count units; return tally and hits, whether the kernel is still right, and when counting ended."""
-        end = time.perf_counter_ns()
+    def _count(self, own: range, units: range) -> tuple[Tally, Row, bool]:
+        """Count the `own` ones of the units of a round; return tally, hits, and whether the kernel is right.
+
+        The hits are those of all own units if the caller wants them, otherwise of those to be audited.
+        """
         counted, hits, right = Tally(), np.zeros(0, np.int64), True
-        if self.problem is None:
-            try:
-                with ulfm.losses():
-                    counted, hits = self.threads.count(self._job, units, self._hooks.unit_hits)
-                end = time.perf_counter_ns()
+        self._counted_at = time.perf_counter_ns()
+        if self.problem.error is None:
+            with self.problem.noted():
+                keep = self._auditor.own_runs(units) if self._auditor else []
+                counted, hits = self.threads.count(self._job, own, [own] if self._hooks.unit_hits else keep)
+                self._counted_at = time.perf_counter_ns()
                 right = self._team.kernel.self_test()
-            except RankLoss:
-                raise
-            except BaseException as error:
-                self.problem = error
-        if self.problem is not None and not self._fails_alone:
-            self._stop.request(FAILED)
-        return counted, hits, right, end
+        return counted, hits, right
 
-    @property
-    def _fails_alone(self) -> bool:
-        """True if an error of this rank is no reason for the others to end."""
-        may_leave = self._team.survives and self._comm.size > 1
-        return may_leave and isinstance(self.problem, Exception) and not isinstance(self.problem, MpiPiError)
+    def _audit(self, own: range, units: range, hits: Row) -> "Audited | None":
+        """Audit units of other ranks in a round, even after an error, since those wait for hits."""
+        audited = None
+        if self._auditor:
+            hits = self._auditor.hits_of_runs(units, own, hits) if self._hooks.unit_hits else hits
+            with self.problem.noted():
+                audited = self._auditor.audit(units, hits, None if self.problem.error else self.threads)
+        return audited
 
-    def _work_result(self, counted: Tally, count_nanoseconds: int, right: bool) -> Row:
+    def _settle(self, audited: "Audited | None", right: bool) -> Row:
+        """Settle disputes about hits with all ranks, and return the next assignment."""
+        from mpi_pi.parallel.settlement import settle  # after a dispute alone
+
+        disputes = audited.disputes if audited else ()
+        self.account.discard(settle(self._team, self.manager, disputes, right, self.poll))
+        if self.manager and self.manager.book and self._hooks.on_exclusion:
+            with self.problem.noted():
+                self._hooks.on_exclusion(self.manager.shard, self.manager.book.audit)
+        return self._next_assignment(None)
+
+    def _work_result(
+        self, counted: Tally, count_nanoseconds: int, right: bool, audited: "Audited | None"
+    ) -> Row:
         row = np.zeros(WORK_RESULT_COLUMNS, np.int64)
-        row[WorkResult.FAILED] = self.problem is not None and not self._fails_alone
+        row[WorkResult.FAILED] = self.problem.of_all
         row[WorkResult.STOPPED] = self._stop.requested
-        row[WorkResult.WRONG] = not right or self._fails_alone
+        row[WorkResult.WRONG] = FAILS_ALONE if self.problem.of_rank_alone else 0 if right else WRONG_ANSWERS
+        if audited:
+            row[[WorkResult.RECOUNTED, WorkResult.DIFFERENT]] = audited.recounted, len(audited.disputes)
         row[WorkResult.POINTS] = counted.points
         row[WorkResult.COUNT_NS] = count_nanoseconds
         row[WorkResult.WAIT_NS] = self._wait_nanoseconds
         row[WorkResult.UNITS] = counted.units
-        row[WorkResult.USER_NS : WorkResult.TALLY] = process.usage()
-        row[WorkResult.TALLY :] = tally.pack(self._job, counted)
+        row[WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1] = process.usage()
+        row[WorkResult.TALLY :] = pack(self._job, counted)
         return row
 
     def _next_assignment(self, rows: Row | None) -> Row:
@@ -155,28 +188,14 @@ class RoundLoop:
         if self.manager:
             assignments = self.manager.begin() if rows is None else self.manager.next(rows)
         if self._team.survives:
-            state = self.manager.committed() if self.manager else None
+            state = repair.committed(self.manager) if self.manager else None
             committed = bcast(self._comm, state, self.poll)
             self.account.commit(committed, time.clock_gettime(time.CLOCK_MONOTONIC))
         assignment = np.empty(len(Assignment), np.int64)
         wait(self._comm.Iscatter(assignments, assignment), self.poll)
+        if self._auditor and assignment[Assignment.UNITS]:
+            self._auditor.receive(self.manager.audit_head() if self.manager else None)
         return assignment
-
-    def _leave(self, assignment: Row, right: bool) -> None:
-        """Raise after a round in which ranks have failed: on all ranks, or on those that are to leave."""
-        if assignment[Assignment.FAILED] != EXPULSION:
-            raise_on_all(self._comm, self.problem, self.poll)
-        if right:
-            raise self.problem or RankLoss("a rank has left the run after an error")
-        raise RuntimeError(f"kernel {self._team.kernel.name} got known answers wrong after counting")
-
-    def _raise_problem(self) -> None:
-        """Raise the errors of ranks after the last round, if there are any."""
-        if self._team.survives:
-            leaving = allgather(self._comm, np.array([self._fails_alone], np.int64), self.poll)
-            if leaving.any() and not leaving.all():
-                raise self.problem or RankLoss("a rank leaves the run after an error")
-        raise_on_all(self._comm, self.problem, self.poll)
 
     def _gather_hits(self, units: int, rows: Row | None, hits: Row) -> Row | None:
         """Return the hits of the units of a round, int64 (units,), on rank 0 and if the caller wants them."""
@@ -192,10 +211,8 @@ class RoundLoop:
         self.rounds += 1
         if self._hooks.on_round is None or done < len(units):
             return
-        try:
+        with self.problem.noted():
             shard = self.manager.shard if self.manager else None
             self._hooks.on_round(Round(self.rounds - 1, units, shard, unit_hits))
             if unit_hits is not None:
                 self.account.logged_rounds = self.rounds
-        except BaseException as error:
-            self.problem = error

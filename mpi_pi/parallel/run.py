@@ -1,24 +1,22 @@
 """A whole run: a job, or the rest of a shard, counted on all ranks of a communicator."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpi_pi import timestamps
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.job import Job
-from mpi_pi.model.result import Result, Timeline
+from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import ulfm
-from mpi_pi.mpi.collectives import CollectiveError, bcast
+from mpi_pi.mpi.collectives import CollectiveError
 from mpi_pi.mpi.heartbeat import Heartbeat, HeartbeatTimeout
 from mpi_pi.mpi.peer_timeout import RankLoss
-from mpi_pi.mpi.runtime import host_name, library_name, may_use_threads
+from mpi_pi.mpi.runtime import host_name, may_use_threads
 from mpi_pi.parallel.hooks import Hooks
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
+from mpi_pi.parallel.outcome import result_of, result_of_root
 from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.state import State
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
-from mpi_pi.system import process
 from mpi_pi.version import STREAM_VERSION, __version__
 
 if TYPE_CHECKING:
@@ -58,12 +56,13 @@ def run(
     InterruptedRun if a rank has been silent for a minute; then no collective operation on `comm` is possible.
     """
     shard = work if isinstance(work, Shard) else Shard(work)
-    units = f"units {shard.remaining.start} to {shard.remaining.stop}"
+    units = ", ".join(f"units {units.start} to {units.stop}" for units in shard.remaining)
     request = Request(
-        f"mpi-pi {__version__}, stream {STREAM_VERSION}, {shard.job}, {units}",
+        f"mpi-pi {__version__}, stream {STREAM_VERSION}, {shard.job}, {units}, audit {tuning.audit}",
         lambda: Plan(shard),
         lambda: load(kernel) if isinstance(kernel, str) else kernel,
         threads,
+        audit=tuning.audit,
     )
     signals = comm.Dup()  # so that stop requests and heartbeats are not taken for other messages
     heartbeat = hooks.heartbeat or Heartbeat(signals, host_name(), may_use_threads())
@@ -93,51 +92,17 @@ def count(team: Team, signals: "MPI.Intracomm", hooks: Hooks, state: State) -> R
     try:
         seconds = loop.run()
         with ulfm.losses():
-            result = _result(team, loop, seconds)
+            result = result_of(team, loop, seconds)
             loop.close()
     except RankLoss as loss:
         loop.threads.close()
         if team.survives:
-            if loop.problem:
-                raise loop.problem from loss
+            if loop.problem.error:
+                raise loop.problem.error from loss
             raise
-        raise InterruptedRun(str(loss), _result_of_root(team, loop) if loop.rounds else None) from loss
+        raise InterruptedRun(str(loss), result_of_root(team, loop) if loop.rounds else None) from loss
     except CollectiveError:
         with ulfm.losses():
             loop.close()
         raise
     return result
-
-
-def _result(team: Team, loop: RoundLoop, seconds: float) -> Result:
-    """Return the result: on rank 0 with the statistics of all ranks, elsewhere with those of this rank."""
-    own = _result_of_root(team, loop)
-    common: Result = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
-    if own:
-        return own
-    totals = loop.account.totals[:4].tolist()
-    stats = team.stats.after(totals, process.usage(), loop.kernel_right, seconds)
-    return replace(common, ranks=(stats,))
-
-
-def _result_of_root(team: Team, loop: RoundLoop) -> Result | None:
-    """Return the result of all complete rounds on rank 0, without communication; None elsewhere."""
-    manager = loop.manager
-    if manager is None:
-        return None
-    from mpi_pi.model.verdict import suspects  # not needed by the other ranks
-
-    ranks, now = manager.ledger.rank_stats(team.ranks), timestamps.mark("summed")
-    user, system = sum(rank.user_seconds for rank in ranks), sum(rank.system_seconds for rank in ranks)
-    return Result(
-        shard=manager.shard,
-        tally=manager.counted,
-        usage=manager.usage(user, system, now),
-        ranks=ranks,
-        timeline=manager.ledger.timeline,
-        rounds=manager.rounds,
-        kernels_right=manager.kernels_right,
-        mpi_library=library_name(),
-        suspects=suspects(ranks),
-        repairs=manager.ledger.repairs,
-    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi import timestamps
-from mpi_pi.formatting import number_of
+from mpi_pi.formatting import format_numbers, number_of
 from mpi_pi.kernel.loader import Kernel, load
 from mpi_pi.model.result import RankInfo, RankStats
 from mpi_pi.model.shard import Shard
@@ -69,6 +69,8 @@ class Request(NamedTuple):
     """Called on rank 0, before anything is counted, with the work, all ranks and their warnings."""
     survives: bool = False
     """True if the run is to survive the loss of ranks; then a rank that fails alone leaves it."""
+    audit: float = 0.0
+    """See `load_balancer.Tuning`."""
 
 
 class Team(NamedTuple):
@@ -84,6 +86,14 @@ class Team(NamedTuple):
     """Those of all ranks, on rank 0; empty elsewhere, unless the run survives the loss of ranks."""
     survives: bool = False
     """See Request."""
+    audit: float = 0.0
+    """See Request."""
+
+    @property
+    def place(self) -> int:
+        """Place of this rank among all ranks at the beginning."""
+        numbers = [rank.rank for rank in self.ranks]
+        return numbers.index(self.stats.rank) if numbers else self.comm.rank
 
 
 def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> Team:
@@ -130,7 +140,7 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
         raise AssertionError("rank 0 has not raised the error of this rank")
     if everyone:
         ranks = [rank.stats for rank in everyone if rank.stats]
-    return Team(comm, heartbeat, shard, kernel, ready.stats, ranks, request.survives)
+    return Team(comm, heartbeat, shard, kernel, ready.stats, ranks, request.survives, request.audit)
 
 
 def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
@@ -174,7 +184,15 @@ def _prepare(rank: int, request: Request, threads: int, placement: str) -> tuple
         raise RuntimeError(f"kernel {kernel.name} fails the known-answer test")
     row = RankStats(
         rank=rank,
-        info=RankInfo(host_name(), cpu.cpu_model(), kernel.name, kernel.target, threads, placement),
+        info=RankInfo(
+            host_name(),
+            cpu.cpu_model(),
+            kernel.name,
+            kernel.target,
+            threads,
+            placement,
+            format_numbers(affinity.cores()),
+        ),
         kernel_source=kernel.source,
         startup_seconds=process.seconds_since_process_start(timestamps.seconds.get("mpi")),
         kernel_seconds=kernel.seconds,

@@ -4,7 +4,7 @@ import functools
 import operator
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +38,13 @@ class ThreadTeam:
 
             self._pool, self._wait = ThreadPoolExecutor(threads - 1, "count"), wait
 
-    def count(self, job: Job, units: range, keep_hits: bool) -> tuple[Tally, NDArray[np.int64]]:
-        """Count units from the first one on, all of them unless stopped; return their tally, and their hits.
+    def count(self, job: Job, units: range, keep: Sequence[range] = ()) -> tuple[Tally, NDArray[np.int64]]:
+        """Count units from the first one on, all of them unless stopped; return their tally, and kept hits.
 
-        The hits are int64 (units,), empty unless `keep_hits`. Raises any exception that the kernel raises.
+        The hits are those of the units in `keep`, ascending ranges within `units`: int64 (units to keep,), or
+        fewer after a stop. Raises any exception that the kernel raises.
         """
-        queue = WorkQueue(job, units, self._threads, keep_hits)
+        queue = WorkQueue(job, units, self._threads, keep)
         others = []
         try:
             if self._pool:
@@ -86,9 +87,9 @@ class ThreadTeam:
 class WorkQueue:
     """Units that the threads of a rank count in chunks."""
 
-    def __init__(self, job: Job, units: range, threads: int, keep_hits: bool) -> None:
+    def __init__(self, job: Job, units: range, threads: int, keep: Sequence[range] = ()) -> None:
         self.job = job
-        self._remaining, self._threads, self._keep_hits = units, threads, keep_hits
+        self._remaining, self._threads, self._keep = units, threads, keep
         self._counted: list[tuple[int, int, Tally, NDArray[np.int64]]] = []
         """First unit, number of units, tally and kept hits of each chunk, in any order."""
         self._popping = threading.Lock()
@@ -107,8 +108,9 @@ class WorkQueue:
 
     def push(self, chunk: range, hits: NDArray[np.int64]) -> None:
         """Record the hits of a chunk, int64 (units,), or of its first units."""
-        tally = Tally.of(self.job, chunk[: len(hits)], hits)
-        self._counted.append((chunk.start, len(chunk), tally, hits if self._keep_hits else hits[:0]))
+        tally, start = Tally.of(self.job, chunk[: len(hits)], hits), chunk.start
+        kept = [hits[max(one.start - start, 0) : max(one.stop - start, 0)] for one in self._keep]
+        self._counted.append((start, len(chunk), tally, np.concatenate([hits[:0], *kept])))
 
     def result(self) -> tuple[Tally, NDArray[np.int64]]:
         """Return the tally and the kept hits of all units before the first one that was not counted."""

@@ -3,7 +3,8 @@
 blocks      lines, tables and sections that reports are built of
 plain       blocks as plain text
 run         the report of a run
-losses      its lines on ranks that were lost
+losses      its lines on ranks that were lost or excluded
+audit       its line on the audit
 check       the report of `mpi-pi check`
 burn_in     the report of `mpi-pi burn-in`
 preflight   the report of `mpi-pi check-hosts`

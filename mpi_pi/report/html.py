@@ -140,6 +140,8 @@ def _summary_of_run(result: Result) -> Summary:
     answer = f"pi = {estimate.pi}, {estimate.standard_errors:+.3f} standard errors from pi"
     if result.losses:
         answer += f"; {number_of(len(result.losses), 'rank')} lost"
+    if result.audit and result.audit.wrong:
+        answer += f"; {number_of(len(result.audit.wrong), 'rank')} counted wrongly, and others again"
     if not result.verified:
         return Summary("a run", "bad", "UNSUCCESSFUL", "; ".join([answer, *result.reasons]), blocks)
     if result.partial:

@@ -1,4 +1,4 @@
-"""Lines of the report of a run on ranks that were lost, and on what was counted anew."""
+"""Lines of the report of a run on ranks that were lost or excluded, and on what was counted anew."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,15 +14,19 @@ MAX_NAMED = 10
 
 
 def lines(result: Result) -> Iterator[Line]:
-    """Generate the lines on losses of ranks; none if no rank was lost."""
+    """Generate the lines on losses and exclusions of ranks; none if there were none."""
     repairs = result.repairs
     if not repairs:
         return
-    for repair in repairs[:MAX_REPAIRS]:
-        yield "Lost", f"{_who(result, repair)} {_when(result, repair)}"
-    if more := repairs[MAX_REPAIRS:]:
-        ranks = number_of(sum(len(repair.lost) for repair in more), "more rank")
-        yield "Lost", f"{ranks}, at {number_of(len(more), 'later time')}; --json FILE holds them all"
+    for name, those in (
+        ("Lost", [repair for repair in repairs if repair.lost]),
+        ("Excluded", [repair for repair in repairs if repair.excluded]),
+    ):
+        for repair in those[:MAX_REPAIRS]:
+            yield name, f"{_who(result, repair)} {_when(result, repair)}"
+        if more := those[MAX_REPAIRS:]:
+            ranks = number_of(sum(len(repair.ranks) for repair in more), "more rank")
+            yield name, f"{ranks}, at {number_of(len(more), 'later time')}; --json FILE holds them all"
     points = sum(repair.redone_points for repair in repairs)
     share = format_percent(points, max(result.tally.points, 1))
     cost = f"{sum(repair.cost_seconds for repair in repairs):.4f} s"
@@ -30,10 +34,10 @@ def lines(result: Result) -> Iterator[Line]:
 
 
 def _who(result: Result, repair: Repair) -> str:
-    """Return the ranks lost at a time, by host; those of each merged shard are numbered from 0."""
-    first = result.first_ranks[result.shard_of(repair.lost[0].rank)]
+    """Return the ranks of a repair, by host; those of each merged shard are numbered from 0."""
+    first = result.first_ranks[result.shard_of(repair.ranks[0].rank)]
     by_host: dict[str, list[int]] = {}
-    for lost in sorted(repair.lost):
+    for lost in sorted(repair.ranks):
         by_host.setdefault(lost.host, []).append(lost.rank - first)
     groups = [
         f"{_ranks(ranks)} {f'on host {host}' if host else '(host unknown)'}"
@@ -56,10 +60,10 @@ def _ranks(ranks: Sequence[int]) -> str:
 
 
 def _when(result: Result, repair: Repair) -> str:
-    place = result.shard_of(repair.lost[0].rank)
+    place = result.shard_of(repair.ranks[0].rank)
     of_shard = f" of shard {result.shards[place].index}/{len(result.shards)}" if result.shards else ""
     with_row = {row.rank for row in result.ranks}
-    if not any(lost.rank in with_row for lost in repair.lost):
+    if not any(lost.rank in with_row for lost in repair.ranks):
         return f"before the first round{of_shard}"
     is_over = repair.round >= result.rounds_of(place)
     round_ = "after the last round" if is_over else f"in round {repair.round}"

@@ -12,7 +12,7 @@ from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
-from mpi_pi.report import losses
+from mpi_pi.report import audit, losses
 from mpi_pi.report.blocks import MAX_HOSTS, Block, Line, Lines, Table
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
@@ -78,7 +78,7 @@ def blocks(result: Result, per_rank: bool = False) -> list[Block]:
     usage = result.usage
     seconds = {"real": usage.real_seconds, "user": usage.user_seconds, "sys": usage.system_seconds}
     return [
-        Lines([*_answer(result), *losses.lines(result)]),
+        Lines([*_answer(result), *audit.lines(result), *losses.lines(result)]),
         Lines([*_timing(result)]),
         *([Lines([*_phases(result)])] if result.phases else []),
         _hosts(result),

@@ -17,12 +17,15 @@ from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.storage import json_document, schema
 from mpi_pi.storage.atomic_file import AtomicFile, OutputError, beside, is_special
-from mpi_pi.storage.fields import as_fields, from_fields
+from mpi_pi.storage.fields import as_fields, from_fields, without_audits
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.storage.lock_file import Lock, LockHeld
 from mpi_pi.version import __version__
 
-KIND, FORMAT = "checkpoint", 1
+KIND, FORMAT = "checkpoint", 2
+
+OLD_FORMAT = 1
+"""The format before, of runs that were not audited; it is read, too."""
 
 
 class CheckpointError(UserError):
@@ -42,7 +45,9 @@ def load(path: Path) -> Shard | None:
 def loads(content: bytes) -> Shard:
     """Return the shard in the text of a checkpoint. Raises DocumentError."""
     try:
-        document = json_document.document(content, KIND, FORMAT, version_key="format")
+        document = json_document.document(content, KIND, OLD_FORMAT, FORMAT, version_key="format")
+        if document["format"] == OLD_FORMAT:
+            document = without_audits(document) | {"format": FORMAT}
         schema.check(document, "checkpoint")
         return from_fields(document)
     except ValueError as error:

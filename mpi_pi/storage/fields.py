@@ -21,6 +21,8 @@ def as_fields(shard: Shard) -> dict[str, Any]:
         "job": {"trials": job.trials, "points_per_trial": job.points, "seed": str(job.seed)},
         "shard": {"index": shard.index, "of": shard.count},
         "tally": tally_rows(shard.tally),
+        "gaps": [[gap.start, gap.stop] for gap in shard.gaps],
+        "proven": tally_rows(shard.proven),
         "spent": asdict(shard.usage),
     }
 
@@ -45,9 +47,19 @@ def from_fields(document: Mapping[str, Any], contiguous: bool = True) -> Shard:
         shard["of"],
         _tally(document["tally"]),
         Usage(**document["spent"]),
+        tuple(range(*gap) for gap in document["gaps"]),
+        _tally(document["proven"]),
     )
     _check_tally(read, contiguous)
+    _check_gaps(read)
     return read
+
+
+def without_audits(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of a version that had no audits, as one of this version."""
+    spent = document.get("spent")
+    added = {"spent": spent | {"recounted_units": 0}} if isinstance(spent, dict) else {}
+    return {**document, **added, "gaps": [], "proven": []}
 
 
 def _tally(rows: Sequence[Mapping[str, Any]]) -> Tally:
@@ -72,13 +84,32 @@ def _check_tally(shard: Shard, contiguous: bool) -> None:
         raise ValueError("more units are counted than there are")
     if not counted <= _by_size(job, units):
         raise ValueError("the units counted are not those of the job")
-    if contiguous and counted != _by_size(job, range(units.start, units.start + shard.tally.units)):
+    first = _by_size(job, range(units.start, shard.counted_to))
+    for gap in shard.gaps:
+        first -= _by_size(job, gap)
+    if contiguous and counted != first:
         raise ValueError("the units counted are not the first ones")
     for points, (number, hits, squares, _) in shard.tally.by_size.items():
         excess, farthest = hits - number * centre(points), max(centre(points), points - centre(points))
         # By the Cauchy-Schwarz inequality excess² <= number * squares.
         if hits > number * points or not excess**2 <= squares * number <= (number * farthest) ** 2:
             raise ValueError("no such hits are possible")
+
+
+def _check_gaps(shard: Shard) -> None:
+    """Raise ValueError unless gaps are between units that were counted, and proven units before them."""
+    job, stop = shard.job, shard.units.start
+    for gap in shard.gaps:
+        if not stop <= gap.start < gap.stop < shard.counted_to:
+            raise ValueError("gaps: are not ranges between units that were counted")
+        stop = gap.stop + 1
+    proven, first_gap = shard.proven_units, shard.gaps[0].start if shard.gaps else shard.counted_to
+    by_size = Counter({points: sums.units for points, sums in shard.proven.by_size.items()})
+    if proven.stop > first_gap or by_size != _by_size(job, proven):
+        raise ValueError("proven: are not the first units that were counted")
+    rest = (shard.tally - shard.proven).by_size
+    if any(sums.hits < 0 or sums.squares < 0 or min(sums.bins, default=0) < 0 for sums in rest.values()):
+        raise ValueError("proven: has more than the tally")
 
 
 def _by_size(job: Job, units: range) -> Counter[int]:

@@ -69,7 +69,8 @@ def document(content: bytes, kind: str, *versions: int, version_key: str = "sche
     found = parsed.get(version_key)
     if type(found) is not int or found not in versions:
         found, program = (truncated(repr(value)) for value in (found, parsed.get("version")))
-        readable = " or ".join(map(str, versions))
+        *others, last = map(str, versions)
+        readable = " or ".join([", ".join(others), last] if others else [last])
         raise DocumentError(f"has {version_key} {found} of mpi-pi {program}, not {readable}")
     try:
         intact = "kind" in parsed and parsed.get("checksum") == _checksum(parsed)

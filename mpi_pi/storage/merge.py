@@ -6,7 +6,8 @@ from itertools import accumulate
 
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import format_some, printable
-from mpi_pi.model.result import Result, ShardSummary, Timeline
+from mpi_pi.model.audit import Audit, Unsettled
+from mpi_pi.model.result import Repair, Result, ShardSummary, Timeline
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 from mpi_pi.model.verdict import suspects
@@ -79,7 +80,7 @@ def _merged(results: Sequence[Result]) -> Result:
         for result, ranks_at_start in zip(results, started, strict=True)
     ]
     return Result(
-        shard=Shard(results[0].job, tally=tally, usage=usage),
+        shard=Shard(results[0].job, tally=tally, usage=usage, proven=_proven(results)),
         tally=tally,
         usage=usage,
         ranks=ranks,
@@ -89,6 +90,7 @@ def _merged(results: Sequence[Result]) -> Result:
         mpi_library=results[0].mpi_library,
         suspects=suspects(ranks),
         repairs=tuple(repair for result in numbered for repair in result.repairs),
+        audit=_audit([result.audit for result in numbered if result.audit]),
         shards=tuple(shards) if len(results) > 1 else results[0].shards,
     )
 
@@ -96,8 +98,39 @@ def _merged(results: Sequence[Result]) -> Result:
 def _numbered_from(first: int, result: Result) -> Result:
     """Return a result whose ranks are numbered from `first` on."""
     ranks = tuple(replace(row, rank=first + row.rank) for row in result.ranks)
-    repairs = (
-        replace(repair, lost=tuple(lost._replace(rank=first + lost.rank) for lost in repair.lost))
-        for repair in result.repairs
+    repairs, audit = tuple(_repair_from(first, repair) for repair in result.repairs), result.audit
+    if audit:
+        unsettled = tuple(
+            Unsettled(one.unit, tuple(who._replace(rank=first + who.rank) for who in one.opinions))
+            for one in audit.unsettled
+        )
+        wrong = tuple(rank._replace(rank=first + rank.rank) for rank in audit.wrong)
+        audit = Audit(audit.share, wrong, unsettled)
+    return replace(result, ranks=ranks, repairs=repairs, audit=audit)
+
+
+def _repair_from(first: int, repair: Repair) -> Repair:
+    lost, excluded = (
+        tuple(rank._replace(rank=first + rank.rank) for rank in those)
+        for those in (repair.lost, repair.excluded)
     )
-    return replace(result, ranks=ranks, repairs=tuple(repairs))
+    return replace(repair, lost=lost, excluded=excluded)
+
+
+def _proven(results: Sequence[Result]) -> Tally:
+    """Return the tally of the first units of the job that are proven, given its shards in order."""
+    proven = Tally()
+    for result in results:
+        proven += result.shard.proven
+        if result.shard.proven.units < result.tally.units:
+            break
+    return proven
+
+
+def _audit(audits: Sequence[Audit]) -> Audit | None:
+    """Return the audit of all shards together; None if none was audited."""
+    if not audits:
+        return None
+    wrong = tuple(rank for audit in audits for rank in audit.wrong)
+    unsettled = tuple(one for audit in audits for one in audit.unsettled)
+    return Audit(min(audit.share for audit in audits), wrong, unsettled)

@@ -51,14 +51,14 @@ def _check_repairs(result: Result) -> None:
         raise ValueError("repairs: a rank is lost twice")
     before = (0, 0)
     for place, repair in enumerate(result.repairs):
-        shards = {result.shard_of(lost.rank) for lost in repair.lost}
-        if len(shards) > 1 or not before <= (before := (max(shards), repair.round)):
+        shards = {result.shard_of(rank.rank) for rank in repair.ranks}
+        if len(shards) != 1 or not before <= (before := (max(shards), repair.round)):
             raise ValueError(f"repairs[{place}]: does not follow on the one before")
         if repair.round > result.rounds_of(max(shards)):
             raise ValueError(f"repairs[{place}].round: there are fewer rounds")
         if repair.redone_points > result.shard.points:
             raise ValueError(f"repairs[{place}].redone_points: there are fewer points")
-        for lost in repair.lost:
+        for lost in repair.ranks:
             if hosts.get(lost.rank, None if repair.round else lost.host) != lost.host:
                 raise ValueError(f"repairs[{place}]: there was no rank {lost.rank} on host {lost.host}")
 
@@ -91,11 +91,12 @@ def _check_rounds(result: Result) -> None:
 
 def _check_idle_after(repair: Repair, result: Result) -> None:
     """Raise ValueError if a rank has counted anything in a round after its loss."""
-    lost = [place for place, rank in enumerate(result.ranks) if result.losses.get(rank.rank) is repair]
+    numbers = {rank.rank for rank in repair.ranks}
+    lost = [place for place, rank in enumerate(result.ranks) if rank.rank in numbers]
     for place, record in enumerate(result.timeline.records):
         columns = (record.units, record.points, record.count_nanoseconds)
         if record.first_round >= repair.round and any(column[lost].any() for column in columns):
-            raise ValueError(f"rounds[{place}]: a rank has counted that was lost before")
+            raise ValueError(f"rounds[{place}]: a rank has counted that was lost or excluded before")
 
 
 def _check_sum(what: str, addends: str, total: int, where: str, known: int, exact: bool) -> None:

@@ -6,12 +6,13 @@ could fail on the new one.
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
 import numpy as np
 
+from mpi_pi.model.audit import Audit, Opinion, Unsettled, WrongRank
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.result import (
     LostRank,
@@ -26,14 +27,14 @@ from mpi_pi.model.result import (
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import json_document, result_checks, schema
-from mpi_pi.storage.fields import as_fields, from_fields, tally_rows
+from mpi_pi.storage.fields import as_fields, from_fields, tally_rows, without_audits
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
 
-KIND, SCHEMA = "result", 6
+KIND, SCHEMA = "result", 7
 
-OLD_SCHEMA = 5
-"""The schema before, in which no ranks were lost; it is read, too."""
+OLD_SCHEMAS = WITHOUT_REPAIRS, WITHOUT_AUDITS = 5, 6
+"""Schemas before, which are read, too: one in which no ranks were lost, and one without audits."""
 
 
 def as_json(result: Result) -> str:
@@ -47,6 +48,7 @@ def as_json(result: Result) -> str:
         "kernels_right": result.kernels_right,
         "estimate": _estimate_fields(result.estimate),
         "in_line": tally_rows(result.shard.tally),
+        "audit": _audit_fields(result.audit),
         "marks": dict(result.timestamps),
         "steps": dict(result.phases),
         "shards": [
@@ -58,9 +60,7 @@ def as_json(result: Result) -> str:
             }
             for shard in result.shards
         ],
-        "repairs": [
-            vars(repair) | {"lost": [lost._asdict() for lost in repair.lost]} for repair in result.repairs
-        ],
+        "repairs": [_repair_fields(repair) for repair in result.repairs],
         "ranks": [_rank_fields(rank) for rank in result.ranks],
         "rounds": [_round_fields(record) for record in result.timeline.records],
     }
@@ -71,6 +71,37 @@ def _estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
     if estimate is None:
         return None
     return asdict(estimate) | {"fit": estimate.fit and estimate.fit._asdict()}
+
+
+def _audit_fields(audit: Audit | None) -> dict[str, Any] | None:
+    if audit is None:
+        return None
+    unsettled = [
+        {"unit": one.unit, "opinions": [opinion._asdict() for opinion in one.opinions]}
+        for one in audit.unsettled
+    ]
+    return {"share": audit.share, "wrong": [rank._asdict() for rank in audit.wrong], "unsettled": unsettled}
+
+
+def _audit(members: Mapping[str, Any] | None) -> Audit | None:
+    if members is None:
+        return None
+    wrong = tuple(WrongRank(**row) for row in members["wrong"])
+    unsettled = tuple(
+        Unsettled(row["unit"], tuple(Opinion(**opinion) for opinion in row["opinions"]))
+        for row in members["unsettled"]
+    )
+    return Audit(members["share"], wrong, unsettled)
+
+
+def _repair_fields(repair: Repair) -> dict[str, Any]:
+    ranks = {"lost": repair.lost, "excluded": repair.excluded}
+    return vars(repair) | {name: [rank._asdict() for rank in those] for name, those in ranks.items()}
+
+
+def _repair(row: Mapping[str, Any]) -> Repair:
+    ranks = {name: tuple(LostRank(**rank) for rank in row[name]) for name in ("lost", "excluded")}
+    return Repair(**{**row, **ranks})
 
 
 def _rank_fields(rank: RankStats) -> dict[str, Any]:
@@ -94,13 +125,15 @@ def read(name: str) -> Result:
 
 def of_content(content: bytes) -> Result:
     """Return the result in the content of a file. Raises DocumentError."""
-    return of_document(json_document.document(content, KIND, OLD_SCHEMA, SCHEMA))
+    return of_document(json_document.document(content, KIND, *OLD_SCHEMAS, SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
     """Return the result of a JSON object. Raises DocumentError if no run can have written it."""
-    if document.get("schema") == OLD_SCHEMA:
-        document = _of_this_schema(document)
+    if document.get("schema") == WITHOUT_REPAIRS:
+        document = _with_repairs(document)
+    if document.get("schema") == WITHOUT_AUDITS:
+        document = _with_audit(document)
     schema.check(document, "report")
     try:
         result = _result(document)
@@ -112,14 +145,28 @@ def of_document(document: Mapping[str, Any]) -> Result:
     return result
 
 
-def _of_this_schema(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document of the old schema as one of this schema."""
+def _with_repairs(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document in which no ranks were lost as one of the next schema."""
     if "repairs" in document:
-        raise DocumentError(f"repairs: schema {OLD_SCHEMA} has none")
-    added: dict[str, Any] = {"schema": SCHEMA, "repairs": []}
+        raise DocumentError(f"repairs: schema {WITHOUT_REPAIRS} has none")
+    added: dict[str, Any] = {"schema": WITHOUT_AUDITS, "repairs": []}
     with contextlib.suppress(KeyError, TypeError):  # of which `schema.check` will complain
         added["shards"] = [row | {"started_ranks": row["ranks"]} for row in document["shards"]]
     return {**document, **added}
+
+
+def _with_audit(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document without audits as one of this schema."""
+    rows: dict[str, Callable[[Any], Any]] = {
+        "shards": lambda row: row | {"spent": row["spent"] | {"recounted_units": 0}},
+        "repairs": lambda row: row | {"excluded": []},
+        "ranks": lambda row: row | {"cores": ""},
+    }
+    added: dict[str, Any] = {"schema": SCHEMA, "audit": None}
+    for name, converted in rows.items():
+        with contextlib.suppress(KeyError, TypeError):  # of which `schema.check` will complain
+            added[name] = [converted(row) for row in document[name]]
+    return without_audits(document) | added
 
 
 def _result(document: Mapping[str, Any]) -> Result:
@@ -145,10 +192,8 @@ def _result(document: Mapping[str, Any]) -> Result:
         suspects=suspects(ranks),
         timestamps=document["marks"],
         phases=_phases(document["steps"]),
-        repairs=tuple(
-            Repair(**{**row, "lost": tuple(LostRank(**lost) for lost in row["lost"])})
-            for row in document["repairs"]
-        ),
+        repairs=tuple(map(_repair, document["repairs"])),
+        audit=_audit(document["audit"]),
         shards=_shards(document["shards"], counted, len(ranks)),
     )
 

@@ -23,7 +23,7 @@ from mpi_pi.mpi import collectives, ulfm
 from mpi_pi.mpi.collectives import CollectiveError, bcast, call_on_root
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.stop import StopRequest
-from mpi_pi.parallel import manager, recovery, round_loop, run, team
+from mpi_pi.parallel import manager, outcome, recovery, repair, round_loop, team
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.recovery import Survivors
@@ -186,7 +186,7 @@ class Rank:
         self.simulation.world.step()
         if self.case.logs and not result.partial:
             units = self.case.begun.units
-            assert self.log == HITS[self.case.begun.remaining.start : units.stop].tolist()
+            assert self.log == HITS[self.case.begun.counted_to : units.stop].tolist()
         self.simulation.reports.append((result, dict(self.simulation.owners)))
         self.status = 0
 
@@ -265,7 +265,7 @@ def simulated_modules() -> Iterator[None]:
         patch.setattr(ulfm, "mpi_module", lambda: MODULE)
         patch.setattr(ulfm, "SETTLE_SECONDS", 0.0)
         patch.setattr(ulfm, "kill_on_host", lambda _: set())
-        patch.setattr(run, "library_name", lambda: "simulated")
+        patch.setattr(outcome, "library_name", lambda: "simulated")
         for module in (team, collectives, recovery):
             patch.setattr(module, "host_name", lambda: "simulated")
         patch.setattr(team, "launch_env", SimpleNamespace(rank=this_rank))
@@ -279,8 +279,9 @@ def simulated_modules() -> Iterator[None]:
         )
         for clocked in (manager, recovery, round_loop):
             patch.setattr(clocked, "time", clock)
-        patch.setattr(manager, "process", SimpleNamespace(seconds_since_process_start=lambda _: 1.0))
-        patch.setattr(run, "timestamps", SimpleNamespace(mark=seconds))
+        for started in (manager, repair):
+            patch.setattr(started, "process", SimpleNamespace(seconds_since_process_start=lambda _: 1.0))
+        patch.setattr(outcome, "timestamps", SimpleNamespace(mark=seconds))
         yield
 
 
@@ -319,9 +320,9 @@ def check_result(simulation: Simulation, result: Result, owners: dict[int, int])
     assert sum(record.hits for record in result.timeline.records) == result.tally.hits - begun.tally.hits
     steps = simulation.world.steps
     assert result.usage.round_seconds - begun.usage.round_seconds < steps
-    for repair in result.repairs:
-        assert 0 <= repair.seconds < steps
-        assert 0 <= repair.cost_seconds < steps
+    for each in result.repairs:
+        assert 0 <= each.seconds < steps
+        assert 0 <= each.cost_seconds < steps
     lost = set(result.losses)
     assert lost <= simulation.failed | simulation.left | set(simulation.world.killed)
     for row in result.ranks:

@@ -158,7 +158,7 @@ def _row(rank: int, host: int, records: Sequence[RoundRecord], hits: int, second
     counted = sum(int(row.count_nanoseconds[0]) for row in records) / 1e9
     return RankStats(
         rank=rank,
-        info=RankInfo(host_name(host), "A CPU", "numba", "haswell", 1, "1 thread on 2 cores"),
+        info=RankInfo(host_name(host), "A CPU", "numba", "haswell", 1, "1 thread on 2 cores", "0"),
         kernel_source="cache",
         units=sum(int(row.units[0]) for row in records),
         points=sum(int(row.points[0]) for row in records),
@@ -179,7 +179,9 @@ def flame(ranks: int = 2, hosts: int = 1, hits: int = 78538813, threads: int = 1
     rows = tuple(
         RankStats(
             rank=rank,
-            info=RankInfo(f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS),
+            info=RankInfo(
+                f"node{rank * hosts // ranks:03}", "A CPU", "numba", "haswell", threads, WORDS, "0-3"
+            ),
             kernel_source="cache",
             units=1000 // ranks,
             points=10**8 // ranks,

@@ -4,10 +4,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mpi_pi.model import goodness, tally
+from mpi_pi.model import goodness
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.tally import Sums, Tally
+from mpi_pi.parallel import messages
 
 sizes = st.sampled_from([1, 1000, BLOCK, BLOCK + 1, 3 * BLOCK - 1])
 
@@ -52,9 +53,9 @@ def test_tallies_of_parts_add_up_to_that_of_the_whole(
 def test_unpack_undoes_pack(some: tuple[Job, range, list[int]]) -> None:
     job, units, hits = some
     one = Tally.of(job, units, np.array(hits, np.int64))
-    packed = tally.pack(job, one)
-    assert tally.unpack(job, packed) == one
-    assert tally.unpack(job, [2 * number for number in packed]) == one + one
+    packed = messages.pack(job, one)
+    assert messages.unpack(job, packed) == one
+    assert messages.unpack(job, [2 * number for number in packed]) == one + one
 
 
 def test_units_without_bins_are_added_to_those_with() -> None:

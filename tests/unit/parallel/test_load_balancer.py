@@ -74,7 +74,7 @@ def simulate(
     job: Job, rates: list[float], change: dict[int, list[float]] | None = None
 ) -> list[dict[str, float]]:
     """Count a job with ranks of these rates (points per second); return duration and wait of each round."""
-    balancer = LoadBalancer(job, range(job.units), [1] * len(rates))
+    balancer = LoadBalancer(job, [range(job.units)], [1] * len(rates))
     history: list[dict[str, float]] = []
     next_unit = 0
     while True:
@@ -98,7 +98,7 @@ def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> N
     """Counts that are always too short to tell a rate make the first rounds larger and larger."""
     threads = [256, *[1] * 99]
     job = Job(trials=1 << 60, points=BLOCK, seed=0)
-    balancer = LoadBalancer(job, range(job.units), threads)
+    balancer = LoadBalancer(job, [range(job.units)], threads)
     for _ in range(20):
         units, weights = balancer.next_round()
         points = np.array([BLOCK * len(share) for share in partition(job, units, weights)])
@@ -110,7 +110,7 @@ def test_no_rank_gets_too_much_however_its_threads_differ_from_the_others() -> N
 def test_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
     """Trials of one whole block and one point: an even deal of few units can give a rank single points."""
     job = Job(trials=600, points=BLOCK + 1, seed=0)
-    balancer = LoadBalancer(job, range(job.units), [1] * 4)
+    balancer = LoadBalancer(job, [range(job.units)], [1] * 4)
     counted = np.zeros(4, np.int64)
     while True:
         units, weights = balancer.next_round()
@@ -125,7 +125,7 @@ def test_rank_that_had_too_little_to_show_its_rate_is_not_starved() -> None:
 
 def test_rank_that_was_held_up_once_comes_back() -> None:
     job = Job(trials=20_000, points=BLOCK, seed=0)
-    balancer = LoadBalancer(job, range(job.units), [1] * 4)
+    balancer = LoadBalancer(job, [range(job.units)], [1] * 4)
     shares = []
     for number in range(40):
         units, weights = balancer.next_round()
@@ -161,7 +161,7 @@ def test_rank_that_becomes_slow_is_relieved_within_three_rounds() -> None:
 
 def test_slow_network_makes_rounds_longer() -> None:
     job = Job(10**6, 10**5, 0)
-    balancer = LoadBalancer(job, range(job.units), [1])
+    balancer = LoadBalancer(job, [range(job.units)], [1])
     points = np.array([10**9])
     for _ in range(5):
         units, _weights = balancer.next_round()
@@ -173,7 +173,7 @@ def test_slow_network_makes_rounds_longer() -> None:
 def test_rank_that_waits_for_a_slow_one_makes_rounds_no_longer() -> None:
     """Only what even the slowest rank waits is the cost of a round."""
     job = Job(10**6, 10**5, 0)
-    balancer = LoadBalancer(job, range(job.units), [1, 1])
+    balancer = LoadBalancer(job, [range(job.units)], [1, 1])
     for _ in range(3):
         balancer.next_round()
         balancer.update(np.array([10**9] * 2), np.array([10**9] * 2), np.array([10**6, 9 * 10**8]))
@@ -182,7 +182,7 @@ def test_rank_that_waits_for_a_slow_one_makes_rounds_no_longer() -> None:
 
 
 def test_units_are_bounded_when_their_hits_are_collected() -> None:
-    balancer = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1, 1], Tuning(max_units=1000))
+    balancer = LoadBalancer(Job(10**9, 1, 0), [range(10**9)], [1, 1], Tuning(max_units=1000))
     for _ in range(5):
         units, _weights = balancer.next_round()
         assert len(units) <= 1000
@@ -190,7 +190,7 @@ def test_units_are_bounded_when_their_hits_are_collected() -> None:
 
 
 def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None:
-    balancer = LoadBalancer(Job(10**9, 1, 0), range(10**9), [1] * 4, Tuning(max_units=1000))
+    balancer = LoadBalancer(Job(10**9, 1, 0), [range(10**9)], [1] * 4, Tuning(max_units=1000))
     for _ in range(5):
         units, weights = balancer.next_round()
         assert len(units) == 1000
@@ -200,7 +200,7 @@ def test_counts_too_short_to_tell_a_rate_do_not_make_the_rounds_shrink() -> None
 
 def test_rounds_of_jobs_beyond_machine_integers_are_exact() -> None:
     job = Job(10**15, 10**9, 0)
-    balancer = LoadBalancer(job, range(job.units), [1] * 3)
+    balancer = LoadBalancer(job, [range(job.units)], [1] * 3)
     units, weights = balancer.next_round()
     balancer.update(np.array([10**9] * 3), np.array([10**9] * 3), np.array([0] * 3))
     units, weights = balancer.next_round()
@@ -213,7 +213,7 @@ def test_rounds_of_jobs_beyond_machine_integers_are_exact() -> None:
 def test_threads_count_in_the_first_round() -> None:
     """Until the rates are known, shares and the length of the round go by the numbers of threads."""
     job = Job(10**9, 1000, 0)
-    balancer = LoadBalancer(job, range(job.units), [1, 64])
+    balancer = LoadBalancer(job, [range(job.units)], [1, 64])
     units, weights = balancer.next_round()
     assert job.points_in(units) == pytest.approx(65 * Tuning.first_points, rel=1e-3)
     assert weights.tolist() == [1, 64]
@@ -221,7 +221,7 @@ def test_threads_count_in_the_first_round() -> None:
 
 def test_rounds_too_short_to_tell_grow() -> None:
     job = Job(10**15, 1000, 0)
-    balancer = LoadBalancer(job, range(job.units), [1, 1])
+    balancer = LoadBalancer(job, [range(job.units)], [1, 1])
     sizes = []
     for _ in range(4):
         units, _weights = balancer.next_round()

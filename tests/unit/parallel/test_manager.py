@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from mpi_pi.kernel import reference
-from mpi_pi.model import tally
 from mpi_pi.model.job import BLOCK, Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
+from mpi_pi.parallel import messages
 from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.parallel.messages import WORK_RESULT_COLUMNS, Assignment, WorkResult
@@ -31,7 +31,7 @@ def results_of(shares: list[range], nanoseconds: list[int]) -> NDArray[np.int64]
         counted = Tally.of(JOB, share, HITS[share.start : share.stop])
         result[WorkResult.POINTS], result[WorkResult.UNITS] = counted.points, counted.units
         result[WorkResult.COUNT_NS] = count_nanoseconds
-        result[WorkResult.TALLY :] = tally.pack(JOB, counted)
+        result[WorkResult.TALLY :] = messages.pack(JOB, counted)
     return results
 
 
@@ -86,7 +86,7 @@ def test_missing_units_without_a_stop_end_the_run() -> None:
     manager = Manager(Shard(JOB), [1, 1], SHORT_ROUNDS)
     shares = shares_in(manager.begin(), 0)
     assignments = manager.next(results_of([shares[0], shares[1][:-1]], [10, 10]))
-    assert assignments[0].tolist() == [0, 0, len(shares[0]) + len(shares[1]) - 1, 0, 0, 0]
+    assert assignments[0].tolist() == [0, 0, len(shares[0]) + len(shares[1]) - 1, 0, 0, 0, 0, 0]
 
 
 def test_failure_of_a_rank_is_in_all_assignments() -> None:
@@ -149,7 +149,7 @@ def test_packed_hits_include_last_blocks() -> None:
     job = Job(2, BLOCK + 1000, 1)
     hits = np.array([50_000_000, 700, 52_000_000, 800])
     rows = [
-        tally.pack(job, Tally.of(job, units, hits[units.start : units.stop]))
+        messages.pack(job, Tally.of(job, units, hits[units.start : units.stop]))
         for units in (range(1), range(1, 4))
     ]
-    assert tally.packed_hits(np.array(rows)).tolist() == [50_000_000, 52_001_500]
+    assert messages.packed_hits(np.array(rows)).tolist() == [50_000_000, 52_001_500]

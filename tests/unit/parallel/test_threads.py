@@ -39,13 +39,13 @@ def test_hits_are_those_of_the_reference(compiled: Kernel, expected: NDArray[np.
 
     team = ThreadTeam(Kernel("made up", count), threads, lambda: False)
     for _ in range(3):
-        tally, hits = team.count(JOB, UNITS, keep_hits=True)
+        tally, hits = team.count(JOB, UNITS, [UNITS])
         assert (hits == expected).all()
         assert tally == Tally.of(JOB, UNITS, expected)
-    tally, hits = team.count(JOB, UNITS, keep_hits=False)
+    tally, hits = team.count(JOB, UNITS)
     assert tally == Tally.of(JOB, UNITS, expected)
     assert hits.size == 0
-    assert team.count(JOB, range(5, 5), keep_hits=True)[0] == Tally()
+    assert team.count(JOB, range(5, 5), [range(5, 5)])[0] == Tally()
     team.close()
     assert 1 <= len(counting_threads) <= threads
     assert not any(thread.name.startswith("count") for thread in threading.enumerate())
@@ -66,7 +66,7 @@ def test_stopped_team_has_counted_the_first_units(
         return remaining < 0
 
     team = ThreadTeam(compiled, threads, stop)
-    tally, hits = team.count(JOB, UNITS, keep_hits=True)
+    tally, hits = team.count(JOB, UNITS, [UNITS])
     assert tally.units == len(hits)
     assert (hits == expected[: len(hits)]).all()
     assert tally == Tally.of(JOB, UNITS[: len(hits)], hits)
@@ -87,7 +87,7 @@ def test_all_threads_work_at_the_same_time(compiled: Kernel) -> None:
 
     team = ThreadTeam(Kernel("made up", count), 3, lambda: False)
     job = Job(3000, 10_001, 1)
-    tally, _ = team.count(job, range(3000), keep_hits=False)
+    tally, _ = team.count(job, range(3000))
     assert tally.hits == compiled.count(job, range(3000)).sum()
     team.close()
 
@@ -106,5 +106,5 @@ def test_error_in_any_thread_is_raised(compiled: Kernel, in_main: bool) -> None:
 
     team = ThreadTeam(Kernel("made up", count), 2, lambda: False)
     with pytest.raises(ZeroDivisionError):
-        team.count(Job(10**6, 10**6, 1), range(10**6), keep_hits=False)
+        team.count(Job(10**6, 10**6, 1), range(10**6))
     team.close()

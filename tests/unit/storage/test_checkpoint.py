@@ -69,7 +69,7 @@ def test_forged_checkpoint_is_refused_or_makes_sense(tmp_path: Path, content: by
 NO_KIND = json_document.dumps(
     {name: value for name, value in json.loads(CONTENT).items() if name not in ("checksum", "kind")}
 )
-FUTURE = json.dumps(json.loads(CONTENT) | {"format": 2, "version": "9.0"})
+FUTURE = json.dumps(json.loads(CONTENT) | {"format": 3, "version": "9.0"})
 OTHER_STREAM = json_document.dumps(
     {name: value for name, value in json.loads(CONTENT).items() if name != "checksum"} | {"stream_version": 7}
 )
@@ -87,7 +87,7 @@ OTHER_STREAM = json_document.dumps(
         (CONTENT.replace(b"235500", b"235501"), "damaged"),
         (CONTENT.replace(b'"checkpoint"', b'"result"'), "something else of mpi-pi's"),
         (NO_KIND.encode(), "damaged"),
-        (FUTURE.encode(), "format 2 of mpi-pi '9.0'"),
+        (FUTURE.encode(), "format 3 of mpi-pi '9.0'"),
         (OTHER_STREAM.encode(), "stream version 7, not 1"),
     ],
 )

@@ -36,7 +36,7 @@ def result(index: int, of: int, job: Job = JOB, done: int | None = None) -> Resu
     spent = Usage(
         1, 2, real_seconds=index, round_seconds=0.5, core_seconds=3, user_seconds=4, system_seconds=5
     )
-    member = RankInfo(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound")
+    member = RankInfo(f"node{index}", "A CPU", "numpy", "", 2, "4 threads on 4 cores, not bound", "0-3")
     row = RankStats(
         rank=0,
         info=member,
@@ -151,7 +151,7 @@ def test_files_that_are_no_finished_shards_are_all_named() -> None:
         "none: No such file or directory",
         "empty: empty",
         "text: not written by mpi-pi",
-        "old: has schema 1 of mpi-pi '0.0.9', not 5 or 6",
+        "old: has schema 1 of mpi-pi '0.0.9', not 5, 6 or 7",
         "partial: not finished: that run was stopped before its end",
         "changed: damaged: its checksum is wrong",
     ]

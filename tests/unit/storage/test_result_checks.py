@@ -73,15 +73,15 @@ NUMBERED = "ranks: are not numbered from 0 on, but for those lost before the fir
             lambda found: found["repairs"][2].update(redone_points=960_001),
             "repairs[2].redone_points: there are fewer points",
         ),
-        (lambda found: found["repairs"][2].update(lost=[]), "repairs[2].lost: has 0 items"),
+        (lambda found: found["repairs"][2].update(lost=[]), "repairs[2]: does not follow on the one before"),
         (lambda found: found["repairs"][2].update(seconds=-1), "repairs[2].seconds: -1 is less than 0"),
         (lambda found: found["repairs"][2].pop("cost_seconds"), "repairs[2].cost_seconds: is missing"),
         (lambda found: found["repairs"][2].update(why=""), 'repairs[2]: has an unknown member "why"'),
         (
             lambda found: found["repairs"][1].update(round=2),
-            "rounds[2]: a rank has counted that was lost before",
+            "rounds[2]: a rank has counted that was lost or excluded before",
         ),
-        (count_after_loss, "rounds[3]: a rank has counted that was lost before"),
+        (count_after_loss, "rounds[3]: a rank has counted that was lost or excluded before"),
         (
             lambda found: found["repairs"][2]["lost"].extend(
                 {

@@ -132,20 +132,39 @@ def test_changed_file_is_refused(tmp_path: Path) -> None:
 
 def old(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document without losses as programs before schema 6 wrote it."""
-    shards = [{name: row[name] for name in ("index", "ranks", "spent")} for row in document["shards"]]
-    before = document | {"schema": 5, "shards": shards}
+    shards = [without(row, "started_ranks") for row in before_audits(document)["shards"]]
+    before = before_audits(document) | {"schema": 5, "shards": shards}
     del before["repairs"]
     return before
 
 
-def test_document_of_schema_5_is_read_with_no_repairs(tmp_path: Path) -> None:
+def before_audits(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without audits as programs before schema 7 wrote it."""
+    new = ("gaps", "proven", "audit")
+    before = {name: value for name, value in document.items() if name not in new} | {"schema": 6}
+    before["spent"] = without(document["spent"], "recounted_units")
+    before["shards"] = [
+        row | {"spent": without(row["spent"], "recounted_units")} for row in document["shards"]
+    ]
+    before["repairs"] = [without(row, "excluded") for row in document["repairs"]]
+    before["ranks"] = [without(row, "cores") for row in document["ranks"]]
+    return before
+
+
+def without(members: dict[str, Any], name: str) -> dict[str, Any]:
+    return {each: value for each, value in members.items() if each != name}
+
+
+def test_document_of_schema_5_or_6_is_read(tmp_path: Path) -> None:
     result = runs.run(3, 2)
     document = json.loads(result_file.as_json(result))
-    assert document["schema"] == 6
+    assert document["schema"] == 7
     del document["checksum"]
     file = tmp_path / "old.json"
-    file.write_text(json_document.dumps(old(document)))
-    assert comparable(result_file.read(str(file))) == comparable(result)
+    result = replace(result, ranks=tuple(replace(r, info=r.info._replace(cores="")) for r in result.ranks))
+    for before in (old(document), before_audits(document)):
+        file.write_text(json_document.dumps(before))
+        assert comparable(result_file.read(str(file))) == comparable(result)
 
 
 def test_merged_document_of_schema_5_is_read_with_its_shards() -> None:
@@ -155,11 +174,11 @@ def test_merged_document_of_schema_5_is_read_with_its_shards() -> None:
     assert before.first_ranks == [0, 1]
 
 
-@pytest.mark.parametrize("number", [4, 7])
+@pytest.mark.parametrize("number", [4, 8])
 def test_document_of_another_schema_is_refused(number: int) -> None:
     document = json.loads(result_file.as_json(runs.run(2))) | {"schema": number}
     del document["checksum"]
-    with pytest.raises(json_document.DocumentError, match=rf"^has schema {number} .*, not 5 or 6$"):
+    with pytest.raises(json_document.DocumentError, match=rf"^has schema {number} .*, not 5, 6 or 7$"):
         result_file.of_content(json_document.dumps(document).encode())
 
 

@@ -1,0 +1,130 @@
+"""Plan of the audit of a round: which units are counted a second time, and by which rank. It needs no MPI.
+
+Every rank makes the same plan by itself. The units of each rank are cut into cells of about the same number
+of units, and in each cell a run of consecutive units is drawn, which has the share of the cell that is to be
+audited. Runs rather than single units keep the cost of a call of the kernel small beside that of its units.
+
+The cells of all ranks, in the order of the hosts, form a circle. The auditor of a cell is the rank of the
+cell that lies a drawn number of cells further on: far enough to be of another host, and no rank audits more
+cells than it has itself, so that audits are divided by the ranks' rates as the units are.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = NDArray[np.int64]
+
+MAX_CELLS = 16
+"""Cells of a rank of average rate."""
+
+MAX_AUDITED_UNITS = 1 << 18
+"""Units of an average rank that are audited in a round: their hits take 2 MB."""
+
+DRAW = (0x61756469, 0x74)
+"""First words of the spawn keys of draws, which have more words than the keys of units."""
+
+
+class AuditPlan(NamedTuple):
+    """Runs of units that are counted a second time in a round; arrays have shape (runs,)."""
+
+    start: Row
+    """First unit, counted from the first one of the round."""
+    stop: Row
+    counter: Row
+    """Rank that counts the units as part of its own."""
+    auditor: Row
+    """Rank that counts them again."""
+
+    def of_counter(self, rank: int) -> Row:
+        """Return the runs that a rank counts, as indices, in the order of their units."""
+        return np.flatnonzero(self.counter == rank)
+
+    def of_auditor(self, rank: int) -> Row:
+        """Return the runs that a rank counts again, as indices, in the order of their units."""
+        return np.flatnonzero(self.auditor == rank)
+
+    def compared(self, ranks: int) -> Row:
+        """Return the number of units in which each rank is compared with another one, int64 (ranks,)."""
+        units = self.stop - self.start
+        sums = [np.bincount(whose, units, ranks) for whose in (self.counter, self.auditor)]
+        return np.asarray(sum(sums), np.int64)
+
+
+NOTHING = AuditPlan(*np.zeros((4, 0), np.int64))
+
+
+def plan(places: Row, hosts: Sequence[int] | Row, share: float, seed: int, draw: int) -> AuditPlan:
+    """Return the plan for a round.
+
+    `places`, int64 (ranks + 1,), are the offsets of the ranks' units in the round, as of
+    `partition.offsets`. `hosts` has a number of the host of each rank. `share` is above 0 and up to 1.
+    `seed` and `draw`, the number of the round, determine what is drawn.
+
+    On average over many rounds each unit is audited with the probability `share`. If a round has less than
+    one unit of each rank to be audited, some rounds have one of each rank, and others none, so that no rank
+    waits for the audits of others. Nothing is audited if fewer than two ranks have units.
+    """
+    counts, hosts = np.diff(places), np.asarray(hosts)
+    active = np.flatnonzero(counts)
+    if active.size < 2:
+        return NOTHING
+    units = int(places[-1] - places[0])
+    whether, round_up, shift = drawn(seed, draw, 0, 3)
+    expected = share * units / active.size
+    cells_of_average = min(max(int(expected), 1), MAX_CELLS)
+    if expected < 1:
+        if whether >= expected:
+            return NOTHING
+        share = active.size / units
+    cells = np.zeros(counts.size, np.int64)
+    wanted = np.rint(counts[active] * (cells_of_average * active.size / units)).astype(np.int64)
+    cells[active] = np.minimum(np.maximum(wanted, 1), counts[active])
+    owner = np.repeat(np.arange(counts.size), cells)
+    index = np.arange(owner.size) - np.repeat(np.cumsum(cells) - cells, cells)
+    low = places[owner] + counts[owner] * index // cells[owner]
+    size = places[owner] + counts[owner] * (index + 1) // cells[owner] - low
+    length = np.minimum(np.floor(size * share + round_up).astype(np.int64), size)
+    start = low + np.floor(drawn(seed, draw, 1, owner.size) * (size - length + 1)).astype(np.int64)
+    those = np.flatnonzero(length)
+    auditor = _auditors(owner, hosts, float(shift))
+    return AuditPlan(*(column[those] for column in (start, start + length, owner, auditor)))
+
+
+def _auditors(owner: Row, hosts: Row, shift: float) -> Row:
+    """Return the rank that audits each cell, given that which has it; `shift` is drawn from 0 to 1.
+
+    It is of another host than the owner if the cells are of several hosts, otherwise another rank.
+    """
+    group = hosts[owner]
+    if (group == group[0]).all():
+        group = owner
+    circle = np.argsort(group, kind="stable")
+    _, sizes = np.unique(group, return_counts=True)
+    cells, largest = owner.size, int(sizes.max())
+    auditor = np.empty_like(owner)
+    if 2 * largest <= cells:
+        step = largest + int(shift * (cells - 2 * largest + 1))
+        auditor[circle] = owner[np.roll(circle, -step)]
+        return auditor
+    # One host, or rank, has more than half of the cells: the others audit all of these, and it audits theirs.
+    is_large = group == np.unique(group)[sizes.argmax()]
+    sides = np.flatnonzero(is_large), np.flatnonzero(~is_large)
+    for audited, auditing in (sides, sides[::-1]):
+        turn = int(shift * auditing.size)
+        index = np.arange(audited.size) * auditing.size // audited.size
+        auditor[audited] = owner[auditing[(index + turn) % auditing.size]]
+    return auditor
+
+
+def drawn(seed: int, draw: int, kind: int, number: int) -> NDArray[np.float64]:
+    """Return numbers from 0 up to but not including 1, float64 (number,), for the round `draw` of a job.
+
+    They come from NumPy's SeedSequence, whose values no version of NumPy may change. The same seed, draw and
+    kind give the same numbers.
+    """
+    sequence = np.random.SeedSequence(seed, spawn_key=(*DRAW, draw, kind))
+    words = np.asarray(sequence.generate_state(number, np.uint64), np.uint64)
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53, np.float64)
