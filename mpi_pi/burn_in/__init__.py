@@ -2,6 +2,7 @@
 
 phases      the phases, and which ranks count in the rounds of each
 conduct     the phases on all ranks, one after the other
+binding     cores for ranks that are not bound
 facts       facts about hosts and ranks
 report      what each rank tells rank 0 at the end of a phase
 meter       the rate of a rank over time

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mpi_pi.burn_in import diagnosis, document
+from mpi_pi.burn_in import binding, diagnosis, document
 from mpi_pi.burn_in.conduct import Conductor, Order
 from mpi_pi.burn_in.outcome import BurnIn
 from mpi_pi.cli import console, parser
@@ -69,6 +69,8 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
             None if options.threads == "auto" else options.threads or 1,
             _announce,
         )
+        if request.threads:
+            binding.bind(comm, request.threads, ranks.watch().check)
         team = assemble(comm, request, ranks.watch())
         order = Order(options.time, options.audit, team.shard.job.seed)
         open_files.enter_context(ranks.signals.all_handled())

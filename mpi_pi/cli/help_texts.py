@@ -86,18 +86,18 @@ signal's number if a signal stopped it before a fault was found
     ),
     "bench": BENCH,
     "plot": (
-        "draw pictures of results and benchmarks",
+        "draw pictures of results, benchmarks and burn-ins",
         """\
 Draw the contents of files. Of a result (mpi-pi run --json): points on the dartboard, convergence, and the
 activity of each rank or host; with the trial log of the run, also the distribution of its trials. Of a
-benchmark: scaling, kernels, jobs and rounds.""",
+benchmark: scaling, kernels, jobs and rounds. Of a burn-in: rate and temperature of each host over time.""",
         None,
     ),
     "report": (
-        "make an HTML page of results and benchmarks",
+        "make an HTML page of results, benchmarks and burn-ins",
         """\
-Make one HTML page of results, trial logs and benchmarks, with their tables and pictures. The page needs no
-network.""",
+Make one HTML page of results, trial logs, benchmarks and burn-ins, with their tables and pictures. The page
+needs no network.""",
         None,
     ),
     "keep-running": (

@@ -136,7 +136,7 @@ def _add_merge(merge: argparse.ArgumentParser) -> None:
 
 
 def _add_plots(output: str, command: argparse.ArgumentParser) -> None:
-    command.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks")
+    command.add_argument("files", metavar="FILE", nargs="+", help="results, trial logs, benchmarks, burn-ins")
     command.add_argument("-o", "--output", metavar="FILE", required=True, help=f"file to write: {output}")
 
 

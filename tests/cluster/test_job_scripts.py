@@ -203,6 +203,21 @@ def test_benchmark_script_measures(cluster: Cluster, tmp_path: Path) -> None:
     assert [(row["host"], row["ranks"]) for row in made["noise"]["rows"]] == [("node1", 2), ("node2", 2)]
 
 
+def test_burn_in_script_judges_the_cores_of_all_nodes(cluster: Cluster, tmp_path: Path) -> None:
+    """Where the machine is busy, a core may well be called slow; then the job fails."""
+    job = submit(cluster, tmp_path, "burn-in.sbatch", "--audit", "50%", TIME="3s", STAGE="yes")
+    state = cluster.finished(job, 120)
+    made = json.loads((tmp_path / f"burn-in-{job}.json").read_text())
+    assert state == ("COMPLETED" if made["passed"] else "FAILED")
+    assert [host["host"] for host in made["hosts"]] == ["node1", "node2"]
+    assert len(made["ranks"]) == 2 * 3  # the cores of a node here, as Slurm has them
+    assert made["complete"]
+    assert made["audit"] == 0.5
+    out = output(tmp_path, job)
+    assert "Launcher = pmix\n" in out
+    assert "\nBurn-in = " in out
+
+
 def test_array_script_and_its_merge_count_the_whole(cluster: Cluster, tmp_path: Path) -> None:
     job = submit(cluster, tmp_path, "array.sbatch")
     merge = submit(cluster, tmp_path, "merge.sbatch", f"--dependency=afterany:{job}", job, "--per-rank")

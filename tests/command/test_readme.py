@@ -21,6 +21,7 @@ README = (ROOT / "README.md").read_text()
 SCRIPTS = "cluster/test_job_scripts.py"
 OVER_SSH = f"{SCRIPTS}::test_hostfile_over_ssh_starts_ranks_on_all_hosts"
 ARRAY = f"{SCRIPTS}::test_array_script_and_its_merge_count_the_whole"
+BURNT_IN = "command/test_burn_in.py::test_report_follows_the_schema"
 CHECKED = "cluster/test_check.py::test_hosts_have_a_row_each"
 ELSEWHERE = {
     "make test": "this is it",
@@ -32,6 +33,8 @@ ELSEWHERE = {
     "make check-hosts HOSTFILE=hostfiles/octapi.hosts": "a command of hostfiles/README.md, too",
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check": CHECKED,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi run -i 10000 -n 1000000": OVER_SSH,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi burn-in 24h --json burn-in.json": BURNT_IN,
+    "mpi-pi plot burn-in.json -o burn-in.png": "command/test_burn_in.py::test_picture_of_a_burn_in_is_drawn",
 }
 
 SAID = {
