@@ -8,17 +8,6 @@ def number_of(count: int, thing: str) -> str:
     return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
-def format_spans(numbers: Sequence[int]) -> str:
-    """Return sorted numbers, those in a row as a span: `1-4, 7`."""
-    spans: list[list[int]] = []
-    for number in numbers:
-        if spans and number == spans[-1][1] + 1:
-            spans[-1][1] = number
-        else:
-            spans.append([number, number])
-    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
-
-
 def format_some(names: Sequence[str], most: int, count: int | None = None, separator: str = ", ") -> str:
     """Return the first `most` names, and how many more there are: `a, b and 3 more`.
 
@@ -39,7 +28,7 @@ def format_probability(p: float, complement: float) -> str:
     return f"1 - {texts[1]}" if texts[0] == "1" else texts[0]
 
 
-def format_numbers(numbers: Iterable[int]) -> str:
+def format_numbers(numbers: Iterable[int], separator: str = ",") -> str:
     """Return numbers in ascending ranges, as Linux lists cores: `0-3,8`."""
     spans: list[list[int]] = []
     for number in sorted(numbers):
@@ -47,7 +36,7 @@ def format_numbers(numbers: Iterable[int]) -> str:
             spans[-1][1:] = [number]
         else:
             spans.append([number])
-    return ",".join("-".join(map(str, span)) for span in spans)
+    return separator.join("-".join(map(str, span)) for span in spans)
 
 
 def kernel_label(kernel: str, target: str) -> str:

@@ -15,6 +15,7 @@ from mpi_pi.burn_in.observer import HostWatch, Observer
 from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
 from mpi_pi.burn_in.phases import PHASES, Phase
 from mpi_pi.burn_in.report import NOTHING, Report, step_seconds, work_of
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import Result
 from mpi_pi.model.shard import Shard
@@ -73,13 +74,15 @@ class _Ended(NamedTuple):
 class Conductor:
     """A burn-in on this rank.
 
-    `stop` is requested by signals; `show` is called again and again, with the seconds since the beginning.
+    `stop` is requested by signals; `show` is called again and again, with the seconds since the beginning,
+    and `on_exclusion` on rank 0 when ranks are found to count wrongly, see Hooks.
     """
 
     team: Team
     order: Order
     stop: StopRequest
     show: Callable[[float], object]
+    on_exclusion: Callable[[Shard, Audit], object]
 
     def __post_init__(self) -> None:
         self._comm, self._check = self.team.comm, self.team.heartbeat.check
@@ -159,7 +162,13 @@ class Conductor:
                 on_idle()
                 time.sleep(SLEEP_SECONDS)
 
-        return Hooks(sleep if phase.pulsed else None, on_idle, stop, self.team.heartbeat)
+        return Hooks(
+            sleep if phase.pulsed else None,
+            on_idle,
+            stop,
+            self.team.heartbeat,
+            on_exclusion=self.on_exclusion,
+        )
 
     def _tuning(self, phase: Phase) -> Tuning:
         nanoseconds = phases.round_nanoseconds(self.order.audit)
@@ -167,8 +176,10 @@ class Conductor:
         if self._outcomes:  # on rank 0, which alone plans rounds: the first one is as long as the others
             threads = sum(rank.info.threads for rank in self.team.ranks)
             rates = sum(work.points_per_second or 0.0 for work in self._outcomes[0].ranks)
-            first_points = max(int(rates / threads * nanoseconds / 1e9), first_points)
-        return Tuning(first_points=first_points, round_nanoseconds=nanoseconds)
+            working = (max(self._hosts) + 1) / self._comm.size if phase.alone else 1.0
+            first_points = max(int(working * rates / threads * nanoseconds / 1e9), 1)
+        active = phases.taking_turns(self._hosts) if phase.alone else None
+        return Tuning(first_points=first_points, round_nanoseconds=nanoseconds, active=active)
 
     def _stopped(self) -> str:
         """Return the name of a signal that any rank has got; "" if none has."""
@@ -193,10 +204,12 @@ class Conductor:
             seconds=ended.end - ended.start,
             rounds=result.rounds if result else 0,
             units=result.tally.units if result else 0,
-            recounted_units=0,
+            recounted_units=result.usage.recounted_units if result else 0,
             step_seconds=step,
             ranks=tuple(works),
             hosts=tuple(watches),
+            wrong=result.audit.wrong if result and result.audit else (),
+            unsettled=result.audit.unsettled if result and result.audit else (),
         )
         self._outcomes.append(outcome)
 

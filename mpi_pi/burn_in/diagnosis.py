@@ -24,6 +24,12 @@ OVERSUBSCRIBED = Rule(
     " (-n), give the host no more slots than it has cores, and bind each rank to cores of its own",
     lambda burn_in, _: (Seen(place) for place, host in enumerate(burn_in.hosts) if host.oversubscribed),
 )
+UNAUDITED = Rule(
+    "note",
+    "a single rank, whose units nobody can count again, so that wrong ones go unnoticed: start a rank for"
+    " each core",
+    lambda burn_in, _: [Seen(0)] if burn_in.audit and len(burn_in.ranks) == 1 else [],
+)
 BLIND = Rule(
     "note",
     "tells neither clock nor temperature nor throttling, as most virtual machines do not: heat shows in the"
@@ -46,7 +52,7 @@ def findings(burn_in: BurnIn) -> list[Finding]:
     if burn_in.lost:
         found.append(Finding("fault", "", (), f"{burn_in.lost}: {LOST}"))
     if burn_in.phases:
-        for rule in (OVERSUBSCRIBED, BLIND):
+        for rule in (OVERSUBSCRIBED, UNAUDITED, BLIND):
             found += _of_rule(burn_in, rule, "", "", rule.find(burn_in, burn_in.phases[0]))
     for outcome in burn_in.phases:
         title = f"{outcome.phase.title.lower()}: "

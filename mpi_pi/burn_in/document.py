@@ -11,8 +11,9 @@ from typing import Any
 from mpi_pi.burn_in.diagnosis import faults
 from mpi_pi.burn_in.finding import Finding
 from mpi_pi.burn_in.observer import HostWatch
-from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork, WrongRank
+from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork
 from mpi_pi.burn_in.sample import Sample
+from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 from mpi_pi.storage import json_document, schema
 from mpi_pi.storage.json_document import DocumentError
 
@@ -68,7 +69,10 @@ def of_content(content: bytes) -> BurnIn:
 def _phase_fields(outcome: PhaseOutcome) -> dict[str, Any]:
     return {name: getattr(outcome, name) for name in PLAIN_MEMBERS} | {
         "wrong": [wrong._asdict() for wrong in outcome.wrong],
-        "unsettled": [{"unit": unit, "ranks": ranks} for unit, ranks in outcome.unsettled],
+        "unsettled": [
+            {"unit": dispute.unit, "opinions": [opinion._asdict() for opinion in dispute.opinions]}
+            for dispute in outcome.unsettled
+        ],
         "ranks": [work._asdict() for work in outcome.ranks],
         "hosts": [{"modules": watch.modules, "samples": _columns(watch.samples)} for watch in outcome.hosts],
     }
@@ -92,7 +96,10 @@ def _phase(members: Mapping[str, Any]) -> PhaseOutcome:
     return PhaseOutcome(
         **plain,
         wrong=tuple(WrongRank(**wrong) for wrong in members["wrong"]),
-        unsettled=tuple((one["unit"], tuple(one["ranks"])) for one in members["unsettled"]),
+        unsettled=tuple(
+            Unsettled(dispute["unit"], tuple(Opinion(**opinion) for opinion in dispute["opinions"]))
+            for dispute in members["unsettled"]
+        ),
         ranks=tuple(RankWork(**work | {"rates": tuple(work["rates"])}) for work in members["ranks"]),
         hosts=tuple(
             HostWatch(_samples(host["samples"]), tuple(host["modules"])) for host in members["hosts"]
@@ -118,8 +125,7 @@ def _check(burn_in: BurnIn) -> None:
     for outcome in burn_in.phases:
         if len(outcome.ranks) != ranks or len(outcome.hosts) != hosts:
             raise DocumentError(f"phases: {outcome.name} has not as many ranks and hosts as the burn-in")
-        named = {wrong.rank for wrong in outcome.wrong} | {
-            rank for _, those in outcome.unsettled for rank in those
-        }
+        opinions = (opinion for dispute in outcome.unsettled for opinion in dispute.opinions)
+        named = {wrong.rank for wrong in outcome.wrong} | {opinion.rank for opinion in opinions}
         if not named <= set(range(ranks)):
             raise DocumentError(f"phases: {outcome.name} names ranks that are not there")

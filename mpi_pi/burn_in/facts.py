@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mpi_pi.burn_in.outcome import HostFacts, RankFacts
-from mpi_pi.formatting import format_spans
 from mpi_pi.model.result import RankStats
 from mpi_pi.mpi.runtime import host_name
 from mpi_pi.system import affinity, machine, process
@@ -60,10 +59,10 @@ def ranks_of(arrivals: Sequence[Arrival], ranks: Sequence[RankStats]) -> tuple[R
         RankFacts(
             rank.rank,
             place,
-            format_spans(sorted(one.cores)),
+            rank.info.cores,
             rank.info.threads,
             rank.info.kernel,
             rank.info.kernel_target,
         )
-        for rank, place, one in zip(ranks, places(arrivals), arrivals, strict=True)
+        for rank, place in zip(ranks, places(arrivals), strict=True)
     )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from mpi_pi.burn_in.observer import HostWatch
 from mpi_pi.burn_in.phases import BY_NAME, Phase
+from mpi_pi.model.audit import Unsettled, WrongRank
 
 
 class HostFacts(NamedTuple):
@@ -61,19 +62,6 @@ class RankWork(NamedTuple):
         return self.points / self.points_per_second if self.points_per_second else 0.0
 
 
-class WrongRank(NamedTuple):
-    """A rank that has counted units wrongly, as other ranks have found out."""
-
-    rank: int
-    unit: int
-    """The first of these units."""
-    counted: int
-    """Hits that the rank counted for it."""
-    right: int
-    wrong_units: int
-    compared_units: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class PhaseOutcome:
     """Outcome of a phase."""
@@ -92,8 +80,8 @@ class PhaseOutcome:
     ranks: tuple[RankWork, ...]
     hosts: tuple[HostWatch, ...]
     wrong: tuple[WrongRank, ...] = ()
-    unsettled: tuple[tuple[int, tuple[int, ...]], ...] = ()
-    """Units for which nobody knows the right hits, each with the ranks that have counted it differently."""
+    unsettled: tuple[Unsettled, ...] = ()
+    """Units on which ranks disagree, and of which nobody can tell who is right; they have ended the phase."""
 
     @property
     def phase(self) -> Phase:

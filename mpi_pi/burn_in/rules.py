@@ -6,6 +6,7 @@ from mpi_pi.burn_in.comparison import MIN_WORK_SECONDS, host_shares, lasting_sha
 from mpi_pi.burn_in.finding import Seen, fault, note
 from mpi_pi.burn_in.observer import known
 from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
+from mpi_pi.formatting import number_of
 
 MIN_SHARE = 0.8
 """Smallest share of the rate of the twins that is no fault."""
@@ -30,8 +31,9 @@ def core_of(burn_in: BurnIn, rank: int) -> str:
 def wrong_units(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
     """Find ranks whose units other ranks have counted otherwise."""
     for wrong in outcome.wrong:
-        units = f"{wrong.wrong_units} of {wrong.compared_units} units"
-        yield Seen(burn_in.ranks[wrong.rank].host, f"{core_of(burn_in, wrong.rank)}: {units}")
+        units = f"{wrong.wrong_units} of {number_of(wrong.compared_units, 'unit')}"
+        what = "known answers" if wrong.unit is None else units
+        yield Seen(burn_in.ranks[wrong.rank].host, f"{core_of(burn_in, wrong.rank)}: {what}")
 
 
 @fault(
@@ -39,21 +41,23 @@ def wrong_units(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
     " or the host, out of service, and have CPU and memory replaced"
 )
 def wrong_answers(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
-    """Find ranks whose kernel failed its self-test after a round."""
+    """Find ranks whose kernel failed its self-test after a round, unless the audit has found them."""
+    told = {wrong.rank for wrong in outcome.wrong}
     for rank, work in enumerate(outcome.ranks):
-        if not work.right:
+        if not work.right and rank not in told:
             yield Seen(burn_in.ranks[rank].host, core_of(burn_in, rank))
 
 
 @fault(
-    "unit {} was counted differently by each rank, so that more than one of them is wrong: burn these hosts"
-    " in again, each together with sound ones"
+    "these ranks do not agree on unit {}, and nobody can tell which is right, which ended the phase: burn"
+    " their cores in again with more ranks, so that a third one can decide"
 )
 def unsettled(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
     """Find ranks that have counted a unit whose right hits nobody knows."""
-    for unit, ranks in outcome.unsettled:
-        for rank in ranks:
-            yield Seen(burn_in.ranks[rank].host, core_of(burn_in, rank), (unit,))
+    for dispute in outcome.unsettled:
+        for opinion in dispute.opinions:
+            hits = f"{core_of(burn_in, opinion.rank)}: {opinion.hits} hits"
+            yield Seen(burn_in.ranks[opinion.rank].host, hits, (dispute.unit,))
 
 
 @fault("memory errors that could not be corrected: have the memory modules replaced before anything else")

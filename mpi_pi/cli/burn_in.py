@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,10 +18,12 @@ from mpi_pi.cli.output import Output
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.kernel.loader import load
+from mpi_pi.model.audit import Audit, WrongRank
 from mpi_pi.model.result import RankInfo
 from mpi_pi.model.shard import Shard
 from mpi_pi.mpi import runtime
 from mpi_pi.parallel.team import Plan, Request, assemble
+from mpi_pi.report import audit as audit_report
 from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.version import STREAM_VERSION, __version__
 
@@ -68,6 +71,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
             lambda: load("auto", options.cache, console.note),
             None if options.threads == "auto" else options.threads or 1,
             _announce,
+            audit=options.audit,
         )
         if request.threads:
             binding.bind(comm, request.threads, ranks.watch().check)
@@ -76,7 +80,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
         open_files.enter_context(ranks.signals.all_handled())
         progress = options.progress if comm.rank == 0 else "off"
         with bar(progress, options.time, bar_format=BAR) as show:
-            burn_in = Conductor(team, order, ranks.signals.stop, show).conduct()
+            burn_in = Conductor(team, order, ranks.signals.stop, show, _telling()).conduct()
         if burn_in is None:
             return VERIFIED
         status = _report(burn_in, outputs[0], ranks.signals)
@@ -98,6 +102,19 @@ def _plan(options: BurnInOptions, order: Order) -> Plan:
 def _announce(_: Shard, __: Sequence[RankInfo], warnings: Sequence[str]) -> None:
     for warning in warnings:
         console.warning(warning)
+
+
+def _telling() -> Callable[[Shard, Audit], None]:
+    """Return the callback after the audit of a phase has found ranks that count wrongly."""
+    told: set[WrongRank] = set()
+
+    def tell(_: Shard, audit: Audit) -> None:
+        new = replace(audit, wrong=tuple(wrong for wrong in audit.wrong if wrong not in told))
+        for message in audit_report.messages(new, 0):
+            console.error(message)
+        told.update(audit.wrong)
+
+    return tell
 
 
 def _report(burn_in: BurnIn, output: Output, signals: "Signals") -> int:

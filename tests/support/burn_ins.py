@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from mpi_pi.burn_in.observer import HostWatch
-from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork, WrongRank
+from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork
 from mpi_pi.burn_in.phases import PHASES, Phase
 from mpi_pi.burn_in.sample import Sample
+from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 
 RATE = 1e8
 """Points per second of a core of a Raspberry Pi 4."""
@@ -184,9 +185,12 @@ def of_host(place: int, **changes: Any) -> Change:
 
 def wrong(rank: int, units: int = 3, name: str = "alone") -> Change:
     """Return a change that makes other ranks find so many wrong units of a rank."""
-    found = WrongRank(rank, 11, 823_547, 823_546, units, 120)
+    place = f"node{rank // 4 + 1}", str(rank % 4)
+    found = WrongRank(rank, *place, 11, 823_547, 823_546, units, 120, 1 << 20)
     return in_phase(name, lambda outcome: replace(outcome, wrong=(*outcome.wrong, found)))
 
+
+DISPUTE = Unsettled(9, (Opinion(5, "node2", "1", 77), Opinion(9, "node3", "1", 78)))
 
 EVERY = range(STEPS)
 
@@ -216,15 +220,23 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "one core at a time: node2 (rank 5 on core 1: 3 of 120 units): counted wrong",
         "out of service",
     ),
-    "wrong answers": (
+    "wrong known answers": (
+        in_phase(
+            "steady",
+            lambda outcome: replace(outcome, wrong=(WrongRank(5, "node2", "1", None, 0, 0, 0, 7, 0),)),
+        ),
+        "all cores: node2 (rank 5 on core 1: known answers): counted wrong",
+        "out of service",
+    ),
+    "wrong answers without an audit": (
         at(5, "pulsed", right=False),
         "on and off: node2 (rank 5 on core 1): the known answers are counted wrong",
         "out of service",
     ),
     "unsettled": (
-        in_phase("steady", lambda outcome: replace(outcome, unsettled=((9, (5, 9)),))),
-        "all cores: node2 (rank 5 on core 1), node3 (rank 9 on core 1): unit 9 was counted differently",
-        "again",
+        in_phase("steady", lambda outcome: replace(outcome, unsettled=(DISPUTE,))),
+        "all cores: node2 (rank 5 on core 1: 77 hits), node3 (rank 9 on core 1: 78 hits): these ranks do not",
+        "unit 9, and nobody can tell",
     ),
     "uncorrected errors": (on(1, uncorrected_errors=2), "all cores: node2 (2): memory errors", "replaced"),
     "under-voltage": (

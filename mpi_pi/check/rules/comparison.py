@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from mpi_pi.check.hosts import Host
-from mpi_pi.formatting import format_spans
+from mpi_pi.formatting import format_numbers
 from mpi_pi.system.machine import Machine
 
 Key = TypeVar("Key")
@@ -51,4 +51,4 @@ def most_common(values: Sequence[str]) -> str:
 
 def numbers(thing: str, listed: Sequence[int]) -> str:
     """Return sorted numbers as text, such as "rank 3" or "ranks 1-4, 7"."""
-    return f"{thing}{'s' if len(listed) > 1 else ''} {format_spans(listed)}"
+    return f"{thing}{'s' if len(listed) > 1 else ''} {format_numbers(listed, ', ')}"
