@@ -68,6 +68,8 @@ class RankStats:
     kernel_seconds: float
     """Time to load the kernel from the cache, or to import numba and compile it."""
     count_seconds: float = 0.0
+    audit_seconds: float = 0.0
+    """Time to count units of other ranks again, and to wait for their hits."""
     wait_seconds: float = 0.0
     """Time within the rounds that the rank waited for others and exchanged results."""
     user_seconds: float = 0.0
@@ -77,11 +79,12 @@ class RankStats:
     def after(self, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float) -> Self:
         """Return this row after all rounds, which took `seconds`.
 
-        `totals` are the rank's units, points, hits and nanoseconds of counting, `usage` is what
-        `system.process.usage` returns there, `right` tells that its kernel still counts the known answers.
+        `totals` are the rank's units, points, hits and nanoseconds of counting. `usage` are the nanoseconds
+        of audits, and what `system.process.usage` returns there. `right` tells that its kernel still counts
+        the known answers.
         """
         units, points, hits, count_nanoseconds = totals
-        user_nanoseconds, system_nanoseconds, peak_bytes = usage
+        audit_nanoseconds, user_nanoseconds, system_nanoseconds, peak_bytes = usage
         count_seconds = count_nanoseconds / 1e9
         return replace(
             self,
@@ -90,7 +93,8 @@ class RankStats:
             hits=hits,
             kernel_right=right,
             count_seconds=count_seconds,
-            wait_seconds=max(seconds - count_seconds, 0.0),
+            audit_seconds=audit_nanoseconds / 1e9,
+            wait_seconds=max(seconds - count_seconds - audit_nanoseconds / 1e9, 0.0),
             user_seconds=user_nanoseconds / 1e9,
             system_seconds=system_nanoseconds / 1e9,
             peak_memory_bytes=peak_bytes,

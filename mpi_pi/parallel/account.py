@@ -24,11 +24,12 @@ TOTALS = (
     "points",
     "hits",
     "count_nanoseconds",
+    "audit_nanoseconds",
     "user_nanoseconds",
     "system_nanoseconds",
     "peak_bytes",
 )
-"""Columns of the totals of a rank."""
+"""Columns of the totals of a rank. The first four are sums over rounds, the others what its process tells."""
 
 
 class LostTotals(NamedTuple):
@@ -83,6 +84,8 @@ class Account:
         self.totals = np.zeros(len(TOTALS), np.int64)
         self.discarded = np.zeros(4, np.int64)
         """The part of the first columns of `totals` that is counted again by others."""
+        self.audit_nanoseconds = 0
+        """Time of audits on this rank."""
         self.assigned_points = 0
         """Points of all ranks together in the round that is not complete."""
         self.logged_rounds = 0
@@ -127,11 +130,11 @@ def totals_of(results: Row) -> Row:
         hits,
         results[:, WorkResult.COUNT_NS],
     ]
-    return np.column_stack([*columns, results[:, WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1]])
+    return np.column_stack([*columns, results[:, WorkResult.AUDIT_NS : WorkResult.PEAK_BYTES + 1]])
 
 
 def added(totals: Row, later: Row) -> Row:
-    """Return `TOTALS`, in the last axis, after a round: its CPU times and peak memory are totals already."""
+    """Return `TOTALS`, in the last axis, after a round, in which the last ones are totals already."""
     return np.concatenate([totals[..., :4] + later[..., :4], later[..., 4:]], axis=-1)
 
 

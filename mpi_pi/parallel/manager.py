@@ -1,6 +1,6 @@
 """Bookkeeping of rank 0: records the work results of a round, and assigns the next one. It needs no MPI.
 
-After each round every rank sends rank 0 its work result, a row of 34 integers, and receives its next
+After each round every rank sends rank 0 its work result, a row of 35 integers, and receives its next
 assignment, a row of eight: a few hundred bytes for each rank, however many ranks there are.
 """
 

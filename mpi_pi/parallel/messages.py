@@ -29,16 +29,18 @@ class WorkResult(IntEnum):
     WAIT_NS = 5
     """In the round before this one."""
     UNITS = 6
-    USER_NS = 7
+    AUDIT_NS = 7
+    """Total time of audits on this rank."""
+    USER_NS = 8
     """Total CPU time of the process, as SYSTEM_NS."""
-    SYSTEM_NS = 8
-    PEAK_BYTES = 9
+    SYSTEM_NS = 9
+    PEAK_BYTES = 10
     """Peak memory of the process."""
-    RECOUNTED = 10
+    RECOUNTED = 11
     """Units of other ranks that this rank has counted again, and compared."""
-    DIFFERENT = 11
+    DIFFERENT = 12
     """Units among them in which the hits differ."""
-    TALLY = 12
+    TALLY = 13
     """The first of `TALLY_COLUMNS`, see `pack`."""
 
 

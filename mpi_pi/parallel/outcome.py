@@ -18,7 +18,8 @@ def result_of(team: Team, loop: RoundLoop, seconds: float) -> Result:
     if own:
         return own
     totals = (loop.account.totals[:4] - loop.account.discarded).tolist()
-    stats = team.stats.after(totals, process.usage(), loop.kernel_right, seconds)
+    usage = loop.account.audit_nanoseconds, *process.usage()
+    stats = team.stats.after(totals, usage, loop.kernel_right, seconds)
     return replace(common, ranks=(stats,))
 
 

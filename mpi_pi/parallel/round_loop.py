@@ -15,20 +15,11 @@ from mpi_pi.mpi import ulfm
 from mpi_pi.mpi.collectives import CollectiveError, bcast
 from mpi_pi.mpi.requests import wait
 from mpi_pi.mpi.stop import StopRequest
-from mpi_pi.parallel import repair
+from mpi_pi.parallel import messages, repair
 from mpi_pi.parallel.account import Account, Row
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.manager import Manager
-from mpi_pi.parallel.messages import (
-    DISPUTE,
-    FAILS_ALONE,
-    WORK_RESULT_COLUMNS,
-    WRONG_ANSWERS,
-    Assignment,
-    WorkResult,
-    pack,
-    units_of_round,
-)
+from mpi_pi.parallel.messages import Assignment, WorkResult
 from mpi_pi.parallel.problem import Problem
 from mpi_pi.parallel.team import Team
 from mpi_pi.parallel.threads import ThreadTeam
@@ -96,7 +87,7 @@ class RoundLoop:
 
     def _round(self, assignment: Row) -> Row:
         """Count a round, and return the assignment for the next."""
-        start, units = time.perf_counter_ns(), units_of_round(assignment)
+        start, units = time.perf_counter_ns(), messages.units_of_round(assignment)
         own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
         self.account.assigned_points = self._job.points_in(units)
         counted, hits, right = self._count(own, units)
@@ -117,7 +108,7 @@ class RoundLoop:
             raise
         self._wait_nanoseconds = time.perf_counter_ns() - reported
 
-        if assignment[Assignment.FAILED] == DISPUTE:
+        if assignment[Assignment.FAILED] == messages.DISPUTE:
             return self._settle(audited, right)
         if assignment[Assignment.FAILED]:
             self.problem.leave(int(assignment[Assignment.FAILED]), right)
@@ -147,11 +138,12 @@ class RoundLoop:
 
     def _audit(self, own: range, units: range, hits: Row) -> "Audited | None":
         """Audit units of other ranks in a round, even after an error, since those wait for hits."""
-        audited = None
+        audited, start = None, time.perf_counter_ns()
         if self._auditor:
             hits = self._auditor.hits_of_runs(units, own, hits) if self._hooks.unit_hits else hits
             with self.problem.noted():
                 audited = self._auditor.audit(units, hits, None if self.problem.error else self.threads)
+            self.account.audit_nanoseconds += time.perf_counter_ns() - start
         return audited
 
     def _settle(self, audited: "Audited | None", right: bool) -> Row:
@@ -168,18 +160,21 @@ class RoundLoop:
     def _work_result(
         self, counted: Tally, count_nanoseconds: int, right: bool, audited: "Audited | None"
     ) -> Row:
-        row = np.zeros(WORK_RESULT_COLUMNS, np.int64)
+        row = np.zeros(messages.WORK_RESULT_COLUMNS, np.int64)
         row[WorkResult.FAILED] = self.problem.of_all
         row[WorkResult.STOPPED] = self._stop.requested
-        row[WorkResult.WRONG] = FAILS_ALONE if self.problem.of_rank_alone else 0 if right else WRONG_ANSWERS
+        row[WorkResult.WRONG] = (
+            messages.FAILS_ALONE if self.problem.of_rank_alone else 0 if right else messages.WRONG_ANSWERS
+        )
         if audited:
             row[[WorkResult.RECOUNTED, WorkResult.DIFFERENT]] = audited.recounted, len(audited.disputes)
         row[WorkResult.POINTS] = counted.points
         row[WorkResult.COUNT_NS] = count_nanoseconds
         row[WorkResult.WAIT_NS] = self._wait_nanoseconds
         row[WorkResult.UNITS] = counted.units
+        row[WorkResult.AUDIT_NS] = self.account.audit_nanoseconds
         row[WorkResult.USER_NS : WorkResult.PEAK_BYTES + 1] = process.usage()
-        row[WorkResult.TALLY :] = pack(self._job, counted)
+        row[WorkResult.TALLY :] = messages.pack(self._job, counted)
         return row
 
     def _next_assignment(self, rows: Row | None) -> Row:

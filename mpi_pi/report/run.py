@@ -156,6 +156,8 @@ def _timing(result: Result) -> Iterator[Line]:
     yield "Start-up", _seconds(startup, "imports and MPI_Init; slowest rank")
     yield "Kernel load", _seconds(kernel, f"{how}; slowest rank")
     yield "Count", _seconds(count, f"slowest rank; {number_of(result.rounds, 'round')}")
+    if result.audit:
+        yield "Recount", _seconds(sum(row.audit_seconds for row in ranks) / len(ranks), "mean rank")
     yield "Reduce and wait", _seconds(sum(row.wait_seconds for row in ranks) / len(ranks), "mean rank")
     yield "Total", _seconds(usage.real_seconds, longest)
     yield "Rate", f"{_rate(points, of_shards)} points/s{mean}"

@@ -160,7 +160,7 @@ def _with_audit(document: Mapping[str, Any]) -> Mapping[str, Any]:
     rows: dict[str, Callable[[Any], Any]] = {
         "shards": lambda row: row | {"spent": row["spent"] | {"recounted_units": 0}},
         "repairs": lambda row: row | {"excluded": []},
-        "ranks": lambda row: row | {"cores": ""},
+        "ranks": lambda row: row | {"cores": "", "audit_seconds": 0.0},
     }
     added: dict[str, Any] = {"schema": SCHEMA, "audit": None}
     for name, converted in rows.items():

@@ -20,7 +20,7 @@ def committed(sums: tuple[int, ...], *lost: LostTotals, rounds: int = 2, beyond:
     return Committed(1, rounds, SHARD, counted, sums, seconds=3.5, lost=lost)
 
 
-@given(st.lists(st.lists(NUMBERS, min_size=7, max_size=7), min_size=2, max_size=5), st.data())
+@given(st.lists(st.lists(NUMBERS, min_size=8, max_size=8), min_size=2, max_size=5), st.data())
 def test_first_unknown_rank_gets_what_the_others_have_not_counted(
     rows: list[list[int]], data: st.DataObject
 ) -> None:
@@ -30,13 +30,13 @@ def test_first_unknown_rank_gets_what_the_others_have_not_counted(
     unknown = [place for place in places if kinds[place] == "unknown"]
     # A double-precision sum of these would be off; what is unknown has to fit into 64 bits.
     rows = [[number // len(rows) for number in row] for row in rows]
-    sums = tuple(sum(row[column] for row in rows) for column in range(7))
+    sums = tuple(sum(row[column] for row in rows) for column in range(8))
     before = [LostTotals(place, 1.0, tuple(rows[place])) for place in places if kinds[place] == "lost before"]
     ledger = Ledger([1] * len(rows))
     totals = {place: np.array(rows[place], np.int64) for place in places if kinds[place] == "left"}
     ledger.take_over(committed(sums, *before), totals)
 
-    assert ledger.sums()[:6] == sums[:6]
+    assert ledger.sums()[:7] == sums[:7]
     (record,) = ledger.timeline.records
     assert (record.first_round, record.last_round) == (0, 1)
     assert (record.start_seconds, record.end_seconds) == (0.0, 3.5)
@@ -45,24 +45,24 @@ def test_first_unknown_rank_gets_what_the_others_have_not_counted(
         expected = rows[place]
         if unknown:
             if place == unknown[0]:
-                expected = [sum(rows[each][column] for each in unknown) for column in range(7)]
+                expected = [sum(rows[each][column] for each in unknown) for column in range(8)]
             elif place in unknown:
-                expected = [0] * 7
+                expected = [0] * 8
         own = record.units[place], record.points[place], record.count_nanoseconds[place]
         assert list(own) == [expected[0], expected[1], expected[3]]
     assert [lost[:2] for lost in ledger.lost()] == [(lost.place, lost.seconds) for lost in before]
-    assert [lost.totals[:6] for lost in ledger.lost()] == [lost.totals[:6] for lost in before]
+    assert [lost.totals[:7] for lost in ledger.lost()] == [lost.totals[:7] for lost in before]
 
 
 def test_units_beyond_a_gap_are_taken_for_those_of_the_last_ranks() -> None:
     ledger = Ledger([1, 1, 1])
-    rows = {place: np.array([units, 0, 0, 0, 0, 0, 0], np.int64) for place, units in enumerate([5, 4, 3])}
-    ledger.take_over(committed((12, 0, 0, 0, 0, 0, 0), rounds=1, beyond=5), rows)
+    rows = {place: np.array([units, 0, 0, 0, 0, 0, 0, 0], np.int64) for place, units in enumerate([5, 4, 3])}
+    ledger.take_over(committed((12, 0, 0, 0, 0, 0, 0, 0), rounds=1, beyond=5), rows)
     assert ledger.timeline.records[0].lost_units.tolist() == [0, 2, 3]
 
 
 def test_take_over_before_the_first_round_has_no_rounds() -> None:
     ledger = Ledger([1, 1])
-    ledger.take_over(committed((0,) * 7, rounds=0), {1: np.zeros(7, np.int64)})
+    ledger.take_over(committed((0,) * 8, rounds=0), {1: np.zeros(8, np.int64)})
     assert ledger.timeline.records == []
-    assert ledger.sums() == (0,) * 7
+    assert ledger.sums() == (0,) * 8

@@ -147,7 +147,7 @@ def before_audits(document: dict[str, Any]) -> dict[str, Any]:
         row | {"spent": without(row["spent"], "recounted_units")} for row in document["shards"]
     ]
     before["repairs"] = [without(row, "excluded") for row in document["repairs"]]
-    before["ranks"] = [without(row, "cores") for row in document["ranks"]]
+    before["ranks"] = [without(without(row, "cores"), "audit_seconds") for row in document["ranks"]]
     return before
 
 
