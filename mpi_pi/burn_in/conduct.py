@@ -62,6 +62,7 @@ class Order(NamedTuple):
 class _Ended(NamedTuple):
     """A phase on rank 0, after its end."""
 
+    planned_seconds: float
     start: float
     """In seconds of time.monotonic()."""
     end: float
@@ -134,11 +135,11 @@ class Conductor:
         except InterruptedRun as loss:
             if self._comm.rank == 0:
                 reports = [own_report(), *[NOTHING] * (self._comm.size - 1)]
-                self._add(number, _Ended(start, time.monotonic(), loss.result, reports))
+                self._add(number, _Ended(seconds, start, time.monotonic(), loss.result, reports))
             raise
         end = time.monotonic()
         if gathered := gather(self._comm, own_report(), self._check):
-            self._add(number, _Ended(start, end, result, gathered))
+            self._add(number, _Ended(seconds, start, end, result, gathered))
 
     @property
     def _observes(self) -> bool:
@@ -199,7 +200,7 @@ class Conductor:
             watches[host] = report.watch or watches[host]
         outcome = PhaseOutcome(
             name=PHASES[number].name,
-            planned_seconds=self.order.seconds * PHASES[number].share,
+            planned_seconds=ended.planned_seconds,
             start_seconds=ended.start - self._start,
             seconds=ended.end - ended.start,
             rounds=result.rounds if result else 0,

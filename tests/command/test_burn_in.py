@@ -65,6 +65,7 @@ def test_report_follows_the_schema(launch: Launch, tmp_path: Path, ranks: int) -
         assert all(work["right"] for work in phase["ranks"])
         assert len(phase["hosts"][0]["samples"]["end_seconds"]) >= 2
     assert all(work["points"] > 0 for work in made["phases"][0]["ranks"])
+    assert (made["phases"][0]["recounted_units"] > 0) == (ranks > 1)
 
 
 def test_picture_of_a_burn_in_is_drawn(launch: Launch, tmp_path: Path) -> None:
@@ -86,6 +87,36 @@ def test_slow_core_is_found(launch: Launch, faults: Faults) -> None:
     assert re.search(rf"all cores: {re.escape(HOST)} \(rank 1 on cores? [^)]*: \d\d%\)", texts(made))
     first, second = (work["points_per_second"] for work in made["phases"][0]["ranks"])
     assert second < 0.8 * first
+
+
+def test_core_that_counts_some_units_wrong_is_found_and_named(launch: Launch, faults: Faults) -> None:
+    """At once on standard error, and in the report; two other ranks tell who is wrong."""
+    program = faults.program(Fault("in the kernel, in some units", "nothing", rank=1))
+    run = launch(3, program, *BURN_IN[1:], "--json", "-")
+    made = read(run.stdout)
+    assert run.returncode == 1
+    (wrong,) = made["phases"][0]["wrong"]
+    assert (wrong["rank"], wrong["host"], wrong["cores"]) == (1, HOST, made["ranks"][1]["cores"])
+    assert wrong["unit"] % 50 == 7
+    assert wrong["counted"] == wrong["right"] + 1
+    assert f"mpi-pi: error: host {HOST}: rank 1, core" in run.stderr
+    assert re.search(
+        rf"all cores: {re.escape(HOST)} \(rank 1 on cores? .*: \d+ of \d+ units\): counted wrong", texts(made)
+    )
+    assert {one["rank"] for phase in made["phases"] for one in phase["wrong"]} == {1}
+    assert len(made["phases"]) == 3
+
+
+def test_two_ranks_that_differ_are_both_named(launch: Launch, faults: Faults) -> None:
+    """Without a third one nobody can tell who is wrong; the other phases follow."""
+    program = faults.program(Fault("in the kernel, in some units", "nothing", rank=1))
+    run = launch(2, program, *BURN_IN[1:], "--json", "-")
+    made = read(run.stdout)
+    assert run.returncode == 1
+    (dispute,) = made["phases"][0]["unsettled"]
+    assert {opinion["rank"] for opinion in dispute["opinions"]} == {0, 1}
+    assert "hits): these ranks do not agree on unit" in texts(made)
+    assert [phase["name"] for phase in made["phases"]] == ["steady", "alone", "pulsed"]
 
 
 @pytest.mark.skipif(CORES < 2, reason="there is but one core")
