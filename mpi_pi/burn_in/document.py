@@ -12,6 +12,7 @@ from mpi_pi.burn_in.diagnosis import faults
 from mpi_pi.burn_in.finding import Finding
 from mpi_pi.burn_in.observer import HostWatch
 from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork
+from mpi_pi.burn_in.phases import PHASES
 from mpi_pi.burn_in.sample import Sample
 from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 from mpi_pi.storage import json_document, schema
@@ -111,6 +112,10 @@ def _samples(columns: Mapping[str, list[Any] | None]) -> tuple[Sample, ...]:
     number = len(columns["start_seconds"] or ())
     if any(len(values) != number for values in columns.values() if values is not None):
         raise DocumentError("samples: their members have not as many values as each other")
+    times = zip(columns["start_seconds"] or (), columns["end_seconds"] or (), strict=True)
+    edges = [edge for pair in times for edge in pair]
+    if edges != sorted(edges):
+        raise DocumentError("samples: do not follow on each other in time")
     rows = zip(*(columns[name] or [None] * number for name in SAMPLE_MEMBERS), strict=True)
     return tuple(Sample(*row) for row in rows)
 
@@ -122,6 +127,12 @@ def _check(burn_in: BurnIn) -> None:
         raise DocumentError("ranks: are not numbered from 0 on")
     if {rank.host for rank in burn_in.ranks} != set(range(hosts)):
         raise DocumentError("hosts: are not those of the ranks")
+    names = [phase.name for phase in PHASES[: len(burn_in.phases)]]
+    if [outcome.name for outcome in burn_in.phases] != names:
+        raise DocumentError(f"phases: are not {', '.join(names)}")
+    starts = [outcome.start_seconds for outcome in burn_in.phases]
+    if starts != sorted(starts):
+        raise DocumentError("phases: do not follow on each other in time")
     for outcome in burn_in.phases:
         if len(outcome.ranks) != ranks or len(outcome.hosts) != hosts:
             raise DocumentError(f"phases: {outcome.name} has not as many ranks and hosts as the burn-in")

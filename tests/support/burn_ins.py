@@ -25,19 +25,21 @@ def healthy(
     seconds: float = 600.0,
     slow: Mapping[int, float] = NONE,
     hot: Mapping[int, float] = NONE,
+    steps: int = STEPS,
 ) -> BurnIn:
     """Return the burn-in of so many Raspberry Pis, node1 …, with so many ranks each.
 
-    `slow` has the speed of slow ranks, of 1, and `hot` that of hosts at the end of a phase, by place.
+    `slow` has the speed of slow ranks, of 1, and `hot` that of hosts at the end of a phase, by place. A phase
+    has so many `steps`, and as many samples.
     """
     start, phases = 0.0, []
     for phase in PHASES:
         planned = seconds * phase.share
         works = [
-            _work(phase, rank, ranks, slow.get(rank, 1.0), hot.get(rank // ranks, 1.0))
+            _work((phase, steps), rank, ranks, slow.get(rank, 1.0), hot.get(rank // ranks, 1.0))
             for rank in range(hosts * ranks)
         ]
-        watches = [_watch(phase, planned, host, hot.get(host, 1.0)) for host in range(hosts)]
+        watches = [_watch((phase, steps), planned, host, hot.get(host, 1.0)) for host in range(hosts)]
         outcome = PhaseOutcome(
             name=phase.name,
             planned_seconds=planned,
@@ -46,7 +48,7 @@ def healthy(
             rounds=int(planned),
             units=1000 * hosts * ranks,
             recounted_units=1000 * hosts * ranks,
-            step_seconds=planned / STEPS,
+            step_seconds=planned / steps,
             ranks=tuple(works),
             hosts=tuple(watches),
         )
@@ -69,7 +71,8 @@ def healthy(
     )
 
 
-def _work(phase: Phase, rank: int, ranks: int, speed: float, at_the_end: float) -> RankWork:
+def _work(course: tuple[Phase, int], rank: int, ranks: int, speed: float, at_the_end: float) -> RankWork:
+    phase, steps = course
     rate = RATE * speed * (1 + 0.01 * math.sin(rank))
     end = rate if phase.alone else rate * at_the_end
 
@@ -77,17 +80,18 @@ def _work(phase: Phase, rank: int, ranks: int, speed: float, at_the_end: float) 
         if phase.alone and step % ranks != rank % ranks:
             return None
         wave = 1 + 0.004 * math.sin(0.9 * step + rank)
-        return round((rate + (end - rate) * step / (STEPS - 1)) * wave)
+        return round((rate + (end - rate) * step / (steps - 1)) * wave)
 
     whole = (rate + end) / 2
     return RankWork(
-        int(whole * 100), whole, rate, end, 0.995, True, tuple(in_step(step) for step in range(STEPS))
+        int(whole * 100), whole, rate, end, 0.995, True, tuple(in_step(step) for step in range(steps))
     )
 
 
-def _watch(phase: Phase, seconds: float, host: int, at_the_end: float) -> HostWatch:
+def _watch(course: tuple[Phase, int], seconds: float, host: int, at_the_end: float) -> HostWatch:
+    phase, steps = course
     warm = 30.0 if phase.alone else 38.0
-    edges = [seconds * place / STEPS for place in range(STEPS + 1)]
+    edges = [seconds * place / steps for place in range(steps + 1)]
     rise = [1 - math.exp(-6 * edge / seconds) for edge in edges[1:]]
     return HostWatch(
         tuple(

@@ -102,7 +102,7 @@ def twisted(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def _mend_spreads(value: Any) -> None:
-    if isinstance(value, dict) and value.get("samples"):
+    if isinstance(value, dict) and isinstance(value.get("samples"), list) and value["samples"]:
         with contextlib.suppress(TypeError):
             value |= MedianCI.of(value["samples"]).as_fields()
     elif isinstance(value, dict | list):

@@ -15,11 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpi_pi.bench import document as bench_document
+from mpi_pi.burn_in import document as burn_in_document
+from mpi_pi.burn_in.diagnosis import findings
 from mpi_pi.cli import main as cli
 from mpi_pi.errors import UserError
 from mpi_pi.model.result import Result, RoundRecord, Timeline
 from mpi_pi.model.shard import Usage
 from mpi_pi.model.tally import Tally
+from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.report import html as html_report
 from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
@@ -27,7 +30,7 @@ from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
 from mpi_pi.storage import checkpoint, json_document, result_file, schema
 from mpi_pi.system import package
-from support import benchmarks, runs
+from support import benchmarks, burn_ins, runs
 from support.checkpoints import part
 from support.launching import soak
 from support.mutation import forged, twisted
@@ -39,6 +42,7 @@ HERE = package.FOLDER
 BENCHMARK = benchmarks.benchmark(ranks=4, hosts=2)
 DOCUMENTS = {
     "bench": json_document.dumps(BENCHMARK).encode(),
+    "burn-in": burn_in_document.dumps(burn_ins.wrong(1)(burn_ins.healthy(2, 2, steps=3)), []).encode(),
     "report": result_file.as_json(runs.run(2, 2, stopped=True, losses={0: [3], 5: [1]})).encode(),
 }
 
@@ -67,6 +71,13 @@ def validator(kind: str) -> Any:
         "report.schema.json", referencing.Resource.from_contents(RUN)
     )
     return one(json.loads((HERE / "storage" / f"{kind}.schema.json").read_text()), registry=referred)
+
+
+READERS: dict[str, Callable[[bytes], Any]] = {
+    "bench": bench_document.of_content,
+    "burn-in": burn_in_document.of_content,
+    "report": result_file.of_content,
+}
 
 
 def changed_one_of(documents: dict[str, bytes]) -> st.SearchStrategy[tuple[str, bytes]]:
@@ -112,14 +123,14 @@ def test_schemas_use_no_more_of_json_schema_than_is_checked() -> None:
         inner += [rule.get("additionalProperties"), *rule.get("anyOf", ())]
         return set(rule).union(*map(rules, inner))
 
-    for name in ("bench", "checkpoint", "report"):
+    for name in CHECKED:
         assert rules(json.loads((HERE / "storage" / f"{name}.schema.json").read_text())) <= checked | told
 
 
 def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
     """Read a document, and make all reports of it; return whether it was refused in more than a line."""
     try:
-        read: Any = bench_document.of_content(content) if kind == "bench" else result_file.of_content(content)
+        read: Any = READERS[kind](content)
     except json_document.DocumentError as unreadable:
         return len(str(unreadable).splitlines()) != 1 or len(str(unreadable)) > 400
     if kind == "bench":
@@ -127,6 +138,8 @@ def told_badly(content: bytes, kind: str, pictures: bool) -> bool:
         for pair in ((BENCHMARK, read), (read, BENCHMARK)):
             with contextlib.suppress(UserError):
                 benchmarks.compared(*pair)
+    elif kind == "burn-in":
+        assert plain.text(burn_in_report.blocks(read, findings(read)))
     else:
         assert report_text(read, per_rank=True)
     if pictures:
