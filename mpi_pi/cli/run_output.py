@@ -69,7 +69,7 @@ class RunOutput:
             self.checkpoint.finish(result.shard)
         timestamps.mark("counted")
         status = status_of_result(result)
-        if result.partial and not (result.audit and result.audit.unsettled):
+        if result.partial and not result.ended_by_audit:
             status = self._explain_stop(signals.stop.reason, result)
         if self.plan and self._write_and_print(self.plan, result, through_mpirun=not signals.launcher_ends):
             return status

@@ -252,6 +252,11 @@ class Result:
         return self.tally.points < self.shard.points
 
     @property
+    def ended_by_audit(self) -> bool:
+        """True if an audit has ended the run, since nobody can tell which ranks are right, or none is."""
+        return self.audit is not None and (bool(self.audit.unsettled) or not self.kernels_right)
+
+    @property
     def points_beyond(self) -> int:
         """Points counted beyond a gap; a run that resumes this one counts them again."""
         return self.tally.points - self.shard.tally.points
@@ -274,7 +279,9 @@ class Result:
         from mpi_pi.model import verdict  # imports estimate
 
         found = verdict.reasons(self.estimate) if self.estimate else ["no points were counted"]
-        if not self.kernels_right:
+        if self.ended_by_audit and not self.kernels_right:
+            found.append("audit: no rank is left that counts right")
+        elif not self.kernels_right:
             wrong = verdict.with_wrong_kernel(self.ranks) or ["a rank"]
             found += [f"known answers: the kernel of {who} got them wrong after counting" for who in wrong]
         unsettled = self.audit.unsettled if self.audit else ()

@@ -91,7 +91,7 @@ class RoundLoop:
         own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
         self.account.assigned_points = self._job.points_in(units)
         counted, hits, right = self._count(own, units)
-        nanoseconds = self._counted_at - start
+        nanoseconds = self._counted_at - start if own else 0
         audited = self._audit(own, units, hits)
         reported = time.perf_counter_ns()
         row = self._work_result(counted, nanoseconds, right, audited)

@@ -96,6 +96,8 @@ def _answer(result: Result) -> Iterator[Line]:
         yield "Beyond", f"{result.points_beyond} points, which that run counts again: {why_again(result)}"
     if estimate is None:
         yield "No points were counted: there is no estimate."
+        if result.ended_by_audit:
+            yield from _verification(result)
         return
     yield "pi", f"4*({estimate.hits}/{estimate.points}) = {estimate.pi}"
     yield f"The value of Pi is estimated to be {estimate.pi} using {estimate.points} points"
@@ -108,8 +110,12 @@ def _answer(result: Result) -> Iterator[Line]:
             who, errors = shares.farthest()
             yield f"Hits of {name}", f"{who} is farthest off, by {errors:+.3f} standard errors"
     yield "Correct digits", str(estimate.correct_digits)
-    if not result.kernels_right:
+    if not result.kernels_right and not result.ended_by_audit:
         yield "Known answers", "a kernel got them wrong after the run"
+    yield from _verification(result)
+
+
+def _verification(result: Result) -> Iterator[Line]:
     yield "Verification", "SUCCESSFUL" if result.verified else "UNSUCCESSFUL"
     yield from (("Reason", reason) for reason in result.reasons)
 
