@@ -175,6 +175,8 @@ class Start:
     ) -> None:
         self.mpi, self.faults, self.folder, self.environ = mpi, faults, folder, environ
         self.where, self.on = where, on
+        self.options: Sequence[str] = SURVIVING
+        """Options of mpirun for all jobs."""
         self.jobs: list[Started] = []
 
     def __enter__(self) -> Self:
@@ -196,7 +198,7 @@ class Start:
         folder = self.folder / str(len(self.jobs))
         folder.mkdir()
         program = self.faults.program(*faults, values=values, python=self.mpi.python)
-        words = [*self.on, self.mpi.mpirun, *SURVIVING, *self.where(ranks), program]
+        words = [*self.on, self.mpi.mpirun, *self.options, *self.where(ranks), program]
         self.jobs.append(Started([*words, *words_of(job), *options], folder, self.environ))
         return self.jobs[-1]
 
@@ -238,12 +240,12 @@ def hits_of(job: Job) -> int:
     return int(load("numba").count(job, range(job.units)).sum())
 
 
-def fault_of(ended: Ended, job: Job) -> str:
+def fault_of(ended: Ended, job: Job, status: int = 0) -> str:
     """Return what is wrong with the end of a job that has survived; empty if nothing is."""
     document = ended.document or {}
     bad = {
         "hangs": ended.status == HANGS,
-        f"status {ended.status}": ended.status != 0,
+        f"status {ended.status}": ended.status != status,
         f"reports {sorted(ended.hits)}": ended.hits != {hits_of(job)},
         "not verified": "Verification = SUCCESSFUL\n" not in ended.out,
         "no JSON": not document,

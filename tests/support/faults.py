@@ -32,7 +32,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from support import scripts
+from support import miscounts, scripts
 
 MESSAGE = "the dog ate it"
 """The text of the exception that is raised."""
@@ -139,6 +139,14 @@ def miscounting(load: Callable[..., Any], act: Act, _: str = "") -> Callable[...
     return wrapped
 
 
+def wrong_in(load: Callable[..., Any], act: Act, what: str) -> Callable[..., Any]:
+    """Return a function that loads a kernel which counts `what` wrongly, see `miscounts.WRONG`."""
+    from mpi_pi.system import launch_env
+
+    wrong, hits = miscounts.WRONG[what]
+    return miscounts.miscounting(wrong, hits, launch_env.rank(), load, act)  # type: ignore[no-any-return]
+
+
 def twice(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]:
     """Return a function that loads a kernel which counts everything twice, at half the rate."""
 
@@ -226,6 +234,10 @@ POINTS = {
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
     "in the clock": Point("mpi.pingpong:answer", slow_clock),
+    "before the settlement": Point("parallel.settlement:settle", before),
+    "in the settlement": Point("parallel.disputes:third_ranks", before),
+    "after an exclusion": Point("parallel.repair:exclude", after),
+    **{f"wrong in {what}": Point("kernel.loader:load", wrong_in, what) for what in miscounts.WRONG},
 }
 """In the order in which a run passes them, up to the comment."""
 
