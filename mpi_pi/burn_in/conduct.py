@@ -118,7 +118,8 @@ class Conductor:
     def _run_phase(self, number: int, phase: Phase, signals: "MPI.Intracomm") -> None:
         """Run a phase to its end, and add its outcome on rank 0."""
         start = time.monotonic()
-        seconds = self._start + self.order.end_of(number) - start
+        # Even if the phase before took longer, since it had to settle which rank was wrong.
+        seconds = max(self._start + self.order.end_of(number) - start, self.order.seconds * phase.share)
         stop = StopRequest(start + seconds) if self._comm.rank == 0 else StopRequest()
         meter = Meter(self.order.job(number), seconds)
         observer = Observer(seconds) if self._observes else None
