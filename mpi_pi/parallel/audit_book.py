@@ -11,7 +11,7 @@ from mpi_pi.model.result import RankStats
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
 from mpi_pi.parallel.account import Row
-from mpi_pi.parallel.audit_plan import MAX_AUDITED_UNITS, plan
+from mpi_pi.parallel.audit_plan import MAX_AUDITED_UNITS, Ranks, plan
 from mpi_pi.parallel.disputes import Verdict
 from mpi_pi.parallel.messages import WorkResult
 from mpi_pi.parallel.origins import Origins
@@ -68,15 +68,20 @@ class AuditBook:
         """Maximum of units in a round, for hits to take little memory."""
         return max(int(MAX_AUDITED_UNITS * len(self.hosts) / self.audit.share), len(self.hosts))
 
-    def head(self, apart: bool, offsets: Row) -> Row:
-        """Return the message on the audit of the next round: draw, whether to audit apart, and offsets."""
+    def head(self, apart: bool, members: Row, offsets: Row) -> Row:
+        """Return the message on the audit of the next round: draw, whether to audit apart, trust, offsets."""
         self._draw += 1
-        return np.concatenate([[self._draw, apart], offsets])
+        return np.concatenate([[self._draw, apart], self.ranks(members).trusted, offsets])
+
+    def ranks(self, members: Row) -> Ranks:
+        """Return hosts and trust of members."""
+        return Ranks(
+            self.hosts[members], np.array([place not in self.excluded for place in members.tolist()])
+        )
 
     def record_comparisons(self, members: Row, offsets: Row) -> None:
         """Record in how many units each member is compared with others in this round."""
-        hosts, audit = self.hosts[members], self.audit
-        runs = plan(offsets, hosts, audit.share, self._seed, self._draw)
+        runs = plan(offsets, self.ranks(members), self.audit.share, self._seed, self._draw)
         self._compared[members] += runs.compared(len(members))
 
     def record(self, members: Row, offsets: Row, results: Row) -> bool:

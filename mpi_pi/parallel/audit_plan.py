@@ -9,7 +9,6 @@ cell that lies a drawn number of cells further on: far enough to be of another h
 cells than it has itself, so that audits are divided by the ranks' rates as the units are.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -56,20 +55,29 @@ class AuditPlan(NamedTuple):
 NOTHING = AuditPlan(*np.zeros((4, 0), np.int64))
 
 
-def plan(places: Row, hosts: Sequence[int] | Row, share: float, seed: int, draw: int) -> AuditPlan:
+class Ranks(NamedTuple):
+    """The ranks of a run; arrays have shape (ranks,)."""
+
+    hosts: Row
+    """Number of the host of each rank."""
+    trusted: NDArray[np.bool_]
+    """Ranks that may audit: those that are not excluded."""
+
+
+def plan(places: Row, ranks: Ranks, share: float, seed: int, draw: int) -> AuditPlan:
     """Return the plan for a round.
 
     `places`, int64 (ranks + 1,), are the offsets of the ranks' units in the round, as of
-    `partition.offsets`. `hosts` has a number of the host of each rank. `share` is above 0 and up to 1.
-    `seed` and `draw`, the number of the round, determine what is drawn.
+    `partition.offsets`; only trusted ranks have units. `share` is above 0 and up to 1. `seed` and `draw`, the
+    number of the round, determine what is drawn.
 
     On average over many rounds each unit is audited with the probability `share`. If a round has less than
     one unit of each rank to be audited, some rounds have one of each rank, and others none, so that no rank
-    waits for the audits of others. Nothing is audited if fewer than two ranks have units.
+    waits for the audits of others. Nothing is audited if fewer than two ranks are trusted.
     """
-    counts, hosts = np.diff(places), np.asarray(hosts)
+    counts = np.diff(places)
     active = np.flatnonzero(counts)
-    if active.size < 2:
+    if not active.size or np.count_nonzero(ranks.trusted) < 2:
         return NOTHING
     units = int(places[-1] - places[0])
     whether, round_up, shift = drawn(seed, draw, 0, 3)
@@ -89,17 +97,22 @@ def plan(places: Row, hosts: Sequence[int] | Row, share: float, seed: int, draw:
     length = np.minimum(np.floor(size * share + round_up).astype(np.int64), size)
     start = low + np.floor(drawn(seed, draw, 1, owner.size) * (size - length + 1)).astype(np.int64)
     those = np.flatnonzero(length)
-    auditor = _auditors(owner, hosts, float(shift))
+    auditor = _auditors(owner, ranks, float(shift))
     return AuditPlan(*(column[those] for column in (start, start + length, owner, auditor)))
 
 
-def _auditors(owner: Row, hosts: Row, shift: float) -> Row:
+def _auditors(owner: Row, ranks: Ranks, shift: float) -> Row:
     """Return the rank that audits each cell, given that which has it; `shift` is drawn from 0 to 1.
 
-    It is of another host than the owner if the cells are of several hosts, otherwise another rank.
+    It is of another host than the owner if there are several, otherwise another rank.
     """
-    group = hosts[owner]
+    group = ranks.hosts[owner]
     if (group == group[0]).all():
+        others = np.flatnonzero(ranks.trusted & (ranks.hosts != group[0]))
+        if not others.size and (owner == owner[0]).all():
+            others = np.flatnonzero(ranks.trusted & (np.arange(ranks.trusted.size) != owner[0]))
+        if others.size:  # they have no units in this round
+            return others[(np.arange(owner.size) + int(shift * others.size)) % others.size]
         group = owner
     circle = np.argsort(group, kind="stable")
     _, sizes = np.unique(group, return_counts=True)

@@ -10,7 +10,7 @@ from mpi_pi.mpi.collectives import bcast
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.requests import wait
 from mpi_pi.parallel.account import Row
-from mpi_pi.parallel.audit_plan import AuditPlan, plan
+from mpi_pi.parallel.audit_plan import AuditPlan, Ranks, plan
 from mpi_pi.parallel.disputes import Dispute
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.parallel.team import Team
@@ -51,7 +51,7 @@ class Auditor:
     ) -> None:
         self._comm, self._job, self._share, self._hosts, self._poll = comm, job, share, hosts, poll
         self._plan: AuditPlan | None = None
-        self._head = np.zeros(comm.size + 3, np.int64)
+        self._head = np.zeros(2 * comm.size + 3, np.int64)
 
     def receive(self, head: Row | None) -> None:
         """Receive the message on the audit of the next round, which rank 0 has. Collective."""
@@ -64,8 +64,9 @@ class Auditor:
     def plan(self) -> AuditPlan:
         """The plan of this round."""
         if self._plan is None:
-            draw, _, *_ = self._head.tolist()
-            self._plan = plan(self._head[2:], self._hosts, self._share, self._job.seed, draw)
+            trusted, offsets = np.split(self._head[2:], [self._comm.size])
+            ranks = Ranks(self._hosts, trusted > 0)
+            self._plan = plan(offsets, ranks, self._share, self._job.seed, int(self._head[0]))
         return self._plan
 
     def own_runs(self, units: range) -> list[range]:

@@ -77,8 +77,7 @@ class Manager:
     @property
     def trusted(self) -> NDArray[np.bool_]:
         """The members that are not excluded, shape (members,)."""
-        excluded = self.book.excluded if self.book else ()
-        return np.array([place not in excluded for place in self.members.tolist()])
+        return self.book.ranks(self.members).trusted if self.book else np.ones(len(self.members), np.bool_)
 
     def begin(self) -> Row:
         """Return the first assignments, int64 (members, columns), of a run or after a loss of ranks."""
@@ -163,7 +162,7 @@ class Manager:
     def audit_head(self) -> Row | None:
         """Return the message on the audit of the round just assigned; None if the run is not audited."""
         apart = self._tuning.active is not None
-        return self.book.head(apart, self.offsets) if self.book else None
+        return self.book.head(apart, self.members, self.offsets) if self.book else None
 
     def _record(self, results: Row, sums: list[int], missing: bool) -> None:
         columns = [WorkResult.UNITS, WorkResult.POINTS, WorkResult.COUNT_NS, WorkResult.WAIT_NS]
