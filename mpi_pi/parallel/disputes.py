@@ -1,7 +1,7 @@
 """Units in which two ranks have counted different hits, and which rank is wrong. It needs no MPI."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 MAX_REFERENCE_POINTS = 1 << 20
@@ -66,20 +66,25 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    disputes: Sequence[Dispute], thirds: Sequence[int | None], answers: Sequence[int | None]
+    disputes: Sequence[Dispute],
+    thirds: Sequence[int | None],
+    answers: Sequence[int | None],
+    known: Iterable[int] = (),
 ) -> tuple[list[Verdict], list[int]]:
     """Return a verdict on each rank that is wrong, and the indices of disputes that nobody can settle.
 
     `answers` has the hits that the third rank has counted for each dispute; None if there was no third rank.
-    A dispute needs no verdict of its own if one of the three ranks has been found wrong in another one.
+    `known` are ranks that get known answers wrong. A dispute needs no verdict of its own if one of the three
+    ranks is wrong for another reason.
     """
-    verdicts: dict[int, Verdict] = {}
+    verdicts = {rank: Verdict(rank) for rank in known}
     for each, answer in zip(disputes, answers, strict=True):
         if answer in (each.counted, each.recounted):
             lost = (each.counter, each.counted), (each.auditor, each.recounted)
             wrong, counted = lost[answer == each.counted]
-            verdict = verdicts.get(wrong) or Verdict(wrong, each.unit, counted, answer)
-            verdicts[wrong] = verdict._replace(units=verdict.units + each.units)
+            if wrong not in verdicts or verdicts[wrong].unit is None:
+                verdicts[wrong] = Verdict(wrong, each.unit, counted, answer)
+            verdicts[wrong] = verdicts[wrong]._replace(units=verdicts[wrong].units + each.units)
     unsettled = [
         index
         for index, (dispute, third) in enumerate(zip(disputes, thirds, strict=True))

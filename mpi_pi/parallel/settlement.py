@@ -14,7 +14,7 @@ from mpi_pi.kernel.loader import load
 from mpi_pi.model.audit import Opinion, Unsettled
 from mpi_pi.mpi.collectives import bcast, gather
 from mpi_pi.parallel import repair
-from mpi_pi.parallel.disputes import MAX_REFERENCE_POINTS, Dispute, Verdict, judge, third_ranks
+from mpi_pi.parallel.disputes import MAX_REFERENCE_POINTS, Dispute, judge, third_ranks
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.parallel.team import Team
 
@@ -79,10 +79,9 @@ class _Case(NamedTuple):
 
 def _conclude(team: Team, manager: Manager, case: _Case) -> None:
     """Exclude the ranks that are wrong, on rank 0, and end the run if somebody unknown is, or all are."""
-    verdicts, unsettled = judge(case.disputes, case.thirds, case.answers)
+    known = np.flatnonzero(manager.trusted & ~np.array(case.right)).tolist()
+    verdicts, unsettled = judge(case.disputes, case.thirds, case.answers, known)
     by_place = {int(manager.members[verdict.wrong]): verdict for verdict in verdicts}
-    for rank in np.flatnonzero(manager.trusted & ~np.array(case.right)).tolist():
-        by_place.setdefault(int(manager.members[rank]), Verdict(rank))
     if by_place:
         repair.exclude(manager, by_place, team.ranks, case.noticed_at)
     manager.kernels_right = bool(manager.trusted.any())
