@@ -92,13 +92,30 @@ def plan(places: Row, ranks: Ranks, share: float, seed: int, draw: int) -> Audit
     cells[active] = np.minimum(np.maximum(wanted, 1), counts[active])
     owner = np.repeat(np.arange(counts.size), cells)
     index = np.arange(owner.size) - np.repeat(np.cumsum(cells) - cells, cells)
-    low = places[owner] + counts[owner] * index // cells[owner]
-    size = places[owner] + counts[owner] * (index + 1) // cells[owner] - low
+    piece = counts[owner]
+    low = piece * index // cells[owner]
+    size = piece * (index + 1) // cells[owner] - low
     length = np.minimum(np.floor(size * share + round_up).astype(np.int64), size)
-    start = low + np.floor(drawn(seed, draw, 1, owner.size) * (size - length + 1)).astype(np.int64)
-    those = np.flatnonzero(length)
+    within = np.floor(drawn(seed, draw, 1, owner.size) * (size - length + 1)).astype(np.int64)
+    turn = np.floor(drawn(seed, draw, 2, counts.size) * counts).astype(np.int64)
+    start = (low + within + turn[owner]) % piece
     auditor = _auditors(owner, ranks, float(shift))
-    return AuditPlan(*(column[those] for column in (start, start + length, owner, auditor)))
+    return _unwound(places, AuditPlan(start, start + length, owner, auditor))
+
+
+def _unwound(places: Row, runs: AuditPlan) -> AuditPlan:
+    """Return runs in the order of units, given those in the pieces of their counters.
+
+    A piece is a circle: what a run has beyond the end of the piece is at its beginning. So are all units of a
+    piece audited with the same probability, the first and the last one, too.
+    """
+    first, units = places[runs.counter], np.diff(places)[runs.counter]
+    ends = AuditPlan(first + runs.start, first + np.minimum(runs.stop, units), runs.counter, runs.auditor)
+    starts = ends._replace(start=first, stop=first + runs.stop - units)
+    both = [np.concatenate(columns) for columns in zip(ends, starts, strict=True)]
+    those = np.flatnonzero(both[0] < both[1])
+    order = those[np.argsort(both[0][those])]
+    return AuditPlan(*(column[order] for column in both))
 
 
 def _auditors(owner: Row, ranks: Ranks, shift: float) -> Row:
