@@ -187,7 +187,8 @@ class Manager:
         self.ledger.record(self.members, results, span, lost_units)
         self.rounds += 1
         if kept:
-            self.saved = self.saved.after(contiguous, proven)
+            before = self.saved
+            self.saved = before.after(contiguous, proven)
             self.cpu_seconds = self.ledger.cpu_seconds()
-            if self.book and not proven:
+            if self.book and self.saved.proven.units == before.proven.units:
                 self.book.record_origins(self.saved, self.units.start, self.members, results)

@@ -73,6 +73,7 @@ class Origins:
             ]
         totals = totals.copy()
         totals[places] += self._totals[places]
+        self._tallies[places], self._totals[places] = 0, 0
         self._unknown, self._unknown_tally = (), Tally()
         self._unknown_totals = np.zeros_like(totals)
         return [one for one in ranges if one], total, totals

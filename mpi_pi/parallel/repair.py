@@ -35,6 +35,8 @@ def take_over(manager: Manager, committed: Committed, totals: Mapping[int, Row],
         manager.remaining = committed.remaining
     manager.ledger.take_over(committed, totals)
     if manager.book and committed.audit:
+        if manager.saved.unproven:  # nobody knows any more which ranks have counted those that are proven
+            manager.saved = replace(manager.saved, proven=manager.begun.proven)
         manager.book.take_over(committed.audit, manager.saved, manager.ledger.net_totals)
     manager.cpu_seconds = manager.ledger.cpu_seconds() if manager.rounds else None
     manager.ended, manager.kernels_right = committed.ended, committed.kernels_right
@@ -63,6 +65,7 @@ def go_on(
         places = sorted(set(range(len(manager.ledger.threads))) - set(members))
         manager.ledger.record_loss(_repair(manager, noticed_at, redone_points, lost=tuple(lost)), places)
     manager.members = np.array(members, np.int64)
+    _end_if_nobody_counts(manager)
     manager.balance()
 
 
@@ -83,7 +86,14 @@ def exclude(
     excluded = tuple(LostRank(ranks[place].rank, ranks[place].info.host) for place in sorted(verdicts))
     redone_points = removal.tally.points + manager.begun.job.points_in(manager.units)
     manager.ledger.record_loss(_repair(manager, noticed_at, redone_points, excluded=excluded))
+    _end_if_nobody_counts(manager)
     manager.balance()
+
+
+def _end_if_nobody_counts(manager: Manager) -> None:
+    """End the run if all members are excluded."""
+    if not manager.trusted.any():
+        manager.kernels_right, manager.ended = False, True
 
 
 def _repair(manager: Manager, noticed_at: float, redone_points: int, **ranks: tuple[LostRank, ...]) -> Repair:

@@ -84,9 +84,6 @@ def _conclude(team: Team, manager: Manager, case: _Case) -> None:
     by_place = {int(manager.members[verdict.wrong]): verdict for verdict in verdicts}
     if by_place:
         repair.exclude(manager, by_place, team.ranks, case.noticed_at)
-    manager.kernels_right = bool(manager.trusted.any())
-    if not manager.kernels_right:
-        manager.ended = True
     if unsettled and manager.book:
         manager.book.give_up([_unsettled(team, manager, case, index) for index in unsettled])
         manager.ended = True
