@@ -10,8 +10,8 @@ from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
 MIN_WINDOW_SECONDS = 5.0
 """Shortest times of which the rates are compared: rates of shorter ones differ by chance."""
 
-MIN_WORK_SECONDS = 0.5
-"""Shortest work of a rank whose rate is compared."""
+MIN_WORK_SECONDS = 0.1
+"""Shortest CPU time of a rank whose rate is compared."""
 
 Key = TypeVar("Key", bound=Hashable)
 

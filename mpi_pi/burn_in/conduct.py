@@ -32,8 +32,8 @@ from mpi_pi.parallel.team import Team
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-UNIT_POINTS = 1 << 20
-"""Points of a unit: a millisecond of a core, and few enough for the NumPy kernel to settle a dispute."""
+UNIT_POINTS = 1 << 16
+"""Points of a unit: enough for the full rate, and so few that the NumPy kernel settles a dispute at once."""
 
 TRIALS = 1 << 40
 """More units than can be counted in the time."""

@@ -34,8 +34,11 @@ class Work(NamedTuple):
         return Work(points, seconds, self.cpu_seconds + later.cpu_seconds)
 
     def rate(self, threads: int) -> float | None:
-        """Return the points per second of so many threads at work; None if nothing was counted."""
-        return self.points / self.seconds * threads if self.points and self.seconds else None
+        """Return the points per second of so many threads at work; None if nothing was counted.
+
+        It is that of their CPU time: programs that share their cores with them do not matter.
+        """
+        return self.points / self.cpu_seconds * threads if self.points and self.cpu_seconds else None
 
     @property
     def core_share(self) -> float | None:

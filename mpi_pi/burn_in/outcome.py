@@ -45,12 +45,12 @@ class RankWork(NamedTuple):
     points: int
     """Points that it counted, those that it recounted for other ranks among them."""
     points_per_second: float | None
-    """Rate while it counted."""
+    """Rate while it counted and had its cores: points per CPU time, of all of its threads together."""
     first_points_per_second: float | None
     """The same in the first window of the phase; see `meter.window`."""
     last_points_per_second: float | None
     core_share: float | None
-    """CPU time over wall time while it counted, 0 … 1."""
+    """CPU time over wall time while it counted, 0 … 1: the rest of its cores' time went to other programs."""
     right: bool
     """True if its kernel counted the known answers after each round."""
     rates: tuple[int | None, ...]
@@ -58,7 +58,7 @@ class RankWork(NamedTuple):
 
     @property
     def seconds(self) -> float:
-        """Time for which it counted."""
+        """CPU time of each of its threads while it counted."""
         return self.points / self.points_per_second if self.points_per_second else 0.0
 
 

@@ -13,8 +13,8 @@ MIN_SHARE = 0.8
 MIN_LASTING_SHARE, WORTH_A_NOTE = 0.8, 0.95
 """Smallest shares of the first rate at the end that are no fault, and not worth a note: many CPUs may exceed
 their power for a minute at most, by design."""
-OWN_CORE_SHARE = 0.9
-"""CPU time over wall time of a thread that has its core for itself."""
+MIN_CORE_SHARE = 0.7
+"""Smallest share of a core of its own that is no fault of a rank."""
 
 
 def core_of(burn_in: BurnIn, rank: int) -> str:
@@ -97,31 +97,27 @@ def throttled(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
 
 
 @fault(
-    "only this share of the rate of its twins, with the core to itself: look after cooling, and after what"
+    "only this share of the rate of its twins, for the same CPU time: look after cooling, and after what"
     " shares the core by hyper-threading; if it stays slow, take the core, or the host, out of service"
 )
 def slow_core(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
-    """Find ranks that count slower than their twins, though nothing takes their core from them."""
+    """Find ranks that count slower than their twins, whoever else uses their cores."""
     for rank, share in rank_shares(burn_in, outcome).items():
-        if share < MIN_SHARE and _has_own_core(outcome, rank):
+        if share < MIN_SHARE:
             yield Seen(burn_in.ranks[rank].host, f"{core_of(burn_in, rank)}: {share:.0%}")
 
 
 @fault(
     "other programs took the rest of the core from this rank: end them (top shows them), and burn in again,"
-    " since a core that is shared shows nothing"
+    " so that the core gets its full load"
 )
 def shared_core(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
-    """Find ranks that count slower than their twins, since they do not have their core to themselves."""
-    for rank, share in rank_shares(burn_in, outcome).items():
-        if share < MIN_SHARE and not _has_own_core(outcome, rank):
-            got = f"{outcome.ranks[rank].core_share:.0%} of the core, {share:.0%} of the rate of its twins"
-            yield Seen(burn_in.ranks[rank].host, f"{core_of(burn_in, rank)}: {got}")
-
-
-def _has_own_core(outcome: PhaseOutcome, rank: int) -> bool:
-    share = outcome.ranks[rank].core_share
-    return share is None or share >= OWN_CORE_SHARE
+    """Find ranks that do not have their cores to themselves, on hosts with enough cores."""
+    for rank, work in enumerate(outcome.ranks):
+        host = burn_in.ranks[rank].host
+        crowded = burn_in.hosts[host].oversubscribed
+        if work.core_share is not None and work.core_share < MIN_CORE_SHARE and not crowded:
+            yield Seen(host, f"{core_of(burn_in, rank)}: {work.core_share:.0%}")
 
 
 @fault(
@@ -172,7 +168,7 @@ def corrected(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
             yield Seen(host, f"{errors:.0f}{where}")
 
 
-@note("ranks that counted for less than half a second, too short to be judged: burn in for longer")
+@note("ranks that counted for less than a tenth of a second, too short to be judged: burn in for longer")
 def too_short(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Seen]:
     """Find hosts with ranks that have hardly counted in a phase that did not end early."""
     if not burn_in.complete and outcome is burn_in.phases[-1]:

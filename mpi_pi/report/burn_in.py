@@ -14,7 +14,7 @@ from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
 from mpi_pi.version import __version__
 
 NUMBERS = (
-    "ranks", "slowest", "end/start", "MHz", "temp/C", "power/W", "throttled/s", "memory errors",
+    "ranks", "slowest", "core share", "end/start", "MHz", "temp/C", "power/W", "throttled/s", "memory errors",
     "wrong units",
 )  # fmt: skip
 """Columns of numbers."""
@@ -28,6 +28,8 @@ class Row(NamedTuple):
     ranks: int
     slowest: Share | None
     """Rank that was slowest against its twins."""
+    core_share: float | None
+    """Lowest share of its core that a rank had."""
     lasting: float | None
     """Lowest rate at the end of a phase over that at its beginning."""
     lowest_mhz: float | None
@@ -112,6 +114,8 @@ def _row(burn_in: BurnIn, host: int) -> Row:
         return [value for outcome in phases for value in known(outcome.hosts[host].samples, member)]
 
     slowest = [one for outcome in phases if (one := comparison.slowest(burn_in, outcome, host))]
+    works = [outcome.ranks[rank] for outcome in phases for rank in ranks]
+    core_shares = [work.core_share for work in works if work.core_share is not None]
     lasting = [comparison.lasting_share(burn_in, outcome, host) for outcome in phases]
     errors = told("corrected_errors") + told("uncorrected_errors")
     wrong = [wrong for outcome in phases for wrong in outcome.wrong if wrong.rank in ranks]
@@ -119,6 +123,7 @@ def _row(burn_in: BurnIn, host: int) -> Row:
         burn_in.hosts[host].host,
         len(ranks),
         min(slowest, default=None),
+        min(core_shares, default=None),
         min((share for share in lasting if share is not None), default=None),
         min(told("lowest_mhz"), default=None),
         max(told("highest_mhz"), default=None),
@@ -141,6 +146,7 @@ def _cells(row: Row) -> dict[str, str]:
         "host": row.host,
         "ranks": str(row.ranks),
         "slowest": f"{row.slowest.share:.0%} (rank {row.slowest.rank})" if row.slowest else UNKNOWN,
+        "core share": _number(row.core_share, ".0%"),
         "end/start": _number(row.lasting, ".0%"),
         "MHz": "-".join(dict.fromkeys(clocks)),
         "temp/C": _number(row.celsius, ".0f"),

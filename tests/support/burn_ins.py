@@ -264,8 +264,8 @@ FAULTS: dict[str, tuple[Change, str, str]] = {
         "out of service",
     ),
     "shared core": (
-        at(5, points_per_second=0.5 * RATE, core_share=0.52),
-        "all cores: node2 (rank 5 on core 1: 52% of the core, 50% of the rate of its twins): other programs",
+        at(5, core_share=0.52),
+        "all cores: node2 (rank 5 on core 1: 52%): other programs took the rest of the core",
         "top shows them",
     ),
     "slow host": (
@@ -299,9 +299,9 @@ NOTES: dict[str, tuple[Change, str, str]] = {
     "hardly a turn": (
         both(
             at(6, "alone", points=0, points_per_second=None),
-            at(7, "alone", points=4_000_000, points_per_second=0.5 * RATE),
+            at(7, "alone", points=1_000_000, points_per_second=0.5 * RATE),
         ),
-        "one core at a time: node2 (2 of 4 ranks): ranks that counted for less than half a second",
+        "one core at a time: node2 (2 of 4 ranks): ranks that counted for less than a tenth of a second",
         "longer",
     ),
     "no sensors": (

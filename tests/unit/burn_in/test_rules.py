@@ -37,7 +37,7 @@ def test_all_rules_are_tested() -> None:
     "change",
     [
         at(5, points_per_second=0.85 * RATE),
-        at(5, core_share=0.5),
+        at(5, core_share=0.71),
         on(1, celsius=99.0),
         on(1, throttled_seconds=None, throttle_events=None, under_voltage=None),
         # A slow rank where that is in order, on a small core.
@@ -64,9 +64,10 @@ def test_short_phase_says_nothing_of_heat() -> None:
     assert faults(findings(slower(healthy(seconds=40)))) == 1
 
 
-def test_core_is_slow_though_it_is_not_known_whether_others_use_it() -> None:
-    (finding,) = findings(at(5, points_per_second=0.5 * RATE, core_share=None)(healthy()))
-    assert "with the core to itself" in finding.text
+def test_core_is_slow_whether_or_not_others_use_it() -> None:
+    for core_share in (None, 0.71, 1.0):
+        (finding,) = findings(at(5, points_per_second=0.5 * RATE, core_share=core_share)(healthy()))
+        assert "only this share of the rate of its twins" in finding.text
 
 
 def test_ranks_of_a_crowded_host_are_not_called_slow() -> None:
