@@ -141,6 +141,12 @@ def added(totals: Row, later: Row) -> Row:
 def latest(states: Iterable[tuple[Committed, float]]) -> tuple[Committed, float]:
     """Return the latest of the states that ranks have, each with its age. All work results are in it.
 
-    Of equal ones it is the oldest, which came first.
+    After an exclusion of ranks it is one without them. Of equal ones it is the oldest, which came first.
     """
-    return max(states, key=lambda state: (state[0].attempt, state[0].rounds, state[1]))
+
+    def order(state: tuple[Committed, float]) -> tuple[int, int, int, float]:
+        committed, age = state
+        _, excluded, *_ = committed.audit or (None, frozenset[int]())
+        return committed.attempt, committed.rounds, len(excluded), age
+
+    return max(states, key=order)

@@ -1,6 +1,6 @@
 """Bookkeeping of rank 0 in an audited run: comparisons, and ranks that are wrong. It needs no MPI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -103,7 +103,7 @@ class AuditBook:
         `ranks` has all ranks by place.
         """
         self.excluded |= verdicts.keys()
-        removal = Removal(*self._origins.take_out(sorted(verdicts)))
+        removal = self._take_out(verdicts)
         wrong = tuple(
             WrongRank(
                 rank=ranks[place].rank,
@@ -121,6 +121,10 @@ class AuditBook:
         self.audit = replace(self.audit, wrong=self.audit.wrong + wrong)
         return removal
 
-    def give_up(self, unsettled: Sequence[Unsettled]) -> None:
-        """Note disputes that nobody can settle."""
+    def give_up(self, unsettled: Sequence[Unsettled], places: Collection[int]) -> Removal:
+        """Note disputes between places that nobody can settle; return the units that are in doubt."""
         self.audit = replace(self.audit, unsettled=tuple(unsettled))
+        return self._take_out(places)
+
+    def _take_out(self, places: Collection[int]) -> Removal:
+        return Removal(*self._origins.take_out(sorted(places)))

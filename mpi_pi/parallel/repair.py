@@ -1,17 +1,19 @@
 """How rank 0 goes on after ranks were lost or excluded. It needs no MPI."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mpi_pi.model.audit import Unsettled
 from mpi_pi.model.result import LostRank, RankStats, Repair
 from mpi_pi.parallel.account import Committed, Row
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.system import process
 
 if TYPE_CHECKING:
+    from mpi_pi.parallel.audit_book import Removal
     from mpi_pi.parallel.disputes import Verdict
 
 
@@ -80,9 +82,7 @@ def exclude(
         raise AssertionError("the run is not audited")
     manager.book.record_comparisons(manager.members, manager.offsets)
     removal = manager.book.exclude(verdicts, ranks)
-    manager.saved = manager.saved.without(removal.units, removal.tally)
-    manager.counted, manager.remaining = manager.saved.tally, manager.saved.remaining
-    manager.ledger.discard(removal.totals)
+    _remove(manager, removal)
     excluded = tuple(LostRank(ranks[place].rank, ranks[place].info.host) for place in sorted(verdicts))
     redone_points = removal.tally.points + manager.begun.job.points_in(manager.units)
     manager.ledger.record_loss(_repair(manager, noticed_at, redone_points, excluded=excluded))
@@ -94,6 +94,20 @@ def _end_if_nobody_counts(manager: Manager) -> None:
     """End the run if all members are excluded."""
     if not manager.trusted.any():
         manager.kernels_right, manager.ended = False, True
+
+
+def give_up(manager: Manager, unsettled: Sequence[Unsettled], places: Collection[int]) -> None:
+    """End the run after disputes between these places that nobody can settle, without the units in doubt."""
+    if manager.book is None:
+        raise AssertionError("the run is not audited")
+    _remove(manager, manager.book.give_up(unsettled, places))
+    manager.ended = True
+
+
+def _remove(manager: Manager, removal: "Removal") -> None:
+    manager.saved = manager.saved.without(removal.units, removal.tally)
+    manager.counted, manager.remaining = manager.saved.tally, manager.saved.remaining
+    manager.ledger.discard(removal.totals)
 
 
 def _repair(manager: Manager, noticed_at: float, redone_points: int, **ranks: tuple[LostRank, ...]) -> Repair:

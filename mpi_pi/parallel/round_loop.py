@@ -150,11 +150,14 @@ class RoundLoop:
         """Settle disputes about hits with all ranks, and return the next assignment."""
         from mpi_pi.parallel.settlement import settle  # after a dispute alone
 
-        disputes = audited.disputes if audited else ()
-        self.account.discard(settle(self._team, self.manager, disputes, right, self.poll))
-        if self.manager and self.manager.book and self._hooks.on_exclusion:
-            with self.problem.noted():
-                self._hooks.on_exclusion(self.manager.shard, self.manager.book.audit)
+        disputes, book = audited.disputes if audited else (), self.manager.book if self.manager else None
+        before = book.audit if book else None
+        try:
+            self.account.discard(settle(self._team, self.manager, disputes, right, self.poll))
+        finally:  # even if ranks are lost meanwhile
+            if self.manager and book and book.audit != before and self._hooks.on_exclusion:
+                with self.problem.noted():
+                    self._hooks.on_exclusion(self.manager.shard, book.audit)
         return self._next_assignment(None)
 
     def _work_result(

@@ -5,7 +5,7 @@ ranks are excluded; the caller then gets the next assignment, in which others co
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,6 +76,12 @@ class _Case(NamedTuple):
     noticed_at: float
     """In seconds of CLOCK_MONOTONIC."""
 
+    def hits(self, index: int) -> Mapping[int, int]:
+        """Return what each rank has counted in the unit of a dispute."""
+        dispute, third, answer = self.disputes[index], self.thirds[index], self.answers[index]
+        hits = {dispute.counter: dispute.counted, dispute.auditor: dispute.recounted}
+        return hits if third is None or answer is None else hits | {third: answer}
+
 
 def _conclude(team: Team, manager: Manager, case: _Case) -> None:
     """Exclude the ranks that are wrong, on rank 0, and end the run if somebody unknown is, or all are."""
@@ -84,18 +90,15 @@ def _conclude(team: Team, manager: Manager, case: _Case) -> None:
     by_place = {int(manager.members[verdict.wrong]): verdict for verdict in verdicts}
     if by_place:
         repair.exclude(manager, by_place, team.ranks, case.noticed_at)
-    if unsettled and manager.book:
-        manager.book.give_up([_unsettled(team, manager, case, index) for index in unsettled])
-        manager.ended = True
+    if unsettled:
+        parties = {rank for index in unsettled for rank in case.hits(index)}
+        places = set(manager.members[sorted(parties)].tolist())
+        repair.give_up(manager, [_unsettled(team, manager, case, index) for index in unsettled], places)
 
 
 def _unsettled(team: Team, manager: Manager, case: _Case, index: int) -> Unsettled:
-    dispute, third, answer = case.disputes[index], case.thirds[index], case.answers[index]
-    hits = {dispute.counter: dispute.counted, dispute.auditor: dispute.recounted}
-    if third is not None and answer is not None:
-        hits[third] = answer
     opinions = []
-    for member, own in hits.items():
+    for member, own in case.hits(index).items():
         rank = team.ranks[int(manager.members[member])]
         opinions.append(Opinion(rank.rank, rank.info.host, rank.info.cores, own))
-    return Unsettled(dispute.unit, tuple(opinions))
+    return Unsettled(case.disputes[index].unit, tuple(opinions))

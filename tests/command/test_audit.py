@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mpi_pi.kernel.loader import Kernel
+from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint, result_file
 from support.audits import (
     ALL,
@@ -189,6 +190,26 @@ def test_stopped_run_is_resumed_to_the_right_hits(
         assert shard.tally.hits == counted
     job = start(job=LONGER, ranks=ranks, options=[*ALL, "--checkpoint", str(saved)], values=ROUNDS)
     ended = require_found(job, LONGER)
+    assert "every unit counted by two ranks" in ended.out
+
+
+def test_units_in_doubt_are_not_resumed(start: Start, tmp_path: Path) -> None:
+    """Resume after two ranks differ, which have counted many units before that nobody has counted again."""
+    saved = tmp_path / "c"
+    options = ["--checkpoint", str(saved), "--audit"]
+    job = start(*wrong_in("each tenth unit", 1), job=LONGER, ranks=2, options=[*options, "4%"], values=ROUNDS)
+    ended = job.ended()
+    assert ended.status == 3, ended
+    assert ended.document
+    assert len(ended.document["rounds"]) > 0
+    job = start(job=LONGER, ranks=3, options=[*options, "1%"], values=ROUNDS)
+    require_found(job, LONGER)
+
+
+@pytest.mark.parametrize("units", [1, pytest.param(2, marks=soak)])
+def test_rank_that_counts_alone_in_a_round_is_audited(start: Start, units: int) -> None:
+    job = Job(units, 1000, 7)
+    ended = require_found(start(job=job, ranks=3, options=ALL, values={}), job)
     assert "every unit counted by two ranks" in ended.out
 
 
