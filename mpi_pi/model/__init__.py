@@ -8,6 +8,7 @@ binomial    the distribution of hits under the null hypothesis
 dispersion  chi-squared test of the variance between units
 estimate    pi and its test statistics, from a tally
 audit       outcome of an audit: ranks that count wrongly
+detection   rate at which an audit finds a rank that counts wrongly
 result      outcome of a run: shard, estimate, statistics of ranks and rounds
 verdict     criteria that a correct result passes: limits of p-values
 """
