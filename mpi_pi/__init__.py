@@ -18,7 +18,7 @@ of ranks and on any machine. The packages; each may import those below it, and i
     system    this process and this host
     model     what is counted, and what it says of pi
 
-Beside the lowest one: `errors`, `formatting`, `timestamps` and `version`.
+Beside the lowest one: `errors`, `findings`, `formatting`, `timestamps` and `version`.
 
     >>> from mpi4py import MPI
     >>> from mpi_pi import Job, run

@@ -10,7 +10,7 @@ observer    the sensors of a host over time, read by one of its ranks
 sample      what sensors told over a short time
 outcome     hosts, ranks and phases, as plain values
 comparison  rates of twins, and of the end and the beginning
-finding     a finding, and the form of a rule
+finding     a finding
 rules       the rules and their sentences
 diagnosis   all rules applied to a burn-in
 document    the outcome as JSON, written and read

@@ -2,13 +2,10 @@
 
 from collections.abc import Sequence
 
-from mpi_pi.check.finding import Finding, Observation
+from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules import network, placement, software, speed
-from mpi_pi.formatting import format_some
-
-MAX_NAMES = 8
-"""Hosts that are named in a sentence."""
+from mpi_pi.findings import sentences
 
 RULES = (
     network.unreachable, software.failed, software.wrong_answer, network.same_name, software.other_version,
@@ -24,15 +21,11 @@ RULES = (
 
 def findings(hosts: Sequence[Host]) -> list[Finding]:
     """Return all findings, faults first. Hosts that the same sentence is about share a finding."""
-    found = []
-    for rule in RULES:
-        by_sentence: dict[str, list[Observation]] = {}
-        for observation in rule.find(hosts):
-            by_sentence.setdefault(rule.sentence.format(*observation.values), []).append(observation)
-        for sentence, alike in by_sentence.items():
-            names = [f"{one.host} ({one.detail})" if one.detail else one.host for one in alike]
-            text = f"{format_some(names, MAX_NAMES)}: {sentence}"
-            found.append(Finding(rule.severity, tuple(one.host for one in alike), text))
+    found = [
+        Finding(rule.severity, those, text)
+        for rule in RULES
+        for those, text in sentences(rule, rule.find(hosts))
+    ]
     return sorted(found, key=lambda finding: finding.severity != "fault")
 
 

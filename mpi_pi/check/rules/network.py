@@ -4,9 +4,9 @@ import ipaddress
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import below_others, numbers
+from mpi_pi.findings import Observation, fault, note
 
 SLOW = 3
 """Ratio of the other hosts' median to a rate above which a link is slow."""

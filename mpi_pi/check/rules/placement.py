@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import numbers
+from mpi_pi.findings import Observation, fault, note
 
 
 @fault(

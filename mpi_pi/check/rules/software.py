@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import kind, most_common, numbers
+from mpi_pi.findings import Observation, fault, note
 from mpi_pi.kernel.loader import NOT_EXECUTABLE
 from mpi_pi.system import versions
 from mpi_pi.system.software import Software

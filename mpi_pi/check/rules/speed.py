@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from mpi_pi.check.finding import Observation, fault, note
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.rules.comparison import below_others, below_twins
 from mpi_pi.check.rules.placement import is_oversubscribed
+from mpi_pi.findings import Observation, fault, note
 
 MIN_SHARE = 0.7
 """Smallest share of the rate of the twins, or of a core of its own, that is no fault."""

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from mpi_pi.burn_in import comparison
-from mpi_pi.burn_in.diagnosis import BLIND, OVERSUBSCRIBED, RULES, UNAUDITED, faults, findings
+from mpi_pi.burn_in import comparison, rules
+from mpi_pi.burn_in.diagnosis import RULES, RULES_ON_ALL, faults, findings
 from support.burn_ins import CASES, FAULTS, NOTES, RATE, Change, at, both, healthy, of_host, on, wrong
 
 
@@ -26,7 +26,7 @@ def test_fault_is_found_and_described(case: str) -> None:
 
 
 def test_all_rules_are_tested() -> None:
-    silent = {*RULES, BLIND, OVERSUBSCRIBED}  # and UNAUDITED, which no burn-in of several ranks has
+    silent = {*RULES, *RULES_ON_ALL} - {rules.unaudited}  # which no burn-in of several ranks has
     for change, *_ in CASES.values():
         burn_in = change(healthy())
         silent -= {rule for rule in silent for outcome in burn_in.phases if list(rule.find(burn_in, outcome))}
@@ -55,7 +55,7 @@ def test_single_rank_is_told_that_nobody_counts_again() -> None:
     (finding,) = findings(healthy(1, 1))
     assert finding.severity == "note"
     assert finding.text.startswith("node1: a single rank")
-    assert list(UNAUDITED.find(replace(healthy(1, 1), audit=0.0), healthy(1, 1).phases[0])) == []
+    assert list(rules.unaudited.find(replace(healthy(1, 1), audit=0.0), healthy(1, 1).phases[0])) == []
 
 
 def test_short_phase_says_nothing_of_heat() -> None:
