@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from mpi_pi.model.shard import Shard
     from mpi_pi.mpi.collectives import CollectiveError
     from mpi_pi.parallel.hooks import Hooks, Round
+    from mpi_pi.parallel.load_balancer import Tuning
     from mpi_pi.parallel.run import run
 
-__all__ = ["CollectiveError", "Hooks", "Job", "Result", "Round", "Shard", "run"]
+__all__ = ["CollectiveError", "Hooks", "Job", "Result", "Round", "Shard", "Tuning", "run"]
 
 _HOMES = {
     "CollectiveError": "mpi.collectives",
@@ -49,6 +50,7 @@ _HOMES = {
     "Hooks": "parallel.hooks",
     "Round": "parallel.hooks",
     "Shard": "model.shard",
+    "Tuning": "parallel.load_balancer",
     "run": "parallel.run",
 }
 
