@@ -220,7 +220,7 @@ POINTS = {
     "before the shrink": Point("mpi.ulfm:shrink", before),
     "after the shrink": Point("mpi.ulfm:shrink", after),
     "in the agreement": Point("parallel.recovery:require_majority", before),
-    "after the takeover": Point("parallel.manager:Manager.take_over", after),
+    "after the takeover": Point("parallel.repair:take_over", after),
     "before the files": Point("storage.result_file:as_json", before),
     "between files and report": Point("report.run:blocks", before),
     "after the report": Point("cli.run_output:RunOutput.report", after),
