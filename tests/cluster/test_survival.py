@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from support.chaos import JOB, LONG, Start, hits_of, require_right, trial
+from support.chaos import JOB, LONG, Start, hits_of, require_right, start_on_hosts, trial
 from support.cluster import Cluster, booted
 from support.faults import Fault, Faults
 from support.launching import HANGS, soak
-from support.mpis import MORE_SLOTS_THAN_CORES, Found, there
+from support.mpis import Found, there
 
 RANKS = 6
 """Two on each host."""
@@ -29,18 +29,7 @@ def start(
 ) -> Iterator[Start]:
     """Yield what starts jobs on three hosts, whose ranks are dealt out in blocks."""
     open_mpi = there(found, "Open MPI from PyPI")
-    environ = {name: value for name, value in environment.items() if "rmaps" not in name}
-    environ |= MORE_SLOTS_THAN_CORES | {"TMPDIR": "/var/tmp"}
-
-    def where(ranks: int) -> Sequence[str]:
-        hosts = [cluster.addresses[name] for name in cluster.nodes]
-        slots = [len(range(place, ranks, len(hosts))) for place in range(len(hosts))]
-        file = tmp_path / "hosts"
-        file.write_text(open_mpi.hostfile(dict(zip(hosts, slots, strict=True))))
-        return ("-hostfile", str(file))
-
-    on = cluster.command("client")
-    with Start(open_mpi, faults, tmp_path, environ, where, on) as starts:
+    with start_on_hosts(cluster, open_mpi, faults, tmp_path, environment) as starts:
         yield starts
 
 

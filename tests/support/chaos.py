@@ -18,9 +18,10 @@ import jsonschema
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import schemas
+from support.cluster import Cluster
 from support.faults import SHORT_ROUNDS, Fault, Faults
 from support.launching import HANGS
-from support.mpis import Mpi
+from support.mpis import MORE_SLOTS_THAN_CORES, Mpi
 from support.processes import leftovers
 
 SURVIVING = ("--with-ft", "ulfm")
@@ -205,6 +206,23 @@ class Start:
     def until_passed(self, ranks: int) -> None:
         """Wait until so many ranks of the last job have passed the point of its first fault."""
         self.jobs[-1].until(lambda: len(list(self.faults.last.glob("hit-0-*"))) == ranks)
+
+
+def start_on_hosts(
+    cluster: Cluster, mpi: Mpi, faults: Faults, folder: Path, environment: Mapping[str, str]
+) -> Start:
+    """Return what starts jobs on the nodes of a cluster, whose ranks are dealt out in blocks."""
+    environ = {name: value for name, value in environment.items() if "rmaps" not in name}
+    environ |= MORE_SLOTS_THAN_CORES | {"TMPDIR": "/var/tmp"}
+
+    def where(ranks: int) -> Sequence[str]:
+        hosts = [cluster.addresses[name] for name in cluster.nodes]
+        slots = [len(range(place, ranks, len(hosts))) for place in range(len(hosts))]
+        file = folder / "hosts"
+        file.write_text(mpi.hostfile(dict(zip(hosts, slots, strict=True))))
+        return ("-hostfile", str(file))
+
+    return Start(mpi, faults, folder, environ, where, cluster.command("client"))
 
 
 class Kill(NamedTuple):
