@@ -103,6 +103,8 @@ def _check_gaps(shard: Shard) -> None:
         if not stop <= gap.start < gap.stop < shard.counted_to:
             raise ValueError("gaps: are not ranges between units that were counted")
         stop = gap.stop + 1
+    if shard.counted_to > shard.units.stop:
+        raise ValueError("gaps: more units are counted or left out than there are")
     proven, first_gap = shard.proven_units, shard.gaps[0].start if shard.gaps else shard.counted_to
     by_size = Counter({points: sums.units for points, sums in shard.proven.by_size.items()})
     if proven.stop > first_gap or by_size != _by_size(job, proven):

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from mpi_pi.bench import document as bench_document
 from mpi_pi.kernel import loader
 from mpi_pi.model.job import Job
+from mpi_pi.model.tally import Tally
 from mpi_pi.report import sources
 from mpi_pi.storage import checkpoint, result_file
 from mpi_pi.storage import merge as merging
@@ -28,6 +29,7 @@ def test_old_result_is_read(hits: NDArray[np.int64]) -> None:
     assert run.tally.hits == hits.sum()
     assert sum(row.hits for row in run.ranks) == hits.sum()
     assert run.verified
+    assert run.audit is None
 
 
 def test_old_shards_are_merged(hits: NDArray[np.int64]) -> None:
@@ -50,6 +52,9 @@ def test_old_checkpoint_is_read() -> None:
     counted = loader.load("numpy").count(part.job, range(part.tally.units))
     assert part.tally.units == 148
     assert part.tally.hits == counted.sum()
+    assert (part.gaps, part.proven, part.usage.recounted_units) == ((), Tally(), 0)
+    assert part.unproven == (range(148),)
+    assert checkpoint.loads(checkpoint.dumps(part).encode()) == part
 
 
 def test_old_partial_result_is_read() -> None:
