@@ -30,7 +30,7 @@ from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import merge, result_file
-from support import burn_ins, runs
+from support import audited_runs, burn_ins, runs
 from support.benchmarks import compared
 from support.health import CASES, healthy, without
 from support.launching import TESTS
@@ -139,6 +139,9 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "run_lost": lambda: of_run(runs.run(3, 2, losses={runs.BEFORE_ROUNDS: [1], 3: [3], 6: [4, 5]})),
     "run_lost_root": lambda: of_run(runs.run(2, 4, losses={0: [7], 4: [0, 1, 2, 3]})),
     "run_lost_at_the_end": lambda: of_run(runs.run(3, 1, losses={8: [2]})),
+    "run_audited": lambda: of_run(audited_runs.proven()),
+    "run_audit_with_wrong_ranks": lambda: of_run(audited_runs.audited(wrong=[3, 5])),
+    "run_audit_undecided": lambda: of_run(audited_runs.undecided(), per_rank=False),
     "merge_lost": of_merge_with_losses,
     "merge": lambda: of_run(merge.merge([str(BEFORE / f"shard{index}.json") for index in (1, 2)])),
     "check_healthy": of_check,
