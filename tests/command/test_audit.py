@@ -21,7 +21,7 @@ from support.audits import (
     wrong_in,
     wrong_ranks,
 )
-from support.chaos import SURVIVING, Start, hits_of
+from support.chaos import SURVIVING, Start, fault_of, hits_of
 from support.faults import Fault, Faults
 from support.launching import MPI_PI, Launch, soak
 from support.mpis import Found, Mpi, there
@@ -192,6 +192,29 @@ def test_stopped_run_is_resumed_to_the_right_hits(
     job = start(job=LONGER, ranks=ranks, options=[*ALL, "--checkpoint", str(saved)], values=ROUNDS)
     ended = require_found(job, LONGER)
     assert "every unit counted by two ranks" in ended.out
+
+
+@pytest.mark.parametrize("audit", [["--audit", "4%"], pytest.param([], marks=soak)])
+def test_run_that_is_stopped_at_an_exclusion_is_resumed_in_the_gaps(
+    start: Start, tmp_path: Path, audit: list[str], compiled: Kernel
+) -> None:
+    saved = tmp_path / "c"
+    faults = [*wrong_in("the first count", 1), Fault("after an exclusion", "SIGUSR1", 0)]
+    options = ["--checkpoint", str(saved)]
+    job = start(*faults, job=LONGER, ranks=4, options=[*options, "--audit", "4%"], values=ROUNDS)
+    assert job.ended().status == 75, job.err
+    shard = checkpoint.load(saved)
+    assert shard
+    assert shard.gaps
+    counted = (shard.proven_units, *shard.unproven)
+    assert shard.tally.hits == sum(int(compiled.count(LONGER, units).sum()) for units in counted)
+    job = start(job=LONGER, ranks=3, options=[*options, *audit], values=ROUNDS)
+    if audit:
+        require_found(job, LONGER)
+    assert not fault_of(job.ended(), LONGER)
+    shard = checkpoint.load(saved)
+    assert shard
+    assert (shard.complete, shard.gaps, shard.tally.hits) == (True, (), hits_of(LONGER))
 
 
 def test_units_in_doubt_are_not_resumed(start: Start, tmp_path: Path) -> None:
