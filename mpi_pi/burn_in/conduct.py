@@ -1,5 +1,6 @@
 """A burn-in on all ranks: one phase after the other, with the same team."""
 
+import math
 import signal
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from mpi_pi.model.shard import Shard
 from mpi_pi.mpi.collectives import allgather, bcast, gather
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.runtime import library_name
-from mpi_pi.mpi.stop import StopRequest
+from mpi_pi.mpi.stop import TIME_LIMIT, StopRequest
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.load_balancer import DEFAULT, Tuning
 from mpi_pi.parallel.run import InterruptedRun, count
@@ -40,6 +41,10 @@ TRIALS = 1 << 40
 
 SLEEP_SECONDS = 0.01
 """Time between polls while a rank sleeps between two rounds."""
+
+
+GRACE_SECONDS = 10.0
+"""Time for the last round of a phase, and its audit."""
 
 
 class Order(NamedTuple):
@@ -120,7 +125,10 @@ class Conductor:
         start = time.monotonic()
         # Even if the phase before took longer, since it had to settle which rank was wrong.
         seconds = max(self._start + self.order.end_of(number) - start, self.order.seconds * phase.share)
-        stop = StopRequest(start + seconds) if self._comm.rank == 0 else StopRequest()
+        # A round that is cut short is not audited: the phase ends after one, unless that takes too long.
+        end, stop = math.inf, StopRequest()
+        if self._comm.rank == 0:
+            end, stop = start + seconds, StopRequest(start + seconds + GRACE_SECONDS)
         meter = Meter(self.order.job(number), seconds)
         observer = Observer(seconds) if self._observes else None
         shard = Shard(self.order.job(number))
@@ -131,7 +139,7 @@ class Conductor:
 
         try:
             result = count(
-                team, signals, self._hooks(phase, stop, observer), State(team, self._tuning(phase))
+                team, signals, self._hooks(phase, stop, observer, end), State(team, self._tuning(phase))
             )
         except InterruptedRun as loss:
             if self._comm.rank == 0:
@@ -147,8 +155,8 @@ class Conductor:
         """True on the first rank of each host."""
         return self._hosts.index(self._hosts[self._comm.rank]) == self._comm.rank
 
-    def _hooks(self, phase: Phase, stop: StopRequest, observer: Observer | None) -> Hooks:
-        """Return the callbacks of a phase; `stop` is that of the phase."""
+    def _hooks(self, phase: Phase, stop: StopRequest, observer: Observer | None, end: float) -> Hooks:
+        """Return the callbacks of a phase; `stop` is that of the phase, which is requested from `end` on."""
 
         def on_idle() -> None:
             if self.stop.reason and not stop.reason:
@@ -157,31 +165,34 @@ class Conductor:
                 observer.poll()
             self.show(time.monotonic() - self._start)
 
-        def sleep(_: Round) -> None:
-            until = time.monotonic() + phases.PULSE_SECONDS
+        def on_round(_: Round) -> None:
+            now = time.monotonic()
+            if now >= end and not stop.reason:
+                stop.request(TIME_LIMIT)
+            until = now + phases.PULSE_SECONDS if phase.pulsed else now
             while not stop.poll() and time.monotonic() < until:
                 self._check()
                 on_idle()
                 time.sleep(SLEEP_SECONDS)
 
-        return Hooks(
-            sleep if phase.pulsed else None,
-            on_idle,
-            stop,
-            self.team.heartbeat,
-            on_exclusion=self.on_exclusion,
-        )
+        return Hooks(on_round, on_idle, stop, self.team.heartbeat, on_exclusion=self.on_exclusion)
 
     def _tuning(self, phase: Phase) -> Tuning:
         nanoseconds = phases.round_nanoseconds(self.order.audit)
         first_points = DEFAULT.first_points
         if self._outcomes:  # on rank 0, which alone plans rounds: the first one is as long as the others
             threads = sum(rank.info.threads for rank in self.team.ranks)
-            rates = sum(work.points_per_second or 0.0 for work in self._outcomes[0].ranks)
+            works = self._outcomes[0].ranks
+            rates = sum((work.points_per_second or 0.0) * (work.core_share or 1.0) for work in works)
             working = (max(self._hosts) + 1) / self._comm.size if phase.alone else 1.0
             first_points = max(int(working * rates / threads * nanoseconds / 1e9), 1)
         active = phases.taking_turns(self._hosts) if phase.alone else None
-        return Tuning(first_points=first_points, round_nanoseconds=nanoseconds, active=active)
+        return Tuning(
+            first_points=first_points,
+            round_nanoseconds=nanoseconds,
+            wait_factor=0 if phase.pulsed else DEFAULT.wait_factor,
+            active=active,
+        )
 
     def _stopped(self) -> str:
         """Return the name of a signal that any rank has got; "" if none has."""

@@ -39,19 +39,14 @@ def round_nanoseconds(audit: float) -> int:
 def taking_turns(hosts: Sequence[int]) -> Callable[[int], Sequence[bool]]:
     """Return a function that tells, for the number of a round, which ranks count: one of each host.
 
-    `hosts` has the number of each rank's host. On a single host every other round has two ranks, of which
-    each counts the units of the other again: nobody can do that for a rank that counts alone.
+    `hosts` has the number of each rank's host.
     """
     ranks: dict[int, list[int]] = {}
     for rank, host in enumerate(hosts):
         ranks.setdefault(host, []).append(rank)
 
     def active(number: int) -> list[bool]:
-        if len(ranks) > 1:
-            chosen = {those[number % len(those)] for those in ranks.values()}
-        else:
-            turn, has_two = divmod(number, 2)
-            chosen = {(turn + more) % len(hosts) for more in range(1 + has_two)}
+        chosen = {those[number % len(those)] for those in ranks.values()}
         return [rank in chosen for rank in range(len(hosts))]
 
     return active

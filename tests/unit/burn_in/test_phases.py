@@ -31,14 +31,7 @@ def test_one_rank_of_each_host_counts_at_a_time() -> None:
     assert turns == [200, 300, 200, 200, 300]
 
 
-def test_every_other_round_of_a_single_host_has_two_ranks() -> None:
-    active = phases.taking_turns([0, 0, 0])
-    rounds = [[rank for rank in range(3) if active(number)[rank]] for number in range(7)]
-    assert rounds == [[0], [0, 1], [1], [1, 2], [2], [0, 2], [0]]
-    assert [phases.taking_turns([0])(number) for number in range(3)] == [[True]] * 3
-
-
 @pytest.mark.parametrize("hosts", [[0], [0, 1, 2], [0] * 64])
 def test_every_rank_has_a_turn(hosts: list[int]) -> None:
     active = phases.taking_turns(hosts)
-    assert all(any(active(number)[rank] for number in range(2 * len(hosts))) for rank in range(len(hosts)))
+    assert all(any(active(number)[rank] for number in range(len(hosts))) for rank in range(len(hosts)))

@@ -1,5 +1,6 @@
 """Pictures of burn-ins: they show the values of the document, for few hosts and for many."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +10,12 @@ from matplotlib.figure import Figure
 
 from mpi_pi.burn_in import document
 from mpi_pi.burn_in.outcome import BurnIn
+from mpi_pi.report import html
 from mpi_pi.report.plots import burn_in as plot_burn_in
 from mpi_pi.report.plots import burn_in_series as series
 from mpi_pi.report.plots import figure as plot
 from mpi_pi.report.sources import Item
-from support.burn_ins import EVERY, RATE, UNKNOWN, both, healthy, on
+from support.burn_ins import EVERY, RATE, UNKNOWN, both, healthy, on, wrong
 
 
 def drawn(burn_in: BurnIn) -> list[tuple[str, Any]]:
@@ -100,6 +102,21 @@ def test_picture_and_page_are_made_of_a_document(hosts: int) -> None:
     again = document.of_content(document.dumps(burn_in, []).encode())
     png = plot.drawn([Item("burn-in.json", again)], "png")
     assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (healthy, "<b>PASSED</b> 600 s on 4 hosts"),
+        (lambda: wrong(5)(healthy()), "<b>FAILED</b> 1 fault; 600 s on 4 hosts"),
+        (lambda: replace(healthy(), stopped="SIGINT"), "<b>NOT COMPLETE</b> no faults so far"),
+    ],
+)
+def test_page_has_the_verdict_and_the_sentences(change: Callable[[], BurnIn], verdict: str) -> None:
+    page = html.page([Item("burn-in.json", change())])
+    assert verdict in page
+    assert page.count("<figure") == 4
+    assert ("no result of this core can be trusted" in page) == ("FAILED" in verdict)
 
 
 def test_burn_in_that_never_began_has_no_picture() -> None:
