@@ -68,6 +68,8 @@ class Ledger:
             sums = zip(committed.totals, exact_sums(self._totals), strict=True)
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
             self._totals[unknown, -1] = 0  # the peak memory, which nobody knows any more
+            self._discarded[unknown[0]] = self._discarded[unknown].sum(axis=0)
+            self._discarded[unknown[1:]] = 0
         if committed.rounds:
             # Nobody knows any more which ranks have counted what lies beyond a gap: perhaps the last ones.
             units = self.net_totals[:, 0]

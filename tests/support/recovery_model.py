@@ -5,7 +5,7 @@ Unit u has 2^u hits more than the middle, so a sum of hits tells which units are
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.job import Job
 from mpi_pi.model.result import RankStats, Result
@@ -23,7 +24,7 @@ from mpi_pi.mpi import collectives, ulfm
 from mpi_pi.mpi.collectives import CollectiveError, bcast, call_on_root
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.stop import StopRequest
-from mpi_pi.parallel import manager, outcome, recovery, repair, round_loop, team
+from mpi_pi.parallel import manager, outcome, recovery, repair, round_loop, settlement, team
 from mpi_pi.parallel.hooks import Hooks, Round
 from mpi_pi.parallel.load_balancer import Tuning
 from mpi_pi.parallel.recovery import Survivors
@@ -35,6 +36,8 @@ from support.simulated_mpi import MODULE, Comm, Schedule, World, this_rank
 
 JOB = Job(trials=12, points=1 << 26, seed=3)
 HITS = centre(JOB.points) + (1 << np.arange(JOB.units))
+WRONG = 1 << (JOB.units + 1)
+"""What rank 0 counts too much in a unit, if it is wrong; rank r, 4^r times that."""
 
 
 @functools.cache
@@ -72,6 +75,32 @@ class Case:
     """By rank, the count in which an exception is raised."""
     wrong: Sequence[int | None] = (None,) * 4
     """By rank, the count after which the known answers are wrong."""
+    audit: float = 0.0
+    """Share of the units that two ranks count."""
+    periods: Sequence[int] = (0,) * 4
+    """By rank, every how many units it counts wrongly; 0 for never."""
+
+    @property
+    def liars(self) -> set[int]:
+        """Ranks that count units wrongly."""
+        return {rank for rank, period in enumerate(self.periods) if period}
+
+    def hits(self, rank: int, units: range) -> NDArray[np.int64]:
+        """Return the hits that a rank counts."""
+        period = self.periods[rank]
+        are_wrong = np.array([period > 0 and (unit + rank) % period == 0 for unit in units], np.bool_)
+        return HITS[units.start : units.stop] + are_wrong * (WRONG << 2 * rank)
+
+    def check_shard(self, shard: Shard, excluded: Collection[int]) -> None:
+        """Assert that a tally is that of its units, but for units that ranks not excluded count wrongly."""
+        units = set(range(self.begun.units.start, shard.counted_to)) - {
+            unit for gap in shard.gaps for unit in gap
+        }
+        excess = shard.tally.hits - sum(int(HITS[unit]) for unit in units)
+        assert (shard.tally.units, excess >= 0, excess % WRONG) == (len(units), True, 0)
+        if self.liars <= set(excluded):
+            assert shard.tally == sum((first_units(1, unit) for unit in units), Tally())
+        assert shard.proven == first_units(shard.proven.units, self.begun.units.start)
 
     @property
     def begun(self) -> Shard:
@@ -101,7 +130,7 @@ class Simulation:
         self.errors: list[CollectiveError] = []
         """Errors of all ranks."""
         self.nanoseconds = [0] * case.ranks
-        self._states: dict[int, State] = {}
+        self._states: dict[int, tuple[Team, State]] = {}
         self._seen: dict[int, Any] = {}
         self.world.on_step = self.check_states
         self.world.run(self._main)
@@ -121,17 +150,19 @@ class Simulation:
 
     def check_states(self) -> None:
         """Assert that every state of a rank is that of the first units."""
-        for rank, state in self._states.items():
+        for rank, (own_team, state) in self._states.items():
             committed = state.account.committed
             if self._seen.get(rank) is not committed:
                 self._seen[rank] = committed
-                tally, begun = committed.shard.tally, self.case.begun
-                assert tally == first_units(tally.units, begun.units.start)
-                assert tally.units >= begun.tally.units
-                assert units_in(committed.counted) >= units_in(tally)
+                excluded = committed.audit[1] if committed.audit else ()
+                self.case.check_shard(committed.shard, {own_team.ranks[place].rank for place in excluded})
+                assert committed.audit or not committed.shard.gaps
+                if not self.case.liars:
+                    assert committed.shard.tally.units >= self.case.begun.tally.units
+                    assert units_in(committed.counted) >= units_in(committed.shard.tally)
 
-    def note_state(self, rank: int, state: State) -> None:
-        self._states[rank] = state
+    def note_state(self, rank: int, team: Team, state: State) -> None:
+        self._states[rank] = team, state
 
 
 class Rank:
@@ -165,12 +196,13 @@ class Rank:
     def _count_and_report(self) -> None:
         comm, heartbeat = self.survivors.comm, self.survivors.heartbeat
         if self.team is None or self.state is None:
-            request = Request("", lambda: Plan(self.case.begun), lambda: self, survives=True)  # type: ignore[arg-type,return-value]
+            plan = Plan(self.case.begun)
+            request = Request("", lambda: plan, lambda: self, survives=True, audit=self.case.audit)  # type: ignore[arg-type,return-value]
             self.team = assemble(comm, request, heartbeat)
             first_points = self.case.first_units * JOB.points
             tuning = Tuning(first_points, round_nanoseconds=4000, growth=2, wait_factor=0, min_nanoseconds=1)
             self.state = State(self.team, tuning, self.survivors.lost)
-            self.simulation.note_state(self.number, self.state)
+            self.simulation.note_state(self.number, self.team, self.state)
         else:
             call_on_root(comm, lambda: None, heartbeat.check)  # as files are opened anew
         hooks = Hooks(self._on_round, stop=self._stop, unit_hits=self.case.logs)
@@ -193,9 +225,7 @@ class Rank:
     def _on_round(self, round_: Round) -> None:
         self.simulation.world.step()
         if round_.shard:
-            assert round_.shard.tally == first_units(round_.shard.tally.units, self.case.begun.units.start), (
-                "what a checkpoint would save"
-            )
+            self.case.check_shard(round_.shard, ())  # what a checkpoint would save
         if round_.unit_hits is not None:
             assert len(round_.unit_hits) == len(round_.units)
             self.log += round_.unit_hits.tolist()
@@ -224,10 +254,11 @@ class Rank:
         for unit in units:
             if stop():
                 break
-            self.simulation.owners[unit] = self.number
+            if not self.case.audit:
+                self.simulation.owners[unit] = self.number
             self.simulation.nanoseconds[self.number] += 1000 * self.case.speeds[self.number]
             done += 1
-        return HITS[units.start : units.start + done]
+        return self.case.hits(self.number, units[:done])
 
     def self_test(self) -> bool:
         return self._counts == 0 or self._counts != self.case.wrong[self.number]
@@ -277,7 +308,7 @@ def simulated_modules() -> Iterator[None]:
             perf_counter=seconds,
             perf_counter_ns=nanoseconds,
         )
-        for clocked in (manager, recovery, round_loop):
+        for clocked in (manager, recovery, round_loop, settlement):
             patch.setattr(clocked, "time", clock)
         for started in (manager, repair):
             patch.setattr(started, "process", SimpleNamespace(seconds_since_process_start=lambda _: 1.0))
@@ -305,19 +336,24 @@ def check(simulation: Simulation) -> None:
 def check_result(simulation: Simulation, result: Result, owners: dict[int, int]) -> None:
     case = simulation.case
     begun, units = case.begun, case.begun.units
-    counted = units_in(result.tally)
-    assert result.shard.tally == first_units(result.shard.tally.units, units.start)
-    assert counted >= units_in(result.shard.tally)
-    if all(stop is None for stop in case.stops):
-        assert counted == set(units)
+    if case.audit:
+        check_audit(case, result)
+    else:
+        assert result.shard.tally == first_units(result.shard.tally.units, units.start)
+    if not case.liars:
+        counted = units_in(result.tally)
+        assert counted >= units_in(result.shard.tally)
+        if all(stop is None for stop in case.stops) and result.kernels_right:
+            assert counted == set(units)
         # A kernel that is wrong is only tolerated where no other rank is left.
         assert result.kernels_right or any(case.wrong)
     read = result_file.of_content(result_file.as_json(result).encode())
     assert (read.tally, read.shard.tally) == (result.tally, result.shard.tally)
-    own = counted - units_in(begun.tally)
-    assert sum(row.units for row in result.ranks) == len(own)
-    assert sum(row.hits for row in result.ranks) == result.tally.hits - begun.tally.hits
-    assert sum(record.hits for record in result.timeline.records) == result.tally.hits - begun.tally.hits
+    # After an exclusion units of earlier runs may be counted again: nobody knows which ranks those had.
+    before = [begun.tally, Tally()] if case.audit and result.audit != Audit(case.audit) else [begun.tally]
+    sums = [sum(getattr(row, name) for row in result.ranks) for name in ("units", "hits")]
+    assert sums in [[result.tally.units - each.units, result.tally.hits - each.hits] for each in before]
+    assert sum(record.hits for record in result.timeline.records) == sums[1]
     steps = simulation.world.steps
     assert result.usage.round_seconds - begun.usage.round_seconds < steps
     for each in result.repairs:
@@ -325,6 +361,20 @@ def check_result(simulation: Simulation, result: Result, owners: dict[int, int])
         assert 0 <= each.cost_seconds < steps
     lost = set(result.losses)
     assert lost <= simulation.failed | simulation.left | set(simulation.world.killed)
+    own = set[int]() if case.liars else units_in(result.tally) - units_in(begun.tally)
     for row in result.ranks:
-        if row.rank not in lost:
+        if row.rank not in lost and not case.audit:
             assert row.hits == sum(int(HITS[unit]) for unit in own if owners[unit] == row.rank)
+
+
+def check_audit(case: Case, result: Result) -> None:
+    """Assert that an audited result is right as far as it says so, and that it blames no sound rank."""
+    assert result.audit
+    excluded = {rank.rank for rank in result.audit.wrong}
+    for rank in result.audit.wrong:
+        assert rank.rank in case.liars if rank.unit is not None else case.wrong[rank.rank]
+    case.check_shard(result.shard, excluded)
+    for unsettled in result.audit.unsettled:
+        assert {opinion.rank for opinion in unsettled.opinions} & case.liars
+    ends_early = not result.kernels_right or result.audit.unsettled or any(case.stops)
+    assert ends_early or result.shard.complete

@@ -4,7 +4,9 @@ A schedule says which ranks die and when, which rank runs next, and which ranks 
 the same schedule gives the same run. What a rank has sent before it died may reach only some of the others.
 """
 
+import copy
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -158,6 +160,8 @@ class Context:
     def __init__(self, world: World, members: list[int]) -> None:
         self.world, self.members, self.revoked = world, members, False
         self.operations: list[Operation] = []
+        self.messages: defaultdict[tuple[int, int, int], list[Any]] = defaultdict(list)
+        """By sender, receiver and tag."""
         self.shrinking: set[int] = set()
         """Members that have called Shrink."""
         self.shrunk: Context | None = None
@@ -211,6 +215,29 @@ class Request:
         return True
 
 
+class Message:
+    """A message from one rank to another, being sent or received; `arrived` has those that were sent."""
+
+    def __init__(self, comm: "Comm", arrived: list[Any] | None = None, place: Any = None) -> None:
+        self._comm, self._arrived, self._place = comm, arrived, place
+
+    def Test(self) -> bool:  # noqa: N802
+        """Wait until the message is there or a rank is lost, though MPI's would not."""
+        context = self._comm.context
+
+        def complete() -> bool:
+            return self._arrived is None or bool(self._arrived)
+
+        context.world.step(lambda: complete() or context.broken)
+        if not complete() or (context.broken and not context.world.schedule.choose()):
+            raise SimulatedError(REVOKED if context.revoked else PROC_FAILED)
+        if self._arrived is not None:
+            message = self._arrived.pop(0)
+            assert len(message) == len(self._place), "the receiver expects a message of another length"
+            self._place[:] = message
+        return True
+
+
 class Comm:
     """A communicator on one rank, as mpi4py has it. Rank 0 is the root of all operations."""
 
@@ -254,12 +281,21 @@ class Comm:
 
         return self._post("scatter", None if rows is None else np.array(rows), receive)
 
-    def Ibcast(self, message: bytearray) -> Request:  # noqa: N802
+    def Ibcast(self, message: Any) -> Request:  # noqa: N802
         def receive(operation: Operation) -> None:
             assert len(message) == len(operation.parts[0])
             message[:] = operation.parts[0]
 
-        return self._post("bcast", bytes(message), receive)
+        return self._post("bcast", copy.copy(message), receive)
+
+    def Isend(self, message: Any, dest: int, tag: int) -> Message:  # noqa: N802
+        self.context.world.step()
+        self.context.messages[self.rank, dest, tag].append(np.array(message))
+        return Message(self)
+
+    def Irecv(self, message: Any, source: int, tag: int) -> Message:  # noqa: N802
+        self.context.world.step()
+        return Message(self, self.context.messages[source, self.rank, tag], message)
 
     def Iprobe(self) -> bool:  # noqa: N802
         self.context.world.step()

@@ -1,6 +1,8 @@
 """The recovery from losses in simulated MPI, through many orders of messages, deaths and repairs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -33,7 +35,7 @@ def cases(draw: st.DrawFn) -> Case:
     other = draw(st.sampled_from([None, None, None, "stops", "errors", "wrong"]))
     by_rank = draw(st.lists(st.none() | st.integers(1, 6), min_size=ranks, max_size=ranks))
     logs = draw(st.booleans())  # and then all units in one run
-    return Case(
+    case = Case(
         ranks,
         schedule,
         resumed=0 if logs else draw(st.sampled_from([0, 0, 1, 3, 6])),
@@ -41,8 +43,23 @@ def cases(draw: st.DrawFn) -> Case:
         logs=logs,
         speeds=draw(st.lists(st.integers(1, 9), min_size=ranks, max_size=ranks)),
         first_units=draw(st.integers(1, 3)),
-        **({other: by_rank} if other else {}),
     )
+    changes: dict[str, Any] = {other: by_rank} if other else {}
+    return replace(case, **changes)
+
+
+@st.composite
+def audited_cases(draw: st.DrawFn) -> Case:
+    case = draw(cases())
+    liars = draw(st.sets(st.integers(0, case.ranks - 1), max_size=draw(st.sampled_from([1, 1, 2, 4]))))
+    periods = [draw(st.sampled_from([1, 2, 3, 5])) if rank in liars else 0 for rank in range(case.ranks)]
+    return replace(case, audit=draw(st.sampled_from([0.2, 0.5, 1.0])), periods=periods, logs=False)
+
+
+@settings(max_examples=100)
+@given(audited_cases())
+def test_wrong_ranks_of_an_audited_run_leave_nothing_wrong_though_others_die(case: Case) -> None:
+    simulate(case)
 
 
 @settings(max_examples=200)
