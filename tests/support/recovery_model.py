@@ -157,8 +157,9 @@ class Simulation:
                 excluded = committed.audit[1] if committed.audit else ()
                 self.case.check_shard(committed.shard, {own_team.ranks[place].rank for place in excluded})
                 assert committed.audit or not committed.shard.gaps
-                if not self.case.liars:
+                if not self.case.audit:
                     assert committed.shard.tally.units >= self.case.begun.tally.units
+                if not self.case.liars:
                     assert units_in(committed.counted) >= units_in(committed.shard.tally)
 
     def note_state(self, rank: int, team: Team, state: State) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
-from mpi_pi.parallel.account import Committed, LostTotals
+from mpi_pi.parallel.account import TOTALS, Committed, LostTotals
 from mpi_pi.parallel.ledger import Ledger
 
 SHARD = Shard(Job(trials=300, points=50, seed=9))
@@ -71,7 +71,8 @@ def test_take_over_before_the_first_round_has_no_rounds() -> None:
 def test_first_unknown_rank_gets_what_the_others_have_counted_in_vain() -> None:
     """Ranks 0 and 2 are lost at once, of which 2 had counted a unit that is counted again."""
     discarded = ((0, 0, 0, 0), (1, 50, 40, 7), (1, 50, 41, 8))
-    state = committed((9, 450, 360, 70, 0, 0, 0))._replace(discarded=discarded)
+    rest = (0,) * (len(TOTALS) - 4)
+    state = committed((9, 450, 360, 70, *rest))._replace(discarded=discarded)
     ledger = Ledger([1, 1, 1])
-    ledger.take_over(state, {1: np.array([3, 150, 120, 20, 0, 0, 0], np.int64)})
+    ledger.take_over(state, {1: np.array([3, 150, 120, 20, *rest], np.int64)})
     assert ledger.net_totals.tolist() == [[5, 250, 199, 42], [2, 100, 80, 13], [0, 0, 0, 0]]
