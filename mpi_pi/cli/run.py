@@ -228,5 +228,7 @@ class _Run:
         if self.comm.rank == 0 and self._log is None:
             self._log = self.output.log_round(job)
         log, stop = self._log or (lambda round_: None), self.ranks.signals.stop
-        hooks = run_hooks.hooks(self.output.checkpoint, self.supervised, stop, log, show)
+        book = self.state.manager.book if self.state and self.state.manager else None
+        told = len(book.audit.wrong) if book else 0
+        hooks = run_hooks.hooks(self.output.checkpoint, self.supervised, stop, log, show, told)
         return hooks._replace(unit_hits=self.options.trial_log is not None)

@@ -25,8 +25,12 @@ def hooks(
     stop: StopRequest,
     log: Callable[[Round], object],
     show: Callable[[float], object],
+    told: int = 0,
 ) -> Hooks:
-    """Return the callbacks; `log` and `show` get each finished round, and the points counted so far."""
+    """Return the callbacks; `log` and `show` get each finished round, and the points counted so far.
+
+    `told` is the number of ranks that were found wrong, and named, before.
+    """
     saved_at, saved_at_stop = time.monotonic(), False
 
     def on_round(round_: Round) -> None:
@@ -50,15 +54,14 @@ def hooks(
             saved_at, saved_at_stop = now, stop.requested
             checkpoint.save()
 
-    exclusion = _on_exclusion(checkpoint, supervised)
+    exclusion = _on_exclusion(checkpoint, supervised, told)
     return Hooks(on_round, on_idle if checkpoint else None, stop, on_exclusion=exclusion)
 
 
 def _on_exclusion(
-    checkpoint: "CheckpointFile | None", supervised: "Supervised | None"
+    checkpoint: "CheckpointFile | None", supervised: "Supervised | None", told: int
 ) -> Callable[[Shard, Audit], None]:
     """Return the callback after an audit has found ranks that count wrongly."""
-    told = 0
 
     def on_exclusion(shard: Shard, audit: Audit) -> None:
         nonlocal told

@@ -85,11 +85,16 @@ def units_of_round(assignment: NDArray[np.int64]) -> range:
 
 
 def pack(job: Job, tally: Tally) -> list[int]:
-    """Return a tally of units of `job` as a row of `TALLY_COLUMNS` integers; `unpack` is the inverse."""
+    """Return a tally of units of `job` as a row of `TALLY_COLUMNS` integers; `unpack` is the inverse.
+
+    Numbers that are not possible are cut to 2^62.
+    """
     sizes = (job.unit_points(0), job.last_block)
     main = tally.by_size.get(sizes[0], Sums())
     last = tally.by_size.get(sizes[1], Sums()) if sizes[0] != sizes[1] else Sums()
-    return [*main[:3], *(main.bins or (0,) * goodness.BINS), *last[:3]]
+    row = [*main[:3], *(main.bins or (0,) * goodness.BINS), *last[:3]]
+    # What a damaged kernel has counted may be too much for a message; it is found wrong all the same.
+    return [min(max(number, -HALF), HALF) for number in row]
 
 
 def packed_hits(rows: NDArray[np.int64]) -> NDArray[np.int64]:

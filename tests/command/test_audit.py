@@ -278,6 +278,14 @@ def test_rank_may_be_killed_after_another_one_was_found_to_be_wrong(
     assert [rank for rank, *_ in ended.lost] == [dies]
 
 
+def test_each_wrong_rank_is_named_once_though_rank_0_is_lost_in_between(start_surviving: Start) -> None:
+    faults = [*wrong_in("each tenth unit", 1), *wrong_in("units under load", 3)]
+    kill = Fault("in a round", "SIGKILL", 0, passes=6)
+    job = start_surviving(*faults, kill, job=JOB, ranks=5, options=ALL, values=ROUNDS)
+    ended = require_found(job, JOB, 1, 3)
+    assert [ended.err.count(f"rank {rank}, core") for rank in (1, 3)] == [1, 1]
+
+
 @pytest.mark.parametrize("dies", [0, pytest.param(2, marks=soak)])
 def test_trial_log_is_right_after_a_loss_and_an_exclusion(
     start_surviving: Start, tmp_path: Path, dies: int, compiled: Kernel

@@ -32,7 +32,7 @@ ONE = 12
 LATER = 12
 """Calls of a kernel before it gets warm."""
 
-FAR = 1 << 40
+FAR = 1 << 62
 
 
 def _each(number: int) -> Wrong:
