@@ -129,10 +129,9 @@ class Conductor:
         end, stop = math.inf, StopRequest()
         if self._comm.rank == 0:
             end, stop = start + seconds, StopRequest(start + seconds + GRACE_SECONDS)
-        meter = Meter(self.order.job(number), seconds)
-        observer = Observer(seconds) if self._observes else None
-        shard = Shard(self.order.job(number))
-        team = self.team._replace(shard=shard, kernel=meter.metered(self.team.kernel))
+        job = self.order.job(number)
+        meter, observer = Meter(job, seconds), Observer(seconds) if self._observes else None
+        team = self.team._replace(shard=Shard(job), kernel=meter.metered(self.team.kernel))
 
         def own_report() -> Report:
             return Report(meter.result(), observer.result() if observer else None)
@@ -146,9 +145,9 @@ class Conductor:
                 reports = [own_report(), *[NOTHING] * (self._comm.size - 1)]
                 self._add(number, _Ended(seconds, start, time.monotonic(), loss.result, reports))
             raise
-        end = time.monotonic()
+        ended = time.monotonic()
         if gathered := gather(self._comm, own_report(), self._check):
-            self._add(number, _Ended(seconds, start, end, result, gathered))
+            self._add(number, _Ended(seconds, start, ended, result, gathered))
 
     @property
     def _observes(self) -> bool:
@@ -156,18 +155,19 @@ class Conductor:
         return self._hosts.index(self._hosts[self._comm.rank]) == self._comm.rank
 
     def _hooks(self, phase: Phase, stop: StopRequest, observer: Observer | None, end: float) -> Hooks:
-        """Return the callbacks of a phase; `stop` is that of the phase, which is requested from `end` on."""
+        """Return the callbacks of a phase; its `stop` is requested after the round that passes rank 0's `end`."""
 
         def on_idle() -> None:
             if self.stop.reason and not stop.reason:
                 stop.request(self.stop.reason)
             if observer:
                 observer.poll()
-            self.show(time.monotonic() - self._start)
+            self.show(min(time.monotonic() - self._start, self.order.seconds))
 
         def on_round(_: Round) -> None:
             now = time.monotonic()
-            if now >= end and not stop.reason:
+            # All ranks hear of it before they count anything in the next round.
+            if bcast(self._comm, now >= end, self._check) and not stop.reason:
                 stop.request(TIME_LIMIT)
             until = now + phases.PULSE_SECONDS if phase.pulsed else now
             while not stop.poll() and time.monotonic() < until:
