@@ -155,7 +155,7 @@ class Conductor:
         return self._hosts.index(self._hosts[self._comm.rank]) == self._comm.rank
 
     def _hooks(self, phase: Phase, stop: StopRequest, observer: Observer | None, end: float) -> Hooks:
-        """Return the callbacks of a phase; its `stop` is requested after the round that passes rank 0's `end`."""
+        """Return the callbacks of a phase; its `stop` is requested after the round that passes the `end`."""
 
         def on_idle() -> None:
             if self.stop.reason and not stop.reason:
