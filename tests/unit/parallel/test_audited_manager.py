@@ -295,7 +295,7 @@ def _little_memory() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=80)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32).map(drawn_case))
 def test_every_unit_is_accounted_for_whoever_is_wrong_or_lost(case: Case) -> None:
     run = Run(case)
