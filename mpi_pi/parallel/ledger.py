@@ -54,7 +54,7 @@ class Ledger:
         """Set up the ledger of a new rank 0 from a state, and from the `TOTALS` of the ranks left, by place.
 
         What ranks have counted that were lost together with the old rank 0 is known in sum only: the first of
-        them gets it all. The rounds so far become one record.
+        them that is not excluded gets it all. The rounds so far become one record.
         """
         self.repairs = committed.repairs
         self._lost_seconds = {lost.place: lost.seconds for lost in committed.lost}
@@ -63,7 +63,9 @@ class Ledger:
         known = {lost.place: np.array(lost.totals, np.int64) for lost in committed.lost} | dict(totals)
         for place, row in known.items():
             self._totals[place] = row
+        _, excluded, *_ = committed.audit or (None, frozenset[int]())
         unknown = [place for place in range(len(self.threads)) if place not in known]
+        unknown.sort(key=excluded.__contains__)
         if unknown:
             sums = zip(committed.totals, exact_sums(self._totals), strict=True)
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
@@ -76,3 +77,12 @@ def test_first_unknown_rank_gets_what_the_others_have_counted_in_vain() -> None:
     ledger = Ledger([1, 1, 1])
     ledger.take_over(state, {1: np.array([3, 150, 120, 20, *rest], np.int64)})
     assert ledger.net_totals.tolist() == [[5, 250, 199, 42], [2, 100, 80, 13], [0, 0, 0, 0]]
+
+
+def test_rank_that_was_excluded_is_not_taken_for_the_one_that_has_counted() -> None:
+    """It may have been excluded in the first round, and has then counted nothing."""
+    sums = (9, 450, 360, 70, *(0,) * (len(TOTALS) - 4))
+    state = committed(sums)._replace(audit=(Audit(0.1), frozenset([0]), 0, 1))
+    ledger = Ledger([1, 1, 1])
+    ledger.take_over(state, {1: np.zeros(len(TOTALS), np.int64)})
+    assert ledger.net_totals[:, 0].tolist() == [0, 0, 9]
