@@ -13,7 +13,7 @@ from support.faults import Fault
 JOB = Job(240, 1000, 5)
 """A job of ten rounds with ROUNDS."""
 
-LONGER = Job(1440, 1000, 27)
+LONGER = Job(1440, 1000, 139)
 """A job of sixty rounds with ROUNDS. By its seed two ranks audit nothing in the first five at 4 %."""
 
 ROUNDS: dict[str, float] = {

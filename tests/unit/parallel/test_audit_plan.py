@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from mpi_pi.parallel import audit_plan
 from mpi_pi.parallel.audit_plan import NOTHING, AuditPlan, Ranks, plan
 
 Row = NDArray[np.int64]
@@ -185,3 +186,15 @@ def test_round_with_less_than_a_unit_for_each_rank_has_one_of_each_or_none() -> 
     assert set(numbers) == {0, 3}
     sigma = (0.3 * 0.7 / 800) ** 0.5
     assert abs(numbers.count(3) / 800 - 0.3) < 5 * sigma
+
+
+def test_numbers_drawn_are_those_of_splitmix64() -> None:
+    """Its published algorithm in Python's integers."""
+    mask = 2**64 - 1
+    sequence = np.random.SeedSequence(7, spawn_key=(*audit_plan.DRAW, 3, 1))
+    state = int(sequence.generate_state(1, np.uint64)[0])
+    for found in audit_plan.drawn(7, 3, 1, 5).tolist():
+        state = (state + 0x9E3779B97F4A7C15) & mask
+        word = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & mask
+        assert found == ((word ^ (word >> 31)) >> 11) / 2**53
