@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 MAX_REFERENCE_POINTS = 1 << 20
-"""Points of a unit that a third rank counts with the NumPy kernel: that takes one second, or ten on a
-Raspberry Pi, and owes nothing to the compiled code."""
+"""Points of a unit that a third rank counts with the NumPy kernel: that takes a PC one to three seconds, and
+owes nothing to the compiled code."""
 
 
 class Dispute(NamedTuple):
