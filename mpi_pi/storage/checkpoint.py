@@ -118,12 +118,12 @@ class CheckpointFile:
 
     def begin(self, shard: Shard) -> Shard:
         """Return where to go on with `shard`, of which nothing has been counted. Raises CheckpointError."""
-        for found in (self.saved, self._handed):
-            if found and (differences := shard.differences(found)):
+        for one in (self.saved, self._handed):
+            if one and (differences := shard.differences(one)):
                 raise CheckpointError(self._text(f"is of another job: {differences}"))
-        shard = max(
-            (one for one in (self.saved, self._handed, shard) if one), key=lambda one: one.tally.units
-        )
+        # Not the one with more units: an audit may have removed some. That is sent before it is saved.
+        found = [one for one in (self._handed, self.saved) if one]
+        shard = max(found, key=lambda one: (one.usage.runs, one.usage.rounds), default=shard)
         try:
             if shard is not self.saved:
                 aside = self._free_name() if self._restart and not self.saved else None

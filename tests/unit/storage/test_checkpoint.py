@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job
-from mpi_pi.model.shard import Shard
+from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.report import plain
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import json_document, lock_file
@@ -394,13 +394,30 @@ def test_further_one_of_file_and_handed_state_is_resumed_and_saved(
     tmp_path: Path, saved: int | None, handed: int, restart: bool
 ) -> None:
     """With --restart, too, since the file has been begun anew by the run that has sent the state."""
+
+    def after(units: int) -> Shard:
+        return replace(part(units), usage=Usage(runs=1, rounds=units // 10))
+
     if saved is not None:
-        (tmp_path / "c").write_text(dumps(part(saved)))
-    with keeper(tmp_path / "c", restart=restart, handed=part(handed)) as file:
+        (tmp_path / "c").write_text(dumps(after(saved)))
+    with keeper(tmp_path / "c", restart=restart, handed=after(handed)) as file:
         assert file.job == JOB
-        assert file.begin(Shard(JOB)) == part(300)
-        assert load(tmp_path / "c") == part(300)
+        assert file.begin(Shard(JOB)) == after(300)
+        assert load(tmp_path / "c") == after(300)
     assert [name.name for name in tmp_path.iterdir()] == ["c"]
+
+
+@pytest.mark.parametrize("usage", [Usage(runs=1, rounds=30), Usage(runs=2, rounds=1)])
+def test_handed_state_without_units_that_an_audit_has_removed_is_resumed(
+    tmp_path: Path, usage: Usage
+) -> None:
+    """The file has them, because the run was lost before it could save, or it was not its file any more."""
+    before = replace(part(300), usage=Usage(runs=1, rounds=30))
+    (tmp_path / "c").write_text(dumps(before))
+    handed = replace(part(100), usage=usage)
+    with keeper(tmp_path / "c", handed=handed) as file:
+        assert file.begin(Shard(JOB)) == handed
+    assert load(tmp_path / "c") == handed
 
 
 @pytest.mark.parametrize("saved", [None, 100])
