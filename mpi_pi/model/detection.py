@@ -13,7 +13,7 @@ more than a single wrong unit. So for bursts much shorter than a cell `error_rat
 from collections.abc import Iterator
 from itertools import pairwise
 
-CELLS = 16
+CELLS = 4
 """Runs of audited units of a rank, unless so few units are audited; see `parallel.audit_plan`."""
 
 

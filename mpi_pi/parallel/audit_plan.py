@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Row = NDArray[np.int64]
 
-MAX_CELLS = 16
+MAX_CELLS = 4
 """Cells of a rank of average rate."""
 
 MAX_AUDITED_UNITS = 1 << 18
