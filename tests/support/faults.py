@@ -230,7 +230,7 @@ POINTS = {
     "in the kernel, later": Point("kernel.loader:load", damaged),
     "in the kernel, in some units": Point("kernel.loader:load", miscounting),
     "in the kernel, slowly": Point("kernel.loader:load", twice),
-    "in the report of a round": Point("model.tally:pack", before),
+    "in the report of a round": Point("parallel.messages:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
     "in the clock": Point("mpi.pingpong:answer", slow_clock),
