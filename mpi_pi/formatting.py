@@ -39,6 +39,11 @@ def format_numbers(numbers: Iterable[int], separator: str = ",") -> str:
     return separator.join("-".join(map(str, span)) for span in spans)
 
 
+def format_cores(cores: str) -> str:
+    """Return cores, as of `format_numbers`, with their noun: `core 5`, `cores 0-3`."""
+    return f"core{'' if cores.isdecimal() else 's'} {cores or 'unknown'}"
+
+
 def kernel_label(kernel: str, target: str) -> str:
     """Return the name of a kernel, with the CPU that it was compiled for, if it was compiled."""
     return f"{kernel} for {target}" if target else kernel

@@ -14,8 +14,8 @@ from mpi_pi.burn_in.observer import HostWatch
 from mpi_pi.burn_in.outcome import BurnIn, HostFacts, PhaseOutcome, RankFacts, RankWork
 from mpi_pi.burn_in.phases import PHASES
 from mpi_pi.burn_in.sample import Sample
-from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 from mpi_pi.storage import json_document, schema
+from mpi_pi.storage.fields import audit_fields, audit_of
 from mpi_pi.storage.json_document import DocumentError
 
 KIND, SCHEMA = "burn-in", 1
@@ -68,15 +68,17 @@ def of_content(content: bytes) -> BurnIn:
 
 
 def _phase_fields(outcome: PhaseOutcome) -> dict[str, Any]:
-    return {name: getattr(outcome, name) for name in PLAIN_MEMBERS} | {
-        "wrong": [wrong._asdict() for wrong in outcome.wrong],
-        "unsettled": [
-            {"unit": dispute.unit, "opinions": [opinion._asdict() for opinion in dispute.opinions]}
-            for dispute in outcome.unsettled
-        ],
-        "ranks": [work._asdict() for work in outcome.ranks],
-        "hosts": [{"modules": watch.modules, "samples": _columns(watch.samples)} for watch in outcome.hosts],
-    }
+    plain = {name: getattr(outcome, name) for name in PLAIN_MEMBERS}
+    return (
+        plain
+        | audit_fields(outcome.wrong, outcome.unsettled)
+        | {
+            "ranks": [work._asdict() for work in outcome.ranks],
+            "hosts": [
+                {"modules": watch.modules, "samples": _columns(watch.samples)} for watch in outcome.hosts
+            ],
+        }
+    )
 
 
 def _columns(samples: Sequence[Sample]) -> dict[str, list[Any] | None]:
@@ -94,13 +96,11 @@ def _rounded(value: Any) -> Any:
 
 def _phase(members: Mapping[str, Any]) -> PhaseOutcome:
     plain: dict[str, Any] = {name: members[name] for name in PLAIN_MEMBERS}
+    wrong, unsettled = audit_of(members)
     return PhaseOutcome(
         **plain,
-        wrong=tuple(WrongRank(**wrong) for wrong in members["wrong"]),
-        unsettled=tuple(
-            Unsettled(dispute["unit"], tuple(Opinion(**opinion) for opinion in dispute["opinions"]))
-            for dispute in members["unsettled"]
-        ),
+        wrong=wrong,
+        unsettled=unsettled,
         ranks=tuple(RankWork(**work | {"rates": tuple(work["rates"])}) for work in members["ranks"]),
         hosts=tuple(
             HostWatch(_samples(host["samples"]), tuple(host["modules"])) for host in members["hosts"]

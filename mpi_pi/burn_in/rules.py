@@ -6,7 +6,7 @@ from mpi_pi.burn_in.comparison import MIN_WORK_SECONDS, host_shares, lasting_sha
 from mpi_pi.burn_in.observer import known
 from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
 from mpi_pi.findings import Observation, fault, note
-from mpi_pi.formatting import number_of
+from mpi_pi.formatting import format_cores, number_of
 
 MIN_SHARE = 0.8
 """Smallest share of the rate of the twins that is no fault."""
@@ -24,8 +24,7 @@ def host_of(burn_in: BurnIn, rank: int) -> str:
 
 def core_of(burn_in: BurnIn, rank: int) -> str:
     """Return a rank with its cores, such as "rank 7 on core 3"."""
-    cores = burn_in.ranks[rank].cores
-    return f"rank {rank} on core{'' if cores.isdecimal() else 's'} {cores}"
+    return f"rank {rank} on {format_cores(burn_in.ranks[rank].cores)}"
 
 
 @fault(
@@ -175,10 +174,7 @@ def slow_host(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Observation]:
 )
 def slower_and_slower(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Observation]:
     """Find hosts that have become much slower during the phase."""
-    for host in range(len(burn_in.hosts)):
-        share = lasting_share(burn_in, outcome, host)
-        if share is not None and share < MIN_LASTING_SHARE:
-            yield Observation(burn_in.hosts[host].host, f"{share:.0%}")
+    return _lasting(burn_in, outcome, 0.0, MIN_LASTING_SHARE)
 
 
 @note(
@@ -187,10 +183,15 @@ def slower_and_slower(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Observ
 )
 def slower_at_the_end(burn_in: BurnIn, outcome: PhaseOutcome) -> Iterator[Observation]:
     """Find hosts that have become somewhat slower during the phase."""
-    for host in range(len(burn_in.hosts)):
+    return _lasting(burn_in, outcome, MIN_LASTING_SHARE, WORTH_A_NOTE)
+
+
+def _lasting(burn_in: BurnIn, outcome: PhaseOutcome, low: float, high: float) -> Iterator[Observation]:
+    """Generate the hosts whose share of the first rate at the end is at least `low`, and below `high`."""
+    for host, facts in enumerate(burn_in.hosts):
         share = lasting_share(burn_in, outcome, host)
-        if share is not None and MIN_LASTING_SHARE <= share < WORTH_A_NOTE:
-            yield Observation(burn_in.hosts[host].host, f"{share:.0%}")
+        if share is not None and low <= share < high:
+            yield Observation(facts.host, f"{share:.0%}")
 
 
 @note(

@@ -29,7 +29,9 @@ TOTALS = (
     "system_nanoseconds",
     "peak_bytes",
 )
-"""Columns of the totals of a rank. The first four are sums over rounds, the others what its process tells."""
+"""Columns of the totals of a rank: `SUMMED` sums over rounds, then what its process tells."""
+
+SUMMED = 4
 
 
 class LostTotals(NamedTuple):
@@ -41,6 +43,17 @@ class LostTotals(NamedTuple):
     """Time of the loss, as in `Committed.seconds`."""
     totals: tuple[int, ...]
     """See `TOTALS`."""
+
+
+class AuditState(NamedTuple):
+    """State of an audited run, see `audit_book.AuditBook`."""
+
+    audit: Audit
+    excluded: frozenset[int]
+    """Places of ranks that count nothing any more."""
+    recounted_units: int
+    draw: int
+    """Number of the last round that was drawn."""
 
 
 class Committed(NamedTuple):
@@ -64,10 +77,15 @@ class Committed(NamedTuple):
     repairs: tuple[Repair, ...] = ()
     discarded: tuple[tuple[int, ...], ...] = ()
     """What each rank, by place, has counted in vain, see `Account.discarded`; empty if none has."""
-    audit: tuple[Audit, frozenset[int], int, int] | None = None
-    """See `audit_book.AuditBook.state`."""
+    audit: AuditState | None = None
+    """None if the run is not audited."""
     remaining: tuple[range, ...] | None = None
     """Units that are still to be counted, unless the run has been stopped; None for those of `shard`."""
+
+    @property
+    def excluded(self) -> frozenset[int]:
+        """Places of ranks that were found wrong."""
+        return self.audit.excluded if self.audit else frozenset()
 
 
 class Account:
@@ -82,7 +100,7 @@ class Account:
         self.committed_at = 0.0
         """Time at which rank 0 sent the state, in seconds of CLOCK_MONOTONIC; 0 before it has sent any."""
         self.totals = np.zeros(len(TOTALS), np.int64)
-        self.discarded = np.zeros(4, np.int64)
+        self.discarded = np.zeros(SUMMED, np.int64)
         """The part of the first columns of `totals` that is counted again by others."""
         self.audit_nanoseconds = 0
         """Time of audits on this rank."""
@@ -108,7 +126,7 @@ class Account:
         `sent_at` is when it became that of rank 0, in seconds of CLOCK_MONOTONIC.
         """
         if committed.attempt > self.committed.attempt:
-            self.totals[:4] = 0
+            self.totals[:SUMMED] = 0
             self.logged_rounds = 0
         elif committed.rounds > self.committed.rounds:
             self.confirm()
@@ -118,7 +136,7 @@ class Account:
 
     def discard(self, of_places: Sequence[Sequence[int]]) -> None:
         """Note what each rank has counted in vain, by place; empty if none has."""
-        self.discarded = np.array(of_places[self._place] if of_places else (0,) * 4, np.int64)
+        self.discarded = np.array(of_places[self._place] if of_places else (0,) * SUMMED, np.int64)
 
 
 def totals_of(results: Row) -> Row:
@@ -135,7 +153,7 @@ def totals_of(results: Row) -> Row:
 
 def added(totals: Row, later: Row) -> Row:
     """Return `TOTALS`, in the last axis, after a round, in which the last ones are totals already."""
-    return np.concatenate([totals[..., :4] + later[..., :4], later[..., 4:]], axis=-1)
+    return np.concatenate([totals[..., :SUMMED] + later[..., :SUMMED], later[..., SUMMED:]], axis=-1)
 
 
 def latest(states: Iterable[tuple[Committed, float]]) -> tuple[Committed, float]:
@@ -146,7 +164,6 @@ def latest(states: Iterable[tuple[Committed, float]]) -> tuple[Committed, float]
 
     def order(state: tuple[Committed, float]) -> tuple[int, int, int, float]:
         committed, age = state
-        _, excluded, *_ = committed.audit or (None, frozenset[int]())
-        return committed.attempt, committed.rounds, len(excluded), age
+        return committed.attempt, committed.rounds, len(committed.excluded), age
 
     return max(states, key=order)

@@ -10,8 +10,8 @@ from mpi_pi.model.audit import Audit, Unsettled, WrongRank
 from mpi_pi.model.result import RankStats
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.account import Row
-from mpi_pi.parallel.audit_plan import MAX_AUDITED_UNITS, Ranks, plan
+from mpi_pi.parallel.account import SUMMED, AuditState, Row
+from mpi_pi.parallel.audit_plan import MAX_AUDITED_UNITS, AuditPlan, Ranks, plan
 from mpi_pi.parallel.disputes import Verdict
 from mpi_pi.parallel.messages import WorkResult
 from mpi_pi.parallel.origins import Origins
@@ -39,17 +39,19 @@ class AuditBook:
         """Places of ranks that count nothing any more."""
         self.recounted_units = 0
         self._seed, self._draw = begun.job.seed, 0
+        self._offsets, self._ranks = np.zeros(1, np.int64), Ranks(self.hosts, np.ones(len(hosts), np.bool_))
+        self._runs: AuditPlan | None = None
         self._compared = np.zeros(len(hosts), np.int64)
         """Units of each place that were compared, of both ranks."""
         self._origins = Origins(begun.job, len(hosts))
-        self.forget(begun, np.zeros((len(hosts), 4), np.int64))
+        self.forget(begun, np.zeros((len(hosts), SUMMED), np.int64))
 
     @property
-    def state(self) -> tuple[Audit, frozenset[int], int, int]:
+    def state(self) -> AuditState:
         """What a new rank 0 needs to know, see `take_over`."""
-        return self.audit, self.excluded, self.recounted_units, self._draw
+        return AuditState(self.audit, self.excluded, self.recounted_units, self._draw)
 
-    def take_over(self, state: tuple[Audit, frozenset[int], int, int], shard: Shard, totals: Row) -> None:
+    def take_over(self, state: AuditState, shard: Shard, totals: Row) -> None:
         """Take over from a rank 0 that is lost: nobody knows any more which rank has counted which units.
 
         `totals` are what each place has counted in this run.
@@ -60,7 +62,7 @@ class AuditBook:
     def forget(self, shard: Shard, totals: Row | None = None) -> None:
         """Forget which rank has counted what of a shard; `totals` are as in `Origins.forget`."""
         if not shard.unproven:
-            totals = np.zeros((len(self.hosts), 4), np.int64)
+            totals = np.zeros((len(self.hosts), SUMMED), np.int64)
         self._origins.forget(shard.unproven, shard.tally - shard.proven, totals)
 
     @property
@@ -71,7 +73,15 @@ class AuditBook:
     def head(self, apart: bool, members: Row, offsets: Row) -> Row:
         """Return the message on the audit of the next round: draw, whether to audit apart, trust, offsets."""
         self._draw += 1
-        return np.concatenate([[self._draw, apart], self.ranks(members).trusted, offsets])
+        self._offsets, self._ranks, self._runs = offsets, self.ranks(members), None
+        return np.concatenate([[self._draw, apart], self._ranks.trusted, offsets])
+
+    @property
+    def runs(self) -> AuditPlan:
+        """Plan of the round of the last head, made once."""
+        if self._runs is None:
+            self._runs = plan(self._offsets, self._ranks, self.audit.share, self._seed, self._draw)
+        return self._runs
 
     def ranks(self, members: Row) -> Ranks:
         """Return hosts and trust of members."""
@@ -79,14 +89,13 @@ class AuditBook:
             self.hosts[members], np.array([place not in self.excluded for place in members.tolist()])
         )
 
-    def record_comparisons(self, members: Row, offsets: Row) -> None:
+    def record_comparisons(self, members: Row) -> None:
         """Record in how many units each member is compared with others in this round."""
-        runs = plan(offsets, self.ranks(members), self.audit.share, self._seed, self._draw)
-        self._compared[members] += runs.compared(len(members))
+        self._compared[members] += self.runs.compared(len(members))
 
-    def record(self, members: Row, offsets: Row, results: Row) -> bool:
+    def record(self, members: Row, results: Row) -> bool:
         """Record a complete round; return whether each of its units was counted by two ranks."""
-        self.record_comparisons(members, offsets)
+        self.record_comparisons(members)
         recounted = int(results[:, WorkResult.RECOUNTED].sum())
         self.recounted_units += recounted
         return recounted == int(results[:, WorkResult.UNITS].sum())

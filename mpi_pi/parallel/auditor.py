@@ -1,23 +1,20 @@
 """The audit of a round on every rank: count units of other ranks again, and compare the hits."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from mpi_pi.model.job import Job
 from mpi_pi.mpi.collectives import bcast
 from mpi_pi.mpi.peer_timeout import RankLoss
 from mpi_pi.mpi.requests import wait
 from mpi_pi.parallel.account import Row
+from mpi_pi.parallel.audit_book import AuditBook
 from mpi_pi.parallel.audit_plan import AuditPlan, Ranks, plan
 from mpi_pi.parallel.disputes import Dispute
 from mpi_pi.parallel.manager import Manager
 from mpi_pi.parallel.team import Team
 from mpi_pi.parallel.threads import ThreadTeam
-
-if TYPE_CHECKING:
-    from mpi4py import MPI
 
 TAG = 2
 """Tag of messages with hits of a round; the heartbeat has another one."""
@@ -36,22 +33,23 @@ class Audited(NamedTuple):
 
 def auditor_of(team: Team, manager: Manager | None, poll: Callable[[], object]) -> "Auditor":
     """Return the auditor of a rank of an audited team. Collective. `manager` is that of rank 0."""
-    hosts = manager.book.hosts[manager.members] if manager and manager.book else None
-    return Auditor(team.comm, team.shard.job, team.audit, bcast(team.comm, hosts, poll), poll)
+    book = manager.book if manager else None
+    hosts = book.hosts[manager.members] if manager and book else None
+    return Auditor(team, bcast(team.comm, hosts, poll), book, poll)
 
 
 class Auditor:
-    """The part of a rank in the audit of a `share` of the units of each round.
+    """The part of a rank in the audit of each round of a team.
 
-    `hosts` has a number of the host of each rank of `comm`. `poll` is called repeatedly while the rank waits.
+    `hosts` has a number of the host of each rank, and `book` is that of rank 0. `poll` is called repeatedly
+    while the rank waits.
     """
 
-    def __init__(
-        self, comm: "MPI.Intracomm", job: Job, share: float, hosts: Row, poll: Callable[[], object]
-    ) -> None:
-        self._comm, self._job, self._share, self._hosts, self._poll = comm, job, share, hosts, poll
+    def __init__(self, team: Team, hosts: Row, book: AuditBook | None, poll: Callable[[], object]) -> None:
+        self._comm, self._job, self._share = team.comm, team.shard.job, team.audit
+        self._hosts, self._book, self._poll = hosts, book, poll
         self._plan: AuditPlan | None = None
-        self._head = np.zeros(2 * comm.size + 3, np.int64)
+        self._head = np.zeros(2 * team.comm.size + 3, np.int64)
 
     def receive(self, head: Row | None) -> None:
         """Receive the message on the audit of the next round, which rank 0 has. Collective."""
@@ -63,6 +61,8 @@ class Auditor:
     @property
     def plan(self) -> AuditPlan:
         """The plan of this round."""
+        if self._book:
+            return self._book.runs
         if self._plan is None:
             trusted, offsets = np.split(self._head[2:], [self._comm.size])
             ranks = Ranks(self._hosts, trusted > 0)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from mpi_pi.model.result import LostRank, RankStats, Repair, RoundRecord, Timeline
-from mpi_pi.parallel.account import TOTALS, Committed, LostTotals, Row, added, totals_of
+from mpi_pi.parallel.account import SUMMED, TOTALS, Committed, LostTotals, Row, added, totals_of
 from mpi_pi.parallel.messages import WorkResult
 
 
@@ -18,7 +18,7 @@ class Ledger:
         self.timeline = Timeline()
         self.repairs: tuple[Repair, ...] = ()
         self._totals = np.zeros((len(self.threads), len(TOTALS)), np.int64)
-        self._discarded = np.zeros((len(self.threads), 4), np.int64)
+        self._discarded = np.zeros((len(self.threads), SUMMED), np.int64)
         """The part of the first columns of the totals that other ranks count again."""
         self._right = np.ones(len(self.threads), np.bool_)
         """Ranks whose kernels have counted the known answers after each round."""
@@ -63,9 +63,8 @@ class Ledger:
         known = {lost.place: np.array(lost.totals, np.int64) for lost in committed.lost} | dict(totals)
         for place, row in known.items():
             self._totals[place] = row
-        _, excluded, *_ = committed.audit or (None, frozenset[int]())
         unknown = [place for place in range(len(self.threads)) if place not in known]
-        unknown.sort(key=excluded.__contains__)
+        unknown.sort(key=committed.excluded.__contains__)
         if unknown:
             sums = zip(committed.totals, exact_sums(self._totals), strict=True)
             self._totals[unknown[0]] = [of_all - of_known for of_all, of_known in sums]
@@ -80,7 +79,7 @@ class Ledger:
             self._join_rounds(committed.rounds - 1, committed.seconds, np.clip(beyond - later, 0, units))
 
     def discard(self, totals: Row) -> None:
-        """Note what each place has counted in vain: the first columns of `TOTALS`, int64 (places, 4).
+        """Note what each place has counted in vain: the first columns of `TOTALS`, int64 (places, SUMMED).
 
         The rounds so far become one record, because nobody knows in which of them.
         """
@@ -99,13 +98,13 @@ class Ledger:
         """Forget what was counted, in order to count it anew."""
         self.timeline = Timeline()
         self.repairs = tuple(replace(repair, round=0) for repair in self.repairs)
-        self._totals[:, :4] = 0
+        self._totals[:, :SUMMED] = 0
         self._discarded[:] = 0
 
     @property
     def net_totals(self) -> Row:
         """The first columns of the `TOTALS` of each place, without what it has counted in vain."""
-        return self._totals[:, :4] - self._discarded
+        return self._totals[:, :SUMMED] - self._discarded
 
     def discarded(self) -> tuple[tuple[int, ...], ...]:
         """Return what each place has counted in vain, as in `discard`; empty if none has."""
@@ -141,7 +140,7 @@ class Ledger:
             return tuple(before)
         end = self.timeline.records[-1].end_seconds
         seconds = [min(self._lost_seconds.get(place, end), end) for place in range(len(before))]
-        totals, usages = self.net_totals.tolist(), self._totals[:, 4:].tolist()
+        totals, usages = self.net_totals.tolist(), self._totals[:, SUMMED:].tolist()
         rows = zip(before, totals, usages, self._right.tolist(), seconds, strict=True)
         return tuple(row.after(*row_and_time) for row, *row_and_time in rows)
 

@@ -172,7 +172,7 @@ class Manager:
         self.counted += counted
         rest = range(self.units.stop, self.remaining[0].stop)
         self.remaining = (rest, *self.remaining[1:]) if rest else self.remaining[1:]
-        proven = self.book.record(self.members, self.offsets, results) if self.book else False
+        proven = self.book.record(self.members, results) if self.book else False
         # Excluded ranks count nothing.
         self.kernels_right = self.kernels_right and not (sums[WorkResult.WRONG] and not self.book)
         # No run shall resume from what may be wrong.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mpi_pi.model.job import Job
 from mpi_pi.model.tally import Tally
-from mpi_pi.parallel.account import totals_of
+from mpi_pi.parallel.account import SUMMED, totals_of
 from mpi_pi.parallel.messages import TALLY_COLUMNS, WorkResult, unpack
 
 Row = NDArray[np.int64]
@@ -26,12 +26,12 @@ class Origins:
         """First unit of each round, and the offsets in it of the pieces of places, int64 (places + 1,)."""
         self._tallies = np.zeros((places, TALLY_COLUMNS), object)
         """Packed tallies of the pieces of each place, in integers of any size."""
-        self._totals = np.zeros((places, 4), np.int64)
+        self._totals = np.zeros((places, SUMMED), np.int64)
         """The first columns of `account.TOTALS` of the pieces of each place."""
         self._unknown: Sequence[range] = ()
         """Units that nobody knows any more which rank has counted."""
         self._unknown_tally = Tally()
-        self._unknown_totals = np.zeros((places, 4), np.int64)
+        self._unknown_totals = np.zeros((places, SUMMED), np.int64)
         """What each place has counted of them in this run."""
 
     @property
@@ -48,12 +48,12 @@ class Origins:
         of_place[members] = results[:, WorkResult.UNITS]
         self._rounds.append((first, np.concatenate([[0], np.cumsum(of_place)])))
         self._tallies[members] += results[:, WorkResult.TALLY :].astype(object)
-        self._totals[members] += totals_of(results)[:, :4]
+        self._totals[members] += totals_of(results)[:, :SUMMED]
 
     def forget(self, unproven: Sequence[range], unproven_tally: Tally, totals: Row | None = None) -> None:
         """Forget which rank has counted what; `unproven` are all units that are counted and not proven.
 
-        `totals`, int64 (places, 4), are what places have counted of them; by default what was recorded.
+        `totals`, int64 (places, SUMMED), are what places have counted of them; by default what was recorded.
         """
         self._unknown_totals = self._unknown_totals + self._totals if totals is None else totals
         self._unknown, self._unknown_tally = unproven, unproven_tally
@@ -63,7 +63,7 @@ class Origins:
     def take_out(self, places: Sequence[int]) -> tuple[list[range], Tally, Row]:
         """Return the units of these places and those of unknown origin, their tally and their totals.
 
-        The totals are int64 (places, 4). The places must count nothing from now on.
+        The totals are int64 (places, SUMMED). The places must count nothing from now on.
         """
         ranges, total, totals = list(self._unknown), self._unknown_tally, self._unknown_totals
         for place in places:

@@ -6,6 +6,7 @@ from mpi_pi import timestamps
 from mpi_pi.model.result import Result, Timeline
 from mpi_pi.mpi.collectives import bcast
 from mpi_pi.mpi.runtime import library_name
+from mpi_pi.parallel.account import SUMMED
 from mpi_pi.parallel.round_loop import RoundLoop
 from mpi_pi.parallel.team import Team
 from mpi_pi.system import process
@@ -17,7 +18,7 @@ def result_of(team: Team, loop: RoundLoop, seconds: float) -> Result:
     common: Result = bcast(team.comm, own and replace(own, ranks=(), timeline=Timeline()), loop.poll)
     if own:
         return own
-    totals = (loop.account.totals[:4] - loop.account.discarded).tolist()
+    totals = (loop.account.totals[:SUMMED] - loop.account.discarded).tolist()
     usage = loop.account.audit_nanoseconds, *process.usage()
     stats = team.stats.after(totals, usage, loop.kernel_right, seconds)
     return replace(common, ranks=(stats,))

@@ -80,7 +80,7 @@ def exclude(
     """
     if manager.book is None:
         raise AssertionError("the run is not audited")
-    manager.book.record_comparisons(manager.members, manager.offsets)
+    manager.book.record_comparisons(manager.members)
     removal = manager.book.exclude(verdicts, ranks)
     _remove(manager, removal)
     excluded = tuple(LostRank(ranks[place].rank, ranks[place].info.host) for place in sorted(verdicts))

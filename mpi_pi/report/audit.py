@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mpi_pi.formatting import format_some, number_of
+from mpi_pi.formatting import format_cores, format_some, number_of
 from mpi_pi.model.audit import Audit, Unsettled, WrongRank
 from mpi_pi.model.result import Result
 from mpi_pi.report.blocks import Line
@@ -30,19 +30,15 @@ def lines(result: Result) -> Iterator[Line]:
 def _name(result: Result, rank: WrongRank) -> str:
     """Return a rank that is wrong; those of each merged shard are numbered from 0."""
     number = rank.rank - result.first_ranks[result.shard_of(rank.rank)]
-    known = f"{rank.wrong_units} of {number_of(rank.compared_units, 'unit')}"
-    return f"{rank.host} rank {number} {cores(rank.cores)}: {'known answers' if rank.unit is None else known}"
+    units = f"{rank.wrong_units} of {number_of(rank.compared_units, 'unit')}"
+    what = "known answers" if rank.unit is None else units
+    return f"{rank.host} rank {number} {format_cores(rank.cores)}: {what}"
 
 
 def _percent(part: int, whole: int) -> str:
     """Return a share with two digits or more: `1.0%`, `0.025%`, `12.5%`."""
     share = 100 * part / whole if whole else 0.0
     return f"{share:.1f}%" if share >= 1 or not share else f"{share:.2g}%"
-
-
-def cores(cores: str) -> str:
-    """Return the cores of a rank with their noun: `core 5`, `cores 0-3`."""
-    return f"core{'' if cores.isdecimal() else 's'} {cores or 'unknown'}"
 
 
 def messages(audit: Audit, already_told: int) -> Iterator[str]:
@@ -54,7 +50,7 @@ def messages(audit: Audit, already_told: int) -> Iterator[str]:
 
 
 def _who(rank: WrongRank) -> str:
-    return f"host {rank.host}: rank {rank.rank}, {cores(rank.cores)},"
+    return f"host {rank.host}: rank {rank.rank}, {format_cores(rank.cores)},"
 
 
 def _what(rank: WrongRank) -> str:
@@ -69,7 +65,7 @@ def _what(rank: WrongRank) -> str:
 def on_unsettled(unsettled: Unsettled) -> str:
     """Return the message on ranks that differ, if nobody can tell which of them is wrong."""
     those = [
-        f"rank {each.rank} on host {each.host}, {cores(each.cores)}, counted {each.hits} hits"
+        f"rank {each.rank} on host {each.host}, {format_cores(each.cores)}, counted {each.hits} hits"
         for each in unsettled.opinions
     ]
     return f"unit {unsettled.unit}: {'; '.join(those)}; nobody can tell which is right"

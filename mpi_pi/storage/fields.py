@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.goodness import BINS
 from mpi_pi.model.job import Job
@@ -53,6 +54,25 @@ def from_fields(document: Mapping[str, Any], contiguous: bool = True) -> Shard:
     _check_tally(read, contiguous)
     _check_gaps(read)
     return read
+
+
+def audit_fields(wrong: Sequence[WrongRank], unsettled: Sequence[Unsettled]) -> dict[str, Any]:
+    """Return what an audit has found as members of a JSON object."""
+    return {
+        "wrong": [rank._asdict() for rank in wrong],
+        "unsettled": [
+            {"unit": one.unit, "opinions": [opinion._asdict() for opinion in one.opinions]}
+            for one in unsettled
+        ],
+    }
+
+
+def audit_of(members: Mapping[str, Any]) -> tuple[tuple[WrongRank, ...], tuple[Unsettled, ...]]:
+    """Return what an audit has found from members of a JSON object: wrong ranks, and unsettled disputes."""
+    return tuple(WrongRank(**row) for row in members["wrong"]), tuple(
+        Unsettled(row["unit"], tuple(Opinion(**opinion) for opinion in row["opinions"]))
+        for row in members["unsettled"]
+    )
 
 
 def without_audits(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mpi_pi.model.audit import Audit, Opinion, Unsettled, WrongRank
+from mpi_pi.model.audit import Audit
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.result import (
     LostRank,
@@ -27,7 +27,7 @@ from mpi_pi.model.result import (
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.verdict import suspects
 from mpi_pi.storage import json_document, result_checks, schema
-from mpi_pi.storage.fields import as_fields, from_fields, tally_rows, without_audits
+from mpi_pi.storage.fields import as_fields, audit_fields, audit_of, from_fields, tally_rows, without_audits
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
 
@@ -76,22 +76,11 @@ def _estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
 def _audit_fields(audit: Audit | None) -> dict[str, Any] | None:
     if audit is None:
         return None
-    unsettled = [
-        {"unit": one.unit, "opinions": [opinion._asdict() for opinion in one.opinions]}
-        for one in audit.unsettled
-    ]
-    return {"share": audit.share, "wrong": [rank._asdict() for rank in audit.wrong], "unsettled": unsettled}
+    return {"share": audit.share} | audit_fields(audit.wrong, audit.unsettled)
 
 
 def _audit(members: Mapping[str, Any] | None) -> Audit | None:
-    if members is None:
-        return None
-    wrong = tuple(WrongRank(**row) for row in members["wrong"])
-    unsettled = tuple(
-        Unsettled(row["unit"], tuple(Opinion(**opinion) for opinion in row["opinions"]))
-        for row in members["unsettled"]
-    )
-    return Audit(members["share"], wrong, unsettled)
+    return None if members is None else Audit(members["share"], *audit_of(members))
 
 
 def _repair_fields(repair: Repair) -> dict[str, Any]:

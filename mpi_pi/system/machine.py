@@ -152,12 +152,7 @@ def _mhz(root: Path) -> float | None:
 
 def _celsius(root: Path) -> float | None:
     """Return the temperature of the hottest sensor in the CPU."""
-    zones = [
-        sysfs.number(zone / "temp")
-        for zone in root.glob("sys/class/thermal/thermal_zone*")
-        if any(word in sysfs.text(zone / "type") for word in ("cpu", "x86_pkg", "soc"))
-    ]
-    return max((zone / 1e3 for zone in zones if zone is not None), default=None)
+    return max((millidegrees / 1e3 for millidegrees in sysfs.cpu_millidegrees(root)), default=None)
 
 
 def _firmware_throttling(root: Path) -> int | None:

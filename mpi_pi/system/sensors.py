@@ -14,8 +14,6 @@ from mpi_pi.system import sysfs
 ROOT = "/"
 """Folder below which the files are read, unless another one is given."""
 
-CPU_ZONES = ("cpu", "x86_pkg", "soc")
-"""Parts of the types of thermal zones in a CPU: x86_pkg_temp, and cpu-thermal of a Raspberry Pi."""
 CPU_MONITORS = ("coretemp", "k10temp", "zenpower", "cpu_thermal")
 """Hardware monitors in CPUs."""
 CPU_COOLING = ("cpufreq-", "thermal-cpufreq", "Processor")
@@ -81,18 +79,14 @@ def watts(before: Readings, after: Readings, seconds: float) -> float | None:
 
 
 def _celsius(root: Path) -> float | None:
-    zones = [
-        sysfs.number(zone / "temp")
-        for zone in root.glob("sys/class/thermal/thermal_zone*")
-        if any(word in sysfs.text(zone / "type") for word in CPU_ZONES)
-    ]
+    found: list[int | None] = [*sysfs.cpu_millidegrees(root)]
     for monitor in root.glob("sys/class/hwmon/hwmon*"):
         if sysfs.text(monitor / "name") in CPU_MONITORS:
             inputs = sorted(monitor.glob("temp*_input"))
             # AMD's Tctl is made for the control of fans, on some models with an offset; Tdie is real.
             real = [file for file in inputs if _label(file) != "Tctl"]
-            zones += [sysfs.number(file) for file in real or inputs]
-    return max((millidegrees / 1e3 for millidegrees in zones if millidegrees is not None), default=None)
+            found += [sysfs.number(file) for file in real or inputs]
+    return max((millidegrees / 1e3 for millidegrees in found if millidegrees is not None), default=None)
 
 
 def _label(file: Path) -> str:

@@ -6,6 +6,9 @@ from mpi_pi.system.read_file import read_system_text
 
 CPUS = "sys/devices/system/cpu"
 
+CPU_ZONES = ("cpu", "x86_pkg", "soc")
+"""Parts of the types of thermal zones in a CPU: x86_pkg_temp, and cpu-thermal of a Raspberry Pi."""
+
 
 def text(file: Path) -> str:
     """Return the text of a file without blanks around it; "" if it cannot be read."""
@@ -29,3 +32,13 @@ def numbers(root: Path, pattern: str) -> list[int]:
 def of_each_cpu(root: Path, name: str) -> list[int]:
     """Return the number in a file of each CPU, of those that have it."""
     return numbers(root, f"{CPUS}/cpu[0-9]*/{name}")
+
+
+def cpu_millidegrees(root: Path) -> list[int]:
+    """Return the temperatures of the thermal zones in the CPUs, in thousandths of a degree Celsius."""
+    zones = [
+        number(zone / "temp")
+        for zone in root.glob("sys/class/thermal/thermal_zone*")
+        if any(word in text(zone / "type") for word in CPU_ZONES)
+    ]
+    return [value for value in zones if value is not None]

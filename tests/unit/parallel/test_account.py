@@ -7,7 +7,7 @@ from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
-from mpi_pi.parallel.account import Committed, latest
+from mpi_pi.parallel.account import AuditState, Committed, latest
 from mpi_pi.parallel.messages import HALF, pack, unpack
 
 JOB = Job(1000, 1000, 5)
@@ -15,7 +15,7 @@ JOB = Job(1000, 1000, 5)
 
 def state(rounds: int, excluded: frozenset[int]) -> Committed:
     shard = Shard(JOB)
-    return Committed(1, rounds, shard, shard.tally, (0,) * 7, audit=(Audit(1.0), excluded, 0, 0))
+    return Committed(1, rounds, shard, shard.tally, (0,) * 7, audit=AuditState(Audit(1.0), excluded, 0, 0))
 
 
 @pytest.mark.parametrize("ages", [(1.0, 2.0), (2.0, 1.0)])

@@ -8,7 +8,7 @@ from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
 from mpi_pi.model.tally import Sums, Tally
-from mpi_pi.parallel.account import TOTALS, Committed, LostTotals
+from mpi_pi.parallel.account import TOTALS, AuditState, Committed, LostTotals
 from mpi_pi.parallel.ledger import Ledger
 
 SHARD = Shard(Job(trials=300, points=50, seed=9))
@@ -82,7 +82,7 @@ def test_first_unknown_rank_gets_what_the_others_have_counted_in_vain() -> None:
 def test_rank_that_was_excluded_is_not_taken_for_the_one_that_has_counted() -> None:
     """It may have been excluded in the first round, and has then counted nothing."""
     sums = (9, 450, 360, 70, *(0,) * (len(TOTALS) - 4))
-    state = committed(sums)._replace(audit=(Audit(0.1), frozenset([0]), 0, 1))
+    state = committed(sums)._replace(audit=AuditState(Audit(0.1), frozenset([0]), 0, 1))
     ledger = Ledger([1, 1, 1])
     ledger.take_over(state, {1: np.zeros(len(TOTALS), np.int64)})
     assert ledger.net_totals[:, 0].tolist() == [0, 0, 9]
