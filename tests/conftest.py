@@ -136,6 +136,12 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
     return {name: find(name) for name in mpis.NAMES}
 
 
+@pytest.fixture
+def open_mpi(found: Found) -> Mpi:
+    """Return one MPI: for tests whose result does not depend on it, and for those of what it alone can do."""
+    return there(found, "Open MPI from PyPI")
+
+
 @pytest.fixture(params=mpis.NAMES)
 def mpi(found: Found, request: pytest.FixtureRequest) -> Mpi:
     """Each of the MPIs."""

@@ -10,7 +10,7 @@ from support.chaos import SURVIVING, Start, start_on_hosts
 from support.cluster import Cluster, booted
 from support.faults import Fault, Faults
 from support.launching import soak
-from support.mpis import Found, there
+from support.mpis import Mpi
 
 RANKS = 6
 """Two on each host."""
@@ -24,9 +24,8 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def start(
-    cluster: Cluster, found: Found, faults: Faults, environment: dict[str, str], tmp_path: Path
+    cluster: Cluster, open_mpi: Mpi, faults: Faults, environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Start]:
-    open_mpi = there(found, "Open MPI from PyPI")
     with start_on_hosts(cluster, open_mpi, faults, tmp_path, environment) as starts:
         starts.options = ()
         yield starts

@@ -56,7 +56,7 @@ def test_faults_of_each_host_are_told_apart(cluster: Cluster, faults: Faults, tm
     ):
         sensors.write(cluster.folder / f"tmp.{name}" / "sensors", files)
     program = faults.program(
-        Fault("in the kernel, in some units", "nothing", rank=1),
+        Fault("wrong in one unit in fifty", "nothing", rank=1),
         values={"system.sensors:ROOT": "/var/tmp/sensors"},
     )
     file = tmp_path / "o.json"

@@ -20,7 +20,7 @@ from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support.cluster import Cluster, booted, until
 from support.faults import SHORT_ROUNDS, Faults, impatience
-from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, there
+from support.mpis import MORE_SLOTS_THAN_CORES, Mpi
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 
@@ -50,12 +50,6 @@ def command(cluster: Cluster, mpi: Mpi, slots: int, *arguments: str, program: st
         "run",
         *arguments,
     ]
-
-
-@pytest.fixture
-def open_mpi(found: Found) -> Mpi:
-    """Return one MPI, for tests whose result does not depend on it."""
-    return there(found, "Open MPI from PyPI")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from support.chaos import JOB, LONG, Start, hits_of, require_right, start_on_hos
 from support.cluster import Cluster, booted
 from support.faults import Fault, Faults
 from support.launching import HANGS, soak
-from support.mpis import Found, there
+from support.mpis import Mpi
 
 RANKS = 6
 """Two on each host."""
@@ -25,10 +25,9 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def start(
-    cluster: Cluster, found: Found, faults: Faults, environment: dict[str, str], tmp_path: Path
+    cluster: Cluster, open_mpi: Mpi, faults: Faults, environment: dict[str, str], tmp_path: Path
 ) -> Iterator[Start]:
     """Yield what starts jobs on three hosts, whose ranks are dealt out in blocks."""
-    open_mpi = there(found, "Open MPI from PyPI")
     with start_on_hosts(cluster, open_mpi, faults, tmp_path, environment) as starts:
         yield starts
 

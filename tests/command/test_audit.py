@@ -24,14 +24,9 @@ from support.audits import (
 from support.chaos import SURVIVING, Start, fault_of, hits_of
 from support.faults import Fault, Faults
 from support.launching import MPI_PI, Launch, soak
-from support.mpis import Found, Mpi, there
+from support.mpis import Mpi
 
 HOST = os.uname().nodename
-
-
-@pytest.fixture
-def open_mpi(found: Found) -> Mpi:
-    return there(found, "Open MPI from PyPI")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from mpi_pi.burn_in import document
 from support import sensors
 from support.faults import Fault, Faults, impatience
-from support.launching import MPI_PI, Launch
+from support.launching import MPI_PI, Launch, imported_by_run
 from support.schemas import BURN_IN as SCHEMA
 from support.sensors import CPUS, FIRMWARE, INTEL, PI
 
@@ -92,7 +92,7 @@ def test_slow_core_is_found(launch: Launch, faults: Faults) -> None:
 
 def test_core_that_counts_some_units_wrong_is_found_and_named(launch: Launch, faults: Faults) -> None:
     """At once on standard error, and in the report; two other ranks tell who is wrong."""
-    program = faults.program(Fault("in the kernel, in some units", "nothing", rank=1))
+    program = faults.program(Fault("wrong in one unit in fifty", "nothing", rank=1))
     run = launch(3, program, *BURN_IN[1:], "--json", "-")
     made = read(run.stdout)
     assert run.returncode == 1
@@ -110,7 +110,7 @@ def test_core_that_counts_some_units_wrong_is_found_and_named(launch: Launch, fa
 
 def test_two_ranks_that_differ_are_both_named(launch: Launch, faults: Faults) -> None:
     """Without a third one nobody can tell who is wrong; the other phases follow."""
-    program = faults.program(Fault("in the kernel, in some units", "nothing", rank=1))
+    program = faults.program(Fault("wrong in one unit in fifty", "nothing", rank=1))
     run = launch(2, program, *BURN_IN[1:], "--json", "-")
     made = read(run.stdout)
     assert run.returncode == 1
@@ -262,12 +262,6 @@ def test_bad_usage_is_one_line(launch: Launch, words: tuple[str, ...], why: str)
 
 
 def test_run_does_not_import_the_burn_in(launch: Launch) -> None:
-    program = (
-        "import sys; from mpi_pi.cli.main import main;"
-        "main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
-        "print(*sys.modules)"
-    )
-    modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
-    assert "mpi_pi.parallel.run" in modules
+    modules = imported_by_run(launch)
     own = r"mpi_pi\.(burn_in\b|cli\.burn_in$|report\.burn_in$|system\.(sensors|sysfs)$)"
     assert [name for name in modules if re.match(own, name)] == []

@@ -3,7 +3,6 @@
 import json
 import platform
 import re
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from mpi_pi.errors import UserError
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 from support.faults import MESSAGE, Fault, Faults
-from support.launching import MPI_PI, Launch
+from support.launching import MPI_PI, Launch, imported_by_run
 from support.schemas import CHECK as SCHEMA
 
 PACKAGE = package.FOLDER
@@ -136,13 +135,7 @@ def test_options_of_other_commands_are_refused() -> None:
 
 
 def test_run_does_not_import_the_check(launch: Launch) -> None:
-    program = (
-        "import sys; from mpi_pi.cli.main import main;"
-        "main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
-        "print(*sys.modules)"
-    )
-    modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
-    assert "mpi_pi.parallel.run" in modules
+    modules = imported_by_run(launch)
     own = {
         f"mpi_pi.{name}" for name in ("mpi.command_loop", "mpi.pingpong", "system.machine", "system.software")
     }

@@ -24,16 +24,11 @@ from support.chaos import (
 )
 from support.faults import MESSAGE, SHORT_ROUNDS, Fault, Faults
 from support.launching import HANGS, MPI_PI, Launch, soak
-from support.mpis import Found, Mpi, there
+from support.mpis import Mpi
 
 HOST = os.uname().nodename
 PATIENCE = ("--patience", "3s")
 ROOT_OR_NOT = [0, pytest.param(2, marks=soak)]
-
-
-@pytest.fixture
-def open_mpi(found: Found) -> Mpi:
-    return there(found, "Open MPI from PyPI")
 
 
 @pytest.fixture

@@ -118,27 +118,6 @@ def damaged(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., An
     return wrapped
 
 
-def miscounting(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]:
-    """Return a function that loads a kernel which adds a hit to every 50th unit, known answers apart."""
-
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        from mpi_pi.kernel.known_answers import HITS_OF_UNITS
-
-        kernel, known = load(*args, **kwargs), [job for job, *_ in HITS_OF_UNITS]
-
-        def count(job: Any, units: range, *rest: Any) -> Any:
-            hits = kernel.count(job, units, *rest)
-            wrong = [place for place, unit in enumerate(units[: len(hits)]) if unit % 50 == 7]
-            if job not in known and wrong:
-                act()
-                hits[wrong] += 1
-            return hits
-
-        return replace(kernel, count=count)
-
-    return wrapped
-
-
 def wrong_in(load: Callable[..., Any], act: Act, what: str) -> Callable[..., Any]:
     """Return a function that loads a kernel which counts `what` wrongly, see `miscounts.WRONG`."""
     from mpi_pi.system import launch_env
@@ -228,7 +207,6 @@ POINTS = {
     "in the import of MPI": Point("mpi.library:embedded_defaults", within),
     "in the kernel": Point("kernel.loader:load", counting),
     "in the kernel, later": Point("kernel.loader:load", damaged),
-    "in the kernel, in some units": Point("kernel.loader:load", miscounting),
     "in the kernel, slowly": Point("kernel.loader:load", twice),
     "in the report of a round": Point("parallel.messages:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),

@@ -77,3 +77,15 @@ def is_hydra() -> bool:
     """Return whether mpirun is MPICH's."""
     said = subprocess.run([MPIRUN, "--version"], capture_output=True, text=True, check=True).stdout
     return "HYDRA" in said
+
+
+def imported_by_run(launch: Launch) -> set[str]:
+    """Return the modules that a short `mpi-pi run` has imported at its end."""
+    program = (
+        "import sys; from mpi_pi.cli.main import main;"
+        "main(['run', '-n', '1', '-i', '1', '--kernel', 'numpy']);"
+        "print(*sys.modules)"
+    )
+    modules = set(launch(0, sys.executable, "-c", program).stdout.splitlines()[-1].split())
+    assert "mpi_pi.parallel.run" in modules
+    return modules

@@ -42,6 +42,7 @@ def _each(number: int) -> Wrong:
 
 WRONG: dict[str, tuple[Wrong, int]] = {
     "each tenth unit": (_each(10), 1),
+    "one unit in fifty": (lambda unit: unit.number % 50 == 7, 1),
     "the same units on all ranks": (lambda unit: unit.number % 10 == 3, 1),
     "always the same unit": (lambda unit: unit.number == ONE, -1),
     "units under load": (lambda unit: unit.call >= LATER, 1),
