@@ -1,11 +1,13 @@
-"""All health rules, applied to the hosts of a job."""
+"""All health rules, applied to the hosts of a job; and those for a node alone, applied to it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host
-from mpi_pi.check.rules import network, placement, software, speed
-from mpi_pi.findings import sentences
+from mpi_pi.check.node import Node
+from mpi_pi.check.rules import network, node, placement, software, speed
+from mpi_pi.findings import Rule, sentences
 
 RULES = (
     network.unreachable, software.failed, software.wrong_answer, network.same_name, software.other_version,
@@ -16,16 +18,38 @@ RULES = (
     software.other_minor_version, software.other_machine, software.other_flags, software.is_32_bit,
     software.no_cache,
 )  # fmt: skip  # a line for each would be a page
-"""All rules, in the order in which their findings are reported."""
+"""All rules on the hosts of a job, in the order in which their findings are reported."""
+
+NODE_RULES = (
+    node.wrong_answer, node.uncorrected, node.stolen_time, node.slow_core, node.busy, node.starved,
+    node.limited, node.forbidden, node.corrected, node.little_space,
+)  # fmt: skip
+"""Rules on a node alone; they come before the next ones."""
+
+NODE_HOST_RULES = (
+    speed.throttled, speed.throttled_earlier, speed.half_clock, software.is_32_bit, software.no_cache,
+    software.numpy_kernel._replace(severity="note"),
+)  # fmt: skip
+"""Rules on the hosts of a job that a node alone follows, too. No job needs this program's compiler."""
 
 
 def findings(hosts: Sequence[Host]) -> list[Finding]:
     """Return all findings, faults first. Hosts that the same sentence is about share a finding."""
-    found = [
-        Finding(rule.severity, those, text)
-        for rule in RULES
-        for those, text in sentences(rule, rule.find(hosts))
-    ]
+    return _ordered(_findings(RULES, hosts))
+
+
+def node_findings(alone: Node) -> list[Finding]:
+    """Return all findings on a node alone, faults first."""
+    return _ordered([*_findings(NODE_RULES, alone), *_findings(NODE_HOST_RULES, [alone.host])])
+
+
+def _findings(rules: Sequence[Rule[Any]], subject: object) -> Iterator[Finding]:
+    for rule in rules:
+        for hosts, text in sentences(rule, rule.find(subject)):
+            yield Finding(rule.severity, hosts, text)
+
+
+def _ordered(found: Iterable[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.severity != "fault")
 
 

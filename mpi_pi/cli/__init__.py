@@ -24,6 +24,7 @@ supervised        signs of a run to mpi-pi keep-running
 keep_running      mpi-pi keep-running
 start_rules       what follows from the end of a start of a job that is kept running
 check             mpi-pi check
+check_node        mpi-pi check --node
 burn_in           mpi-pi burn-in
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks

@@ -16,6 +16,8 @@ WRONG_RANK = 4
 """Verified, but an audit has found ranks that count wrongly; others have counted their units again."""
 RUN_AGAIN = os.EX_TEMPFAIL
 """75: stopped early, or by a silent rank, with a checkpoint to continue from; or the checkpoint is in use."""
+UNKNOWN = os.EX_TEMPFAIL
+"""75: `check --node` could not examine the node."""
 TIME_LIMIT = 124
 """Stopped by --time-limit without a checkpoint; the status of timeout(1)."""
 SIGNALLED = 128

@@ -59,9 +59,10 @@ the end: 75 with a checkpoint (run it again), without one 124 after --time-limit
 Examine every host of the job: its hardware, what is installed there, how fast it counts, and how well it is
 connected. Report whether the cluster is fit, with a remedy for each problem.""",
         """\
-exit status: 0 fit, 1 not
+exit status: 0 fit, 1 not; with --node also 75: could not be examined
 
-  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check""",
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check
+  mpi-pi check --node""",
     ),
     "burn-in": (
         "put the hosts of a cluster under load, and find cores that count wrongly or slowly",

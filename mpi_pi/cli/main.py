@@ -58,7 +58,7 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
         return FAILED
     if args.handler_on_ranks and (args.on_ranks or args.handler is None or launch_env.started()):
         return start.execute(args)
-    if launch_env.rank() != 0:  # rank 0 alone runs a command that needs no ranks
+    if launch_env.rank() != 0 and not args.each_process:  # rank 0 alone runs a command that needs no ranks
         return VERIFIED
     if args.needs_numpy:
         imports.require("numpy", "ndarray")

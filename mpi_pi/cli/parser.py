@@ -93,7 +93,8 @@ def typed(options: type[T], args: argparse.Namespace) -> T:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="mpi-pi", description=help_texts.DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
-    parser.set_defaults(handler=None, handler_on_ranks=None, on_ranks=False, needs_numpy=False)
+    parser.set_defaults(handler=None, handler_on_ranks=None, on_ranks=False)
+    parser.set_defaults(each_process=False, needs_numpy=False)
     # With `prog`, for which argparse would otherwise format a usage, in 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
@@ -112,7 +113,17 @@ def _add_command(
     return command
 
 
+class _Node(argparse.Action):
+    """The option --node, which makes another command of `check`: one without MPI, for each process."""
+
+    def __call__(self, _: Any, namespace: argparse.Namespace, *__: Any) -> None:
+        namespace.handler, namespace.handler_on_ranks = "mpi_pi.cli.check_node", None
+        namespace.each_process = True
+
+
 def _add_check(check: argparse.ArgumentParser) -> None:
+    text = "examine this node alone, without MPI, within 10 s, and spare the work of others on it"
+    check.add_argument("--node", action=_Node, nargs=0, help=text)
     common_options.add_json(check, "the findings")
     common_options.add_cache(check)
 

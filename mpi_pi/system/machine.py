@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import struct
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class State:
 
 def machine(root: Path = Path("/")) -> Machine:
     """Return the properties of this machine."""
-    cpus = _online(root)
+    cpus = online(root)
     clocks = sysfs.of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
     features = next((value for name, value in cpuinfo(root) if name in ("flags", "Features")), "").split()
     return Machine(
@@ -75,7 +76,7 @@ def machine(root: Path = Path("/")) -> Machine:
         flags=tuple(flag for flag in FLAGS if flag in features),
         cores=len(physical_cores(cpus, root)),
         cpus=len(cpus),
-        cores_alike=len(set(clocks)) <= 1 and len(set(sysfs.of_each_cpu(root, "cpu_capacity"))) <= 1,
+        cores_alike=_alike(cpus, clocks, root),
         max_mhz=max(clocks) / 1e3 if clocks else None,
         interfaces=_interfaces(),
         cpu_quota=_cpu_quota(root),
@@ -128,7 +129,7 @@ def _throttling_names(bits: int) -> tuple[str, ...]:
     return tuple(name for bit, name in enumerate(THROTTLING) if bits >> bit & 1)
 
 
-def _online(root: Path) -> list[int]:
+def online(root: Path = Path("/")) -> list[int]:
     """Return the numbers of the CPUs, from a list such as 0-3,8-11."""
     listed = sysfs.text(root / sysfs.CPUS / "online")
     if not listed:
@@ -163,6 +164,13 @@ def _firmware_throttling(root: Path) -> int | None:
         return int(bits, 16)
     except ValueError:
         return None
+
+
+def _alike(cpus: list[int], clocks: list[int], root: Path) -> bool:
+    """Return whether all cores have one highest clock, one capacity, and one number of hardware threads."""
+    threads = Counter(min(physical_cores([cpu], root)) for cpu in cpus)
+    capacities = sysfs.of_each_cpu(root, "cpu_capacity")
+    return all(len(set(values)) <= 1 for values in (clocks, capacities, threads.values()))
 
 
 def _interfaces() -> tuple[tuple[str, str], ...]:

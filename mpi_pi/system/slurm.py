@@ -1,14 +1,16 @@
-"""The Slurm job of this process.
+"""The Slurm job of this process, and the job steps on this host.
 
-Functions raise ValueError, with a message for the user, if there is none.
+Functions on the job raise ValueError, with a message for the user, if there is none.
 """
 
 import os
 import re
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from mpi_pi.system import command
+from mpi_pi.system.read_file import read_system_text
 
 
 def shard(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
@@ -56,3 +58,17 @@ def cpus_per_task(environ: Mapping[str, str] = os.environ) -> int | None:
     """Return the number of cores that the job requested for each task; None if it did not."""
     number = environ.get("SLURM_CPUS_PER_TASK", "")
     return int(number) if number.isdecimal() else None
+
+
+def other_steps(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return the steps of other jobs that run on this host, such as 123.0 or 123.batch, in ascending order.
+
+    Each has a process that is called `slurmstepd: [123.0]`; one called `slurmstepd infinity` belongs to none.
+    """
+    steps = set()
+    for folder in (root / "proc").glob("[0-9]*"):
+        if read_system_text(folder / "comm").strip() == "slurmstepd":
+            match = re.match(r"slurmstepd: \[((\d+)\.\w+)", read_system_text(folder / "cmdline"))
+            if match and match[2] != environ.get("SLURM_JOB_ID"):
+                steps.add(match[1])
+    return sorted(steps)

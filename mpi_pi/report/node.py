@@ -1,0 +1,51 @@
+"""The report of `mpi-pi check --node`, whose last line holds the verdict and the first fault."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mpi_pi.check.finding import Finding
+from mpi_pi.formatting import format_numbers
+from mpi_pi.report.blocks import Block, Line, Lines
+
+if TYPE_CHECKING:
+    from mpi_pi.check.node import Node  # which imports NumPy
+
+
+def blocks(node: "Node", findings: Sequence[Finding]) -> list[Block]:
+    """Return the report."""
+    return [
+        _facts(node),
+        Lines([*(f"{one.severity}: {one.text}" for one in findings), ("Fit", verdict(findings))]),
+    ]
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """Return `yes`, or `no` and the first fault."""
+    return next((f"no: {one.text}" for one in findings if one.severity == "fault"), "yes")
+
+
+def not_examined(why: str) -> list[Block]:
+    """Return the report on a node that could not be examined."""
+    return [Lines([("Fit", f"unknown: {' '.join(why.split())}")])]
+
+
+def _facts(node: "Node") -> Lines:
+    host, ranks = node.host, node.host.ranks
+    here, software = host.machine, ranks[0].software
+    lines: list[Line] = [("Host", host.name)]
+    if here and software:
+        lines = [
+            ("mpi-pi", f"{software.package}, stream {software.stream}"),
+            ("Host", f"{host.name}, {here.cpu}, cores = {here.cores}, threads = {here.cpus}"),
+        ]
+    right = sum(bool(rank.right) for rank in ranks)
+    cores = format_numbers(rank.rank for rank in ranks)
+    lines.append(
+        ("Known answer", f"right on {right} of {len(ranks)} cores ({cores}), kernel = {ranks[0].kernel}")
+    )
+    if host.points_per_second is not None and host.core_share is not None:
+        rate, share = host.points_per_second, host.core_share
+        lines.append(
+            ("Rate", f"{rate:.4e} points/s of CPU time, all cores at once, share of each >= {share:.0%}")
+        )
+    return Lines(lines)
