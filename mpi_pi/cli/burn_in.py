@@ -25,6 +25,7 @@ from mpi_pi.mpi import runtime
 from mpi_pi.parallel.team import Plan, Request, assemble
 from mpi_pi.report import audit as audit_report
 from mpi_pi.report import burn_in as burn_in_report
+from mpi_pi.system import scheduler
 from mpi_pi.version import STREAM_VERSION, __version__
 
 if TYPE_CHECKING:
@@ -94,9 +95,7 @@ def _plan(options: BurnInOptions, order: Order) -> Plan:
     """Return the plan of rank 0, with the job of the first phase."""
     if options.threads != "auto":
         return Plan(Shard(order.job()))
-    from mpi_pi.system import slurm  # for this option alone
-
-    return Plan(Shard(order.job()), slurm.cpus_per_task())
+    return Plan(Shard(order.job()), scheduler.threads_per_rank(), scheduler.max_threads_per_rank())
 
 
 def _announce(_: Shard, __: Sequence[RankInfo], warnings: Sequence[str]) -> None:

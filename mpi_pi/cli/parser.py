@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from mpi_pi.cli import argument_checks, common_options, help_texts
 from mpi_pi.cli import argument_types as types
 from mpi_pi.errors import UserError
+from mpi_pi.system.scheduler import ARRAYS, SCHEDULERS
 from mpi_pi.version import __version__
 
 NUMERIC = (
@@ -204,19 +205,23 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--kernel", choices=("auto", "numba", "numpy"), default="auto", help="default: numba if installed")
     common_options.add_cache(run)
     common_options.add_threads(run)
-    text = "count only the K-th of N shards; slurm: by array task"
+    text = f"count only the K-th of N shards; {_words(ARRAYS)}: by task of the job array"
     add("--shard", metavar="K/N", type=types.shard, help=text)
     text = "file to resume from, and to save progress in"
     add("--checkpoint", metavar="FILE", type=types.file, help=text)
     text = "interval of saving; default: 60s"
     add("--checkpoint-every", metavar="TIME", type=types.duration, help=text)
     add("--restart", action="store_true", help="begin anew; the old checkpoint becomes FILE.1")
-    text = "stop after this time; slurm: before the limit of the Slurm job"
+    text = f"stop after this time; {_words(SCHEDULERS)}: before the limit of the job"
     add("--time-limit", metavar="TIME", type=types.time_limit, help=text)
     text = "share of the units, such as 1%%, that a second rank counts, to find cores that count wrongly"
     add("--audit", metavar="SHARE", type=types.share, default=0.0, help=text)
     common_options.add_patience(run, ", or lost to a job that survives it")
     _add_supervision(run)
+
+
+def _words(schedulers: Sequence[str]) -> str:
+    return ", ".join(schedulers[:-1]) + " or " + schedulers[-1]
 
 
 def _add_supervision(run: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ from mpi_pi.parallel.run import InterruptedRun, count
 from mpi_pi.parallel.state import State
 from mpi_pi.parallel.team import Plan, Request, Team, assemble
 from mpi_pi.report import run as run_report
-from mpi_pi.system import affinity, launch_env
+from mpi_pi.system import affinity, launch_env, scheduler
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -192,10 +192,8 @@ class _Run:
         self.ranks.signals.stop.deadline = plan.deadline
         if self.options.threads != "auto":
             return Plan(plan.shard)
-        from mpi_pi.system import slurm  # for this option alone
-
-        # Asked on rank 0, since mpirun does not pass Slurm's variables to all hosts.
-        return Plan(plan.shard, slurm.cpus_per_task())
+        # Asked on rank 0, since mpirun does not pass a scheduler's variables to all hosts.
+        return Plan(plan.shard, scheduler.threads_per_rank(), scheduler.max_threads_per_rank())
 
     def _announce(self, shard: Shard, ranks: Sequence[RankInfo], warnings: Sequence[str]) -> None:
         """Print warnings and the head of the report; its seed makes a run that fails repeatable."""
@@ -210,7 +208,7 @@ class _Run:
         """Print how to use all cores, if the job is long and no option shows that one core is intended."""
         options, points = self.options, shard.points - shard.tally.points
         intended = (
-            options.threads or options.shard or options.progress == "off" or "SLURM_JOB_ID" in os.environ
+            options.threads or options.shard or options.progress == "off" or scheduler.job_id() is not None
         )
         if intended or launch_env.started() or points < LONG_JOB_POINTS:
             return

@@ -13,14 +13,14 @@ from mpi_pi.cli.output import Output
 from mpi_pi.errors import UserError
 from mpi_pi.model.job import Job
 from mpi_pi.model.shard import Shard
-from mpi_pi.system import process
+from mpi_pi.system import process, scheduler
 from mpi_pi.version import STREAM_VERSION, __version__
 
 CHECKPOINT_SECONDS = 60.0
 """Default interval between checkpoints."""
 
 REPORT_SECONDS = 20.0
-"""Time before the end of a Slurm job at which a run stops, to report in time."""
+"""Time before the end of a scheduler's job at which a run stops, to report in time."""
 
 if TYPE_CHECKING:
     from mpi_pi.storage.atomic_file import AtomicFile
@@ -43,14 +43,14 @@ class RunOptions(NamedTuple):
     kernel: Literal["auto", "numba", "numpy"]
     cache: Path | None
     threads: int | Literal["auto"] | None
-    shard: tuple[int, int] | Literal["slurm"] | None
-    """Index, from 1, and count."""
+    shard: tuple[int, int] | str | None
+    """Index, from 1, and count; or a scheduler that tells them."""
     checkpoint: str | None
     checkpoint_every: float | None
     """Seconds."""
     restart: bool
-    time_limit: float | Literal["slurm"] | None
-    """Seconds."""
+    time_limit: float | str | None
+    """Seconds, or a scheduler that tells them."""
     audit: float
     """Share of the units that a second rank counts, 0 to 1."""
     supervised: str | None
@@ -151,27 +151,23 @@ def _points_and_trials(options: RunOptions) -> tuple[int, int]:
 
 
 def _shard_of(options: RunOptions) -> tuple[int, int]:
-    if options.shard != "slurm":
+    if not isinstance(options.shard, str):
         return options.shard or (1, 1)
-    from mpi_pi.system import slurm  # for this option alone
-
-    return _of_slurm("--shard", slurm.shard)
+    return _told("--shard", options.shard, scheduler.shard)
 
 
 def _deadline(options: RunOptions) -> float:
     limit, now = options.time_limit, time.monotonic()
     if limit is None:
         return math.inf
-    if limit != "slurm":
+    if not isinstance(limit, str):
         return now + limit - process.seconds_since_process_start()
-    from mpi_pi.system import slurm  # for this option alone
-
-    remaining = _of_slurm("--time-limit", slurm.seconds_left)
+    remaining = _told("--time-limit", limit, scheduler.seconds_left)
     return math.inf if remaining is None else now + max(remaining - REPORT_SECONDS, remaining / 2)
 
 
-def _of_slurm(option: str, question: Callable[[], T]) -> T:
+def _told(option: str, word: str, question: Callable[[str], T]) -> T:
     try:
-        return question()
+        return question(word)
     except ValueError as error:
-        raise UserError(f"argument {option}: 'slurm': {error}") from error
+        raise UserError(f"argument {option}: {word!r}: {error}") from error

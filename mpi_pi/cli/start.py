@@ -15,7 +15,7 @@ from mpi_pi.cli import console
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, SIGNALLED, VERIFIED, status_of
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import MpiPiError
-from mpi_pi.mpi import hydra, srun, time_limit
+from mpi_pi.mpi import flux_run, hydra, srun, time_limit
 from mpi_pi.mpi.stop import StopRequest
 from mpi_pi.system import imports, launch_env, process
 
@@ -110,6 +110,8 @@ def not_imported(error: Exception) -> int:
 def _launcher_mismatch(launched: int, size: int, library: str) -> str:
     if srun.started():
         advice = srun.advice(library)
+    elif flux_run.started():
+        advice = flux_run.advice(library)
     else:
         chosen = [name for name in ("MPI4PY_LIBMPI", "MPI4PY_MPIABI") if name in os.environ]
         other = f"unset {' and '.join(chosen)}" if chosen else "install the library of this one"

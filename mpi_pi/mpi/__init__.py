@@ -2,6 +2,7 @@
 
 library       the MPI library that fits the launcher, and its settings
 srun          advice on srun's plug-ins for MPI libraries
+flux_run      advice on the interfaces of flux run for MPI libraries
 hydra         messages to MPICH's launcher
 time_limit    the longest silence of a rank; it limits MPI_Init and MPI_Finalize, too
 requests      waits that yield the core

@@ -14,6 +14,9 @@ PLUGINS = {"Open MPI": "pmix", "MPICH": "pmi2"}
 LIMIT_SECONDS = 20
 """Time limit for a command."""
 
+OTHERS = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "HYDI_CONTROL_FD")
+"""Variables by which another launcher is recognised, which srun or flux run may have started."""
+
 _INQUIRY = """
 import re, mpi4py
 from pathlib import Path
@@ -28,9 +31,8 @@ print(any(next(folder.glob("**/mca_pmix_s[12].so"), None) for folder in files))
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether srun, without an mpirun in between, has started this process as one of several."""
-    others = ("OMPI_COMM_WORLD_SIZE", "MPI_LOCALNRANKS", "HYDI_CONTROL_FD")
     tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
-    return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in others)
+    return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in OTHERS)
 
 
 def problem(environ: Mapping[str, str] = os.environ) -> str:

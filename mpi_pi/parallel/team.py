@@ -53,6 +53,8 @@ class Plan(NamedTuple):
     shard: Shard
     threads: int | None = None
     """Threads of each rank that requests no number; None for its share of the cores."""
+    max_threads: int | None = None
+    """Limit for such a share."""
 
 
 class Request(NamedTuple):
@@ -114,7 +116,7 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
         ranks = arrivals or []
         collectives.raise_unless_identical([(rank.host, rank.text) for rank in ranks])
         plan = request.plan()
-        threads = threads_of_ranks(ranks, plan.threads)
+        threads = threads_of_ranks(ranks, plan.threads, plan.max_threads)
         return plan.shard, threads, placements(ranks, threads)
 
     shard, threads, placement = collectives.call_on_root(comm, decide, heartbeat.check)
@@ -143,11 +145,11 @@ def assemble(comm: "MPI.Intracomm", request: Request, heartbeat: Heartbeat) -> T
     return Team(comm, heartbeat, shard, kernel, ready.stats, ranks, request.survives, request.audit)
 
 
-def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
+def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None, limit: int | None = None) -> list[int]:
     """Return the number of threads of each rank.
 
     A rank that requests no number has `chosen`, or else its part of the cores that it shares with other ranks
-    of its host.
+    of its host, up to `limit`.
     """
     threads = [rank.threads or chosen or 0 for rank in ranks]
     for members in _hosts(ranks):
@@ -155,7 +157,7 @@ def threads_of_ranks(ranks: Sequence[Arrival], chosen: int | None) -> list[int]:
             if not threads[rank]:
                 cores = ranks[rank].cores
                 sharing = sum(bool(cores & ranks[other].cores) for other in members)
-                threads[rank] = max(len(cores) // sharing, 1)
+                threads[rank] = min(max(len(cores) // sharing, 1), limit or len(cores))
     return threads
 
 
@@ -201,7 +203,7 @@ def _prepare(rank: int, request: Request, threads: int, placement: str) -> tuple
     crowding, cores = "", len(affinity.cores())
     if 1 < threads > cores:
         crowding = f"{number_of(threads, 'thread')} on {number_of(cores, 'core')}: bind ranks to more cores"
-        crowding += " (mpirun --bind-to none; srun --cpus-per-task)"
+        crowding += " (mpirun --bind-to none; srun --cpus-per-task; flux run --cores-per-task)"
     return kernel, Ready(stats, (crowding, kernel.warning))
 
 

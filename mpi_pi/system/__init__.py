@@ -1,7 +1,11 @@
-"""Facts about this process and this host, from the operating system, the launcher and Slurm.
+"""Facts about this process and this host, from the operating system, the launcher and the scheduler.
 
-launch_env   the environment that a launcher (mpirun, srun) gives a rank
+launch_env   the environment that a launcher (mpirun, srun, flux run) gives a rank
+scheduler    the batch scheduler that runs this job: one of the next four
 slurm        the Slurm job of this process, and the job steps on this host
+pbs          the PBS job of this process
+lsf          the LSF job of this process
+flux         the Flux job of this process
 process      processes in /proc: this one, its launcher, the ranks beside it; signal handlers
 affinity     the cores that the ranks of a host may use
 cpu          /proc/cpuinfo, and the name of the CPU

@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import subprocess
 
 
+ANSWER_SECONDS = 20
+"""Time limit for an answer of the scheduler."""
+
+
 class CommandError(Exception):
     """A command that cannot be started, has failed, or has taken too long."""
 
@@ -41,6 +45,23 @@ def run(
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise CommandError(str(error)) from error
+
+
+def answer(command: Sequence[str], what: str) -> str:
+    """Return the standard output of a command of the scheduler.
+
+    Raises ValueError, with a message that it does not tell `what`, if it fails three times.
+    """
+    import time  # only for this
+
+    for pause in (1, 3, None):  # a busy server may fail to answer
+        try:
+            return run(command, ANSWER_SECONDS).stdout
+        except CommandError as error:
+            if pause is None:
+                raise ValueError(f"{command[0]} does not tell {what}: {error}") from error
+            time.sleep(pause)
+    raise AssertionError  # the last attempt returns or raises
 
 
 def output(command: Sequence[str], seconds: float, environ: Mapping[str, str] | None = None) -> str | None:

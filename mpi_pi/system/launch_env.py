@@ -1,4 +1,4 @@
-"""The environment that a launcher (mpirun, srun) gives a rank, readable before or without MPI."""
+"""The environment that a launcher (mpirun, srun, flux run) gives a rank, readable before or without MPI."""
 
 import os
 from collections.abc import Mapping
@@ -10,15 +10,16 @@ _SIZE = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 def rank(environ: Mapping[str, str] = os.environ) -> int:
     """Return the rank of this process as the launcher numbered it; 0 without a launcher."""
     names = (*_RANK, "SLURM_PROCID") if "SLURM_STEP_NUM_TASKS" in environ else _RANK
-    return _first_number(environ, names) or 0
+    return _first_number(environ, (*names, "FLUX_TASK_RANK")) or 0
 
 
 def size(environ: Mapping[str, str] = os.environ) -> int | None:
     """Return how many ranks the launcher started together; None without a launcher that says so.
 
-    A launcher's own variable goes before Slurm's: mpirun's daemons are Slurm tasks too, one on each node.
+    A launcher's own variable goes before that of Slurm or Flux: mpirun's daemons are tasks of these, too, one
+    on each node.
     """
-    return _first_number(environ, (*_SIZE, "SLURM_STEP_NUM_TASKS"))
+    return _first_number(environ, (*_SIZE, "FLUX_JOB_SIZE", "SLURM_STEP_NUM_TASKS"))
 
 
 def size_on_host(environ: Mapping[str, str] = os.environ) -> int:
@@ -46,7 +47,7 @@ def job(environ: Mapping[str, str] = os.environ) -> str:
 
 def rank_of(environ: Mapping[str, str]) -> int | None:
     """Return the rank of a process with this environment; None if no launcher has started it."""
-    return _first_number(environ, (*_RANK, "SLURM_PROCID"))
+    return _first_number(environ, (*_RANK, "FLUX_TASK_RANK", "SLURM_PROCID"))
 
 
 def _first_number(environ: Mapping[str, str], names: tuple[str, ...]) -> int | None:

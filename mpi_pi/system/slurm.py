@@ -5,7 +5,6 @@ Functions on the job raise ValueError, with a message for the user, if there is 
 
 import os
 import re
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -33,14 +32,7 @@ def seconds_left(environ: Mapping[str, str] = os.environ) -> float | None:
     if "SLURM_ARRAY_JOB_ID" in environ:  # the job number of the last task of an array is that of the array
         job = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ.get('SLURM_ARRAY_TASK_ID')}"
     squeue = ["squeue", "--noheader", f"--jobs={job}", "--format=%L"]
-    for pause in (1, 3, None):  # a busy controller may fail to answer
-        try:
-            return _seconds(command.run(squeue, 20).stdout.strip())
-        except command.CommandError as error:
-            if pause is None:
-                raise ValueError(f"squeue does not tell how long the job may still run: {error}") from error
-            time.sleep(pause)
-    raise AssertionError  # the last attempt returns or raises
+    return _seconds(command.answer(squeue, "how long the job may still run").strip())
 
 
 def _seconds(text: str) -> float | None:
@@ -52,12 +44,6 @@ def _seconds(text: str) -> float | None:
         raise ValueError(f"squeue does not tell how long the job may still run: {text!r}")
     days, hours, minutes, seconds = (int(number or 0) for number in match.groups())
     return ((24 * days + hours) * 60 + minutes) * 60 + seconds
-
-
-def cpus_per_task(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Return the number of cores that the job requested for each task; None if it did not."""
-    number = environ.get("SLURM_CPUS_PER_TASK", "")
-    return int(number) if number.isdecimal() else None
 
 
 def other_steps(root: Path = Path("/"), environ: Mapping[str, str] = os.environ) -> list[str]:

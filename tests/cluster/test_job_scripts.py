@@ -242,7 +242,8 @@ def test_array_script_and_its_merge_count_the_whole(cluster: Cluster, tmp_path: 
 def test_facts_of_slurm_reach_the_run(cluster: Cluster, tmp_path: Path) -> None:
     """squeue and the variables of a job array with steps are real."""
     program = (
-        "from mpi_pi.system import slurm; print(*slurm.shard(), slurm.cpus_per_task(), slurm.seconds_left())"
+        "from mpi_pi.system import scheduler, slurm;"
+        " print(*slurm.shard(), scheduler.threads_per_rank(), slurm.seconds_left())"
     )
     job = cluster.submit(
         *["--array=10-30:10", "--time=5", "--cpus-per-task=2", f"--output={tmp_path}/%a"],

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from mpi_pi.cli import run_plan
-from mpi_pi.system import process, slurm
+from mpi_pi.system import process, scheduler
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ def test_deadline_leaves_time_for_the_report(
 ) -> None:
     monkeypatch.setattr(run_plan, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     monkeypatch.setattr(process, "seconds_since_process_start", lambda: 7.0)
-    monkeypatch.setattr(slurm, "seconds_left", lambda: left)
+    monkeypatch.setattr(scheduler, "seconds_left", {"slurm": left}.__getitem__)
     options: Any = SimpleNamespace(time_limit=limit)
     assert run_plan._deadline(options) == 1000.0 + seconds

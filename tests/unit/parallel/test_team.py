@@ -34,6 +34,13 @@ def test_threads_that_were_asked_for_come_first() -> None:
     assert threads_of_ranks([arrival(cores, 3), arrival(cores)], 8) == [3, 8]
 
 
+def test_share_of_the_cores_is_limited_by_the_request_of_the_job() -> None:
+    cores = frozenset(range(12))
+    assert threads_of_ranks([arrival(cores)], None, 4) == [4]
+    assert threads_of_ranks([arrival(cores)] * 6, None, 4) == [2] * 6
+    assert threads_of_ranks([arrival(cores, 8)], None, 4) == [8]  # asked for by the user
+
+
 def test_placements_are_those_of_the_host() -> None:
     cores = frozenset(range(12))
     told = placements([arrival(cores), arrival(cores), arrival(frozenset({0}), host="b")], [2, 3, 1])

@@ -35,6 +35,9 @@ from mpi_pi.system import affinity, cpu, launch_env
             8,
         ),
         ({"PMI_RANK": "junk", "PMI_SIZE": ""}, 0, None),
+        # Of flux run -o pmi=off, and of mpirun in a task of Flux.
+        ({"FLUX_TASK_RANK": "3", "FLUX_JOB_SIZE": "4"}, 3, 4),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_TASK_RANK": "0", "FLUX_JOB_SIZE": "1"}, 1, 2),
     ],
 )
 def test_rank_and_size_are_those_of_the_launcher(
@@ -54,6 +57,8 @@ def test_rank_and_size_are_those_of_the_launcher(
         # A shell of `srun --pty bash`, and tasks of an srun that serves no MPI.
         ({"SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, False),
         ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "0"}, True),
+        ({"FLUX_TASK_RANK": "0", "FLUX_JOB_SIZE": "1"}, False),
+        ({"FLUX_TASK_RANK": "0", "FLUX_JOB_SIZE": "2"}, True),
     ],
 )
 def test_process_of_a_launcher_is_a_rank(environ: dict[str, str], started: bool) -> None:

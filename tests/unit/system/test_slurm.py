@@ -88,8 +88,3 @@ def test_remaining_time_without_job_or_squeue_is_an_error(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ValueError, match="squeue does not tell"):
         slurm.seconds_left({"SLURM_JOB_ID": "17"})
-
-
-def test_cpus_of_a_task_are_those_of_the_environment() -> None:
-    assert slurm.cpus_per_task({"SLURM_CPUS_PER_TASK": "12"}) == 12
-    assert slurm.cpus_per_task({}) is None

@@ -1,0 +1,20 @@
+"""Advice on `flux run -o pmi=NAME`: ranks find each other by an interface that their MPI library supports."""
+
+import os
+from collections.abc import Mapping
+
+from mpi_pi.mpi import srun
+
+
+def started(environ: Mapping[str, str] = os.environ) -> bool:
+    """Return whether flux run, without an mpirun in between, has started this process as one of several."""
+    tasks = environ.get("FLUX_JOB_SIZE", "")
+    return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in srun.OTHERS)
+
+
+def advice(library: str) -> str:
+    """Return how to start ranks of an MPI library, after this call of flux run has not connected them."""
+    own = "call its own mpirun instead of flux run, in a job of flux batch or flux alloc"
+    if library.startswith("Open MPI"):
+        return f"flux run -o pmi=pmix tells it of all of them, with Flux's plug-in flux-pmix; without, {own}"
+    return f"flux run -o pmi=simple tells it of all of them, if it was built for PMI; if not, {own}"
