@@ -36,7 +36,7 @@ def execute(args: argparse.Namespace) -> int:
     end with status 0, because mpirun kills the job at the first other status, perhaps before rank 0 has
     reported.
     """
-    if problem := srun.problem():
+    if problem := srun.problem() or flux_run.problem():
         console.error(problem)
         return BAD_USAGE
     if getattr(args, "patience", None):

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 
+from mpi_pi.mpi import library as mpi_library
 from mpi_pi.mpi import srun
 
 
@@ -10,6 +11,18 @@ def started(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether flux run, without an mpirun in between, has started this process as one of several."""
     tasks = environ.get("FLUX_JOB_SIZE", "")
     return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in srun.OTHERS)
+
+
+def problem(environ: Mapping[str, str] = os.environ) -> str:
+    """Return why MPI cannot start, with advice, or "" if nothing is known against it.
+
+    To be called before MPI starts: an Open MPI from PyPI needs PMIx, and prints half a page without it.
+    """
+    library = next(iter(mpi_library.embedded()), "")
+    if not started(environ) or library != "Open MPI" or "PMIX_NAMESPACE" in environ:
+        return ""
+    started_them = f"the launcher started {environ['FLUX_JOB_SIZE']} ranks"
+    return f"{started_them}, but {library} would not find them: {advice(library)}"
 
 
 def advice(library: str) -> str:
