@@ -43,9 +43,9 @@ def threads_per_rank(environ: Mapping[str, str] = os.environ) -> int | None:
 
 
 def max_threads_per_rank(environ: Mapping[str, str] = os.environ) -> int | None:
-    """Return the threads that a PBS job has requested for a rank, `ompthreads` or else `ncpus`; None elsewhere.
+    """Return the threads that a PBS job requests for a rank: its ompthreads, or else ncpus; None elsewhere.
 
-    PBS binds no process to cores, so a rank may not take all that it could use. Without `ompthreads` the
+    PBS binds no process to cores, so a rank may not take all that it could use. Without ompthreads the
     number is that of all ranks of a chunk together, hence only a limit. Flux binds ranks to the job's cores.
     """
     number = environ.get("NCPUS", "") if "PBS_JOBID" in environ else ""
