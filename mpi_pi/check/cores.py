@@ -88,8 +88,10 @@ def rates(
     """
     before, start = activity.busy_seconds(), time.monotonic()
     work = on_each(cores, lambda: _count(kernel, seconds), 4 * seconds)
+    elapsed = time.monotonic() - start
+    work |= {core: Work(0, elapsed, 0.0) for core in cores if core not in work}  # it got no time at all
     own = {core: done.cpu_seconds for core, done in work.items()}
-    return work, activity.shares(before, activity.busy_seconds(), time.monotonic() - start, own)
+    return work, activity.shares(before, activity.busy_seconds(), elapsed, own)
 
 
 def _count(kernel: Kernel, seconds: float) -> Work:

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
 
 def blocks(node: "Node", findings: Sequence[Finding]) -> list[Block]:
     """Return the report."""
-    return [
-        _facts(node),
-        Lines([*(f"{one.severity}: {one.text}" for one in findings), ("Fit", verdict(findings))]),
-    ]
+    texts = [f"{finding.severity}: {finding.text}" for finding in findings]
+    return [_facts(node), Lines([*texts, ("Fit", _verdict(node, findings))])]
 
 
-def verdict(findings: Sequence[Finding]) -> str:
-    """Return `yes`, or `no` and the first fault."""
-    return next((f"no: {one.text}" for one in findings if one.severity == "fault"), "yes")
+def _verdict(node: "Node", findings: Sequence[Finding]) -> str:
+    """Return `yes`, with a restriction unless all was examined, or `no` and the first fault."""
+    for finding in findings:
+        if finding.severity == "fault":
+            return f"no: {finding.text}"
+    return "yes" if node.host.points_per_second else "yes, speed not measured"
 
 
 def not_examined(why: str) -> list[Block]:

@@ -271,8 +271,11 @@ class Cluster:
             env=environment,
         )
 
-    def start_slurm(self, timeout: int = 300) -> None:
-        """Start a controller on `client`, and all nodes; a node silent for `timeout` seconds is down."""
+    def start_slurm(self, timeout: int = 300, settings: str = "") -> None:
+        """Start a controller on `client`, and all nodes; a node silent for `timeout` seconds is down.
+
+        `settings` are more lines of its configuration.
+        """
         folder = self.folder
         (folder / "state").mkdir()
         folder.chmod(0o755)
@@ -317,6 +320,7 @@ class Cluster:
             PartitionName=batch Nodes=ALL Default=YES MaxTime=INFINITE State=UP
             """)
             + nodes
+            + settings
         )
         names = {
             "socket": "socket",
