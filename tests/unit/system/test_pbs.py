@@ -1,8 +1,8 @@
 """The variables of a PBS job, and the answers of qstat, from the manual pages of OpenPBS.
 
 qsub(1B) has PBS_ARRAY_INDEX and PBS_JOBID, pbs_job_attributes(7B) the attributes, qstat(1B) their format with
--f: a line `    name = value` for each. Torque's differ in the name of the start time. (There is no PBS that can be
-installed for the tests.)
+-f: a line `    name = value` for each. Torque's differ in the name of the start time. (There is no PBS that
+could be installed for the tests.)
 """
 
 import time
