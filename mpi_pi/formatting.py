@@ -17,6 +17,11 @@ def format_some(names: Sequence[str], most: int, count: int | None = None, separ
     return separator.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def format_all(names: Sequence[str]) -> str:
+    """Return all names: `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
 def format_percent(part: float, whole: float = 1, form: str = ".3g") -> str:
     """Return how much a part is of the whole: `12.5 %`."""
     return f"{100 * part / whole:{form}} %"

@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from mpi_pi.cluster import wheels
+from mpi_pi.cluster.platforms import Platform
 from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from support import lacks, launching, mpis
@@ -83,14 +83,14 @@ def compiled() -> Kernel:
 
 
 @pytest.fixture(scope="session")
-def target() -> wheels.Platform:
+def target() -> Platform:
     """All hosts here, by their own Python."""
     program = (
         "import os, platform; print(platform.python_version(), platform.machine(),"
         " os.confstr('CS_GNU_LIBC_VERSION').split()[1])"
     )
     told = subprocess.run(["/usr/bin/python3", "-c", program], capture_output=True, text=True, check=True)
-    return wheels.Platform(*told.stdout.split())
+    return Platform(*told.stdout.split())
 
 
 @pytest.fixture

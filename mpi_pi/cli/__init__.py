@@ -33,4 +33,5 @@ bench             mpi-pi bench compare
 merge             mpi-pi merge
 plots             mpi-pi plot, mpi-pi report
 cluster           mpi-pi check-hosts, mpi-pi deploy
+wheelhouse        mpi-pi wheelhouse
 """

@@ -31,6 +31,7 @@ seed = quoting(lambda text: Job(trials=1, points=1, seed=quantities.quantity(tex
 threads = quoting(quantities.threads, ("auto",))
 starts = quoting(quantities.starts)
 command = quoting(quantities.command)
+python_version = quoting(quantities.python_version)
 output = quoting(quantities.file_name, ("-",))
 file = quoting(quantities.file_name)
 folder = quoting(lambda text: Path(quantities.file_name(text)))

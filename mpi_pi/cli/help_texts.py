@@ -126,5 +126,14 @@ Install the environment of this command on every host of a hostfile, over ssh, a
 need Python 3.11 or newer and sshd, but no internet.""",
         None,
     ),
+    "wheelhouse": (
+        "pack all that machines without internet need",
+        """\
+Pack mpi_pi with all packages that it needs, for several kinds of machines and versions of Python, into one
+archive. Where it is unpacked, make run and make deploy need no internet.""",
+        """\
+  mpi-pi wheelhouse
+  mpi-pi wheelhouse --python 3.11 --machine aarch64 -o raspberry-pi.tar""",
+    ),
 }
 """Summary, description and epilog of each command."""

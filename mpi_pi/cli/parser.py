@@ -164,6 +164,17 @@ def _add_check_hosts(command: argparse.ArgumentParser) -> None:
     command.add_argument("--file-alone", action="store_true", help=argparse.SUPPRESS)
 
 
+def _add_wheelhouse(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    text = "default: mpi-pi-wheelhouse-VERSION.tar"
+    add("-o", "--output", metavar="FILE", type=types.file, help=text)
+    pythons, machines = ["3.11", "3.12", "3.13"], ["aarch64", "x86_64"]
+    text = f"versions of Python; default: {' '.join(pythons)}"
+    add("--python", metavar="VERSION", nargs="+", type=types.python_version, default=pythons, help=text)
+    text = "kinds of machines; default: both"
+    add("--machine", nargs="+", choices=machines, default=machines, help=text)
+
+
 def _add_keep_running(keep: argparse.ArgumentParser) -> None:
     keep.usage = "mpi-pi keep-running [-h] [--patience TIME] [--starts N] -- COMMAND"
     text = "silence of rank 0 after which it is started again; default: 90s"
@@ -256,4 +267,5 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], dict[str, 
     "keep-running": (_add_keep_running, {"handler": "mpi_pi.cli.keep_running"}),
     "check-hosts": (_add_check_hosts, _HOSTS),
     "deploy": (_add_hostfile, _HOSTS),
+    "wheelhouse": (_add_wheelhouse, {"handler": "mpi_pi.cli.wheelhouse"}),
 }

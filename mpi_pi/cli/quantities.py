@@ -100,6 +100,13 @@ def file_name(text: str) -> str:
     return text
 
 
+def python_version(text: str) -> str:
+    """Return a minor version of Python."""
+    if not re.fullmatch(r"3\.\d+", text):
+        raise ValueError("a version such as 3.11 is needed")
+    return text
+
+
 def command(text: str) -> tuple[str, ...]:
     """Return the words of a command."""
     import shlex  # for one option alone

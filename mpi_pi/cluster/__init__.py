@@ -9,7 +9,12 @@ agent             the program that is sent to hosts
 ssh               sessions with the agents on many hosts
 ssh_errors        explanations of errors of ssh
 packing           makes wheels from the installed packages
+platforms         machines with a Python, and the wheels that fit them
+pip               downloads wheels, and builds them
+wheelhouse        a folder of wheels for machines without a network
 wheels            collects wheels for a host
+sources           the files of the project, as they are distributed
+archive           `wheelhouse`: packs the project and wheels into an archive
 deploy            `deploy`: installs the client's environment on hosts
 host_check        results of `check-hosts` for a host
 job_command       the command of a job that `keep-running` starts

@@ -15,6 +15,8 @@ from mpi_pi.cluster import addresses, wheels
 from mpi_pi.cluster.agent.environment import occupied
 from mpi_pi.cluster.agent.installation import INSTALL_SECONDS, VERIFY_SECONDS
 from mpi_pi.cluster.host import Host
+from mpi_pi.cluster.pip import WheelsUnavailable
+from mpi_pi.cluster.platforms import Platform, numbers
 from mpi_pi.cluster.ssh import SshPool, SshSession
 from mpi_pi.cluster.ssh_errors import HostError
 from mpi_pi.system import package
@@ -38,7 +40,7 @@ class Target:
     marker: str = field(default_factory=lambda: f"{MARKER_PREFIX}{secrets.token_hex(8)}")
     """Name of a file on it, by which the agents of other hosts find out that they share its files."""
     session: SshSession = field(init=False)
-    platform: wheels.Platform | None = None
+    platform: Platform | None = None
     plan: str = ""
     files: list[Path] = field(default_factory=list)
     leader: "Target | None" = None
@@ -61,7 +63,7 @@ class Deployment:
 
     def __init__(self, hosts: Sequence[Host], say: Callable[[str], None]) -> None:
         if sys.prefix == sys.base_prefix:
-            raise wheels.WheelsUnavailable(f"{sys.prefix} is no virtual environment: use make deploy")
+            raise WheelsUnavailable(f"{sys.prefix} is no virtual environment: use make deploy")
         self.path = sys.prefix
         self._say, self._saying = say, threading.Lock()
         self.project = wheels.project(package.FOLDER.parent)
@@ -75,7 +77,7 @@ class Deployment:
             with tempfile.NamedTemporaryFile(prefix=MARKER_PREFIX, dir=self.path, delete=False) as file:
                 marker = Path(file.name)
         except OSError as error:
-            raise wheels.WheelsUnavailable(f"{self.path}: {error.strerror}") from error
+            raise WheelsUnavailable(f"{self.path}: {error.strerror}") from error
         try:
             with self.pool:
                 self._run(marker.name)
@@ -119,7 +121,7 @@ class Deployment:
             return
         target.session = self.pool.open(target.host)
         facts = target.session.ask(ANSWER_SECONDS, "describe_host", path=self.path, marker=marker)
-        target.platform = wheels.Platform(facts["python"], facts["machine"], facts["glibc"])
+        target.platform = Platform(facts["python"], facts["machine"], facts["glibc"])
         if facts["shared"]:
             target.plan = "has the client's files"
         elif facts["foreign"]:
@@ -153,7 +155,7 @@ class Deployment:
             try:
                 collected = wheels.collect(self.project, platform, self.say)
                 own = wheels.build(self.project)
-            except wheels.WheelsUnavailable as error:
+            except WheelsUnavailable as error:
                 for target in alike:
                     target.problem = str(error)
                     self.say(f"{target.host.name}: failed")
@@ -188,7 +190,7 @@ class Deployment:
 def require_fit(facts: Mapping[str, Any], least_python: tuple[int, ...]) -> None:
     """Raise HostError if wheels cannot be installed on a host, given the result of `describe_host`."""
     python, machine = facts["python"], facts["machine"]
-    if wheels.numbers(python) < least_python:
+    if numbers(python) < least_python:
         least = ".".join(map(str, least_python))
         raise HostError(
             f"it has Python {python}, and mpi_pi needs {least} or newer,"

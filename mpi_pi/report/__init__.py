@@ -10,6 +10,7 @@ node        the report of `mpi-pi check --node`
 burn_in     the report of `mpi-pi burn-in`
 preflight   the report of `mpi-pi check-hosts`
 deployment  the report of `mpi-pi deploy`
+archive     the report of `mpi-pi wheelhouse`
 bench       the report of a benchmark, and of the comparison of two
 sources     files that pictures and the page show
 html        the page, with its style sheet `page.css`

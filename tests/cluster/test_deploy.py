@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 
-from mpi_pi.cluster import ssh, wheels
+from mpi_pi.cluster import pip, ssh, wheels
 from mpi_pi.cluster.agent.environment import RECORD, fingerprint
 from mpi_pi.cluster.agent.installation import WHEELS
+from mpi_pi.cluster.pip import WheelsUnavailable
+from mpi_pi.cluster.platforms import Platform, here
 from mpi_pi.model.job import Job
 from support.cluster import Cluster, booted, mount, until
 from support.counting import hits
@@ -92,7 +94,7 @@ def copied(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, target: wheels.Platform) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, target: Platform) -> Path:
     """Copy the project, and collect its wheels, which could not be downloaded within the cluster.
 
     Wheels of other projects are kept for the next run of the tests.
@@ -242,7 +244,7 @@ def rewrap(project: Path, edited: Path) -> None:
 
 
 def test_of_changed_sources_the_package_alone_is_sent(
-    deployed: Any, cluster: Cluster, project: Path, target: wheels.Platform, tmp_path: Path
+    deployed: Any, cluster: Cluster, project: Path, target: Platform, tmp_path: Path
 ) -> None:
     edited = copied(tmp_path)
     changed = edited / "mpi_pi" / "formatting.py"
@@ -261,7 +263,7 @@ def test_of_changed_sources_the_package_alone_is_sent(
 
 
 def test_packages_that_do_not_go_together_leave_nothing_behind(
-    cluster: Cluster, project: Path, target: wheels.Platform, tmp_path: Path
+    cluster: Cluster, project: Path, target: Platform, tmp_path: Path
 ) -> None:
     """pip on the host checks the requirements."""
     collected = wheels.collect(wheels.project(project), target)
@@ -281,11 +283,11 @@ def test_packages_that_do_not_go_together_leave_nothing_behind(
 
 
 def test_client_without_internet_sends_what_it_has(
-    cluster: Cluster, target: wheels.Platform, tmp_path: Path
+    cluster: Cluster, target: Platform, tmp_path: Path
 ) -> None:
     """No wheels are kept and none can be downloaded; a host unlike the client is refused."""
-    if not target.runs(wheels.here()):
-        pytest.skip(f"{wheels.here()} is not {target}")
+    if not target.runs(here()):
+        pytest.skip(f"{here()} is not {target}")
     pretend_python(cluster, "node5", "3.14.0")
     nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", "PIP_FIND_LINKS": ""}
     run = deploy(cluster, copied(tmp_path), "node5", "node7", **nowhere)
@@ -375,7 +377,7 @@ def test_user_who_may_not_write_there_is_told_who_may(cluster: Cluster) -> None:
 
 
 def test_requirements_are_those_of_the_target(
-    project: Path, target: wheels.Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, target: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Conditions of requirements are evaluated for the target, not for the client."""
     collected = wheels.collect(wheels.project(project), target)[0].parent
@@ -387,10 +389,8 @@ def test_requirements_are_those_of_the_target(
         "tqdm; platform_machine == 'aarch64'",
         "nonesuch; python_version < '3.13'",
     )
-    pi = wheels.Platform("3.13.5", "aarch64", "2.41")
-    wheels.download(required, ("tqdm>=4",), pi, tmp_path)
+    pi = Platform("3.13.5", "aarch64", "2.41")
+    pip.download(required, ("tqdm>=4",), pi, tmp_path)
     assert {wheel.name.partition("-")[0] for wheel in tmp_path.glob("*.whl")} == {"pip", "tqdm"}
-    with pytest.raises(
-        wheels.WheelsUnavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"
-    ):
-        wheels.download(required, (), wheels.Platform("3.11.2", "aarch64", "2.36"), tmp_path)
+    with pytest.raises(WheelsUnavailable, match=r"no wheels for Python 3\.11\.2 on aarch64 .* nonesuch"):
+        pip.download(required, (), Platform("3.11.2", "aarch64", "2.36"), tmp_path)

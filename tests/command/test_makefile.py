@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from mpi_pi.cluster import wheelhouse
+from mpi_pi.cluster.platforms import Platform
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT, Launch
 from support.texts import without_make
 
@@ -137,10 +139,31 @@ def test_unreachable_packages_are_explained(tmp_path: Path) -> None:
     said = without_make(run.stderr)
     assert said[0].startswith("making .venv")
     assert said[1].startswith("mpi_pi: the packages could not be installed: ERROR: ")
-    assert len(said) <= 7
-    assert "PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels" in run.stderr
+    assert len(said) <= 5
+    assert "run make wheelhouse in this folder on any machine that has one" in run.stderr
     assert "MPI=system" not in run.stderr
     assert "Connection refused" in (tmp_path / ".venv" / "pip.log").read_text()
+
+
+def test_python_that_an_archive_is_not_for_is_refused(tmp_path: Path) -> None:
+    """One line says what the archive is for, before anything is made."""
+    (tmp_path / "wheels").mkdir()
+    archive = [Platform(f"3.{minor}.0", "aarch64", "2.28") for minor in (11, 12)]
+    (tmp_path / wheelhouse.FOLDER / wheelhouse.LIST).write_text(wheelhouse.listing(archive))
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pyproject.toml").touch()
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\ncase "$*" in *platform*) echo Python 3.1 on aarch64;; esac\n')
+    python.chmod(0o755)
+    run = make(tmp_path, "run", f"PYTHON={python}")
+    assert run.returncode == 2
+    (said,) = without_make(run.stderr)
+    assert said == (
+        "mpi_pi: the packages in the folder wheels are for Python 3.11 and 3.12 on aarch64, with glibc 2.28"
+        " or newer, and this is Python 3.1 on aarch64: make PYTHON=… with one of these, or have another"
+        " archive made: make wheelhouse ARGS='--python 3.1 --machine aarch64'"
+    )
+    assert not (tmp_path / ".venv").exists()
 
 
 def test_environment_below_a_name_with_blanks_works(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.cluster import packing, wheels
+from mpi_pi.cluster import packing
+from mpi_pi.cluster.platforms import Platform
 from mpi_pi.system import package
 from support.launching import BIN
 
@@ -83,13 +84,13 @@ def test_package_that_is_not_installed_cannot_be_packed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "runs"),
     [
-        (wheels.Platform("3.11.9", "x86_64", "2.41"), True),
-        (wheels.Platform("3.11.2", "x86_64", "2.36"), True),
-        (wheels.Platform("3.11.2", "x86_64", "2.31"), False),
-        (wheels.Platform("3.12.2", "x86_64", "2.36"), False),
-        (wheels.Platform("3.11.2", "aarch64", "2.36"), False),
-        (wheels.Platform("3.11.2", "x86_64", ""), False),
+        (Platform("3.11.9", "x86_64", "2.41"), True),
+        (Platform("3.11.2", "x86_64", "2.36"), True),
+        (Platform("3.11.2", "x86_64", "2.31"), False),
+        (Platform("3.12.2", "x86_64", "2.36"), False),
+        (Platform("3.11.2", "aarch64", "2.36"), False),
+        (Platform("3.11.2", "x86_64", ""), False),
     ],
 )
-def test_hosts_are_alike_if_wheels_fit_both(other: wheels.Platform, runs: bool) -> None:
-    assert other.runs(wheels.Platform("3.11.4", "x86_64", "2.36")) == runs
+def test_hosts_are_alike_if_wheels_fit_both(other: Platform, runs: bool) -> None:
+    assert other.runs(Platform("3.11.4", "x86_64", "2.36")) == runs

@@ -7,14 +7,15 @@ import packaging.tags
 import pytest
 
 from mpi_pi.cluster import wheels
+from mpi_pi.cluster.platforms import Platform
 from support.launching import ROOT
 
 
-def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
+def test_wheels_fit_the_c_library_of_the_host(target: Platform) -> None:
     """The tags for this machine are those of PyPA's own library."""
     known = {tag.platform for tag in packaging.tags.sys_tags()} - {"any"}
     assert set(target.platforms()) == known
-    assert wheels.Platform("3.11.2", "aarch64", "2.19").platforms() == [
+    assert Platform("3.11.2", "aarch64", "2.19").platforms() == [
         "manylinux_2_19_aarch64",
         "manylinux_2_18_aarch64",
         "manylinux_2_17_aarch64",
@@ -23,7 +24,7 @@ def test_wheels_fit_the_c_library_of_the_host(target: wheels.Platform) -> None:
     ]
 
 
-HOST = wheels.Platform("3.11.2", "aarch64", "2.36")
+HOST = Platform("3.11.2", "aarch64", "2.36")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
-from mpi_pi.cluster import wheels
+from mpi_pi.cluster import pip, wheels
+from mpi_pi.cluster.platforms import Platform
 from mpi_pi.kernel import elf, known_answers, reference
 from mpi_pi.kernel.seed_pool import seed_pool
 from mpi_pi.model.job import BLOCK, Job
@@ -150,7 +151,7 @@ def arguments(job: Job, units: range) -> bytes:
     )
 
 
-DEBIAN = wheels.Platform(python="3.11.2", machine="aarch64", glibc="2.36")
+DEBIAN = Platform(python="3.11.2", machine="aarch64", glibc="2.36")
 """Debian 12, on which Raspberry Pi OS is built."""
 
 
@@ -203,9 +204,15 @@ def make_debian(root: Path, project: wheels.Project) -> None:
     for package in (root / "var/cache/apt/archives").glob("*.deb"):
         subprocess.run(["dpkg-deb", "--extract", str(package), str(root)], check=True, timeout=60)
     (root / "wheels").mkdir()
-    wheels.download(project.requirements, project.pinned, DEBIAN, root / "wheels")
-    (pip,) = (root / "wheels").glob("pip-*.whl")
-    install = ["/venv/bin/python", f"/wheels/{pip.name}/pip", "install", "--no-index", "--find-links=/wheels"]
+    pip.download(project.requirements, project.pinned, DEBIAN, root / "wheels")
+    (wheel,) = (root / "wheels").glob("pip-*.whl")
+    install = [
+        "/venv/bin/python",
+        f"/wheels/{wheel.name}/pip",
+        "install",
+        "--no-index",
+        "--find-links=/wheels",
+    ]
     inside(root, "python3", "-m", "venv", "--without-pip", "/venv", timeout=300)
     inside(root, *install, "--quiet", "--no-compile", *project.requirements, timeout=1800)
 

@@ -21,7 +21,7 @@ from mpi_pi.check.hosts import group_by_host
 from mpi_pi.cluster import deploy, ports, preflight
 from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.host_check import HostCheck
-from mpi_pi.cluster.wheels import Platform
+from mpi_pi.cluster.platforms import Platform
 from mpi_pi.model.result import Result
 from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.report import check as check_report

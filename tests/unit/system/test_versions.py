@@ -8,8 +8,9 @@ import pytest
 
 from mpi_pi.check.diagnosis import findings, fit
 from mpi_pi.check.hosts import group_by_host
-from mpi_pi.cluster import deploy, preflight, wheels
+from mpi_pi.cluster import deploy, preflight
 from mpi_pi.cluster.host import Host
+from mpi_pi.cluster.platforms import Platform
 from mpi_pi.report import deployment, plain
 from mpi_pi.system import versions
 from support.health import SOFTWARE, healthy
@@ -72,8 +73,8 @@ def test_deploy_agrees_with_check() -> None:
     ours, other = (deploy.Target(Host(name)) for name in ("node1", "node2"))
     own = ".".join(map(str, sys.version_info[:3]))
     ours.platform, other.platform = (
-        wheels.Platform(own, "x86_64", "2.36"),
-        wheels.Platform("3.99.1", "x86_64", "2.36"),
+        Platform(own, "x86_64", "2.36"),
+        Platform("3.99.1", "x86_64", "2.36"),
     )
     ours.outcome = other.outcome = "installed"
     report = plain.text(deployment.blocks([ours, other]))
