@@ -7,7 +7,8 @@ cores      known answers and rate of each core, counted by threads that are boun
 node       facts about this node alone, gathered without MPI
 steps      names of the steps of that
 finding    a finding
-rules      the rules and their sentences: software, placement, speed (throttling, rates), network
+rules      the rules and their sentences: software, placement, speed (throttling, rates), network, baseline
+changes    measured changes since an earlier check, and what noise explains of them
 diagnosis  all rules applied to the hosts, or those for a node alone
-document   the result as JSON
+document   the result as JSON, written and read
 """

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from mpi_pi.check.changes import Baseline
 from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host
 from mpi_pi.check.node import Node
+from mpi_pi.check.rules import baseline as since_baseline
 from mpi_pi.check.rules import network, node, placement, software, speed
 from mpi_pi.findings import Rule, sentences
 
@@ -33,19 +35,24 @@ NODE_HOST_RULES = (
 """Rules on the hosts of a job that a node alone follows, too. No job needs this program's compiler."""
 
 
-def findings(hosts: Sequence[Host]) -> list[Finding]:
+def findings(hosts: Sequence[Host], baseline: Baseline | None = None) -> list[Finding]:
     """Return all findings, faults first. Hosts that the same sentence is about share a finding."""
-    return _ordered(_findings(RULES, hosts))
+    return _ordered([*_findings(RULES, hosts), *_since(hosts, baseline)])
 
 
-def node_findings(alone: Node) -> list[Finding]:
-    """Return all findings on a node alone, faults first."""
-    return _ordered([*_findings(NODE_RULES, alone), *_findings(NODE_HOST_RULES, [alone.host])])
+def node_findings(alone: Node, baseline: Baseline | None = None) -> list[Finding]:
+    """Return all findings on a node alone, faults first. The baseline has this node alone, too."""
+    own = [*_findings(NODE_RULES, alone), *_findings(NODE_HOST_RULES, [alone.host])]
+    return _ordered([*own, *_since([alone.host], baseline)])
 
 
-def _findings(rules: Sequence[Rule[Any]], subject: object) -> Iterator[Finding]:
+def _since(hosts: Sequence[Host], baseline: Baseline | None) -> Iterator[Finding]:
+    return _findings(since_baseline.RULES, hosts, baseline) if baseline else iter(())
+
+
+def _findings(rules: Sequence[Rule[Any]], *subjects: object) -> Iterator[Finding]:
     for rule in rules:
-        for hosts, text in sentences(rule, rule.find(subject)):
+        for hosts, text in sentences(rule, rule.find(*subjects)):
             yield Finding(rule.severity, hosts, text)
 
 

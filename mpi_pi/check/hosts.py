@@ -31,6 +31,8 @@ class RankFacts:
     """True if its kernel counts the known answers."""
     points_per_second: float | None = None
     """Measured while all ranks count at once."""
+    points_per_cpu_second: float | None = None
+    """Of the fastest of several short parts of that measurement: what other processes take does not count."""
     core_share: float | None = None
     """CPU time over wall time in that measurement, from 0 to 1."""
     idle: State | None = None
@@ -53,9 +55,11 @@ class Host:
     reachable: bool
     """True if all ranks are reachable."""
     right: bool | None
-    """True if all ranks count the known answers, as far as known; None if it is known of none."""
+    """See `all_right`."""
     points_per_second: float | None
-    """Sum over the ranks; None if that of one is missing."""
+    """See `total`."""
+    points_per_cpu_second: float | None
+    """See `total`."""
     core_share: float | None
     """Lowest core share among the ranks."""
     idle: State | None
@@ -70,21 +74,39 @@ class Host:
     """See machine.throttled_since_boot."""
 
 
-def _host(name: str, address: str, ranks: Sequence[RankFacts]) -> Host:
-    def told(member: str) -> list[Any]:
-        return [value for rank in ranks if (value := getattr(rank, member)) is not None]
+def total(ranks: Sequence[RankFacts], member: str) -> float | None:
+    """Return the sum of a rate over the ranks; None if that of one is missing."""
+    rates = _told(ranks, member)
+    return sum(rates) if len(rates) == len(ranks) else None
 
-    right, rates = told("right"), told("points_per_second")
-    idle, loaded, link = (next(iter(told(member)), None) for member in ("idle", "loaded", "link"))
+
+def lowest_core_share(ranks: Sequence[RankFacts]) -> float | None:
+    """Return the lowest core share among the ranks, of those that know it."""
+    return min(_told(ranks, "core_share"), default=None)
+
+
+def all_right(ranks: Sequence[RankFacts]) -> bool | None:
+    """Return whether all ranks count the known answers, as far as known; None if it is known of none."""
+    right = _told(ranks, "right")
+    return all(right) if right else None
+
+
+def _told(ranks: Sequence[RankFacts], member: str) -> list[Any]:
+    return [value for rank in ranks if (value := getattr(rank, member)) is not None]
+
+
+def _host(name: str, address: str, ranks: Sequence[RankFacts]) -> Host:
+    idle, loaded, link = (next(iter(_told(ranks, member)), None) for member in ("idle", "loaded", "link"))
     return Host(
         name=name,
         address=address,
         ranks=tuple(ranks),
         machine=ranks[0].machine,
         reachable=all(rank.reachable for rank in ranks),
-        right=all(right) if right else None,
-        points_per_second=sum(rates) if len(rates) == len(ranks) else None,
-        core_share=min(told("core_share"), default=None),
+        right=all_right(ranks),
+        points_per_second=total(ranks, "points_per_second"),
+        points_per_cpu_second=total(ranks, "points_per_cpu_second"),
+        core_share=lowest_core_share(ranks),
         idle=idle,
         loaded=loaded,
         link=link,

@@ -143,7 +143,12 @@ def _with_rates(host: Host, work: Mapping[int, Work], idle: State, loaded: State
     ranks = [replace(rank, idle=idle, loaded=loaded) for rank in host.ranks]
     for place, rank in enumerate(ranks):
         if done := work.get(rank.rank):
-            ranks[place] = replace(rank, points_per_second=done.rate, core_share=done.core_share)
+            ranks[place] = replace(
+                rank,
+                points_per_second=done.rate,
+                points_per_cpu_second=done.rate,
+                core_share=done.core_share,
+            )
     return group_by_host(ranks)[0]
 
 

@@ -1,7 +1,7 @@
 """Survey of all hosts, conducted by rank 0."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +24,13 @@ left out."""
 _RECORDS = {"machine": Machine, "software": Software, "idle": State, "loaded": State}
 
 
-def conduct(comm: "MPI.Intracomm", loop: CommandLoop) -> list[Host]:
+def conduct(
+    comm: "MPI.Intracomm", loop: CommandLoop, accept: Callable[[Sequence[Host]], None] = lambda hosts: None
+) -> list[Host]:
     """Let all ranks probe, step by step, and return the hosts. A step that loses a rank is the last.
 
-    `loop` has the actions of a Probe on each rank.
+    `loop` has the actions of a Probe on each rank. `accept` is called with the hosts before they count, and
+    may raise an error.
     """
     ranks = [RankFacts(rank, f"host of rank {rank}") for rank in range(comm.size)]
 
@@ -38,6 +41,8 @@ def conduct(comm: "MPI.Intracomm", loop: CommandLoop) -> list[Host]:
 
     call_on_all("facts", runtime.host_name())
     hosts = group_by_host(ranks)
+    if not loop.lost:
+        accept(hosts)
     call_on_all("kernel")
     call_on_all("count", [host.ranks[0].rank for host in hosts])
     for rank, link in _links(comm, loop, hosts):

@@ -25,6 +25,7 @@ keep_running      mpi-pi keep-running
 start_rules       what follows from the end of a start of a job that is kept running
 check             mpi-pi check
 check_node        mpi-pi check --node
+baseline          its option --baseline
 burn_in           mpi-pi burn-in
 bench_options     options of `bench`, typed
 bench_on_ranks    mpi-pi bench, on ranks

@@ -48,6 +48,12 @@ def _check_merge(args: argparse.Namespace) -> None:
         raise UserError(f"argument --json: {args.json!r}: is one of the files to be merged")
 
 
+def _check_check(args: argparse.Namespace) -> None:
+    """Raise UserError for an output that is the baseline."""
+    if args.json and args.baseline and os.path.realpath(args.json) == os.path.realpath(args.baseline):
+        raise UserError(f"argument --json: {args.json!r}: is the baseline, which would be lost")
+
+
 def _check_output(args: argparse.Namespace) -> None:
     """Raise UserError for an output that is one of the inputs, or whose name ends in no known suffix."""
     output, kinds = args.output, SUFFIXES[args.command]
@@ -57,5 +63,11 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError(f"argument -o/--output: {output!r}: is one of the files to be read")
 
 
-CHECKS = {"run": _check_run, "merge": _check_merge, "plot": _check_output, "report": _check_output}
+CHECKS = {
+    "run": _check_run,
+    "check": _check_check,
+    "merge": _check_merge,
+    "plot": _check_output,
+    "report": _check_output,
+}
 """Checks of combinations of arguments, by command."""

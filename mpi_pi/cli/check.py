@@ -1,20 +1,22 @@
 """The command `mpi-pi check`."""
 
 import argparse
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mpi_pi.check import diagnosis, document, survey
 from mpi_pi.check.probe import Probe
+from mpi_pi.cli import baseline as baseline_option
 from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
+from mpi_pi.errors import UserError
 from mpi_pi.mpi import runtime
 from mpi_pi.mpi.command_loop import CommandLoop, serve
 from mpi_pi.mpi.peer_timeout import PeerTimeout
 from mpi_pi.report import check as check_report
-from mpi_pi.storage.atomic_file import OutputError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -27,6 +29,7 @@ class CheckOptions(NamedTuple):
     """
 
     json: str | None
+    baseline: str | None
     cache: Path | None
 
 
@@ -53,13 +56,15 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
 def _survey(options: CheckOptions, comm: "MPI.Intracomm", loop: CommandLoop) -> int:
     try:
+        baseline = baseline_option.read(options.baseline)
+        accept = functools.partial(baseline_option.require_common_host, options.baseline, baseline)
         with Output(options.json) as output:
-            hosts = survey.conduct(comm, loop)
-            findings = diagnosis.findings(hosts)
-            report = check_report.blocks(hosts, findings)
+            hosts = survey.conduct(comm, loop, accept)
+            findings = diagnosis.findings(hosts, baseline)
+            report = check_report.blocks(hosts, findings, baseline)
             # mpirun may not forward output that is printed just before an abort.
             written = output.put(report, document.dumps(hosts, findings), through_mpirun=not loop.lost)
-    except OutputError:
+    except UserError:
         loop.end()
         raise
     if loop.lost:

@@ -29,6 +29,7 @@ class NodeOptions(NamedTuple):
     """Options of `mpi-pi check --node`, see `cli.parser`."""
 
     json: str | None
+    baseline: str | None
     cache: Path | None
 
 
@@ -72,14 +73,17 @@ def _examined(options: NodeOptions, kernel: str, tell: Tell) -> int:
         os.nice(19)
         tell(steps.IMPORTING)
         from mpi_pi.check import diagnosis, document, node
+        from mpi_pi.cli import baseline as baseline_option
+
+        baseline = baseline_option.read_for_node(options.baseline)
 
         def is_faulty(one: node.Node) -> bool:
-            return not diagnosis.fit(diagnosis.node_findings(one))
+            return not diagnosis.fit(diagnosis.node_findings(one, baseline))
 
         with Output(options.json) as output:
             one = node.examine(kernel, options.cache, tell, is_faulty)
-            findings = diagnosis.node_findings(one)
-            written = output.put(report.blocks(one, findings), document.dumps([one.host], findings))
+            findings = diagnosis.node_findings(one, baseline)
+            written = output.put(report.blocks(one, findings, baseline), document.dumps([one.host], findings))
     except UserError as error:
         console.complain(str(error))
         return BAD_USAGE

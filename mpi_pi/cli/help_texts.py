@@ -61,7 +61,8 @@ connected. Report whether the cluster is fit, with a remedy for each problem."""
         """\
 exit status: 0 fit, 1 not; with --node also 75: could not be examined
 
-  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --json good-day.json
+  mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --baseline good-day.json
   mpi-pi check --node""",
     ),
     "burn-in": (

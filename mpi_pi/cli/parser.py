@@ -126,6 +126,8 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     text = "examine this node alone, without MPI, within 10 s, and spare the work of others on it"
     check.add_argument("--node", action=_Node, nargs=0, help=text)
     common_options.add_json(check, "the findings")
+    text = "earlier check of these hosts, written by --json: what has become worse is a fault"
+    check.add_argument("--baseline", metavar="FILE", type=types.file, help=text)
     common_options.add_cache(check)
 
 

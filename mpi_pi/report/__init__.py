@@ -7,6 +7,7 @@ losses      its lines on ranks that were lost or excluded
 audit       its line on the audit
 check       the report of `mpi-pi check`
 node        the report of `mpi-pi check --node`
+changes     the part of both on an earlier check
 burn_in     the report of `mpi-pi burn-in`
 preflight   the report of `mpi-pi check-hosts`
 deployment  the report of `mpi-pi deploy`

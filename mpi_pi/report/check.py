@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
+from mpi_pi.check.changes import Baseline
 from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host
 from mpi_pi.formatting import number_of
+from mpi_pi.report import changes
 from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
 
 MAX_CPU_LETTERS = 32
@@ -16,8 +18,10 @@ NUMBERS = (
 UNKNOWN = "-"
 
 
-def blocks(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Block]:
-    """Return the report of a check."""
+def blocks(
+    hosts: Sequence[Host], findings: Sequence[Finding], baseline: Baseline | None = None
+) -> list[Block]:
+    """Return the report of a check, with a table of the changes since the baseline, if there is one."""
     shown, note = hosts, ""
     if len(hosts) > MAX_HOSTS:
         shown = _worst(hosts, findings)
@@ -29,6 +33,7 @@ def blocks(hosts: Sequence[Host], findings: Sequence[Finding]) -> list[Block]:
         Table([_hardware(host) for host in shown], NUMBERS),
         Table([_software(host) for host in shown], NUMBERS),
         Table([_measured(host) for host in shown], NUMBERS, note),
+        *changes.blocks(hosts, baseline),
         Lines([*(f"{finding.severity}: {finding.text}" for finding in findings), ("Fit", verdict)]),
     ]
 

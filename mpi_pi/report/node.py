@@ -8,13 +8,15 @@ from mpi_pi.formatting import format_numbers
 from mpi_pi.report.blocks import Block, Line, Lines
 
 if TYPE_CHECKING:
-    from mpi_pi.check.node import Node  # which imports NumPy
+    from mpi_pi.check.changes import Baseline  # which, like the next one, imports NumPy
+    from mpi_pi.check.node import Node
 
 
-def blocks(node: "Node", findings: Sequence[Finding]) -> list[Block]:
-    """Return the report."""
+def blocks(node: "Node", findings: Sequence[Finding], baseline: "Baseline | None" = None) -> list[Block]:
+    """Return the report, with a table of the changes since the baseline, if there is one."""
     texts = [f"{finding.severity}: {finding.text}" for finding in findings]
-    return [_facts(node), Lines([*texts, ("Fit", _verdict(node, findings))])]
+    verdict = Lines([*texts, ("Fit", _verdict(node, findings))])
+    return [_facts(node), *_since(node, baseline), verdict]
 
 
 def _verdict(node: "Node", findings: Sequence[Finding]) -> str:
@@ -28,6 +30,14 @@ def _verdict(node: "Node", findings: Sequence[Finding]) -> str:
 def not_examined(why: str) -> list[Block]:
     """Return the report on a node that could not be examined."""
     return [Lines([("Fit", f"unknown: {' '.join(why.split())}")])]
+
+
+def _since(node: "Node", baseline: "Baseline | None") -> list[Block]:
+    if baseline is None:
+        return []
+    from mpi_pi.report import changes  # which imports NumPy
+
+    return changes.blocks([node.host], baseline)
 
 
 def _facts(node: "Node") -> Lines:

@@ -6,6 +6,7 @@ Files are read below `root`, which can hold copies from other machines.
 import fcntl
 import ipaddress
 import os
+import re
 import shutil
 import socket
 import struct
@@ -49,6 +50,14 @@ class Machine:
     """Name and IPv4 address with prefix length, such as 192.168.1.101/24; without the loopback."""
     cpu_quota: tuple[str, float] | None = None
     """The file that sets the lowest quota of a cgroup, and the quota in cores; see cgroups(7)."""
+    memory_bytes: int | None = None
+    """Memory that Linux can use."""
+    governor: str | None = None
+    """The governor of the clock, such as performance; `a/b` if CPUs have several."""
+    turbo: bool | None = None
+    """Whether clocks above the nominal one are allowed."""
+    limit_mhz: float | None = None
+    """Lowest limit of the clock that is set for a CPU, see admin-guide/pm/cpufreq."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class State:
 def machine(root: Path = Path("/")) -> Machine:
     """Return the properties of this machine."""
     cpus = online(root)
-    clocks = sysfs.of_each_cpu(root, "cpufreq/cpuinfo_max_freq")
+    clocks, limits = (sysfs.of_each_cpu(root, f"cpufreq/{name}_max_freq") for name in ("cpuinfo", "scaling"))
     features = next((value for name, value in cpuinfo(root) if name in ("flags", "Features")), "").split()
     return Machine(
         boot_id=boot_id(root) or None,
@@ -80,6 +89,10 @@ def machine(root: Path = Path("/")) -> Machine:
         max_mhz=max(clocks) / 1e3 if clocks else None,
         interfaces=_interfaces(),
         cpu_quota=_cpu_quota(root),
+        memory_bytes=_memory_bytes(root),
+        governor=_governor(root),
+        turbo=_turbo(root),
+        limit_mhz=min(limits) / 1e3 if limits else None,
     )
 
 
@@ -171,6 +184,22 @@ def _alike(cpus: list[int], clocks: list[int], root: Path) -> bool:
     threads = Counter(min(physical_cores([cpu], root)) for cpu in cpus)
     capacities = sysfs.of_each_cpu(root, "cpu_capacity")
     return all(len(set(values)) <= 1 for values in (clocks, capacities, threads.values()))
+
+
+def _memory_bytes(root: Path) -> int | None:
+    told = re.search(r"^MemTotal: +(\d+) kB$", sysfs.text(root / "proc/meminfo"), re.MULTILINE)
+    return 1024 * int(told[1]) if told else None
+
+
+def _governor(root: Path) -> str | None:
+    files = sorted(root.glob(f"{sysfs.CPUS}/cpu[0-9]*/cpufreq/scaling_governor"))
+    return "/".join(sorted({sysfs.text(file) for file in files} - {""})) or None
+
+
+def _turbo(root: Path) -> bool | None:
+    off = sysfs.number(root / sysfs.CPUS / "intel_pstate/no_turbo")
+    on = sysfs.number(root / sysfs.CPUS / "cpufreq/boost") if off is None else not off
+    return None if on is None else bool(on)
 
 
 def _interfaces() -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,6 @@
 """`mpi-pi check` on several hosts, some of which have faults."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ import mpi_pi
 from mpi_pi.system import package
 from support.cluster import Cluster, booted, until
 from support.faults import Faults
-from support.launching import MPI_PI, MPIRUN, SETTINGS
+from support.launching import MPI_PI, MPIRUN, plain
 from support.schemas import CHECK as SCHEMA
 
 PACKAGE = package.FOLDER
@@ -34,15 +33,6 @@ def cluster() -> Iterator[Cluster]:
 
 def on_all_hosts(cluster: Cluster, *command: str) -> list[str]:
     return [MPIRUN, "-hostfile", str(cluster.folder / "hosts.txt"), *command]
-
-
-def plain() -> dict[str, str]:
-    """Return a user's environment without binding, since all hosts have the same cores."""
-    as_tested = os.environ | SETTINGS
-    return {name: value for name, value in as_tested.items() if "rmaps" not in name} | {
-        "PRTE_MCA_hwloc_default_binding_policy": "none",
-        "OMPI_MCA_hwloc_base_binding_policy": "none",
-    }
 
 
 @dataclass

@@ -6,12 +6,16 @@ from support.launching import ROOT
 from support.references import lost
 
 ARCHIVE = "cluster/test_wheelhouse.py::test_client_and_three_hosts_without_internet_count"
+BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_fault"
+
 TESTS: dict[str, str] = {
     "make wheelhouse": ARCHIVE,
     "tar -xf mpi-pi-wheelhouse-*.tar": ARCHIVE,
     "cd mpi-pi-[0-9]*/": ARCHIVE,
     "make run": ARCHIVE,
     "make deploy HOSTFILE=hostfiles/octapi.hosts": ARCHIVE,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --json good-day.json": BASELINE,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --baseline good-day.json": BASELINE,
 }
 """The tests, by the commands that they run."""
 

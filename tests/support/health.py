@@ -44,6 +44,7 @@ def healthy(hosts: int = 4, ranks: int = 4) -> Rows:
                 kernel="numba",
                 right=True,
                 points_per_second=1e8 + rank,
+                points_per_cpu_second=1.1e8,
                 core_share=0.99,
                 idle=COOL if core == 0 else None,
                 loaded=COOL if core == 0 else None,

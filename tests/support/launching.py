@@ -31,6 +31,15 @@ SETTINGS = {
 }
 
 
+def plain() -> dict[str, str]:
+    """Return a user's environment without binding, since all hosts have the same cores."""
+    as_tested = os.environ | SETTINGS
+    return {name: value for name, value in as_tested.items() if "rmaps" not in name} | {
+        "PRTE_MCA_hwloc_default_binding_policy": "none",
+        "OMPI_MCA_hwloc_base_binding_policy": "none",
+    }
+
+
 def under_mpirun(ranks: int, *words: str, mpirun: str = MPIRUN) -> list[str]:
     """Return a command on so many ranks of an mpirun; on no rank, the command itself."""
     return [mpirun, "-n", str(ranks), *words] if ranks else list(words)

@@ -6,4 +6,5 @@ placement   how many ranks share which cores
 speed       throttling, clocks, rates
 node        a node that is examined alone, whatever it is busy with
 network     reachability, links, names and addresses
+baseline    what has changed since an earlier check
 """

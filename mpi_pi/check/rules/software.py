@@ -53,7 +53,7 @@ def other_minor_version(hosts: Sequence[Host]) -> Iterator[Observation]:
 def _other_versions(hosts: Sequence[Host], keys: Mapping[str, str]) -> Iterator[Observation]:
     for component, key in keys.items():
         found = {
-            host.name: {_version(component, key, rank.software) for rank in host.ranks if rank.software}
+            host.name: {version_of(component, key, rank.software) for rank in host.ranks if rank.software}
             - {""}
             for host in hosts
         }
@@ -63,7 +63,8 @@ def _other_versions(hosts: Sequence[Host], keys: Mapping[str, str]) -> Iterator[
                 yield Observation(name, " and ".join(others), (component, common))
 
 
-def _version(component: str, key: str, software: Software) -> str:
+def version_of(component: str, key: str, software: Software) -> str:
+    """Return a version as it is compared; "" if it is not known, or not installed."""
     if component == "mpi-pi":
         return f"{software.package}, stream {software.stream}, sources {software.sources}"
     return versions.known(component, getattr(software, key))
