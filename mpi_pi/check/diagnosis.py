@@ -24,15 +24,14 @@ RULES = (
 
 NODE_RULES = (
     node.wrong_answer, node.uncorrected, node.stolen_time, node.slow_core, node.busy, node.starved,
-    node.limited, node.forbidden, node.corrected, node.little_space,
+    node.limited, node.forbidden, node.numpy_kernel, node.corrected, node.little_space,
 )  # fmt: skip
 """Rules on a node alone; they come before the next ones."""
 
 NODE_HOST_RULES = (
     speed.throttled, speed.throttled_earlier, speed.half_clock, software.is_32_bit, software.no_cache,
-    software.numpy_kernel._replace(severity="note"),
 )  # fmt: skip
-"""Rules on the hosts of a job that a node alone follows, too. No job needs this program's compiler."""
+"""Rules on the hosts of a job that a node alone follows, too."""
 
 
 def findings(hosts: Sequence[Host], baseline: Baseline | None = None) -> list[Finding]:

@@ -14,7 +14,7 @@ from mpi_pi.check import steps
 from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import BAD_USAGE, FAILED, UNKNOWN, VERIFIED
 from mpi_pi.cli.output import Output
-from mpi_pi.errors import UserError
+from mpi_pi.errors import MpiPiError, UserError
 from mpi_pi.report import node as report
 from mpi_pi.system import process
 from mpi_pi.system.child import Child, Tell
@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
     try:
         return _supervised(options, start)
     except Exception as error:
-        return _unknown(f"{type(error).__name__}: {error}")
+        return _unknown(_named(error))
 
 
 def _supervised(options: NodeOptions, start: float) -> int:
@@ -88,10 +88,14 @@ def _examined(options: NodeOptions, kernel: str, tell: Tell) -> int:
         console.complain(str(error))
         return BAD_USAGE
     except Exception as error:  # a broken package may raise any exception
-        return _unknown(f"{type(error).__name__}: {error}")
+        return _unknown(_named(error))
     if not written:
         return UNKNOWN
     return VERIFIED if diagnosis.fit(findings) else FAILED
+
+
+def _named(error: Exception) -> str:
+    return str(error) if isinstance(error, MpiPiError) else f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _unknown(why: str) -> int:

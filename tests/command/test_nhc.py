@@ -14,7 +14,7 @@ from support.faults import MESSAGE, Fault, Faults
 from support.launching import MPI_PI, ROOT
 
 CHECK = ROOT / "jobscripts" / "mpi-pi.nhc"
-CALM: dict[str, float | str] = {"check.node:MAX_SHARE_OF_OTHERS": 0.0}
+CALM: dict[str, float | str] = {"check.node:MAX_SHARE_OF_OTHERS": -1.0}
 """Values with which the node is busy in any case, so that its speed is not judged."""
 
 DRIVER = """\

@@ -10,6 +10,7 @@ from mpi_pi.check.node import Node
 from mpi_pi.check.rules import software, speed
 from mpi_pi.check.rules.comparison import below_others, numbers
 from mpi_pi.findings import Observation, fault, note
+from mpi_pi.kernel.loader import NOT_EXECUTABLE
 
 MIN_FREE_BYTES = 100 << 20
 """Free space in the cache folder below which there is a note."""
@@ -85,6 +86,20 @@ def forbidden(node: Node) -> Iterator[Observation]:
     """Find cores outside of the cpuset of this process."""
     if node.forbidden:
         yield Observation(node.host.name, numbers("core", node.forbidden))
+
+
+@note("{}, so that its speed was not measured: {}")
+def numpy_kernel(node: Node) -> Iterator[Observation]:
+    """Find a node on which NumPy counts, whether or not numba may compile: no job needs that."""
+    rank = node.host.ranks[0]
+    if rank.kernel == "numpy":
+        why, remedy = rank.kernel_warning, software.ALLOW_COMPILING
+        if not why:
+            why = "its kernel was not compiled in time"
+            remedy = "mpi-pi run -n 1 -i 1, called once by the same user, compiles it"
+        elif why.startswith(NOT_EXECUTABLE):
+            remedy = software.ALLOW_EXECUTION
+        yield Observation(node.host.name, "", (why, remedy))
 
 
 @note(
