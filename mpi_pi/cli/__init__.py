@@ -12,6 +12,7 @@ start             the start of commands that run on ranks
 ranks             their run: it ends MPI, and the job if a rank fails or falls silent
 signals           signals that become stop requests
 console           the only printer
+origin            date, job and command of a result
 output            text to standard output, JSON to a file
 progress_bar      a progress bar on standard error
 prompt            questions to the user

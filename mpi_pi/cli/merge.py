@@ -1,8 +1,10 @@
 """The command `mpi-pi merge`."""
 
 import argparse
+from dataclasses import replace
 
 from mpi_pi.cli.exit_codes import FAILED, status_of_result
+from mpi_pi.cli.origin import origin_of
 from mpi_pi.cli.output import Output
 from mpi_pi.report import run as run_report
 from mpi_pi.storage import merge, result_file
@@ -11,7 +13,7 @@ from mpi_pi.storage import merge, result_file
 def execute(args: argparse.Namespace) -> int:
     """Merge the result files of shards, report the result of the job, and return the exit status."""
     with Output(args.json) as output:
-        result = merge.merge(args.files)
+        result = replace(merge.merge(args.files), origin=origin_of(args.argv))
         if not output.put(run_report.whole(result, args.per_rank), result_file.as_json(result)):
             return FAILED
     return status_of_result(result)

@@ -80,7 +80,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words: list[str] | None = None
     if argv[:1] == ["keep-running"] and "--" in argv:  # then follows another command
         argv, words = argv[: argv.index("--")], [*argv[argv.index("--") + 1 :]]
-    args = _parser().parse_args(_with_negative_numbers(argv), argparse.Namespace(words=words))
+    args = _parser().parse_args(_with_negative_numbers(argv), argparse.Namespace(argv=argv, words=words))
     if args.command in argument_checks.CHECKS:
         argument_checks.CHECKS[args.command](args)
     return args

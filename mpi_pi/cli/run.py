@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpi_pi.cli import console, parser, run_hooks, run_plan
 from mpi_pi.cli.exit_codes import VERIFIED, status_after_silence
+from mpi_pi.cli.origin import origin_of
 from mpi_pi.cli.progress_bar import bar
 from mpi_pi.cli.ranks import Ranks
 from mpi_pi.cli.run_output import RunOutput
@@ -62,7 +63,7 @@ class _Run:
         self.options, self.ranks, self.supervised = options, ranks, supervised
         self.open_files = contextlib.ExitStack()
         """Closes the files of rank 0."""
-        self.output = RunOutput(options)
+        self.output = RunOutput(options, origin_of(options.argv))
         self.survivors = ranks.survive() if ranks.comm.size > 1 and ulfm.works() else None
         """The ranks that are left, if the run survives the loss of ranks; else None."""
         self.team: Team | None = None
@@ -201,7 +202,8 @@ class _Run:
             console.warning(warning)
         if self.supervised:
             self.supervised.update(shard)
-        self.output.print_head(run_report.head(shard, ranks, runtime.library_name()))
+        origin = self.output.origin
+        self.output.print_head(run_report.head(shard, ranks, runtime.library_name(), origin=origin))
         self._note_unused_cores(shard)
 
     def _note_unused_cores(self, shard: Shard) -> None:

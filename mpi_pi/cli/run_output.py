@@ -13,6 +13,7 @@ from mpi_pi.cli.run_plan import RunOptions, RunPlan
 from mpi_pi.cli.signals import Signals
 from mpi_pi.errors import RunError
 from mpi_pi.model.job import Job
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.result import Result
 from mpi_pi.parallel.hooks import Round
 from mpi_pi.report import run as run_report
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 class RunOutput:
     """The output of a run. `plan` is set on rank 0 once it has been resolved."""
 
-    def __init__(self, options: RunOptions) -> None:
-        self.options = options
+    def __init__(self, options: RunOptions, origin: Origin) -> None:
+        self.options, self.origin = options, origin
         self.plan: RunPlan | None = None
         self._printable = True
         """False once printing to standard output has failed."""
@@ -88,7 +89,9 @@ class RunOutput:
 
         Files come first, since a terminal, or a reader that has gone away, must not cost the result.
         """
-        result = replace(result, timestamps=dict(timestamps.seconds), phases=self._phases(result))
+        result = replace(
+            result, timestamps=dict(timestamps.seconds), phases=self._phases(result), origin=self.origin
+        )
         json = ""
         if self.options.json:
             from mpi_pi.storage import result_file  # for this option alone

@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -57,6 +57,8 @@ class RunOptions(NamedTuple):
     """Token of `mpi-pi keep-running`, which has started the job."""
     resume_state: str | None
     """State that an earlier start of the job has sent to `mpi-pi keep-running`."""
+    argv: Sequence[str] = ()
+    """Arguments of the command, as given."""
 
     def agreement(self) -> str:
         """Return the options that have to be the same on all ranks, as a text for error messages.

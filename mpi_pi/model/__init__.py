@@ -9,6 +9,8 @@ dispersion  chi-squared test of the variance between units
 estimate    pi and its test statistics, from a tally
 audit       outcome of an audit: ranks that count wrongly
 detection   rate at which an audit finds a rank that counts wrongly
+origin      when, where and by which command a result was counted
 result      outcome of a run: shard, estimate, statistics of ranks and rounds
+hosts       sums over the ranks of each host
 verdict     criteria that a correct result passes: limits of p-values
 """

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mpi_pi.model import binomial
 from mpi_pi.model.audit import Audit
 from mpi_pi.model.job import Job
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Tally
 
@@ -31,6 +32,8 @@ class ShardSummary:
     usage: Usage
     started_ranks: int
     """Ranks that its run was started with: those of its rows, and those lost before the first round."""
+    origin: Origin | None = None
+    """See `Result.origin`."""
 
 
 class RankInfo(NamedTuple):
@@ -68,6 +71,8 @@ class RankStats:
     kernel_seconds: float
     """Time to load the kernel from the cache, or to import numba and compile it."""
     count_seconds: float = 0.0
+    count_cpu_seconds: float | None = None
+    """CPU time of all threads while counting; None if it is not known."""
     audit_seconds: float = 0.0
     """Time to count units of other ranks again, and to wait for their hits."""
     wait_seconds: float = 0.0
@@ -79,11 +84,11 @@ class RankStats:
     def after(self, totals: Sequence[int], usage: Sequence[int], right: bool, seconds: float) -> Self:
         """Return this row after all rounds, which took `seconds`.
 
-        `totals` are the rank's units, points, hits and nanoseconds of counting. `usage` are the nanoseconds
-        of audits, and what `system.process.usage` returns there. `right` tells that its kernel still counts
-        the known answers.
+        `totals` are the rank's units, points, hits, and nanoseconds of counting by clock and of CPU. `usage`
+        are the nanoseconds of audits, and what `system.process.usage` returns there. `right` tells that its
+        kernel still counts the known answers.
         """
-        units, points, hits, count_nanoseconds = totals
+        units, points, hits, count_nanoseconds, cpu_nanoseconds = totals
         audit_nanoseconds, user_nanoseconds, system_nanoseconds, peak_bytes = usage
         count_seconds = count_nanoseconds / 1e9
         return replace(
@@ -93,6 +98,7 @@ class RankStats:
             hits=hits,
             kernel_right=right,
             count_seconds=count_seconds,
+            count_cpu_seconds=cpu_nanoseconds / 1e9,
             audit_seconds=audit_nanoseconds / 1e9,
             wait_seconds=max(seconds - count_seconds - audit_nanoseconds / 1e9, 0.0),
             user_seconds=user_nanoseconds / 1e9,
@@ -220,6 +226,8 @@ class Result:
     """Outcome of the audit; None if the run was not audited."""
     shards: tuple[ShardSummary, ...] = ()
     """Shards of a merged result; `ranks` has the ranks of one after the other."""
+    origin: Origin | None = None
+    """Start of this run, or of the merge; None where that is not told."""
 
     @property
     def job(self) -> Job:

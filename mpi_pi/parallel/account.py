@@ -24,6 +24,7 @@ TOTALS = (
     "points",
     "hits",
     "count_nanoseconds",
+    "count_cpu_nanoseconds",
     "audit_nanoseconds",
     "user_nanoseconds",
     "system_nanoseconds",
@@ -31,7 +32,7 @@ TOTALS = (
 )
 """Columns of the totals of a rank: `SUMMED` sums over rounds, then what its process tells."""
 
-SUMMED = 4
+SUMMED = 5
 
 
 class LostTotals(NamedTuple):
@@ -147,6 +148,7 @@ def totals_of(results: Row) -> Row:
         results[:, WorkResult.POINTS],
         hits,
         results[:, WorkResult.COUNT_NS],
+        results[:, WorkResult.COUNT_CPU_NS],
     ]
     return np.column_stack([*columns, results[:, WorkResult.AUDIT_NS : WorkResult.PEAK_BYTES + 1]])
 

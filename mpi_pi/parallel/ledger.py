@@ -89,7 +89,7 @@ class Ledger:
 
     def _join_rounds(self, last_round: int, end_seconds: float, lost_units: Row) -> None:
         """Replace all records by one, which has the totals of each place."""
-        units, points, hits, count_nanoseconds = self.net_totals.T.copy()
+        units, points, hits, count_nanoseconds, _ = self.net_totals.T.copy()
         of_all = (units, points, count_nanoseconds, lost_units)
         self.timeline = Timeline()
         self.timeline.append(RoundRecord(0, last_round, 0.0, end_seconds, int(hits.sum()), *of_all))

@@ -26,21 +26,23 @@ class WorkResult(IntEnum):
     """`WRONG_ANSWERS`, or `FAILS_ALONE`, or 0."""
     POINTS = 3
     COUNT_NS = 4
-    WAIT_NS = 5
+    COUNT_CPU_NS = 5
+    """CPU time of all threads in COUNT_NS."""
+    WAIT_NS = 6
     """In the round before this one."""
-    UNITS = 6
-    AUDIT_NS = 7
+    UNITS = 7
+    AUDIT_NS = 8
     """Total time of audits on this rank."""
-    USER_NS = 8
+    USER_NS = 9
     """Total CPU time of the process, as SYSTEM_NS."""
-    SYSTEM_NS = 9
-    PEAK_BYTES = 10
+    SYSTEM_NS = 10
+    PEAK_BYTES = 11
     """Peak memory of the process."""
-    RECOUNTED = 11
+    RECOUNTED = 12
     """Units of other ranks that this rank has counted again, and compared."""
-    DIFFERENT = 12
+    DIFFERENT = 13
     """Units among them in which the hits differ."""
-    TALLY = 13
+    TALLY = 14
     """The first of `TALLY_COLUMNS`, see `pack`."""
 
 

@@ -87,11 +87,11 @@ class RoundLoop:
 
     def _round(self, assignment: Row) -> Row:
         """Count a round, and return the assignment for the next."""
-        start, units = time.perf_counter_ns(), messages.units_of_round(assignment)
+        start, units = process.clocks(), messages.units_of_round(assignment)
         own = units[int(assignment[Assignment.START]) : int(assignment[Assignment.STOP])]
         self.account.assigned_points = self._job.points_in(units)
         counted, hits, right = self._count(own, units)
-        nanoseconds = self._counted_at - start if own else 0
+        nanoseconds = np.subtract(self._counted_at, start) if own else np.zeros(2, np.int64)
         audited = self._audit(own, units, hits)
         reported = time.perf_counter_ns()
         row = self._work_result(counted, nanoseconds, right, audited)
@@ -127,12 +127,12 @@ class RoundLoop:
         The hits are those of all own units if the caller wants them, otherwise of those to be audited.
         """
         counted, hits, right = Tally(), np.zeros(0, np.int64), True
-        self._counted_at = time.perf_counter_ns()
+        self._counted_at = process.clocks()
         if self.problem.error is None:
             with self.problem.noted():
                 keep = self._auditor.own_runs(units) if self._auditor else []
                 counted, hits = self.threads.count(self._job, own, [own] if self._hooks.unit_hits else keep)
-                self._counted_at = time.perf_counter_ns()
+                self._counted_at = process.clocks()
                 right = self._team.kernel.self_test()
         return counted, hits, right
 
@@ -161,8 +161,9 @@ class RoundLoop:
         return self._next_assignment(None)
 
     def _work_result(
-        self, counted: Tally, count_nanoseconds: int, right: bool, audited: "Audited | None"
+        self, counted: Tally, count_nanoseconds: Row, right: bool, audited: "Audited | None"
     ) -> Row:
+        """Return the work result of a round; `count_nanoseconds` are by clock, and of CPU time."""
         row = np.zeros(messages.WORK_RESULT_COLUMNS, np.int64)
         row[WorkResult.FAILED] = self.problem.of_all
         row[WorkResult.STOPPED] = self._stop.requested
@@ -172,7 +173,7 @@ class RoundLoop:
         if audited:
             row[[WorkResult.RECOUNTED, WorkResult.DIFFERENT]] = audited.recounted, len(audited.disputes)
         row[WorkResult.POINTS] = counted.points
-        row[WorkResult.COUNT_NS] = count_nanoseconds
+        row[[WorkResult.COUNT_NS, WorkResult.COUNT_CPU_NS]] = count_nanoseconds
         row[WorkResult.WAIT_NS] = self._wait_nanoseconds
         row[WorkResult.UNITS] = counted.units
         row[WorkResult.AUDIT_NS] = self.account.audit_nanoseconds

@@ -199,7 +199,7 @@ def _prepare(rank: int, request: Request, threads: int, placement: str) -> tuple
         startup_seconds=process.seconds_since_process_start(timestamps.seconds.get("mpi")),
         kernel_seconds=kernel.seconds,
     )
-    stats = row.after((0, 0, 0, 0), (0, *process.usage()), right=True, seconds=0.0)
+    stats = row.after((0, 0, 0, 0, 0), (0, *process.usage()), right=True, seconds=0.0)
     crowding, cores = "", len(affinity.cores())
     if 1 < threads > cores:
         crowding = f"{number_of(threads, 'thread')} on {number_of(cores, 'core')}: bind ranks to more cores"

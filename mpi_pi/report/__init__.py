@@ -3,6 +3,7 @@
 blocks      lines, tables and sections that reports are built of
 plain       blocks as plain text
 run         the report of a run
+run_tables  its tables of hosts and ranks
 losses      its lines on ranks that were lost or excluded
 audit       its line on the audit
 check       the report of `mpi-pi check`

@@ -4,28 +4,45 @@ Its lines `name = value` are an interface: people grep for them, and scripts par
 """
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mpi_pi.formatting import format_percent, format_probability, format_some, kernel_label, number_of
+from mpi_pi.formatting import (
+    format_percent,
+    format_probability,
+    format_some,
+    kernel_label,
+    number_of,
+    printable,
+)
 from mpi_pi.model import verdict
 from mpi_pi.model.estimate import Estimate
 from mpi_pi.model.goodness import MIN_EXPECTED
+from mpi_pi.model.hosts import starved
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.result import RankInfo, RankStats, Result, ShardSummary
 from mpi_pi.model.shard import Shard
-from mpi_pi.report import audit, losses
-from mpi_pi.report.blocks import MAX_HOSTS, Block, Line, Lines, Table
+from mpi_pi.report import audit, losses, run_tables
+from mpi_pi.report.blocks import Block, Line, Lines
 from mpi_pi.system import phases
 from mpi_pi.version import STREAM_VERSION, __version__
 
 MAX_KINDS = 3
 """Distinct values of a property of ranks that are listed in the head."""
 
+MAX_HOSTS_NAMED = 8
+"""Hosts that a line names."""
+
 UNKNOWN = "unknown"
 """Text for a number that was not measured; tables have a dash instead."""
 
 
 def head(
-    work: Shard, infos: Sequence[RankInfo], mpi_library: str, shards: Sequence[ShardSummary] = ()
+    work: Shard,
+    infos: Sequence[RankInfo],
+    mpi_library: str,
+    shards: Sequence[ShardSummary] = (),
+    origin: Origin | None = None,
 ) -> Lines:
     """Return lines on what is counted, and by which ranks: enough to repeat a run, even one that fails.
 
@@ -38,6 +55,7 @@ def head(
     hosts = number_of(len({info.host for info in infos}), "host")
     lines = [
         ("mpi-pi", f"{__version__}, stream {STREAM_VERSION}"),
+        *(_origin(origin) if origin else ()),
         ("MPI", mpi_library),
         ("Ranks", f"{ranks} on {hosts}"),
         ("Threads", f"{_kinds(str(info.threads) for info in infos)} for each rank"),
@@ -60,6 +78,13 @@ def head(
     return Lines(lines)
 
 
+def _origin(origin: Origin) -> Iterator[Line]:
+    yield "Date", origin.date
+    if origin.job_id:
+        yield "Job", f"{origin.scheduler} {origin.job_id}"
+    yield "Command", printable(origin.command)
+
+
 def _kinds(values: Iterable[str], separator: str = ", ") -> str:
     """Return the distinct values in the order of the ranks, the first few of them."""
     kinds = list(dict.fromkeys(values))
@@ -70,7 +95,7 @@ def whole(result: Result, per_rank: bool = False) -> list[Block]:
     """Return head and report of a result; the head does not tell which points an earlier run counted."""
     shard = Shard(result.job, result.shard.index, result.shard.count)
     infos = [row.info for row in result.ranks]
-    return [head(shard, infos, result.mpi_library, result.shards), *blocks(result, per_rank)]
+    return [head(shard, infos, result.mpi_library, result.shards, result.origin), *blocks(result, per_rank)]
 
 
 def blocks(result: Result, per_rank: bool = False) -> list[Block]:
@@ -81,8 +106,8 @@ def blocks(result: Result, per_rank: bool = False) -> list[Block]:
         Lines([*_answer(result), *audit.lines(result), *losses.lines(result)]),
         Lines([*_timing(result)]),
         *([Lines([*_phases(result)])] if result.phases else []),
-        _hosts(result),
-        *([_table([*_rank_cells(result)])] if per_rank else []),
+        run_tables.of_hosts(result),
+        *([run_tables.of_ranks(result)] if per_rank else []),
         Lines([(name, _clock(each)) for name, each in seconds.items()], separator="\t"),
     ]
 
@@ -169,6 +194,8 @@ def _timing(result: Result) -> Iterator[Line]:
     yield "Rate", f"{_rate(points, of_shards)} points/s{mean}"
     yield "Rate per core", f"{_rate(points, usage.core_seconds)} points/s while counting"
     yield "Rate of ranks", _rates(ranks)
+    if shares := starved(result):
+        yield "Core share", _core_share(shares)
     if usage.runs > 1 and not result.shards:
         of_all = "of all of them are the answer, Total, Rate, Rate per core, real, user and sys"
         of_last = "of the last one alone all other times and rates, and the tables"
@@ -186,6 +213,16 @@ def _rates(ranks: Sequence[RankStats]) -> str:
     return f"{rates[0]:.4e} slowest, {mean:.4e} mean, {rates[-1]:.4e} fastest points/s{left_out}"
 
 
+def _core_share(shares: Mapping[str, float]) -> str:
+    """Return the hosts whose ranks got only a part of a core while counting, the least part first."""
+    least_first = sorted(shares.items(), key=operator.itemgetter(1))
+    hosts = format_some([f"{share:.0%} on {host}" for host, share in least_first], MAX_HOSTS_NAMED)
+    return (
+        f"{hosts}, while a rank counts: ranks share cores with each other or with other programs, or a quota"
+        " limits them; mpi-pi check tells which"
+    )
+
+
 def _phases(result: Result) -> Iterator[Line]:
     """Generate the times of the phases of rank 0."""
     seconds = result.phases
@@ -197,87 +234,6 @@ def _phases(result: Result) -> Iterator[Line]:
     total = "Total" if result.usage.runs == 1 else "of this run; Total is of all runs"
     yield "Rank 0, sum", _seconds(phases.total(seconds), total)
     yield "Rank 0, saving", _seconds(seconds["saving"], "checkpoint and files; not in Total")
-
-
-def _hosts(result: Result) -> Table:
-    """Return the table of hosts; of a merged result, with a row for each host of each shard."""
-    by_host: dict[tuple[str, str], list[RankStats]] = {}
-    for shard, _, row in _with_shards(result):
-        by_host.setdefault((shard, row.info.host), []).append(row)
-    hosts, note = list(by_host.items()), ""
-    if len(hosts) > MAX_HOSTS:
-        half, what = MAX_HOSTS // 2, "hosts of shards" if result.shards else "hosts"
-        note = f"{half} slowest and {half} fastest of {len(hosts)} {what}; --json FILE holds them all"
-        hosts.sort(key=lambda host: sum(row.points_per_second for row in host[1]) / len(host[1]))
-        hosts = hosts[:half] + hosts[-half:]
-    total, has_lost = max(sum(row.points for row in result.ranks), 1), _has_lost_rows(result)
-    cells = [
-        _host_cells(shard, host, rows, total)
-        | ({"lost": str(sum(row.rank in result.losses for row in rows))} if has_lost else {})
-        for (shard, host), rows in hosts
-    ]
-    return _table(cells, note)
-
-
-def _with_shards(result: Result) -> Iterator[tuple[str, int, RankStats]]:
-    """Generate each rank with its shard, or "" if no shards were merged, and its number in that shard."""
-    firsts = result.first_ranks
-    for row in result.ranks:
-        place = result.shard_of(row.rank)
-        shard = f"{result.shards[place].index}/{len(result.shards)}" if result.shards else ""
-        yield shard, row.rank - firsts[place], row
-
-
-def _host_cells(shard: str, host: str, rows: Sequence[RankStats], total_points: int) -> dict[str, str]:
-    points, count = sum(row.points for row in rows), sum(row.count_seconds for row in rows)
-    wait, rate = sum(row.wait_seconds for row in rows), sum(row.points_per_second for row in rows)
-    return ({"shard": shard} if shard else {}) | {
-        "host": host,
-        "ranks": str(len(rows)),
-        "threads": str(sum(row.info.threads for row in rows)),
-        "units": str(sum(row.units for row in rows)),
-        "points": str(points),
-        "share": f"{100 * points / total_points:.1f}%",
-        "seconds": f"{max(row.count_seconds for row in rows):.4f}",
-        "idle": f"{wait / len(rows):.4f}",
-        "points/s": f"{rate:.4e}" if rate else "-",
-        "ideal": _ideal(count, wait),
-    }
-
-
-def _rank_cells(result: Result) -> Iterator[dict[str, str]]:
-    """Generate the cells of each rank; `lost` is when it was lost, in seconds since the first round began."""
-    has_lost = _has_lost_rows(result)
-    for shard, rank, row in _with_shards(result):
-        repair = result.losses.get(row.rank)
-        yield ({"shard": shard} if shard else {}) | {
-            "rank": str(rank),
-            "host": row.info.host,
-            "threads": str(row.info.threads),
-            "units": str(row.units),
-            "points": str(row.points),
-            "seconds": f"{row.count_seconds:.4f}",
-            "wait": f"{row.wait_seconds:.4f}",
-            "points/s": f"{row.points_per_second:.4e}" if row.points_per_second else "-",
-            "ideal": _ideal(row.count_seconds, row.wait_seconds),
-            "off": f"{row.standard_errors:+.2f}",
-            "MB": f"{row.peak_memory_bytes / 1e6:.0f}",
-            **({"lost": f"{repair.seconds:.4f}" if repair else "-"} if has_lost else {}),
-        }
-
-
-def _has_lost_rows(result: Result) -> bool:
-    return any(row.rank in result.losses for row in result.ranks)
-
-
-def _ideal(count_seconds: float, wait_seconds: float) -> str:
-    """Return the share of the rounds spent counting; ideally all of it."""
-    seconds = count_seconds + wait_seconds
-    return f"{100 * count_seconds / seconds:.1f}%" if seconds > 0 else "-"
-
-
-def _table(rows: Sequence[Mapping[str, str]], note: str = "") -> Table:
-    return Table(rows, numbers=rows[0].keys() - {"host"}, note=note)
 
 
 def _seconds(seconds: float, remark: str = "") -> str:

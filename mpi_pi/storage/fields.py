@@ -1,17 +1,25 @@
-"""JSON fields of a shard, written and read: what checkpoints and results have in common."""
+"""JSON fields that several documents, or rows, have in common: those of shards, audits and origins."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 from mpi_pi.model.audit import Opinion, Unsettled, WrongRank
 from mpi_pi.model.binomial import centre
 from mpi_pi.model.goodness import BINS
 from mpi_pi.model.job import Job
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.tally import Sums, Tally
 from mpi_pi.version import STREAM_VERSION
+
+T = TypeVar("T")
+
+
+def of_row(kind: type[T], row: Mapping[str, Any], **converted: Any) -> T:
+    """Return an object of a class whose fields are members of a row, which may have others, too."""
+    return kind(**{name: row[name] for name in kind.__annotations__ if name in row} | converted)
 
 
 def as_fields(shard: Shard) -> dict[str, Any]:
@@ -47,7 +55,7 @@ def from_fields(document: Mapping[str, Any], contiguous: bool = True) -> Shard:
         shard["index"],
         shard["of"],
         _tally(document["tally"]),
-        Usage(**document["spent"]),
+        of_row(Usage, document["spent"]),
         tuple(range(*gap) for gap in document["gaps"]),
         _tally(document["proven"]),
     )
@@ -69,10 +77,24 @@ def audit_fields(wrong: Sequence[WrongRank], unsettled: Sequence[Unsettled]) -> 
 
 def audit_of(members: Mapping[str, Any]) -> tuple[tuple[WrongRank, ...], tuple[Unsettled, ...]]:
     """Return what an audit has found from members of a JSON object: wrong ranks, and unsettled disputes."""
-    return tuple(WrongRank(**row) for row in members["wrong"]), tuple(
-        Unsettled(row["unit"], tuple(Opinion(**opinion) for opinion in row["opinions"]))
+    return tuple(of_row(WrongRank, row) for row in members["wrong"]), tuple(
+        Unsettled(row["unit"], tuple(of_row(Opinion, opinion) for opinion in row["opinions"]))
         for row in members["unsettled"]
     )
+
+
+def origin_fields(origin: Origin | None) -> dict[str, Any]:
+    """Return the origin of a result as members of a JSON object; null where it is not told."""
+    if origin is None:
+        return dict.fromkeys((*Origin._fields, "command"))
+    return origin._asdict() | {"argv": list(origin.argv), "command": origin.command}
+
+
+def origin_of(row: Mapping[str, Any]) -> Origin | None:
+    """Return the origin of a result from members of a JSON object; None where it is not told."""
+    if row["date"] is None or row["argv"] is None:
+        return None
+    return of_row(Origin, row, argv=tuple(row["argv"]))
 
 
 def without_audits(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _merged(results: Sequence[Result]) -> Result:
     numbered = [_numbered_from(*pair) for pair in zip(first_ranks, results, strict=False)]
     ranks = tuple(rank for result in numbered for rank in result.ranks)
     shards = [
-        ShardSummary(result.shard.index, len(result.ranks), result.usage, ranks_at_start)
+        ShardSummary(result.shard.index, len(result.ranks), result.usage, ranks_at_start, result.origin)
         for result, ranks_at_start in zip(results, started, strict=True)
     ]
     return Result(

@@ -1,19 +1,19 @@
 """The JSON document of a result, written and read.
 
-`report.schema.json` in this folder describes it. Its `schema` number changes whenever a reader of the old one
-could fail on the new one.
+`report.schema.json` in this folder describes it. Since schema 8, members may be added under the same number,
+because readers ignore members that they do not know.
 """
 
-import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from mpi_pi.model.audit import Audit
 from mpi_pi.model.estimate import Estimate
+from mpi_pi.model.hosts import core_share, host_sums
 from mpi_pi.model.result import (
     LostRank,
     RankInfo,
@@ -26,21 +26,27 @@ from mpi_pi.model.result import (
 )
 from mpi_pi.model.shard import Shard, Usage
 from mpi_pi.model.verdict import suspects
-from mpi_pi.storage import json_document, result_checks, schema
-from mpi_pi.storage.fields import as_fields, audit_fields, audit_of, from_fields, tally_rows, without_audits
+from mpi_pi.storage import json_document, old_results, result_checks, schema
+from mpi_pi.storage.fields import (
+    as_fields,
+    audit_fields,
+    audit_of,
+    from_fields,
+    of_row,
+    origin_fields,
+    origin_of,
+    tally_rows,
+)
 from mpi_pi.storage.json_document import DocumentError
 from mpi_pi.system import phases
 
-KIND, SCHEMA = "result", 7
-
-OLD_SCHEMAS = WITHOUT_REPAIRS, WITHOUT_AUDITS = 5, 6
-"""Schemas before, which are read, too: one in which no ranks were lost, and one without audits."""
+KIND, SCHEMA = "result", 8
 
 
 def as_json(result: Result) -> str:
     """Return the document of a result as text."""
     counted = as_fields(replace(result.shard, tally=result.tally, usage=result.usage))
-    rest = {
+    rest = origin_fields(result.origin) | {
         "mpi_library": result.mpi_library,
         "partial": result.partial,
         "verified": result.verified,
@@ -58,13 +64,26 @@ def as_json(result: Result) -> str:
                 "started_ranks": shard.started_ranks,
                 "spent": asdict(shard.usage),
             }
+            | origin_fields(shard.origin)
             for shard in result.shards
         ],
         "repairs": [_repair_fields(repair) for repair in result.repairs],
         "ranks": [_rank_fields(rank) for rank in result.ranks],
         "rounds": [_round_fields(record) for record in result.timeline.records],
     }
-    return json_document.dumps(json_document.head(KIND, SCHEMA) | counted | rest)
+    return json_document.dumps(json_document.head(KIND, SCHEMA) | counted | rest | _derived_fields(result))
+
+
+def _derived_fields(result: Result) -> dict[str, Any]:
+    """Return rates and sums, which follow from the other members."""
+    points, core_seconds, shards = result.tally.points, result.usage.core_seconds, result.shards
+    # Shards may have run one after the other.
+    seconds = sum(shard.usage.round_seconds for shard in shards) if shards else result.usage.round_seconds
+    return {
+        "points_per_second": points / seconds if seconds else None,
+        "points_per_second_per_core": points / core_seconds if core_seconds else None,
+        "hosts": [sums._asdict() | {"ranks": list(sums.ranks)} for sums in host_sums(result)],
+    }
 
 
 def _estimate_fields(estimate: Estimate | None) -> dict[str, Any] | None:
@@ -89,14 +108,18 @@ def _repair_fields(repair: Repair) -> dict[str, Any]:
 
 
 def _repair(row: Mapping[str, Any]) -> Repair:
-    ranks = {name: tuple(LostRank(**rank) for rank in row[name]) for name in ("lost", "excluded")}
-    return Repair(**{**row, **ranks})
+    ranks = {name: tuple(of_row(LostRank, rank) for rank in row[name]) for name in ("lost", "excluded")}
+    return of_row(Repair, row, **ranks)
 
 
 def _rank_fields(rank: RankStats) -> dict[str, Any]:
     own = {name: value for name, value in asdict(rank).items() if name != "info"}
-    derived = {"points_per_second": rank.points_per_second, "standard_errors": rank.standard_errors}
+    derived = _rates(rank) | {"standard_errors": rank.standard_errors}
     return own | rank.info._asdict() | derived
+
+
+def _rates(rank: RankStats) -> dict[str, float | None]:
+    return {"points_per_second": rank.points_per_second, "core_share": core_share(rank)}
 
 
 def _round_fields(record: RoundRecord) -> dict[str, Any]:
@@ -114,48 +137,21 @@ def read(name: str) -> Result:
 
 def of_content(content: bytes) -> Result:
     """Return the result in the content of a file. Raises DocumentError."""
-    return of_document(json_document.document(content, KIND, *OLD_SCHEMAS, SCHEMA))
+    return of_document(json_document.document(content, KIND, *old_results.SCHEMAS, SCHEMA))
 
 
 def of_document(document: Mapping[str, Any]) -> Result:
     """Return the result of a JSON object. Raises DocumentError if no run can have written it."""
-    if document.get("schema") == WITHOUT_REPAIRS:
-        document = _with_repairs(document)
-    if document.get("schema") == WITHOUT_AUDITS:
-        document = _with_audit(document)
+    document = old_results.converted(document)
     schema.check(document, "report")
     try:
         result = _result(document)
         _check_estimate(document, result)
         result_checks.check(result)
-        _check_rates(document, result)
+        _check_derived(document, result)
     except (ValueError, TypeError, ArithmeticError) as error:
         raise DocumentError(str(error)) from error
     return result
-
-
-def _with_repairs(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document in which no ranks were lost as one of the next schema."""
-    if "repairs" in document:
-        raise DocumentError(f"repairs: schema {WITHOUT_REPAIRS} has none")
-    added: dict[str, Any] = {"schema": WITHOUT_AUDITS, "repairs": []}
-    with contextlib.suppress(KeyError, TypeError):  # of which `schema.check` will complain
-        added["shards"] = [row | {"started_ranks": row["ranks"]} for row in document["shards"]]
-    return {**document, **added}
-
-
-def _with_audit(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document without audits as one of this schema."""
-    rows: dict[str, Callable[[Any], Any]] = {
-        "shards": lambda row: row | {"spent": row["spent"] | {"recounted_units": 0}},
-        "repairs": lambda row: row | {"excluded": []},
-        "ranks": lambda row: row | {"cores": "", "audit_seconds": 0.0},
-    }
-    added: dict[str, Any] = {"schema": SCHEMA, "audit": None}
-    for name, converted in rows.items():
-        with contextlib.suppress(KeyError, TypeError):  # of which `schema.check` will complain
-            added[name] = [converted(row) for row in document[name]]
-    return without_audits(document) | added
 
 
 def _result(document: Mapping[str, Any]) -> Result:
@@ -184,6 +180,7 @@ def _result(document: Mapping[str, Any]) -> Result:
         repairs=tuple(map(_repair, document["repairs"])),
         audit=_audit(document["audit"]),
         shards=_shards(document["shards"], counted, len(ranks)),
+        origin=origin_of(document),
     )
 
 
@@ -195,7 +192,7 @@ def _phases(members: Mapping[str, float]) -> Mapping[str, float]:
 
 def _shards(rows: Sequence[Mapping[str, Any]], whole: Shard, ranks: int) -> tuple[ShardSummary, ...]:
     shards = tuple(
-        ShardSummary(row["index"], row["ranks"], Usage(**row["spent"]), row["started_ranks"]) for row in rows
+        of_row(ShardSummary, row, usage=of_row(Usage, row["spent"]), origin=origin_of(row)) for row in rows
     )
     if shards and whole.count > 1:
         raise ValueError("no such shards are possible")
@@ -205,46 +202,52 @@ def _shards(rows: Sequence[Mapping[str, Any]], whole: Shard, ranks: int) -> tupl
 
 
 def _rank_stats(row: Mapping[str, Any]) -> RankStats:
-    info = RankInfo(*(row[name] for name in RankInfo._fields))
-    own = {field.name: row[field.name] for field in fields(RankStats) if field.name != "info"}
-    return RankStats(info=info, **own)
+    return of_row(RankStats, row, info=of_row(RankInfo, row))
 
 
 def _round_record(row: Mapping[str, Any], ranks: int) -> RoundRecord:
-    for name, value in row.items():
-        if isinstance(value, list) and len(value) != ranks:
+    for name in ("units", "points", "count_seconds", "lost_units"):
+        if len(row[name]) != ranks:
             raise ValueError(f"{name} has not a value for each rank")
     members = {**row, "count_nanoseconds": [round(seconds * 1e9) for seconds in row["count_seconds"]]}
-    del members["count_seconds"]
     for name in ("units", "points", "count_nanoseconds", "lost_units"):
         members[name] = np.array(members[name], np.int64)
-    return RoundRecord(**members)
-
-
-def _check_rates(document: Mapping[str, Any], result: Result) -> None:
-    for place, rank in enumerate(result.ranks):
-        rate = document["ranks"][place]["points_per_second"]
-        if not math.isclose(rate, rank.points_per_second, rel_tol=1e-6):
-            raise ValueError(f"ranks[{place}].points_per_second: is not its points over its count_seconds")
+    return of_row(RoundRecord, members)
 
 
 def _check_estimate(document: Mapping[str, Any], result: Result) -> None:
     """Raise ValueError unless the estimate is that of the tally, but for rounding."""
     found, expected = document["estimate"] or {}, _estimate_fields(result.estimate) or {}
-    if found.keys() != expected.keys():
+    if not found.keys() >= expected.keys() or bool(found) != bool(expected):
         raise ValueError("estimate: is not that of the tally")
     for name, value in expected.items():
-        if not _agree(found[name], value):
+        if _difference(found[name], value) is not None:
             raise ValueError(f"estimate.{name}: {found[name]!r} is not {value!r}, as the tally has it")
     if document["verified"] is not result.verified:
         raise ValueError(f"verified: is not {str(result.verified).lower()}, as the tally has it")
 
 
-def _agree(found: Any, expected: Any) -> bool:
-    """Return whether two values are equal, but for the rounding of floats."""
-    if isinstance(expected, dict):
-        same_names = isinstance(found, dict) and found.keys() == expected.keys()
-        return same_names and all(_agree(found[name], expected[name]) for name in expected)
-    if isinstance(expected, float):
-        return math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-9)
-    return bool(found == expected)
+def _check_derived(document: Mapping[str, Any], result: Result) -> None:
+    """Raise ValueError unless rates and sums follow from the other members, or are empty, as in old ones."""
+    expected = {"ranks": list(map(_rates, result.ranks))} | _derived_fields(result)
+    for name, value in expected.items():
+        place = _difference(document[name], value) if document[name] else None
+        if place is not None:
+            raise ValueError(f"{name}{place}: does not follow from the other members")
+
+
+def _difference(found: Any, expected: Any) -> str | None:
+    """Return the place of the first difference, but for the rounding of floats; None if there is none.
+
+    Members of `found` that `expected` does not have are no difference.
+    """
+    if isinstance(expected, dict) and isinstance(found, dict) and found.keys() >= expected.keys():
+        inner = [(f".{name}", found[name], value) for name, value in expected.items()]
+    elif isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
+        inner = [(f"[{place}]", *pair) for place, pair in enumerate(zip(found, expected, strict=True))]
+    elif isinstance(expected, float) and type(found) in (int, float):
+        return None if math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-9) else ""
+    else:
+        return None if found == expected else ""
+    places = (place + deeper for place, *pair in inner if (deeper := _difference(*pair)) is not None)
+    return next(places, None)

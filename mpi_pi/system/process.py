@@ -95,6 +95,11 @@ def process_fields(pid: object) -> list[str]:
     return read_system_text(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
 
 
+def clocks() -> tuple[int, int]:
+    """Return the time on a clock, and the CPU time of all threads of this process, in nanoseconds."""
+    return time.perf_counter_ns(), time.process_time_ns()
+
+
 def usage() -> tuple[int, int, int]:
     """Return user and system time of this process so far, in nanoseconds, and its peak memory in bytes."""
     used = resource.getrusage(resource.RUSAGE_SELF)

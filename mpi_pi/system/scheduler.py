@@ -10,12 +10,29 @@ ARRAYS = ("slurm", "pbs", "lsf")
 SCHEDULERS = (*ARRAYS, "flux")
 """Schedulers, each with a module of that name beside this one."""
 
-_JOB_IDS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID", "FLUX_ENCLOSING_ID")
+_JOB_IDS = {
+    "SLURM_JOB_ID": "Slurm",
+    "PBS_JOBID": "PBS",
+    "LSB_BATCH_JID": "LSF",  # of an array task 17[3], where LSB_JOBID is 17
+    "LSB_JOBID": "LSF",
+    "FLUX_JOB_ID": "Flux",
+    "FLUX_ENCLOSING_ID": "Flux",
+}
+"""The scheduler, by the variable that has the id of its job."""
 
 
-def job_id(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the id of the job of a scheduler to which this process belongs; None if there is none."""
-    return next((environ[name] for name in _JOB_IDS if environ.get(name)), None)
+def job_id(environ: Mapping[str, str] = os.environ) -> tuple[str, str] | None:
+    """Return the scheduler and the id of the job to which this process belongs; None if there is none.
+
+    A task of a job array has the id that the commands of the scheduler read, such as 4711_3.
+    """
+    name = next((name for name in _JOB_IDS if environ.get(name)), None)
+    if name is None:
+        return None
+    job = environ[name]
+    if name == "SLURM_JOB_ID" and "SLURM_ARRAY_JOB_ID" in environ:
+        job = f"{environ['SLURM_ARRAY_JOB_ID']}_{environ.get('SLURM_ARRAY_TASK_ID')}"
+    return _JOB_IDS[name], job
 
 
 def shard(scheduler: str) -> tuple[int, int]:

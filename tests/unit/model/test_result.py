@@ -16,10 +16,13 @@ def test_rank_waits_while_it_does_not_count(seconds: float, waited: float) -> No
     row = (
         flame()
         .ranks[0]
-        .after([3, 3000, 2356, 1_500_000_000], [5 * 10**8, 7 * 10**9, 10**9, 4096], True, seconds)
+        .after(
+            [3, 3000, 2356, 1_500_000_000, 750_000_000], [5 * 10**8, 7 * 10**9, 10**9, 4096], True, seconds
+        )
     )
     assert (row.units, row.points, row.hits) == (3, 3000, 2356)
     assert (row.count_seconds, row.audit_seconds, row.wait_seconds) == (1.5, 0.5, waited)
+    assert row.count_cpu_seconds == 0.75
     assert (row.user_seconds, row.system_seconds, row.peak_memory_bytes) == (7.0, 1.0, 4096)
 
 

@@ -145,7 +145,7 @@ class Model:
         for unit, place in own:
             row = (1, JOB.points, self.hits(unit, place), self.case.nanoseconds[place])
             totals[place] += np.array(row)
-        net, records = manager.ledger.net_totals, manager.ledger.timeline.records
+        net, records = manager.ledger.net_totals[:, :4], manager.ledger.timeline.records
         names = ("units", "points", "count_nanoseconds")
         timeline = np.zeros((len(self.case.hosts), 4), np.int64)
         timeline[:, [0, 1, 3]] = sum(

@@ -22,6 +22,7 @@ from mpi_pi.cluster import deploy, ports, preflight
 from mpi_pi.cluster.host import Host
 from mpi_pi.cluster.host_check import HostCheck
 from mpi_pi.cluster.platforms import Platform
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.result import Result
 from mpi_pi.report import burn_in as burn_in_report
 from mpi_pi.report import check as check_report
@@ -54,6 +55,17 @@ def of_merge_with_losses() -> str:
             result = runs.run(2, 3, losses=losses[index - 1], shard=(index, 2))
             Path(name).write_text(result_file.as_json(result))
         return of_run(merge.merge(names))
+
+
+def of_starved_run() -> str:
+    """Return the report on a run in a Slurm job, in which ranks of two hosts had a part of a core."""
+    shares = (1.0, 0.99, 0.5, 0.5, 0.97, 0.312)
+    ranks = [
+        replace(row, count_seconds=20.0, count_cpu_seconds=share * 20)
+        for row, share in zip(runs.run(3, 2).ranks, shares, strict=True)
+    ]
+    origin = Origin("2026-11-26T14:05:35Z", "Slurm", "4711_3", ("mpi-pi", "run", "-n", "960", "-i", "1000"))
+    return of_run(replace(runs.run(3, 2), ranks=tuple(ranks), origin=origin))
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -133,6 +145,7 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "run_flame_threads": lambda: of_run(flame(ranks=4, hosts=2, threads=3), per_rank=False),
     "run_wrong": lambda: of_run(flame(hits=78_900_000)),
     "run_hosts": lambda: of_run(runs.run(3, 2)),
+    "run_starved": of_starved_run,
     "run_many_hosts": lambda: of_run(runs.run(40)),
     "run_stopped": lambda: of_run(runs.run(3, 2, stopped=True)),
     "run_bad_kernel": lambda: of_run(replace(flame(), kernels_right=False)),

@@ -185,7 +185,7 @@ def test_json_follows_the_schema(result: Result) -> None:
 
 
 def test_schema_requires_all_members_that_it_describes() -> None:
-    """Everything described is required, so that the test above sees what is missing."""
+    """The test above then sees what is missing. Members that a later version adds may be."""
     sums = SCHEMA["$defs"]["sums"]  # in old checkpoints without bins, but not in results
 
     def objects(schema: object) -> None:
@@ -193,7 +193,7 @@ def test_schema_requires_all_members_that_it_describes() -> None:
             if "properties" in schema and "$ref" not in schema:  # else it is required where that is defined
                 optional = {"bins"} if schema is sums else set()
                 assert set(schema["required"]) | optional == set(schema["properties"])
-                assert schema["additionalProperties"] is False
+                assert "additionalProperties" not in schema
             for part in schema.values():
                 objects(part)
 

@@ -63,5 +63,5 @@ def test_all_files_of_no_known_kind_are_named() -> None:
         "text: not written by mpi-pi",
         "folder: not a regular file",
         "check: a check of mpi-pi's, and no result, benchmark, burn-in or trial log",
-        "old: has schema 3 of mpi-pi '0.1.0', not 5, 6 or 7",
+        "old: has schema 3 of mpi-pi '0.1.0', not 5, 6, 7 or 8",
     ]

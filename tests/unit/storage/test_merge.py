@@ -151,7 +151,7 @@ def test_files_that_are_no_finished_shards_are_all_named() -> None:
         "none: No such file or directory",
         "empty: empty",
         "text: not written by mpi-pi",
-        "old: has schema 1 of mpi-pi '0.0.9', not 5, 6 or 7",
+        "old: has schema 1 of mpi-pi '0.0.9', not 5, 6, 7 or 8",
         "partial: not finished: that run was stopped before its end",
         "changed: damaged: its checksum is wrong",
     ]

@@ -1,5 +1,8 @@
 """Files that earlier versions of the program have written."""
 
+import json
+
+import jsonschema
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -13,6 +16,7 @@ from mpi_pi.storage import checkpoint, result_file
 from mpi_pi.storage import merge as merging
 from mpi_pi.storage.trial_log import Trials
 from support.launching import TESTS
+from support.schemas import RUN
 
 BEFORE = TESTS / "data" / "before"
 JOB = Job(300, 200_000, 7)
@@ -30,6 +34,17 @@ def test_old_result_is_read(hits: NDArray[np.int64]) -> None:
     assert sum(row.hits for row in run.ranks) == hits.sum()
     assert run.verified
     assert run.audit is None
+
+
+def test_result_of_schema_7_is_read(hits: NDArray[np.int64]) -> None:
+    for name, shards in (("run7", 0), ("merged7", 2)):
+        result = result_file.read(str(BEFORE / f"{name}.json"))
+        assert result.tally.hits == hits.sum()
+        assert result.verified
+        assert (result.origin, len(result.shards)) == (None, shards)
+        again = json.loads(result_file.as_json(result))
+        jsonschema.validate(again, RUN)
+        assert result_file.of_document(again).ranks == result.ranks
 
 
 def test_old_shards_are_merged(hits: NDArray[np.int64]) -> None:

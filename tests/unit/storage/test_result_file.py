@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
+from mpi_pi.model.origin import Origin
 from mpi_pi.model.result import Result
 from mpi_pi.storage import json_document, result_file
 from support import runs
 from support.runs import flame
+from support.schemas import RUN, merged
 from support.texts import report_text
 
 
@@ -63,12 +66,12 @@ def test_impossible_result_is_refused(change: dict[str, Any], complaint: str) ->
     assert str(refused.value) == complaint
 
 
-SHARD = {
-    "index": 1,
-    "ranks": 1,
-    "started_ranks": 1,
-    "spent": json.loads(result_file.as_json(runs.run(2)))["spent"],
-}
+ONE = {"ranks": 1, "started_ranks": 1}
+
+
+def of_shards(number: int) -> dict[str, Any]:
+    """Return the document of a result of two ranks as if so many shards of a rank had been merged."""
+    return merged(json.loads(result_file.as_json(runs.run(2))), *[ONE] * number)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ SHARD = {
         (
             "ranks.0.points_per_second",
             1.0,
-            r"ranks\[0\]\.points_per_second: is not its points over its count_",
+            r"ranks\[0\]\.points_per_second: does not follow from the other mem",
         ),
         ("rounds.3.first_round", 4, r"rounds\[3\]: does not follow on the one before"),
         ("rounds.3.start_seconds", 0.0, r"rounds\[3\]: does not follow on the one before"),
@@ -98,9 +101,12 @@ SHARD = {
             0.0,
             r"ranks\[1\]: has \d+ count_nanoseconds, and its rounds together \d+",
         ),
+        ("hosts.1.points", 1, r"hosts\[1\]\.points: does not follow from the other members"),
+        ("hosts.0.ranks.0", 1, r"hosts\[0\]\.ranks\[0\]: does not follow from the other members"),
+        ("hosts", [{}], r"hosts\[0\]\.host: is missing"),
+        ("points_per_second", 1.0, "points_per_second: does not follow from the other members"),
+        ("ranks.0.core_share", 0.1, r"ranks\[0\]\.core_share: does not follow from the other members"),
         ("spent.rounds", 9, "rounds: have 8 rounds together, and spent has 9"),
-        ("shards", [SHARD], "the ranks are not those of the shards"),
-        ("shards", [SHARD, SHARD, SHARD], "the ranks are not those of the shards"),
     ],
 )
 def test_members_that_contradict_each_other_are_refused(place: str, value: Any, complaint: str) -> None:
@@ -112,8 +118,10 @@ def test_members_that_contradict_each_other_are_refused(place: str, value: Any, 
 
 
 def test_shards_of_a_merged_result_have_its_ranks() -> None:
-    document = json.loads(result_file.as_json(runs.run(2)))
-    assert len(result_file.of_document(document | {"shards": [SHARD, SHARD]}).shards) == 2
+    assert len(result_file.of_document(of_shards(2)).shards) == 2
+    for number in (1, 3):
+        with pytest.raises(json_document.DocumentError, match=r"^the ranks are not those of the shards$"):
+            result_file.of_document(of_shards(number))
 
 
 def test_row_of_the_timeline_has_a_value_for_each_rank() -> None:
@@ -121,6 +129,42 @@ def test_row_of_the_timeline_has_a_value_for_each_rank() -> None:
     document["rounds"][1]["units"].pop()
     with pytest.raises(json_document.DocumentError, match="units has not a value for each rank"):
         result_file.of_document(document)
+
+
+ORIGIN = Origin("2026-11-26T14:05:35Z", "Slurm", "4711_3", ("mpi-pi", "run", "-n", "10", "--json", "a b"))
+
+
+def test_origin_is_read_as_it_was_written() -> None:
+    result = replace(runs.run(2), origin=ORIGIN)
+    assert again(result).origin == ORIGIN
+    document = json.loads(result_file.as_json(result))
+    assert document["argv"] == list(ORIGIN.argv)
+    assert document["command"] == "mpi-pi run -n 10 --json 'a b'"
+    assert (document["scheduler"], document["job_id"]) == ("Slurm", "4711_3")
+    assert again(runs.run(2)).origin is None
+
+
+def test_unknown_members_are_ignored_and_covered_by_the_checksum(tmp_path: Path) -> None:
+    """A later version may add them to any object."""
+    result = runs.run(3, 2, losses={3: [3]})
+    document = json.loads(result_file.as_json(replace(result, origin=ORIGIN)))
+    del document["checksum"]
+    closed = {"marks", "steps"}  # whose members are numbers by any name
+
+    def extended(value: Any) -> Any:
+        if isinstance(value, list):
+            return list(map(extended, value))
+        if not isinstance(value, dict):
+            return value
+        return {name: one if name in closed else extended(one) for name, one in value.items()} | {"new": [1]}
+
+    text = json_document.dumps(extended(document))
+    jsonschema.validate(json.loads(text), RUN)
+    read = result_file.of_content(text.encode())
+    assert comparable(read) == comparable(result)
+    assert read.origin == ORIGIN
+    with pytest.raises(json_document.DocumentError, match="damaged: its checksum is wrong"):
+        result_file.of_content(text.replace('"new": [\n  1\n ]', '"new": [\n  2\n ]', 1).encode())
 
 
 def test_changed_file_is_refused(tmp_path: Path) -> None:
@@ -141,6 +185,7 @@ def old(document: dict[str, Any]) -> dict[str, Any]:
 def before_audits(document: dict[str, Any]) -> dict[str, Any]:
     """Return a document without audits as programs before schema 7 wrote it."""
     new = ("gaps", "proven", "audit")
+    document = before_origins(document)
     before = {name: value for name, value in document.items() if name not in new} | {"schema": 6}
     before["spent"] = without(document["spent"], "recounted_units")
     before["shards"] = [
@@ -151,34 +196,47 @@ def before_audits(document: dict[str, Any]) -> dict[str, Any]:
     return before
 
 
+def before_origins(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document without origins as programs before schema 8 wrote it."""
+    origin = ("date", "scheduler", "job_id", "argv", "command")
+    new = (*origin, "hosts", "points_per_second", "points_per_second_per_core")
+    before = {name: value for name, value in document.items() if name not in new} | {"schema": 7}
+    before["shards"] = [functools.reduce(without, origin, row) for row in document["shards"]]
+    before["ranks"] = [without(without(row, "count_cpu_seconds"), "core_share") for row in document["ranks"]]
+    return before
+
+
 def without(members: dict[str, Any], name: str) -> dict[str, Any]:
     return {each: value for each, value in members.items() if each != name}
 
 
-def test_document_of_schema_5_or_6_is_read(tmp_path: Path) -> None:
+def test_document_of_schema_5_6_or_7_is_read(tmp_path: Path) -> None:
     result = runs.run(3, 2)
     document = json.loads(result_file.as_json(result))
-    assert document["schema"] == 7
+    assert document["schema"] == 8
     del document["checksum"]
     file = tmp_path / "old.json"
     result = replace(result, ranks=tuple(replace(r, info=r.info._replace(cores="")) for r in result.ranks))
     for before in (old(document), before_audits(document)):
         file.write_text(json_document.dumps(before))
         assert comparable(result_file.read(str(file))) == comparable(result)
+    file.write_text(json_document.dumps(before_origins(document)))
+    read = result_file.read(str(file))
+    assert (read.origin, read.ranks[0].count_cpu_seconds) == (None, None)
+    assert read.ranks[0].info.cores == "0"
 
 
 def test_merged_document_of_schema_5_is_read_with_its_shards() -> None:
-    document = json.loads(result_file.as_json(runs.run(2)))
-    before = result_file.of_document(old(document | {"shards": [SHARD, SHARD]}))
-    assert before.shards == result_file.of_document(document | {"shards": [SHARD, SHARD]}).shards
+    before = result_file.of_document(old(of_shards(2)))
+    assert before.shards == result_file.of_document(of_shards(2)).shards
     assert before.first_ranks == [0, 1]
 
 
-@pytest.mark.parametrize("number", [4, 8])
+@pytest.mark.parametrize("number", [4, 9])
 def test_document_of_another_schema_is_refused(number: int) -> None:
     document = json.loads(result_file.as_json(runs.run(2))) | {"schema": number}
     del document["checksum"]
-    with pytest.raises(json_document.DocumentError, match=rf"^has schema {number} .*, not 5, 6 or 7$"):
+    with pytest.raises(json_document.DocumentError, match=rf"^has schema {number} .*, not 5, 6, 7 or 8$"):
         result_file.of_content(json_document.dumps(document).encode())
 
 

@@ -9,18 +9,20 @@ from mpi_pi.system import scheduler
     ("environ", "job"),
     [
         ({}, None),
-        ({"SLURM_JOB_ID": "17"}, "17"),
-        ({"PBS_JOBID": "17[3].server"}, "17[3].server"),
-        ({"LSB_JOBID": "17"}, "17"),
-        ({"FLUX_JOB_ID": "ƒ2oRgA", "FLUX_ENCLOSING_ID": "ƒ1"}, "ƒ2oRgA"),
+        ({"SLURM_JOB_ID": "17"}, ("Slurm", "17")),
+        ({"SLURM_JOB_ID": "19", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}, ("Slurm", "17_3")),
+        ({"PBS_JOBID": "17[3].server"}, ("PBS", "17[3].server")),
+        ({"LSB_JOBID": "17"}, ("LSF", "17")),
+        ({"LSB_JOBID": "17", "LSB_BATCH_JID": "17[3]"}, ("LSF", "17[3]")),
+        ({"FLUX_JOB_ID": "ƒ2oRgA", "FLUX_ENCLOSING_ID": "ƒ1"}, ("Flux", "ƒ2oRgA")),
         (
             {"FLUX_URI": "local:///tmp/flux", "FLUX_ENCLOSING_ID": "ƒ1"},
-            "ƒ1",
+            ("Flux", "ƒ1"),
         ),  # mpirun in a script of flux batch
         ({"PBS_JOBID": ""}, None),
     ],
 )
-def test_job_id_is_that_of_the_scheduler(environ: dict[str, str], job: str | None) -> None:
+def test_job_id_is_that_of_the_scheduler(environ: dict[str, str], job: tuple[str, str] | None) -> None:
     assert scheduler.job_id(environ) == job
 
 
