@@ -216,11 +216,9 @@ def _rates(ranks: Sequence[RankStats]) -> str:
 def _core_share(shares: Mapping[str, float]) -> str:
     """Return the hosts whose ranks got only a part of a core while counting, the least part first."""
     least_first = sorted(shares.items(), key=operator.itemgetter(1))
-    hosts = format_some([f"{share:.0%} on {host}" for host, share in least_first], MAX_HOSTS_NAMED)
-    return (
-        f"{hosts}, while a rank counts: ranks share cores with each other or with other programs, or a quota"
-        " limits them; mpi-pi check tells which"
-    )
+    texts = [f"{host} {format_percent(share, form='.0f')}" for host, share in least_first]
+    why = "ranks shared cores with each other or with other programs, or a quota limits them"
+    return f"{format_some(texts, MAX_HOSTS_NAMED)}: {why}; mpi-pi check tells which"
 
 
 def _phases(result: Result) -> Iterator[Line]:

@@ -83,7 +83,7 @@ def test_ranks_that_take_turns_on_a_core_are_reported(launch: Launch, tmp_path: 
     (host,) = found["hosts"]
     assert host["core_share"] == pytest.approx(min(shares))
     line = values(run.stdout)["Core share"]
-    assert line.startswith(f"{min(shares):.0%} on {host['host']}, while a rank counts: ")
+    assert line.startswith(f"{host['host']} {100 * min(shares):.0f} %: ranks shared cores ")
 
 
 def test_short_run_tells_nothing_of_shares_of_a_core(launch: Launch) -> None:
