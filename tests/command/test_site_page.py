@@ -9,6 +9,7 @@ ARCHIVE = "cluster/test_wheelhouse.py::test_client_and_three_hosts_without_inter
 BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_fault"
 
 TESTS: dict[str, str] = {
+    "mpi-pi check --node": "command/test_check_node.py::test_calm_node_is_fit",
     "make wheelhouse": ARCHIVE,
     "tar -xf mpi-pi-wheelhouse-*.tar": ARCHIVE,
     "cd mpi-pi-[0-9]*/": ARCHIVE,
