@@ -49,18 +49,20 @@ def _supervised(options: NodeOptions, start: float) -> int:
     child = _child(options, "auto", deadline)
     try:
         status = child.status_by(start + COMPILED_BY_SECONDS)
-        if status is None and child.told() == steps.LOADING:
+        if status is None and child.told == steps.LOADING:
             child.give_up()
             child = _child(options, "numpy", deadline)
         if status is None:
             status = child.status_by(deadline)
         if status is None:
-            return _unknown(f"no end within {GIVE_UP_SECONDS:g} s of {child.told() or 'the start'}")
+            return _unknown(f"no end within {GIVE_UP_SECONDS:g} s of {child.told or 'the start'}")
     finally:
         child.give_up()
+        console.raw(child.errors)
     if status < 0:
-        return _unknown(f"ended by signal {-status} while {child.told()}")
-    return status if status in (VERIFIED, FAILED, BAD_USAGE) else UNKNOWN
+        return _unknown(f"ended by signal {-status} while {child.told}")
+    printed = console.said(child.output.decode(errors="backslashreplace"))
+    return status if printed and status in (VERIFIED, FAILED, BAD_USAGE) else UNKNOWN
 
 
 def _child(options: NodeOptions, kernel: str, deadline: float) -> Child:

@@ -5,11 +5,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 POLL_SECONDS = 0.01
-_MAX_BYTES = 1 << 16
+_CHUNK = 1 << 16
 
 Tell = Callable[[str], None]
 """Tells the parent process what the child is at, in a line."""
@@ -18,21 +18,28 @@ Tell = Callable[[str], None]
 class Child:
     """A child process that calls `work`, and ends with the status that `work` returns.
 
-    It has a process group of its own, so that programs that it starts end with it. It is ended by the system
-    if it still runs `seconds` from now, also when this process has ended.
+    What it writes to standard output and standard error comes here: a reader of those of this process would
+    otherwise wait for a child that hangs. It has a process group of its own, so that programs that it starts
+    end with it. The system ends it if it still runs `seconds` from now, also when this process has ended.
     """
 
     def __init__(self, work: Callable[[Tell], int], seconds: float) -> None:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()  # or both processes would write what it holds
-        self._told = ""
-        self._reading, writing = os.pipe()
-        os.set_blocking(self._reading, False)
+        pipes = [os.pipe() for _ in range(3)]
+        self._reading = [reading for reading, _ in pipes]
+        self.output = b""
+        """What it has written to standard output by the end of `status_by`."""
+        self.errors = b""
+        """What it has written to standard error by then."""
+        self._told = b""
         self._pid = os.fork()
         if not self._pid:
-            _work(work, writing, seconds)
-        os.close(writing)
+            _work(work, [writing for _, writing in pipes], seconds)
+        for reading, writing in pipes:
+            os.set_blocking(reading, False)
+            os.close(writing)
 
     def status_by(self, deadline: float) -> int | None:
         """Wait until `deadline`, in seconds of time.monotonic; return None if the child still runs then.
@@ -41,6 +48,7 @@ class Child:
         """
         while True:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
+            self._receive()
             if pid:
                 self._pid = 0
                 return os.waitstatus_to_exitcode(status)
@@ -48,11 +56,10 @@ class Child:
                 return None
             time.sleep(POLL_SECONDS)
 
+    @property
     def told(self) -> str:
-        """Return the last line that the child has told; "" if there is none."""
-        with contextlib.suppress(BlockingIOError):
-            self._told += os.read(self._reading, _MAX_BYTES).decode()
-        return (self._told.splitlines() or [""])[-1]
+        """The last line that it has told by then; "" if there is none."""
+        return (self._told.decode().splitlines() or [""])[-1]
 
     def give_up(self) -> None:
         """Kill the child, if it still runs, and do not wait for it: in a hung file system it may not end."""
@@ -61,16 +68,34 @@ class Child:
                 with contextlib.suppress(OSError):
                     kill(self._pid, signal.SIGKILL)
 
+    def _receive(self) -> None:
+        received = [_available(reading) for reading in self._reading]
+        self.output, self.errors, self._told = (
+            before + more
+            for before, more in zip((self.output, self.errors, self._told), received, strict=True)
+        )
 
-def _work(work: Callable[[Tell], int], writing: int, seconds: float) -> NoReturn:
-    """Be the child."""
+
+def _available(reading: int) -> bytes:
+    """Return what can be read from a pipe now."""
+    content = b""
+    with contextlib.suppress(BlockingIOError):
+        while chunk := os.read(reading, _CHUNK):
+            content += chunk
+    return content
+
+
+def _work(work: Callable[[Tell], int], writing: Sequence[int], seconds: float) -> NoReturn:
+    """Be the child, which writes its output, errors and what it tells to these pipes."""
     status = os.EX_SOFTWARE
     try:
         os.setpgid(0, 0)
         for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, seconds)
-        status = work(lambda line: _tell(writing, line))
+        os.dup2(writing[0], 1)
+        os.dup2(writing[1], 2)
+        status = work(lambda line: _tell(writing[2], line))
     finally:
         os._exit(status)  # whatever happens, the child must not go on with what its parent was about to do
 

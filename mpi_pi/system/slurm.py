@@ -11,6 +11,9 @@ from pathlib import Path
 from mpi_pi.system import command
 from mpi_pi.system.read_file import read_system_text
 
+STEP_PROGRAM = "slurmstepd"
+"""Name of the process of a job step."""
+
 
 def shard(environ: Mapping[str, str] = os.environ) -> tuple[int, int]:
     """Return the number of this task in its job array, from 1, and the number of tasks."""
@@ -53,7 +56,7 @@ def other_steps(root: Path = Path("/"), environ: Mapping[str, str] = os.environ)
     """
     steps = set()
     for folder in (root / "proc").glob("[0-9]*"):
-        if read_system_text(folder / "comm").strip() == "slurmstepd":
+        if read_system_text(folder / "comm").strip() == STEP_PROGRAM:
             match = re.match(r"slurmstepd: \[((\d+)\.\w+)", read_system_text(folder / "cmdline"))
             if match and match[2] != environ.get("SLURM_JOB_ID"):
                 steps.add(match[1])

@@ -23,9 +23,10 @@ PATIENT: dict[str, float | str] = {
     "cli.check_node:COMPILED_BY_SECONDS": 30.0,
     "cli.check_node:GIVE_UP_SECONDS": 40.0,
 }
-CALM: dict[str, float | str] = {"check.node:MAX_SHARE_OF_OTHERS": 2.0, "check.rules.speed:MIN_SHARE": 0.0}
+ALONE: dict[str, float | str] = {"system.slurm:STEP_PROGRAM": "no such program"}
+CALM = ALONE | {"check.node:MAX_SHARE_OF_OTHERS": 2.0, "check.rules.speed:MIN_SHARE": 0.0}
 """Values with which the node is neither busy nor slow."""
-BUSY: dict[str, float | str] = {"check.node:MAX_SHARE_OF_OTHERS": -1.0}
+BUSY = ALONE | {"check.node:MAX_SHARE_OF_OTHERS": -1.0}
 
 
 def test_calm_node_is_fit(launch: Launch, faults: Faults, tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def test_child_tells_what_it_is_at() -> None:
 
     child = Child(work, LATER)
     assert child.status_by(time.monotonic() + SOON) == 0
-    assert child.told() == "two"
-    assert child.told() == "two"
+    assert child.told == "two"
+    assert child.told == "two"
 
 
 def test_child_that_hangs_has_no_status_and_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
@@ -72,3 +72,14 @@ def test_child_that_hangs_has_no_status_and_is_killed_with_all_that_it_started(t
 def test_child_that_nobody_gives_up_ends_by_itself() -> None:
     child = Child(hang, 0.1)
     assert child.status_by(time.monotonic() + SOON) == -signal.SIGALRM
+
+
+def test_output_of_any_length_comes_to_the_parent() -> None:
+    def work(_: Tell) -> int:
+        os.write(1, b"out" * 100_000)
+        os.write(2, b"err")
+        return 0
+
+    child = Child(work, LATER)
+    assert child.status_by(time.monotonic() + SOON) == 0
+    assert (child.output, child.errors) == (b"out" * 100_000, b"err")
