@@ -14,5 +14,8 @@ rank_sweep    times of a job on more and more ranks
 manager       time of rank 0's manager
 round_model   model of a round's cost for more ranks than there are
 rounds        cost of a round besides counting
+pairing       schedules in which all pairs meet
+network       latency and bandwidth over message sizes, and of all pairs
+links         the worst pair, and matrices of pairs
 comparison    changes from one benchmark to another
 """

@@ -6,13 +6,16 @@ from their samples; the interval of the quotient is widened by the noise that bo
 as a shared machine is more or less busy from run to run. A metric whose whole interval is above 1 is slower.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mpi_pi.bench import links as links_of
 from mpi_pi.bench.document import Benchmark
+from mpi_pi.bench.links import Quantity
 from mpi_pi.bench.median import MAX_RATIO, MedianCI
 from mpi_pi.errors import UserError
 from mpi_pi.formatting import number_of
@@ -25,6 +28,13 @@ UNKNOWN_NOISE = 0.10
 
 SAME = 1.25
 """Quotients up to this, and down to its reciprocal, are no change worth mentioning."""
+
+OF_LINKS = tuple(
+    Quantity(member, 1 << power)
+    for member, power in (("latency_seconds", 0), ("bytes_per_second", 16), ("bytes_per_second", 22))
+)
+OF_PAIRS = (Quantity("latency_seconds", 1), Quantity("bytes_per_second", 1 << 20))
+"""Of a link, and of a pair; on a slow network there may be no message of 4 MiB."""
 
 VERDICTS = ("slower", "faster", "same", "lost in noise")
 
@@ -41,7 +51,7 @@ class Measurement:
     """The value of a metric in one benchmark."""
 
     ci: MedianCI
-    """Seconds, or points per second."""
+    """Seconds, or points or bytes per second."""
     unit: str
     hosts: int
     phases: Mapping[str, float] = field(default_factory=dict)
@@ -58,7 +68,12 @@ class Measurement:
         if low <= 0:
             return None
         low, high = math.log(low), math.log(high)
-        return (-high, -low) if self.unit == "points/s" else (low, high)
+        return (-high, -low) if self.is_rate else (low, high)
+
+    @property
+    def is_rate(self) -> bool:
+        """True if more is better."""
+        return self.unit.endswith("/s")
 
 
 @dataclass(frozen=True)
@@ -85,7 +100,7 @@ class Change:
     def ratio(self) -> float:
         """Quotient of the median times; of an unknown one, `log_low` is infinite."""
         ratio = self.new.ci.median / self.old.ci.median
-        return 1 / ratio if self.old.unit == "points/s" else ratio
+        return 1 / ratio if self.old.is_rate else ratio
 
     @property
     def detectable(self) -> float:
@@ -102,7 +117,7 @@ def changes(old: Benchmark, new: Benchmark) -> dict[Metric, Change]:
         if metric in after
     }
     if not found:
-        parts = ("kernel", "jobs", "scaling", "round")
+        parts = ("kernel", "jobs", "scaling", "network", "round")
         was, is_ = (", ".join(name for name in parts if each[name]) or "nothing" for each in (old, new))
         raise UserError(
             f"nothing to compare: the old benchmark has {was}, the new one {is_},"
@@ -177,9 +192,23 @@ def measurements(benchmark: Benchmark) -> Iterator[tuple[Metric, Measurement]]:
             grows = min(max(row["efficiency"]["low"], 0.0), 1.0)
             scaled = Measurement(rate, "points/s", row["hosts"], points=points, proportional=grows)
             yield Metric(f"{kind} scaling, {_where(row)}"), scaled
+    yield from _of_network(benchmark["network"]) if benchmark["network"] else ()
     for row in (benchmark["round"] or {"rows": ()})["rows"]:
         seconds = MedianCI.from_fields(row["seconds"])
         yield Metric(f"round, {_where(row)}"), Measurement(seconds, "s", row["hosts"])
+
+
+def _of_network(section: Mapping[str, Any]) -> Iterator[tuple[Metric, Measurement]]:
+    """Generate the latency of short messages and the bandwidth with long ones, of links and of pairs."""
+    pairs = section["pairs"]["links"] if section["pairs"] else ()
+    for kind, links, quantities in (("link", section["links"], OF_LINKS), ("pair", pairs, OF_PAIRS)):
+        names = links_of.names(section, links)
+        for link, quantity in itertools.product(links, quantities):
+            if ci := quantity.of(link):
+                ends = " → ".join(names[rank] for rank in link["ranks"])
+                what = f"{quantity.name} with {number_of(quantity.message_bytes, 'byte')}, {kind} {ends}"
+                unit = "s" if quantity.is_time else "bytes/s"
+                yield Metric(what), Measurement(ci, unit, len({*link["hosts"]}))
 
 
 def _where(row: Mapping[str, Any]) -> str:

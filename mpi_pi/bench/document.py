@@ -1,6 +1,6 @@
 """The document of a benchmark, as `mpi-pi bench --json` writes it; see `storage/bench.schema.json`.
 
-Its sections `noise`, `kernel`, `jobs`, `scaling` and `round` are made by a module each.
+Its sections `noise`, `kernel`, `jobs`, `scaling`, `network` and `round` are made by a module each.
 """
 
 import platform
@@ -16,9 +16,11 @@ from mpi_pi.system import affinity, cpu, package
 from mpi_pi.system.machine import clock_hz
 from mpi_pi.system.software import software
 
-KIND, SCHEMA = "benchmark", 1
+KIND, SCHEMA = "benchmark", 2
+WITHOUT_NETWORK = 1
+"""The old schema that can still be read."""
 
-SECTIONS = ("noise", "kernel", "jobs", "scaling", "round")
+SECTIONS = ("noise", "kernel", "jobs", "scaling", "network", "round")
 
 Benchmark = dict[str, Any]
 
@@ -56,7 +58,9 @@ def read(name: str) -> Benchmark:
 
 def of_content(content: bytes) -> Benchmark:
     """Return the benchmark in the content of a file. Raises DocumentError."""
-    document = json_document.document(content, KIND, SCHEMA)
+    document = json_document.document(content, KIND, WITHOUT_NETWORK, SCHEMA)
+    if document["schema"] == WITHOUT_NETWORK:
+        document = {"network": None} | document | {"schema": SCHEMA}
     schema.check(document, "bench")
     _check_medians(document)
     _check_rows(document)

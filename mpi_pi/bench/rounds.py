@@ -2,8 +2,8 @@
 
 import itertools
 import statistics
-from dataclasses import asdict
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from mpi_pi.bench import manager, round_model
 from mpi_pi.bench.document import Progress
@@ -28,7 +28,8 @@ MAX_LINK_SECONDS = 0.3
 LINK_MEMBERS = ("latency_seconds", "bytes_per_second")
 
 
-class TimeBudget(NamedTuple):
+@dataclass(frozen=True)
+class TimeBudget:
     """Duration of the measurement, whatever the number of groups and links."""
 
     turns: int

@@ -10,6 +10,7 @@ help_texts        texts of `--help`
 exit_codes        exit statuses, and the status of each error and of a silent rank
 start             the start of commands that run on ranks
 ranks             their run: it ends MPI, and the job if a rank fails or falls silent
+served            ranks that do what rank 0 commands
 signals           signals that become stop requests
 console           the only printer
 origin            date, job and command of a result
@@ -29,6 +30,7 @@ check_node        mpi-pi check --node
 baseline          its option --baseline
 burn_in           mpi-pi burn-in
 bench_options     options of `bench`, typed
+bench_network     its measurement of the network, which comes first
 bench_on_ranks    mpi-pi bench, on ranks
 bench_launcher    mpi-pi bench, which starts ranks
 bench             mpi-pi bench compare

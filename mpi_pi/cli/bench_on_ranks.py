@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpi_pi.bench import document, kernel, noise, rank_sweep, rounds
 from mpi_pi.bench.document import Benchmark, Progress
 from mpi_pi.bench.rank_groups import RankGroups
-from mpi_pi.cli import console, parser
+from mpi_pi.cli import bench_network, console, parser
 from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
@@ -45,15 +45,29 @@ MEASURES: dict[str, tuple[str, Callable[[RankGroups, Kernel, bool, Progress], di
 
 def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     """Measure on all ranks; return the exit status on rank 0. Collective. Raises MpiPiError on all ranks."""
-    options, heartbeat = parser.typed(BenchOptions, args), ranks.watch()
-    require_identical(ranks.comm, options.common, heartbeat.check)
+    options, comm = parser.typed(BenchOptions, args), ranks.comm
     with contextlib.ExitStack() as open_files:
-        output: list[Output] = []  # one, on rank 0
-        call_on_root(ranks.comm, lambda: output.append(_open_output(options, open_files)), heartbeat.check)
-        made = _measure(options, ranks.comm, heartbeat)
-        if not output:
+        output: Output | None = None  # on rank 0
+        problem: UserError | None = None
+        try:
+            output = _open_output(options, open_files) if comm.rank == 0 else None
+        except UserError as error:
+            problem = error
+        network = None
+        if options.part in bench_network.PARTS:  # before the first collective operation, which may hang
+            network = bench_network.measure(options, comm, output)
+        heartbeat = ranks.watch()
+        require_identical(comm, options.common, heartbeat.check)
+        call_on_root(comm, lambda: _raise(problem), heartbeat.check)
+        made = _measure(options, comm, heartbeat) | ({"network": network} if network else {})
+        if output is None:
             return VERIFIED
-        return VERIFIED if output[0].put(bench_report.blocks(made), json_document.dumps(made)) else FAILED
+        return VERIFIED if output.put(bench_report.blocks(made), json_document.dumps(made)) else FAILED
+
+
+def _raise(problem: UserError | None) -> None:
+    if problem:
+        raise problem
 
 
 def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Output:

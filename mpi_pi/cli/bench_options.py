@@ -10,6 +10,7 @@ class BenchOptions(NamedTuple):
     part: str
     full: bool
     oversubscribe: bool
+    pairs: bool
     launcher: tuple[str, ...] | None
     on_ranks: bool
     """True in a rank that another `mpi-pi bench` has started by a launcher."""
@@ -31,4 +32,4 @@ class BenchOptions(NamedTuple):
 
     @property
     def _flags(self) -> list[str]:
-        return [f"--{name}" for name in ("full", "oversubscribe") if getattr(self, name)]
+        return [f"--{name}" for name in ("full", "oversubscribe", "pairs") if getattr(self, name)]

@@ -12,10 +12,10 @@ from mpi_pi.cli import console, parser
 from mpi_pi.cli.exit_codes import FAILED, VERIFIED
 from mpi_pi.cli.output import Output
 from mpi_pi.cli.ranks import Ranks
+from mpi_pi.cli.served import serve_root
 from mpi_pi.errors import UserError
 from mpi_pi.mpi import runtime
-from mpi_pi.mpi.command_loop import CommandLoop, serve
-from mpi_pi.mpi.peer_timeout import PeerTimeout
+from mpi_pi.mpi.command_loop import CommandLoop
 from mpi_pi.report import check as check_report
 
 if TYPE_CHECKING:
@@ -43,14 +43,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
     if comm.rank == 0:
         return _survey(options, comm, CommandLoop(comm, probe.actions()))
 
-    def complain(message: str) -> None:
-        console.complain(f"rank {comm.rank} on host {runtime.host_name()}: {message}")
-
-    try:
-        serve(comm, probe.actions(), complain)
-    except PeerTimeout as timeout:
-        complain(f"{timeout} on host {probe.host_of_rank_0}")
-        runtime.abort(comm, FAILED)
+    serve_root(comm, probe.actions(), lambda: probe.host_of_rank_0)
     return VERIFIED
 
 

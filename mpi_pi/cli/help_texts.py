@@ -25,7 +25,7 @@ BENCH_PARTS = {
     "kernel": "speed of one core, beside other ways to write this program",
     "job": "wall time of the Flame job, with --full also of the OctaPi job, beside the published runs",
     "scaling": "strong and weak scaling over 1, 2, 4 … ranks, or hosts if there are several",
-    "latency": "cost of a round, and the number of ranks from which on it matters",
+    "latency": "latency and bandwidth of the network, and the cost of a round on more and more ranks",
 }
 """Summary of each part of a benchmark."""
 

@@ -189,12 +189,15 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
     names = {"dest": "part", "metavar": "PART", "title": "parts"}
     parts = bench.add_subparsers(required=True, prog="mpi-pi bench", **names)
     for name, summary in help_texts.BENCH_PARTS.items():
-        part = _add_command(parts, name, (summary, *help_texts.BENCH[1:]), oversubscribe=False, **_BENCH)
+        part = _add_command(parts, name, (summary, *help_texts.BENCH[1:]), **_BENCH)
+        part.set_defaults(oversubscribe=False, pairs=False)
         part.add_argument("--full", action="store_true", help="measure for a few minutes")
         common_options.add_json(part, "all measurements")
         part.add_argument("--launcher", metavar="COMMAND", type=types.command, help="such as 'mpirun -n 4'")
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
+        if name == "latency":
+            part.add_argument("--pairs", action="store_true", help="measure all pairs of hosts, too")
         # For ranks started by bench: without it, ranks that do not know of each other would start more.
         part.add_argument("--on-ranks", action="store_true", help=argparse.SUPPRESS)
         common_options.add_progress(part)

@@ -14,5 +14,6 @@ ulfm          communicators of the ranks that are left after a loss
 collectives   exchanges of Python objects, and errors raised on all ranks
 stop          a stop request that reaches all ranks
 pingpong      latency and bandwidth between two ranks
+message_times latency and bandwidth over message sizes
 command_loop  commands of rank 0 to the other ranks, and their answers
 """

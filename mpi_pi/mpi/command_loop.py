@@ -44,8 +44,8 @@ class CommandLoop:
         """Error messages, by the rank whose action has failed."""
 
     def call_on_all(self, command: str, argument: Any = None) -> dict[int, Any]:
-        """Run a command on all ranks at once; return the answers, by rank, of those that succeed."""
-        others = range(1, self._comm.size)
+        """Run a command on all ranks but lost ones; return the answers, by rank, of those that succeed."""
+        others = [rank for rank in range(1, self._comm.size) if rank not in self.lost]
         self.send(others, command, argument)
         own: dict[int, Any] = {}
         self._record(0, *_attempt(self._actions[command], argument, lambda: None), own)

@@ -1,6 +1,8 @@
 """The command `mpi-pi bench`, with and without a launcher, and its results."""
 
+import itertools
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 
 from mpi_pi.bench import document as document_of
 from mpi_pi.bench.document import Benchmark
+from mpi_pi.cli import parser
+from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import json_document, result_file
@@ -21,6 +25,9 @@ from support.cluster import until
 from support.faults import Faults
 from support.launching import MPI_PI, MPIRUN, Launch
 from support.schemas import BENCH as SCHEMA
+
+SHORT: dict[str, float] = {"bench.manager:QUICK_TURNS": 1, "bench.rounds:QUICK(rounds_seconds)": 0.1}
+"""Values with which the cost of rounds is measured in no time."""
 
 
 def written(name: str, made: Benchmark) -> str:
@@ -40,9 +47,58 @@ def test_bench_on_ranks_of_a_launcher_is_written(launch: Launch) -> None:
     made = json.loads(Path("bench.json").read_text())
     jsonschema.validate(made, SCHEMA)
     assert made["round"]["rows"][-1]["ranks"] == 2
-    assert not any(made[part] for part in document_of.SECTIONS if part != "round")
+    assert not any(made[part] for part in document_of.SECTIONS if part not in ("network", "round"))
+    assert made["network"]["pairs"] is None
+    (link,) = made["network"]["links"]
+    assert link["ranks"] == [0, 1]
+    assert [row["bytes"] for row in link["rows"]] == [4**power for power in range(12)]  # 1 B … 4 MiB
+    host = made["machine"]["host"]
+    assert f"\nNetwork = between rank 0 and rank 1: all ranks are on host {host}\n" in run.stdout
+    assert re.search(r"^ *# Size +Latency \(us\) +Bandwidth \(MB/s\)$", run.stdout, re.MULTILINE)
     assert document_of.read("bench.json") == made
     assert plain.text(bench_report.blocks(made)) == run.stdout
+
+
+def test_network_of_one_rank_is_one_line(launch: Launch, faults: Faults) -> None:
+    run = launch(1, faults.program(values=SHORT), "bench", "latency", "--pairs", "--json", "bench.json")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\n\nNetwork = unknown, with one rank\n\n" in run.stdout
+    made = document_of.read("bench.json")
+    jsonschema.validate(json.loads(Path("bench.json").read_text()), SCHEMA)
+    assert made["network"] == {"between": "ranks", "links": [], "pairs": None}
+
+
+def test_all_pairs_of_ranks_of_a_host_are_measured(launch: Launch, faults: Faults) -> None:
+    program = faults.program(values=SHORT)
+    run = launch(4, program, "bench", "latency", "--pairs", "--json", "bench.json", timeout=120)
+    assert (run.returncode, run.stderr) == (0, "")
+    made = json.loads(Path("bench.json").read_text())
+    jsonschema.validate(made, SCHEMA)
+    pairs = made["network"]["pairs"]
+    assert sorted(link["ranks"] for link in pairs["links"]) == [
+        [*pair] for pair in itertools.permutations(range(4), 2)
+    ]
+    assert not any(link["silent"] for link in pairs["links"])
+    assert "\nPairs = 6 of 4 ranks, in both directions, one pair at a time\n" in run.stdout
+    assert re.search(r"^Slowest pair = rank \d – rank \d: ", run.stdout, re.MULTILINE)
+    assert len(re.findall(r"^rank \d +[(\d]", run.stdout, re.MULTILINE)) == 8
+
+
+def test_launcher_is_told_to_measure_pairs() -> None:
+    args = parser.parse(["bench", "latency", "--pairs", "--full", "--launcher", "mpirun -n 2"])
+    arguments = parser.typed(BenchOptions, args).on_ranks_arguments
+    told = parser.typed(BenchOptions, parser.parse(arguments))
+    assert (told.pairs, told.full, told.on_ranks, told.launcher) == (True, True, True, None)
+
+
+def test_options_that_differ_between_ranks_are_refused_after_the_network(
+    launch: Launch, faults: Faults
+) -> None:
+    program = faults.program(values=SHORT)
+    more = '[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" = 1 ] && set -- --pairs'
+    run = launch(2, "sh", "-c", f'{more}; exec "{program}" bench latency "$@"')
+    assert run.returncode != 0
+    assert "is set to do bench latency" in run.stderr
 
 
 def test_bench_starts_a_launcher_itself(launch: Launch) -> None:
@@ -64,6 +120,8 @@ def test_bench_starts_a_launcher_itself(launch: Launch) -> None:
         (2, ["noise", "--json", "none/b.json"], "argument --json: 'none/b.json': No such file or directory"),
         (2, ["noise", "--launcher", ""], "argument --launcher: '': a command is needed"),
         (2, ["noise", "--oversubscribe"], "unrecognized arguments: --oversubscribe"),
+        (2, ["scaling", "--pairs"], "unrecognized arguments: --pairs"),
+        (1, ["latency", "--pairs", "--launcher", "false"], "false: ended with status 1, see above"),
         (2, ["everything"], "argument PART: invalid choice: 'everything'"),
     ],
 )
@@ -123,6 +181,12 @@ def test_signal_ends_the_launcher_too(environment: dict[str, str]) -> None:
     assert not Path("b.json").exists()
 
 
+def test_unwritable_file_is_refused_before_the_network_is_measured(launch: Launch) -> None:
+    run = launch(2, MPI_PI, "bench", "latency", "--json", "none/b.json")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.count("error: argument --json: 'none/b.json': No such file or directory") == 1
+
+
 def test_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     """What was measured before the failure is printed and written."""
     Path("made.json").write_text(json.dumps(benchmark() | {"jobs": None}))
@@ -165,7 +229,13 @@ def test_compare_tells_slower_faster_and_damaged_files(launch: Launch) -> None:
 def test_schema_describes_all_and_allows_nothing_else() -> None:
     made: dict[str, Any] = json.loads(json_document.dumps(benchmark()))
     jsonschema.validate(made, SCHEMA)
-    changes: list[dict[str, Any]] = [{"schema": 2}, {"more": 1}, {"noise": {}}]
+    changes: list[dict[str, Any]] = [
+        {"schema": 1},
+        {"schema": 3},
+        {"more": 1},
+        {"noise": {}},
+        {"network": {}},
+    ]
     for change in changes:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(made | change, SCHEMA)

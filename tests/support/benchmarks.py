@@ -61,7 +61,7 @@ def compared(old: dict[str, Any], new: dict[str, Any]) -> tuple[str, bool]:
 
 
 def benchmark(ranks: int = 4, hosts: int = 1, slower: float = 1.0) -> dict[str, Any]:
-    """Return a benchmark with all sections; the hosts have equally many ranks.
+    """Return a benchmark with all sections but the network; the hosts have equally many ranks.
 
     All times are `slower` times as long.
     """

@@ -12,12 +12,21 @@ from mpi_pi.report.blocks import Lines, Table
 
 Pairs = Iterator[tuple[str, str]]
 
-FORMS = {"points/s": ".3e", "s": ".4g"}
+FORMS = {"points/s": ".3e", "bytes/s": ".3e", "s": ".4g"}
 """Formats of medians, by unit."""
+
+
+MAX_ROWS = 100
+"""Changes up to which all are shown, and not only those that are slower or faster."""
 
 
 def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> list[Lines | Table]:
     """Return the conditions of both benchmarks, a table of all changes, and a summary."""
+    shown = changes
+    if len(changes) > MAX_ROWS:
+        shown = {
+            metric: change for metric, change in changes.items() if change.verdict in ("slower", "faster")
+        }
     rows = [
         {
             "what": metric.what,
@@ -27,11 +36,13 @@ def blocks(old: Benchmark, new: Benchmark, changes: Mapping[Metric, Change]) -> 
             "times as long": _times_as_long(change),
             "": change.verdict,
         }
-        for metric, change in changes.items()
+        for metric, change in shown.items()
     ]
+    left_out = len(changes) - len(shown)
+    note = f"{left_out} that are the same or lost in noise are left out" if left_out else ""
     return [
         Lines([*_conditions(old, new), *_detectable(changes.values())]),
-        Table(rows, ("old", "new")),
+        *([Table(rows, ("old", "new"), note)] if rows else []),
         Lines([*_summary(old, new, changes)]),
     ]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mpi_pi.formatting import number_of
-from mpi_pi.report.bench import jobs, kernel, noise, rounds, scaling
+from mpi_pi.report.bench import jobs, kernel, network, noise, rounds, scaling
 from mpi_pi.report.blocks import Block, Lines, Section
 
 
@@ -15,6 +15,7 @@ def blocks(benchmark: Mapping[str, Any]) -> list[Block]:
         "kernel": ("One core", kernel.blocks),
         "jobs": ("Whole jobs", lambda section: jobs.blocks(section, benchmark["full"])),
         "scaling": ("Scaling", scaling.blocks),
+        "network": ("Network", network.blocks),
         "round": ("Rounds", rounds.blocks),
     }
     there = ((title, make, benchmark[part]) for part, (title, make) in parts.items() if benchmark[part])

@@ -6,6 +6,7 @@ run        the dartboard, convergence and trials of a run
 timeline   the work of ranks or hosts over time
 row_times  how they spent their time, in numbers
 bench      kernels, whole jobs, scaling and rounds of a benchmark
+network    its links over message sizes, and maps of all pairs
 burn_in    rate and temperature of hosts over time
 burn_in_series  the numbers of these
 """

@@ -1,4 +1,4 @@
-"""Pictures of a benchmark: kernels, whole jobs, scaling, and the cost of a round."""
+"""Pictures of a benchmark: kernels, whole jobs, scaling, the network, and the cost of a round."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +16,7 @@ from mpi_pi.bench import published
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
 from mpi_pi.report.bench.numbers import LOST, format_ci
+from mpi_pi.report.plots import network as plot_network
 from mpi_pi.report.plots import style
 from mpi_pi.report.plots.style import DARK, INK, LIGHT, MIDDLE, Look, Panel
 
@@ -45,6 +46,8 @@ def panels(benchmark: Mapping[str, Any]) -> Iterator[Panel]:
     if scaling := benchmark["scaling"]:
         yield Panel("Speed-up", lambda figure: speed_up(figure, scaling))
         yield Panel("Efficiency", lambda figure: efficiency(figure, scaling))
+    if network := benchmark["network"]:
+        yield from plot_network.panels(network)
     if round_ := benchmark["round"]:
         title = "What a round costs besides counting"
         yield Panel(title, lambda figure: cost_of_round(figure, round_), True)

@@ -70,6 +70,12 @@ def power_of_ten(exponent: int) -> str:
     return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
+def binary_size(size: int) -> str:
+    """Return a number of bytes: `4 KiB` of 4096."""
+    power = min((size.bit_length() - 1) // 10, 2)
+    return f"{size / 1024**power:g} {('B', 'KiB', 'MiB')[power]}"
+
+
 def label_decades(axis: Axis) -> None:
     """Label a logarithmic axis at powers of ten, and a short axis also between them."""
 

@@ -30,8 +30,9 @@ from mpi_pi.report import deployment, plain
 from mpi_pi.report import preflight as preflight_report
 from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
+from mpi_pi.report.bench import network as network_report
 from mpi_pi.storage import merge, result_file
-from support import audited_runs, burn_ins, runs
+from support import audited_runs, burn_ins, networks, runs
 from support.benchmarks import compared
 from support.health import CASES, healthy, without
 from support.launching import TESTS
@@ -70,6 +71,11 @@ def of_starved_run() -> str:
 
 def stored(name: str) -> dict[str, Any]:
     return bench_document.read(str(BENCHMARKS / f"{name}.json"))
+
+
+def network(hosts: int, silent: bool = False) -> dict[str, Any]:
+    section: dict[str, Any] = networks.benchmark(hosts, silent=silent)["network"]
+    return section
 
 
 def of_check(change: Callable[[Any], Any] = list, hosts: int = 4) -> str:
@@ -166,6 +172,9 @@ GOLDEN: dict[str, Callable[[], str]] = {
     "burn_in_stopped": of_stopped_burn_in,
     "bench_host": lambda: plain.text(bench_report.blocks(stored("host"))),
     "bench_hosts": lambda: plain.text(bench_report.blocks(stored("four_hosts"))),
+    "bench_network": lambda: plain.text(network_report.blocks(network(4, silent=True))),
+    "bench_network_of_host": lambda: plain.text(network_report.blocks(network(1))),
+    "bench_network_of_many_hosts": lambda: plain.text(network_report.blocks(network(40))),
     "compare_same": lambda: compared(stored("host"), stored("host"))[0],
     "compare_slower": lambda: compared(stored("host"), stored("host_slower"))[0],
     "compare_faster": lambda: compared(stored("two_hosts"), stored("two_hosts_faster"))[0],

@@ -37,7 +37,7 @@ from mpi_pi.report.plots import timeline as plot_timeline
 from mpi_pi.report.plots.style import Panel
 from mpi_pi.report.sources import Item
 from mpi_pi.storage.trial_log import Trials
-from support import benchmarks, runs
+from support import benchmarks, networks, runs
 
 run = cache(runs.run)
 benchmark = cache(benchmarks.benchmark)
@@ -571,6 +571,10 @@ CONTENTS: dict[str, Callable[[], Any]] = {
     "10 hosts, 3 lost": lambda: long_names(runs.run(10, 4, stopped=True, losses=HOSTS_LOST)),
     "1000 hosts, 62 lost": lambda: runs.run(1000, losses={2: [300], 4: [*range(500, 560)], 6: [900]}),
     "benchmark of 10 hosts": lambda: benchmark(40, 10),
+    "network of 1 host": lambda: networks.benchmark(1),
+    "network of 2 hosts": lambda: networks.benchmark(2),
+    "network of 8 hosts": lambda: networks.benchmark(8, silent=True),
+    "network of 40 hosts": lambda: networks.benchmark(40),
     "scaling on 1 rank": lambda: benchmark(1) | OF_ANY_SIZE,
     "scaling on 1000 hosts": lambda: benchmark(4000, 1000) | OF_ANY_SIZE,
 }
@@ -580,7 +584,7 @@ CONTENTS: dict[str, Callable[[], Any]] = {
 def test_no_text_lies_upon_another_or_leaves_the_picture(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     items = [Item(name, CONTENTS[name]())]
     figures = [plot.figure(items)]
-    if name in ("10 hosts", "10 hosts, 3 lost", "benchmark of 10 hosts"):
+    if name in ("10 hosts", "10 hosts, 3 lost", "benchmark of 10 hosts") or name.startswith("network"):
         figures += [figure for _, figure in plot.pictures(items)]
     for figure in figures:
         texts = drawn_texts(figure, monkeypatch)
