@@ -40,6 +40,9 @@ WARM_UP_SHARE = 0.1
 SPINS = 1000
 """Tests of a request until a rank yields its core between them, which takes longer than a short message."""
 
+SILENCE_SECONDS = REPLY_TIMEOUT_SECONDS
+"""Wait for a message after which the other rank is given up."""
+
 LATENCY, BANDWIDTH, END = range(3)
 
 
@@ -186,7 +189,7 @@ class Pair:
         for _ in range(SPINS):
             if request.Test():
                 return
-        deadline = time.perf_counter() + REPLY_TIMEOUT_SECONDS
+        deadline = time.perf_counter() + SILENCE_SECONDS
         while not request.Test():
             yield_core()
             now = time.perf_counter()
