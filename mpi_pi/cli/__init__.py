@@ -2,6 +2,7 @@
 
 main              parse, dispatch, report an error
 parser            the command line
+parser_tree       the parsers of all commands and parts
 common_options    options that several commands have
 argument_types    types of arguments, whose errors quote the value
 argument_checks   checks of arguments that exclude or need each other
@@ -38,4 +39,8 @@ merge             mpi-pi merge
 plots             mpi-pi plot, mpi-pi report
 cluster           mpi-pi check-hosts, mpi-pi deploy
 wheelhouse        mpi-pi wheelhouse
+examples          mpi-pi examples
+help              mpi-pi help
+man_page          the manual page, for help
+completion        completion for shells, for help
 """

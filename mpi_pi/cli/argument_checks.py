@@ -63,11 +63,20 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError(f"argument -o/--output: {output!r}: is one of the files to be read")
 
 
+def _check_help(args: argparse.Namespace) -> None:
+    """Raise UserError if more than one thing is asked for."""
+    asked = {"COMMAND": args.topic, "--man": args.man, "--completion": args.completion}
+    given = [name for name, value in asked.items() if value]
+    if len(given) > 1:
+        raise UserError(f"argument {given[1]}: not with {given[0]}")
+
+
 CHECKS = {
     "run": _check_run,
     "check": _check_check,
     "merge": _check_merge,
     "plot": _check_output,
     "report": _check_output,
+    "help": _check_help,
 }
 """Checks of combinations of arguments, by command."""

@@ -1,5 +1,7 @@
 """Texts of `--help`."""
 
+SUMMARY = "estimate pi from random points on the ranks of an MPI job"
+
 DESCRIPTION = """\
 Estimate pi from random points, M trials of N points each, counted on all ranks of an MPI job. The same seed
 gives exactly the same hits on any number of ranks and on any machine."""
@@ -135,6 +137,28 @@ archive. Where it is unpacked, make run and make deploy need no internet.""",
         """\
   mpi-pi wheelhouse
   mpi-pi wheelhouse --python 3.11 --machine aarch64 -o raspberry-pi.tar""",
+    ),
+    "examples": (
+        "write the job scripts and hostfiles that come with this program",
+        """\
+Write the folders jobscripts and hostfiles to DIR. Job scripts are submitted from there, after the lines that
+the site requires, such as that of the account, have been edited.""",
+        """\
+  mpi-pi examples my-jobs
+  cd my-jobs && sbatch jobscripts/single-node.sbatch""",
+    ),
+    "help": (
+        "show help, or make a manual page or completion for a shell",
+        """\
+Print the same as mpi-pi COMMAND [PART] --help; or, for all commands, the manual page, or a script by which a
+shell completes commands, options, choices and files.""",
+        """\
+Completion needs shtab to be made (pip install shtab), but not to be used.
+
+  mpi-pi help bench kernel
+  mpi-pi help --man | man -l -
+  mpi-pi help --completion bash >~/.local/share/bash-completion/completions/mpi-pi
+  mpi-pi help --completion zsh >~/.zfunc/_mpi-pi               (with ~/.zfunc in $fpath, before compinit)""",
     ),
 }
 """Summary, description and epilog of each command."""

@@ -10,5 +10,6 @@ result_file    the document of a result, written and read
 old_results    results of older schemas
 result_checks  consistency of a result that was read
 trial_log      the hits of every trial as text, written and read
+examples       job scripts and hostfiles, copied to a folder of the user
 merge          the result of a job from the results of its shards
 """

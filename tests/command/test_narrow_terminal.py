@@ -14,7 +14,7 @@ from support.terminal import on_a_terminal
 from support.texts import fits, words
 
 COLUMNS = 40
-COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench")
+COMMANDS = ("run", "check", "merge", "plot", "report", "check-hosts", "deploy", "bench", "examples", "help")
 PARTS = ("all", "noise", "kernel", "job", "scaling", "latency", "compare")
 
 

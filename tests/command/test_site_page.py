@@ -17,6 +17,10 @@ TESTS: dict[str, str] = {
     "make deploy HOSTFILE=hostfiles/octapi.hosts": ARCHIVE,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --json good-day.json": BASELINE,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --baseline good-day.json": BASELINE,
+    "python -m pip install dist/mpi_pi-*.whl": "command/test_packages.py::test_installed_wheel_counts",
+    "mpi-pi help --man | man -l -": "command/test_help.py::test_manual_page_is_without_warnings_and_has_all",
+    "mpi-pi help --completion bash >mpi-pi.bash": "command/test_help.py::test_shell_completes",
+    "mpi-pi examples my-jobs": "command/test_packages.py::test_installed_wheel_writes_its_examples",
 }
 """The tests, by the commands that they run."""
 

@@ -186,6 +186,8 @@ GOLDEN: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", GOLDEN)
 def test_text_is_as_before(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "python_version", lambda: "3.11.2")
+    for report in ("burn_in", "run"):
+        monkeypatch.setattr(f"mpi_pi.report.{report}.__version__", "0.1.0")
     text, file = GOLDEN[name](), TEXTS / f"{name}.txt"
     if "MPI_PI_RENEW_GOLDEN" in os.environ:
         file.write_text(text)
