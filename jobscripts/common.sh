@@ -1,13 +1,31 @@
 # shellcheck shell=bash
 # Common part of the job scripts, which source it. Settings for the site; edit them or set them in the environment:
-VENV=${VENV:-$SLURM_SUBMIT_DIR/.venv}    # made by `make run`; .venv-system for the MPI of the machine
+VENV=${VENV:-}                           # environment of mpi-pi; by default, .venv, or that of the mpi-pi in PATH
 LOCAL=${LOCAL:-${TMPDIR:-/tmp}}          # a local folder of each node, with the same path on all
-STAGE=${STAGE:-yes}                      # no: all ranks read the environment where it is
+STAGE=${STAGE:-yes}                      # no: all ranks read a virtual environment where it is, as any other one
 LAUNCHERS=${LAUNCHERS:-pmix pmi2 mpirun} # tried in this order: srun --mpi=pmix, srun --mpi=pmi2, mpirun
-# module load openmpi                    # for .venv-system: the MPI that it was made with
+# module load openmpi                    # the MPI of the machine, for an environment that has none
 
 set -euo pipefail
 shopt -s inherit_errexit
+
+# VENV and PYTHON: the environment, and its Python. An installation that is no environment, such as one of a module or
+# of `pip install --user`, has its Python elsewhere in PATH.
+if [[ ! $VENV && -e $SLURM_SUBMIT_DIR/.venv/bin/mpi-pi ]]; then
+    VENV=$SLURM_SUBMIT_DIR/.venv # made by `make run`
+elif [[ ! $VENV ]] && program=$(command -v mpi-pi); then
+    VENV=$(dirname "$(dirname "$(realpath "$program")")")
+elif [[ ! $VENV ]]; then
+    echo "mpi-pi: error: no mpi-pi in $SLURM_SUBMIT_DIR/.venv nor in PATH: activate its environment, or load its" \
+        "module, and submit the job again" >&2
+    exit 1
+fi
+PYTHON=$VENV/bin/python
+[[ -x $PYTHON ]] || PYTHON=$(command -v python3 || echo "$PYTHON")
+"$PYTHON" -Pc 'import mpi_pi' 2>/dev/null || {
+    echo "mpi-pi: error: no mpi-pi for $PYTHON: set VENV, now '$VENV', to the environment of mpi-pi" >&2
+    exit 1
+}
 PATH=$VENV/bin:$PATH
 
 DOWN= # nodes of the job that have failed, with commas, see `more_nodes_down`
@@ -36,7 +54,7 @@ launch() {
     starter "$1" "$2"
     shift 2
     # The script mpi-pi would not do: it contains the path where its environment was made.
-    ${LIMIT:+timeout "$LIMIT"} "${start[@]}" "$VENV/bin/python" -m mpi_pi "$@" &
+    ${LIMIT:+timeout "$LIMIT"} "${start[@]}" "$PYTHON" -m mpi_pi "$@" &
     pid=$!
     # Before the time limit Slurm sends SIGUSR1 to this shell, not to the launcher. Bash runs traps at once only
     # while it waits for a background process, and a trap ends that `wait`: hence the loop. SIGTERM is not passed
@@ -86,9 +104,9 @@ choose_launcher() {
 # stage: copy the environment to the local disk of each node, and use the copy, because thousands of ranks that import
 # Python packages from one parallel file system are slow. (Python itself and its standard library are not copied.)
 stage() {
-    [[ $STAGE == yes ]] || return 0
+    [[ $STAGE == yes && -e $VENV/pyvenv.cfg ]] || return 0 # other folders may contain much more
     local folder=$LOCAL/mpi-pi-$SLURM_JOB_ID package
-    package=$("$VENV/bin/python" -c 'import mpi_pi; print(mpi_pi.__path__[0])')
+    package=$("$PYTHON" -c 'import mpi_pi; print(mpi_pi.__path__[0])')
     # shellcheck disable=SC2016  # expanded by the shells of the nodes
     on_each_node sh -c 'rm -rf "$0" && mkdir -m 700 "$0"' "$folder"
     # However the job ends, Slurm sends SIGTERM to this step, which removes the copy.
@@ -102,9 +120,9 @@ stage() {
     on_each_node tar -xf "$folder/environment.tar" -C "$folder"
     on_each_node rm "$folder/environment.tar"
     # The copy has no repository from which the commit could be read.
-    MPI_PI_COMMIT=$("$VENV/bin/python" -c 'from mpi_pi.system import package; print(package.commit() or "")')
+    MPI_PI_COMMIT=$("$PYTHON" -c 'from mpi_pi.system import package; print(package.commit() or "")')
     export MPI_PI_COMMIT
-    VENV=$folder PATH=$folder/bin:$PATH
+    VENV=$folder PYTHON=$folder/bin/python PATH=$folder/bin:$PATH
     export PYTHONPATH=$folder${PYTHONPATH:+:$PYTHONPATH} # the folder of the copied mpi_pi
     echo "Environment = $folder on each node"
 }

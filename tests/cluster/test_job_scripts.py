@@ -14,8 +14,9 @@ import pytest
 
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
+from mpi_pi.storage import examples
 from mpi_pi.system import package
-from support import mpis
+from support import mpis, scripts
 from support.cluster import SLURM_PROGRAMS, Cluster, booted, until
 from support.counting import hits
 from support.launching import BIN, MPI_PI, MPIRUN, ROOT
@@ -124,6 +125,49 @@ def test_job_in_a_folder_with_blanks_counts(cluster: Cluster, tmp_path: Path) ->
     )
     assert submitted.returncode == 0, submitted.stderr
     assert PI in completed(cluster, place, submitted.stdout.strip(), 60)
+
+
+def submit_from(cluster: Cluster, folder: Path, script: str, *options: str, **variables: str) -> str:
+    """Submit a job script in a folder, as one does who has no environment of the repository."""
+    words = ["cd", str(folder), "&&", "exec", "sbatch", "--parsable", *options, f"jobscripts/{script}"]
+    environment = {name: value for name, value in (os.environ | SETTINGS).items() if name != "VENV"}
+    submitted = cluster.run("client", "sh", "-c", " ".join(words), env=environment | variables)
+    assert submitted.returncode == 0, submitted.stderr
+    return str(submitted.stdout.strip())
+
+
+@pytest.mark.parametrize("is_environment", [True, False])
+def test_written_job_script_takes_the_program_in_path(
+    cluster: Cluster, tmp_path: Path, is_environment: bool
+) -> None:
+    """An environment is copied to the nodes; of a module, whose Python is elsewhere in PATH, nothing is."""
+    place = tmp_path / "mine"
+    examples.write(str(place))
+    path = f"{BIN}:{os.environ['PATH']}"
+    if not is_environment:
+        (tmp_path / "module" / "bin").mkdir(parents=True)
+        scripts.write(tmp_path / "module" / "bin" / "mpi-pi", "raise SystemExit('not this one')")
+        path = f"{tmp_path / 'module' / 'bin'}:{path}"
+    job = submit_from(cluster, place, "multi-node.sbatch", "--nodes=1", PATH=path, STAGE="yes")
+    out = completed(cluster, place, job, 120)
+    assert PI in out
+    assert (f"Environment = /var/tmp/mpi-pi-{job} on each node" in out) == is_environment
+
+
+def test_job_without_a_program_says_where_it_was_looked_for(cluster: Cluster, tmp_path: Path) -> None:
+    place = tmp_path / "mine"
+    examples.write(str(place))
+    job = submit_from(
+        cluster, place, "single-node.sbatch", PATH="/usr/local/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
+    )
+    assert cluster.finished(job, 60) == "FAILED"
+    (line,) = output(place, job).splitlines()
+    assert line.startswith(f"mpi-pi: error: no mpi-pi in {place}/.venv nor in PATH: activate its environment")
+    job = submit_from(cluster, place, "single-node.sbatch", VENV=str(tmp_path))
+    assert cluster.finished(job, 60) == "FAILED"
+    (line,) = output(place, job).splitlines()
+    assert line.startswith("mpi-pi: error: no mpi-pi for ")
+    assert f"set VENV, now '{tmp_path}'" in line
 
 
 def test_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path) -> None:
