@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from mpi_pi.errors import UserError
 
@@ -14,13 +15,7 @@ def _check_run(args: argparse.Namespace) -> None:
     for name, value in (("-n/--trials", args.trials), ("-i/--points", args.points)):
         if value is None and not args.ask:
             raise UserError(f"argument {name} is required (or --ask)")
-    files = {"--json": args.json, "--trial-log": args.trial_log, "--checkpoint": args.checkpoint}
-    seen: dict[str, str] = {}
-    for option, file in files.items():
-        place = os.path.realpath(file or "")
-        if file and place in seen:
-            raise UserError(f"argument {option}: {file!r}: the same file as {seen[place]}")
-        seen[place] = option
+    _check_distinct(args)
     if args.shard and args.seed is None:
         raise UserError("argument --shard: needs --seed, for all shards to be of one job")
     needing = {"--restart": args.restart, "--checkpoint-every": args.checkpoint_every is not None}
@@ -28,6 +23,25 @@ def _check_run(args: argparse.Namespace) -> None:
         if given and not args.checkpoint:
             raise UserError(f"argument {option}: needs --checkpoint")
     _check_trial_log(args)
+
+
+def _check_distinct(args: argparse.Namespace) -> None:
+    """Raise UserError if two options name the same file."""
+    seen: dict[str, str] = {}
+    for option in ("--json", "--csv", "--trial-log", "--checkpoint"):
+        file = getattr(args, option.strip("-").replace("-", "_"), None)
+        place = os.path.realpath(file or "")
+        if file and place in seen:
+            raise UserError(f"argument {option}: {file!r}: the same file as {seen[place]}")
+        seen[place] = option
+
+
+def _check_inputs(args: argparse.Namespace, inputs: Sequence[str], what: str) -> None:
+    """Raise UserError if two outputs are the same file, or one of them is an input."""
+    _check_distinct(args)
+    for option, file in (("--json", args.json), ("--csv", args.csv)):
+        if file and os.path.realpath(file) in map(os.path.realpath, inputs):
+            raise UserError(f"argument {option}: {file!r}: is {what}")
 
 
 def _check_trial_log(args: argparse.Namespace) -> None:
@@ -43,15 +57,11 @@ def _check_trial_log(args: argparse.Namespace) -> None:
 
 
 def _check_merge(args: argparse.Namespace) -> None:
-    """Raise UserError for an output that is one of the inputs."""
-    if args.json and os.path.realpath(args.json) in map(os.path.realpath, args.files):
-        raise UserError(f"argument --json: {args.json!r}: is one of the files to be merged")
+    _check_inputs(args, args.files, "one of the files to be merged")
 
 
 def _check_check(args: argparse.Namespace) -> None:
-    """Raise UserError for an output that is the baseline."""
-    if args.json and args.baseline and os.path.realpath(args.json) == os.path.realpath(args.baseline):
-        raise UserError(f"argument --json: {args.json!r}: is the baseline, which would be lost")
+    _check_inputs(args, [args.baseline] if args.baseline else [], "the baseline, which would be lost")
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -75,6 +85,8 @@ CHECKS = {
     "run": _check_run,
     "check": _check_check,
     "merge": _check_merge,
+    "burn-in": _check_distinct,
+    "bench": _check_distinct,
     "plot": _check_output,
     "report": _check_output,
     "help": _check_help,

@@ -1,6 +1,7 @@
 """`mpi-pi bench` outside a launcher: it starts one, for the parts that need ranks and for whole jobs."""
 
 import argparse
+import functools
 import json
 import shlex
 import signal
@@ -31,9 +32,16 @@ def execute(args: argparse.Namespace) -> int:
     """Measure, write and print; return the exit status. Raises MpiPiError."""
     options = parser.typed(BenchOptions, args)
     try:
-        with handled((signal.SIGTERM, signal.SIGHUP), _interrupt), Output(options.json) as output:
+        with (
+            handled((signal.SIGTERM, signal.SIGHUP), _interrupt),
+            Output(options.json, options.csv) as output,
+        ):
             made, failed = _measure(options)
-            put = output.put(bench_report.blocks(made), json_document.dumps(made)) if made else False
+            put = made and output.put(
+                bench_report.blocks(made),
+                json_document.dumps(made),
+                tables=functools.partial(bench_report.blocks, made, whole=True),
+            )
             return VERIFIED if put and not failed else FAILED
     except KeyboardInterrupt as interrupt:
         console.error("interrupted: nothing is written")

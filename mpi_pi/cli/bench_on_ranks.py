@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,9 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
         made = _measure(options, comm, heartbeat) | ({"network": network} if network else {})
         if output is None:
             return VERIFIED
-        return VERIFIED if output.put(bench_report.blocks(made), json_document.dumps(made)) else FAILED
+        tables = functools.partial(bench_report.blocks, made, whole=True)
+        put = output.put(bench_report.blocks(made), json_document.dumps(made), tables=tables)
+        return VERIFIED if put else FAILED
 
 
 def _raise(problem: UserError | None) -> None:
@@ -79,7 +82,7 @@ def _open_output(options: BenchOptions, open_files: contextlib.ExitStack) -> Out
         raise UserError(f"argument --launcher: {launcher!r}: not on ranks that are there already")
     if options.on_ranks and not launch_env.started():
         raise UserError("argument --launcher: has started no ranks that find each other")
-    return open_files.enter_context(Output(options.json))
+    return open_files.enter_context(Output(options.json, options.csv))
 
 
 def _measure(options: BenchOptions, comm: "MPI.Intracomm", heartbeat: "Heartbeat") -> Benchmark:

@@ -15,6 +15,7 @@ class BenchOptions(NamedTuple):
     on_ranks: bool
     """True in a rank that another `mpi-pi bench` has started by a launcher."""
     json: str | None
+    csv: str | None
     progress: str
     cache: Path | None
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class BurnInOptions(NamedTuple):
     seed: int | None
     threads: int | Literal["auto"] | None
     json: str | None
+    csv: str | None
     progress: Literal["auto", "on", "off"]
     cache: Path | None
 
@@ -62,7 +64,7 @@ def execute(args: argparse.Namespace, ranks: Ranks) -> int:
 
         def plan() -> Plan:
             # Opened before anything is counted, so that the user learns of a failure at once.
-            outputs.append(open_files.enter_context(Output(options.json)))
+            outputs.append(open_files.enter_context(Output(options.json, options.csv)))
             seed = int.from_bytes(os.urandom(8)) if options.seed is None else options.seed
             return _plan(options, Order(options.time, options.audit, seed))
 
@@ -122,7 +124,8 @@ def _report(burn_in: BurnIn, output: Output, signals: "Signals") -> int:
     report, json = burn_in_report.blocks(burn_in, found), document.dumps(burn_in, found)
     # mpirun may not forward what is printed once it ends, nor just before an abort.
     through_mpirun = not (signals.launcher_ends or burn_in.lost)
-    written = output.put(report, json, through_mpirun)
+    tables = functools.partial(burn_in_report.blocks, burn_in, found, whole=True)
+    written = output.put(report, json, through_mpirun, tables)
     if not written or diagnosis.faults(found):
         return FAILED
     return SIGNALLED + signal.Signals[burn_in.stopped] if burn_in.stopped else VERIFIED

@@ -29,6 +29,7 @@ class CheckOptions(NamedTuple):
     """
 
     json: str | None
+    csv: str | None
     baseline: str | None
     cache: Path | None
 
@@ -51,12 +52,13 @@ def _survey(options: CheckOptions, comm: "MPI.Intracomm", loop: CommandLoop) -> 
     try:
         baseline = baseline_option.read(options.baseline)
         accept = functools.partial(baseline_option.require_common_host, options.baseline, baseline)
-        with Output(options.json) as output:
+        with Output(options.json, options.csv) as output:
             hosts = survey.conduct(comm, loop, accept)
             findings = diagnosis.findings(hosts, baseline)
             report = check_report.blocks(hosts, findings, baseline)
             # mpirun may not forward output that is printed just before an abort.
-            written = output.put(report, document.dumps(hosts, findings), through_mpirun=not loop.lost)
+            tables = functools.partial(check_report.blocks, hosts, findings, baseline, whole=True)
+            written = output.put(report, document.dumps(hosts, findings), not loop.lost, tables)
     except UserError:
         loop.end()
         raise

@@ -5,6 +5,7 @@ child: no signal ends one that waits for a file system which does not answer.
 """
 
 import argparse
+import functools
 import os
 import time
 from pathlib import Path
@@ -29,6 +30,7 @@ class NodeOptions(NamedTuple):
     """Options of `mpi-pi check --node`, see `cli.parser`."""
 
     json: str | None
+    csv: str | None
     baseline: str | None
     cache: Path | None
 
@@ -82,10 +84,12 @@ def _examined(options: NodeOptions, kernel: str, tell: Tell) -> int:
         def is_faulty(one: node.Node) -> bool:
             return not diagnosis.fit(diagnosis.node_findings(one, baseline))
 
-        with Output(options.json) as output:
+        with Output(options.json, options.csv) as output:
             one = node.examine(kernel, options.cache, tell, is_faulty)
             findings = diagnosis.node_findings(one, baseline)
-            written = output.put(report.blocks(one, findings, baseline), document.dumps([one.host], findings))
+            tables = functools.partial(report.tables, one, findings, baseline)
+            blocks, json = report.blocks(one, findings, baseline), document.dumps([one.host], findings)
+            written = output.put(blocks, json, tables=tables)
     except UserError as error:
         console.complain(str(error))
         return BAD_USAGE

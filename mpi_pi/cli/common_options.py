@@ -11,6 +11,12 @@ def add_json(command: argparse.ArgumentParser, content: str) -> None:
     command.add_argument("--json", metavar="FILE", type=types.output, help=text)
 
 
+def add_csv(command: argparse.ArgumentParser) -> None:
+    """Add `--csv FILE`."""
+    text = "write all tables, with all of their rows, as comma-separated values"
+    command.add_argument("--csv", metavar="FILE", type=types.file, help=text)
+
+
 def add_progress(command: argparse.ArgumentParser) -> None:
     """Add `--progress`."""
     text = "progress bar; default: on a terminal"

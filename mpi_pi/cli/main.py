@@ -68,5 +68,5 @@ def _dispatch(argv: Sequence[str], help_text: io.StringIO) -> int:
 
 def _writes_files(args: argparse.Namespace) -> bool:
     """Return whether the command writes a file, and so is of use without standard output."""
-    files = ("json", "trial_log", "checkpoint", "output")
+    files = ("json", "csv", "trial_log", "checkpoint", "output")
     return any(getattr(args, name, None) not in (None, "-") for name in files)

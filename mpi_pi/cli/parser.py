@@ -127,6 +127,7 @@ def _add_check(check: argparse.ArgumentParser) -> None:
     text = "examine this node alone, without MPI, within 10 s, and spare the work of others on it"
     check.add_argument("--node", action=_Node, nargs=0, help=text)
     common_options.add_json(check, "the findings")
+    common_options.add_csv(check)
     text = "earlier check of these hosts, written by --json: what has become worse is a fault"
     check.add_argument("--baseline", metavar="FILE", type=types.file, help=text)
     common_options.add_cache(check)
@@ -139,6 +140,7 @@ def _add_burn_in(burn_in: argparse.ArgumentParser) -> None:
     common_options.add_seed(burn_in)
     common_options.add_threads(burn_in)
     common_options.add_json(burn_in, "findings, rates and samples")
+    common_options.add_csv(burn_in)
     common_options.add_progress(burn_in)
     common_options.add_cache(burn_in)
     common_options.add_patience(burn_in)
@@ -147,6 +149,7 @@ def _add_burn_in(burn_in: argparse.ArgumentParser) -> None:
 def _add_merge(merge: argparse.ArgumentParser) -> None:
     merge.add_argument("files", metavar="FILE", nargs="+", help="results of all shards, in any order")
     common_options.add_json(merge, "the merged result")
+    common_options.add_csv(merge)
     merge.add_argument("--per-rank", action="store_true", help="add a row for each rank of each shard")
 
 
@@ -206,6 +209,7 @@ def _add_bench(bench: argparse.ArgumentParser) -> None:
         part.set_defaults(oversubscribe=False, pairs=False)
         part.add_argument("--full", action="store_true", help="measure for a few minutes")
         common_options.add_json(part, "all measurements")
+        common_options.add_csv(part)
         part.add_argument("--launcher", metavar="COMMAND", type=types.command, help="such as 'mpirun -n 4'")
         if name in ("all", "scaling", "latency"):
             part.add_argument("--oversubscribe", action="store_true", help="allow more ranks than cores")
@@ -227,6 +231,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--ask", action="store_true", help="ask for points and trials that are not given")
     common_options.add_seed(run)
     common_options.add_json(run, "the result")
+    common_options.add_csv(run)
     add("--per-rank", action="store_true", help="add a row for each rank to the report")
     text = "write a line trial,points,hits for each trial; -: to standard output"
     add("--trial-log", metavar="FILE", type=types.output, help=text)

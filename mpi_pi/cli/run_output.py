@@ -40,12 +40,13 @@ class RunOutput:
 
     def print_head(self, head: Lines) -> None:
         """Print the head of the report. Raises RunError if that fails in a run that writes no files."""
-        if "-" in (self.options.json, self.options.trial_log):
+        options = self.options
+        if "-" in (options.json, options.trial_log):
             return
         try:
             console.out([head], end="\n")
         except RuntimeError as error:
-            if not (self.options.json or self.options.trial_log or self.options.checkpoint):
+            if not (options.json or options.csv or options.trial_log or options.checkpoint):
                 raise RunError(str(error)) from error
             console.error(f"{error}: the results go to the files alone")
             self._printable = False
@@ -97,7 +98,9 @@ class RunOutput:
             from mpi_pi.storage import result_file  # for this option alone
 
             json = result_file.as_json(result)
-        written = all([plan.output.write(json), self._commit_trial_log(plan, result)])  # one may fail
+        written = all(
+            [plan.output.write(json, lambda: run_report.tables(result)), self._commit_trial_log(plan, result)]
+        )  # one may fail
         result = replace(result, phases=self._phases(result))  # now with the time for writing
         if not self._printable:
             return False  # the reason has been printed

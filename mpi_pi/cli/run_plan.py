@@ -37,6 +37,7 @@ class RunOptions(NamedTuple):
     """Points of each trial."""
     seed: int | None
     json: str | None
+    csv: str | None
     per_rank: bool
     trial_log: str | None
     progress: Literal["auto", "on", "off"]
@@ -99,7 +100,7 @@ def resolve(options: RunOptions, open_files: contextlib.ExitStack) -> RunPlan:
     Raises UserError or BusyError for the first problem found.
     """
     # Opened before anything is counted, so that the user learns of a failure at once.
-    output = open_files.enter_context(Output(options.json))
+    output = open_files.enter_context(Output(options.json, options.csv))
     trial_log_file = None
     if options.trial_log:
         from mpi_pi.storage.atomic_file import AtomicFile  # for this option alone

@@ -2,6 +2,7 @@
 
 blocks      lines, tables and sections that reports are built of
 plain       blocks as plain text
+csv         their tables as comma-separated values
 run         the report of a run
 run_tables  its tables of hosts and ranks
 losses      its lines on ranks that were lost or excluded

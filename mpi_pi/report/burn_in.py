@@ -10,7 +10,7 @@ from mpi_pi.burn_in.finding import Finding
 from mpi_pi.burn_in.observer import known
 from mpi_pi.burn_in.outcome import BurnIn, PhaseOutcome
 from mpi_pi.formatting import format_percent, number_of
-from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Cell, Lines, Table, number, percent
 from mpi_pi.version import __version__
 
 NUMBERS = (
@@ -18,6 +18,7 @@ NUMBERS = (
     "wrong units",
 )  # fmt: skip
 """Columns of numbers."""
+UNITS = {"slowest": "%", "core share": "%", "end/start": "%"}
 UNKNOWN = "-"
 
 
@@ -41,17 +42,19 @@ class Row(NamedTuple):
     wrong_units: int
 
 
-def blocks(burn_in: BurnIn, findings: Sequence[Finding]) -> list[Block]:
-    """Return the report of a burn-in."""
+def blocks(burn_in: BurnIn, findings: Sequence[Finding], whole: bool = False) -> list[Block]:
+    """Return the report of a burn-in; with the worst of many hosts alone, unless it is to be `whole`."""
     rows, note = _sorted(burn_in, findings), ""
-    if len(rows) > MAX_HOSTS:
+    shown = rows if whole else rows[:MAX_HOSTS]
+    if len(rows) > len(shown):
         note = f"{MAX_HOSTS} of {len(rows)} hosts, worst first; --json FILE holds them all"
     phases = [(outcome.phase.title, _phase(burn_in, outcome, findings)) for outcome in burn_in.phases]
     sentences = [f"{finding.severity}: {finding.text}" for finding in findings]
     return [
         _head(burn_in),
         *([Lines(phases)] if phases else []),
-        Table([_cells(row) for row in rows[:MAX_HOSTS]], NUMBERS, note),
+        Table([_cells(row) for row in shown], NUMBERS, note, "hosts", UNITS),
+        *([_of_ranks(burn_in)] if whole else []),
         Lines([*sentences, ("Burn-in", verdict(burn_in, findings))]),
     ]
 
@@ -141,21 +144,40 @@ def _sum(values: Iterable[float]) -> float | None:
 
 
 def _cells(row: Row) -> dict[str, str]:
-    clocks = [_number(row.lowest_mhz, ".0f"), _number(row.highest_mhz, ".0f")]
+    clocks = [number(row.lowest_mhz, ".0f"), number(row.highest_mhz, ".0f")]
     return {
         "host": row.host,
-        "ranks": str(row.ranks),
-        "slowest": f"{row.slowest.share:.0%} (rank {row.slowest.rank})" if row.slowest else UNKNOWN,
-        "core share": _number(row.core_share, ".0%"),
-        "end/start": _number(row.lasting, ".0%"),
-        "MHz": "-".join(dict.fromkeys(clocks)),
-        "temp/C": _number(row.celsius, ".0f"),
-        "power/W": _number(row.watts, ".0f"),
-        "throttled/s": _number(row.throttled_seconds, ".1f"),
-        "memory errors": _number(row.memory_errors, ".0f"),
-        "wrong units": str(row.wrong_units),
+        "ranks": number(row.ranks),
+        "slowest": _slowest(row.slowest),
+        "core share": percent(row.core_share),
+        "end/start": percent(row.lasting),
+        "MHz": Cell("-".join(dict.fromkeys(clocks)), {"lowest": row.lowest_mhz, "highest": row.highest_mhz}),
+        "temp/C": number(row.celsius, ".0f"),
+        "power/W": number(row.watts, ".0f"),
+        "throttled/s": number(row.throttled_seconds, ".1f"),
+        "memory errors": number(row.memory_errors, ".0f"),
+        "wrong units": number(row.wrong_units),
     }
 
 
-def _number(value: float | None, form: str) -> str:
-    return UNKNOWN if value is None else format(value, form)
+def _slowest(slowest: Share | None) -> Cell:
+    if slowest is None:
+        return Cell(UNKNOWN, {"": None, "rank": None})
+    text = f"{slowest.share:.0%} (rank {slowest.rank})"
+    return Cell(text, {"": 100 * slowest.share, "rank": slowest.rank})
+
+
+def _of_ranks(burn_in: BurnIn) -> Table:
+    """Return a table with a row for each rank in each phase."""
+    rows = [
+        {
+            "phase": outcome.name,
+            "rank": number(rank.rank),
+            "host": burn_in.hosts[rank.host].host,
+            "points": number(work.points),
+            "core share": percent(work.core_share),
+        }
+        for outcome in burn_in.phases
+        for rank, work in zip(burn_in.ranks, outcome.ranks, strict=True)
+    ]
+    return Table(rows, ("rank", "points", "core share"), title="ranks", units=UNITS)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mpi_pi.check.changes import Baseline, Change, changes, pairs
 from mpi_pi.check.hosts import Host
-from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table, number
 
 MAX_CHANGES = 2 * MAX_HOSTS
 
@@ -12,8 +12,11 @@ NUMBERS = ("then", "now", "times as good", "noise")
 """Columns of numbers."""
 
 
-def blocks(hosts: Sequence[Host], baseline: Baseline | None) -> list[Block]:
-    """Return a line on the baseline, and the table of changes, if there are any; nothing without baseline."""
+def blocks(hosts: Sequence[Host], baseline: Baseline | None, whole: bool = False) -> list[Block]:
+    """Return a line on the baseline, and the table of changes, if there are any; nothing without baseline.
+
+    The table has the worst of many changes alone, unless it is to be `whole`.
+    """
     if baseline is None:
         return []
     both = len(pairs(hosts, baseline))
@@ -22,18 +25,19 @@ def blocks(hosts: Sequence[Host], baseline: Baseline | None) -> list[Block]:
     if not found:
         return [head]
     note = "what is worse than noise explains is a fault"
-    if len(found) > MAX_CHANGES:
-        note = f"the {MAX_CHANGES} worst of {len(found)} changes; {note}"
-    return [head, Table([_row(change) for change in found[:MAX_CHANGES]], NUMBERS, note)]
+    shown = found if whole else found[:MAX_CHANGES]
+    if len(found) > len(shown):
+        note = f"the {MAX_CHANGES} worst of {len(found)} changes, --csv FILE has them all; {note}"
+    return [head, Table([_row(change) for change in shown], NUMBERS, note, "since the baseline")]
 
 
 def _row(change: Change) -> dict[str, str]:
-    then, now = (format(value, change.metric.form) for value in (change.then, change.now))
+    form = change.metric.form
     return {
         "host": change.host,
         "measured": change.metric.name,
-        "then": then,
-        "now": now,
-        "times as good": f"{change.times:.2f}",
-        "noise": "-" if change.bound is None else f"{change.bound:.2f}",
+        "then": number(change.then, form),
+        "now": number(change.now, form),
+        "times as good": number(change.times, ".2f"),
+        "noise": number(change.bound, ".2f"),
     }

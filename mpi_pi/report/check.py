@@ -7,7 +7,7 @@ from mpi_pi.check.finding import Finding
 from mpi_pi.check.hosts import Host
 from mpi_pi.formatting import number_of
 from mpi_pi.report import changes
-from mpi_pi.report.blocks import MAX_HOSTS, Block, Lines, Table
+from mpi_pi.report.blocks import MAX_HOSTS, Block, Cell, Lines, Table, number, percent
 
 MAX_CPU_LETTERS = 32
 
@@ -19,21 +19,28 @@ UNKNOWN = "-"
 
 
 def blocks(
-    hosts: Sequence[Host], findings: Sequence[Finding], baseline: Baseline | None = None
+    hosts: Sequence[Host],
+    findings: Sequence[Finding],
+    baseline: Baseline | None = None,
+    whole: bool = False,
 ) -> list[Block]:
-    """Return the report of a check, with a table of the changes since the baseline, if there is one."""
+    """Return the report of a check, with a table of the changes since the baseline, if there is one.
+
+    Its tables have the worst of many hosts alone, unless they are to be `whole`.
+    """
     shown, note = hosts, ""
-    if len(hosts) > MAX_HOSTS:
+    if len(hosts) > MAX_HOSTS and not whole:
         shown = _worst(hosts, findings)
         note = f"{MAX_HOSTS} of {len(hosts)} hosts; --json FILE holds them all"
     faults = sum(finding.severity == "fault" for finding in findings)
     verdict = f"no, {number_of(faults, 'fault')}" if faults else "yes"
     return [
         _head(hosts),
-        Table([_hardware(host) for host in shown], NUMBERS),
-        Table([_software(host) for host in shown], NUMBERS),
-        Table([_measured(host) for host in shown], NUMBERS, note),
-        *changes.blocks(hosts, baseline),
+        Table([_hardware(host) for host in shown], NUMBERS, title="hardware"),
+        Table([_software(host) for host in shown], NUMBERS, title="software"),
+        Table([_measured(host) for host in shown], NUMBERS, note, "measured", {"core share": "%"}),
+        *([_of_ranks(hosts)] if whole else []),
+        *changes.blocks(hosts, baseline, whole),
         Lines([*(f"{finding.severity}: {finding.text}" for finding in findings), ("Fit", verdict)]),
     ]
 
@@ -74,10 +81,10 @@ def _hardware(host: Host) -> dict[str, str]:
         "host": host.name,
         "address": host.address or UNKNOWN,
         "architecture": machine.architecture if machine else UNKNOWN,
-        "CPU": cpu if len(cpu) <= MAX_CPU_LETTERS else f"{cpu[: MAX_CPU_LETTERS - 3]}...",
+        "CPU": Cell(cpu if len(cpu) <= MAX_CPU_LETTERS else f"{cpu[: MAX_CPU_LETTERS - 3]}...", cpu),
         "flags": (machine and " ".join(machine.flags)) or UNKNOWN,
-        "cores": str(machine.cores) if machine else UNKNOWN,
-        "ranks": str(len(host.ranks)),
+        "cores": number(machine.cores if machine else None),
+        "ranks": number(len(host.ranks)),
     }
 
 
@@ -101,30 +108,52 @@ def _software(host: Host) -> dict[str, str]:
 
 def _measured(host: Host) -> dict[str, str]:
     state, link = host.loaded, host.link
-    most = host.machine.max_mhz if host.machine else None
     return {
         "host": host.name,
         "reachable": "yes" if host.reachable else "no",
-        "right": {True: "yes", False: "no", None: UNKNOWN}[host.right],
-        "points/s": _number(host.points_per_second, ".3e"),
-        "core share": _number(host.core_share, ".0%"),
-        "MHz": _number(state.mhz if state else None, ".0f") + (f"/{most:.0f}" if most else ""),
-        "temp/C": _number(state.celsius if state else None, ".0f"),
+        "right": _right(host.right),
+        "points/s": number(host.points_per_second, ".3e"),
+        "core share": percent(host.core_share),
+        "MHz": _clock(state.mhz if state else None, host.machine.max_mhz if host.machine else None),
+        "temp/C": number(state.celsius if state else None, ".0f"),
         "throttled": _throttled(host),
-        "latency/us": _number(link.latency_seconds * 1e6 if link else None, ".1f"),
-        "MB/s": _number(link.bytes_per_second / 1e6 if link else None, ".1f"),
-        "skew/s": _number(link.skew_seconds if link else None, "+.3f"),
+        "latency/us": number(link.latency_seconds * 1e6 if link else None, ".1f"),
+        "MB/s": number(link.bytes_per_second / 1e6 if link else None, ".1f"),
+        "skew/s": number(link.skew_seconds if link else None, "+.3f"),
     }
+
+
+def _clock(mhz: float | None, max_mhz: float | None) -> Cell:
+    highest = f"/{max_mhz:.0f}" if max_mhz else ""
+    return Cell(number(mhz, ".0f") + highest, {"": mhz, "highest": max_mhz})
+
+
+def _of_ranks(hosts: Sequence[Host]) -> Table:
+    rows = [
+        {
+            "rank": number(facts.rank),
+            "host": host.name,
+            "reachable": "yes" if facts.reachable else "no",
+            "right": _right(facts.right),
+            "kernel": facts.kernel or UNKNOWN,
+            "points/s": number(facts.points_per_second, ".3e"),
+            "points/s of CPU time": number(facts.points_per_cpu_second, ".3e"),
+            "core share": percent(facts.core_share),
+        }
+        for host in hosts
+        for facts in host.ranks
+    ]
+    return Table(rows, NUMBERS, title="ranks", units={"core share": "%"})
+
+
+def _right(right: bool | None) -> str:
+    return {True: "yes", False: "no", None: UNKNOWN}[right]
 
 
 def _throttled(host: Host) -> str:
     if host.throttled_since_boot is None:
         return UNKNOWN
     return "now" if host.throttled_now else "earlier" if host.throttled_since_boot else "no"
-
-
-def _number(value: float | None, form: str) -> str:
-    return UNKNOWN if value is None else format(value, form)
 
 
 def _kinds(values: Iterable[str]) -> str:

@@ -32,6 +32,13 @@ def not_examined(why: str) -> list[Block]:
     return [Lines([("Fit", f"unknown: {' '.join(why.split())}")])]
 
 
+def tables(node: "Node", findings: Sequence[Finding], baseline: "Baseline | None") -> list[Block]:
+    """Return all tables on the node, for --csv: those of a check of hosts."""
+    from mpi_pi.report import check  # which imports NumPy
+
+    return check.blocks([node.host], findings, baseline, whole=True)
+
+
 def _since(node: "Node", baseline: "Baseline | None") -> list[Block]:
     if baseline is None:
         return []

@@ -112,6 +112,11 @@ def blocks(result: Result, per_rank: bool = False) -> list[Block]:
     ]
 
 
+def tables(result: Result) -> list[Block]:
+    """Return the tables of all hosts and of all ranks."""
+    return [run_tables.of_hosts(result, whole=True), run_tables.of_ranks(result)]
+
+
 def _answer(result: Result) -> Iterator[Line]:
     estimate, points = result.estimate, result.shard.points
     if result.partial:

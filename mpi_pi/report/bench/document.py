@@ -1,17 +1,20 @@
 """Report on a benchmark: its machine, and a section for each part that was measured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mpi_pi.formatting import number_of
 from mpi_pi.report.bench import jobs, kernel, network, noise, rounds, scaling
-from mpi_pi.report.blocks import Block, Lines, Section
+from mpi_pi.report.blocks import Block, Lines, Section, Table
 
 
-def blocks(benchmark: Mapping[str, Any]) -> list[Block]:
-    """Return lines on program, date and machine, and a section for each part that was measured."""
-    parts = {
-        "noise": ("Noise", noise.blocks),
+def blocks(benchmark: Mapping[str, Any], whole: bool = False) -> list[Block]:
+    """Return lines on program, date and machine, and a section for each part that was measured.
+
+    Its tables have some of many hosts alone, unless they are to be `whole`.
+    """
+    parts: dict[str, tuple[str, Callable[[Any], list[Lines | Table]]]] = {
+        "noise": ("Noise", lambda section: noise.blocks(section, whole)),
         "kernel": ("One core", kernel.blocks),
         "jobs": ("Whole jobs", lambda section: jobs.blocks(section, benchmark["full"])),
         "scaling": ("Scaling", scaling.blocks),

@@ -5,10 +5,13 @@ from typing import Any
 
 from mpi_pi.bench.jobs import FULL, MAX_EXPECTED_SECONDS
 from mpi_pi.bench.median import MedianCI
-from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.blocks import Lines, Table
+from mpi_pi.report.bench.numbers import ci_cell, format_ci
+from mpi_pi.report.blocks import Lines, Table, number
 
 Job = Mapping[str, Any]
+
+UNITS = {"published": "s"}
+"""Units of columns, by name."""
 
 MEANINGS = {
     "launcher": "from its start until rank 0's process is started",
@@ -44,9 +47,9 @@ def blocks(section: Sequence[Job], full: bool = False) -> list[Lines | Table]:
         for name, run in published.items()
     ]
     return [
-        Table([_row(job) for job in section], ("points", "ranks", "published")),
+        Table([_row(job) for job in section], ("points", "ranks", "published"), title="jobs", units=UNITS),
         *(Lines(lines) for lines in (left_out, sources) if lines),
-        Table(rows, tuple(columns)),
+        Table(rows, tuple(columns), title="steps of jobs"),
         Lines(legend, ": "),
     ]
 
@@ -60,15 +63,15 @@ def _row(job: Job) -> dict[str, str]:
     speed_up = MedianCI.of(published["seconds"] / each for each in seconds.samples) if published else None
     return {
         "job": _title(job),
-        "points": f"{job['job']['trials'] * job['job']['points_per_trial']:g}",
-        "ranks": str(job["ranks"]),
+        "points": number(job["job"]["trials"] * job["job"]["points_per_trial"], "g"),
+        "ranks": number(job["ranks"]),
         "seconds": format_ci(seconds),
-        "published": f"{published['seconds']:g}" if published else "",
-        "times as fast": format_ci(speed_up) if speed_up else "",
+        "published": number(published["seconds"], "g") if published else "",
+        "times as fast": format_ci(speed_up) if speed_up else ci_cell("", None),
     }
 
 
 def _milliseconds(job: Job) -> dict[str, str]:
     """Return the median of each phase, and of the whole job."""
     phases = [*job["steps"], {"name": "whole", "seconds": job["seconds"]}]
-    return {phase["name"]: f"{phase['seconds']['median'] * 1e3:.1f}" for phase in phases}
+    return {phase["name"]: number(phase["seconds"]["median"] * 1e3, ".1f") for phase in phases}

@@ -5,8 +5,8 @@ from typing import Any
 
 from mpi_pi.bench.kernel import SHORT_SUBJECT, SHORT_TRIAL, SUBJECT
 from mpi_pi.bench.median import MedianCI
-from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.blocks import Lines, Table
+from mpi_pi.report.bench.numbers import ci_cell, format_ci
+from mpi_pi.report.blocks import Lines, Table, number
 
 Row = Mapping[str, Any]
 
@@ -16,7 +16,7 @@ COLUMNS = ("one core", "million points/s", f"{SUBJECT} is … times as fast", "G
 def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
     """Return lines on the subject, and a table of all implementations."""
     rows = section["rows"]
-    return [Lines([*_lines(rows)]), Table([_row(row) for row in rows], COLUMNS[1:])]
+    return [Lines([*_lines(rows)]), Table([_row(row) for row in rows], COLUMNS[1:], title="one core")]
 
 
 def _lines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
@@ -45,9 +45,9 @@ def _row(row: Row) -> dict[str, str]:
     cells = (
         row["name"],
         _format(MedianCI.from_fields(row["points_per_second"]), 1e-6),
-        "" if is_subject else _format(times),
-        f"{_gigabits_per_second(row):.3g}",
-        "-" if cycles is None else f"{cycles:{_form(cycles)}}",
+        ci_cell("", None) if is_subject else _format(times),
+        number(_gigabits_per_second(row), ".3g"),
+        number(cycles, "" if cycles is None else _form(cycles)),
     )
     return dict(zip(COLUMNS, cells, strict=True))
 

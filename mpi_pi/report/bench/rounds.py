@@ -6,7 +6,7 @@ from typing import Any
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.bench.round_model import MATTERS_SECONDS, MAX_RANKS
 from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.blocks import Lines, Table
+from mpi_pi.report.blocks import Lines, Table, number
 
 NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency/%")
 
@@ -14,11 +14,15 @@ NUMBERS = ("ranks", "hosts", "planner/ms", "network/ms", "round/ms", "efficiency
 def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
     """Return tables of rounds and of the manager, the slowest link, and the model, if there is one."""
     rows = [
-        {"ranks": str(row["ranks"]), "hosts": str(row["hosts"]), "round besides counting/ms": _measured(row)}
+        {
+            "ranks": number(row["ranks"]),
+            "hosts": number(row["hosts"]),
+            "round besides counting/ms": _measured(row),
+        }
         for row in section["rows"]
     ]
     manager = [
-        {"ranks": str(row["ranks"]), "books of rank 0, without network/ms": _measured(row)}
+        {"ranks": number(row["ranks"]), "books of rank 0, without network/ms": _measured(row)}
         for row in section["planner"]
     ]
     slowest = "unknown, with one rank"
@@ -26,7 +30,12 @@ def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
         latency, rate = link["latency_seconds"] * 1e6, link["bytes_per_second"] / 1e6
         slowest = f"{latency:.3g} µs, {rate:.3g} MB/s, to {link['host']}"
     model = _model(section) if section["model"] else []
-    return [Table(rows, NUMBERS), Lines([("Slowest link", slowest)]), Table(manager, NUMBERS), *model]
+    return [
+        Table(rows, NUMBERS, title="rounds"),
+        Lines([("Slowest link", slowest)]),
+        Table(manager, NUMBERS, title="manager"),
+        *model,
+    ]
 
 
 def _measured(row: Mapping[str, Any]) -> str:
@@ -35,20 +44,20 @@ def _measured(row: Mapping[str, Any]) -> str:
 
 def _model(section: Mapping[str, Any]) -> list[Lines | Table]:
     rows = [
-        {"ranks": str(row["ranks"])}
+        {"ranks": number(row["ranks"])}
         | {f"{part}/ms": _milliseconds(row[f"{part}_seconds"]) for part in ("planner", "network", "round")}
-        | {"efficiency/%": f"{row['efficiency'] * 100:.2f}"}
+        | {"efficiency/%": number(row["efficiency"] * 100, ".2f")}
         for row in section["model"]
     ]
     ranks = section["matters_from_ranks"] or f"more than {MAX_RANKS}"
     where = f"{ranks} ranks, where a round costs {MATTERS_SECONDS * 1e3:.0f} ms and more"
     return [
         Lines(["model, not measured:"]),
-        Table(rows, NUMBERS),
+        Table(rows, NUMBERS, title="model of rounds"),
         Lines([("Matters from", where)]),
         Lines(["It assumes that", *(f"- {assumption}" for assumption in section["assumptions"])]),
     ]
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:{'.3g' if seconds < 0.1 else '.0f'}}"
+    return number(seconds * 1e3, ".3g" if seconds < 0.1 else ".0f")

@@ -5,8 +5,8 @@ from typing import Any
 
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import number_of
-from mpi_pi.report.bench.numbers import LOST, format_ci
-from mpi_pi.report.blocks import Lines, Table
+from mpi_pi.report.bench.numbers import LOST, ci_cell, format_ci
+from mpi_pi.report.blocks import Lines, Table, number
 
 Row = Mapping[str, Any]
 
@@ -31,9 +31,9 @@ def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
     between = [("Serial fraction", fitted), ("Weak scaling", f"{_points(weak['job'])} for each rank")]
     return [
         Lines(head),
-        Table([_strong_row(row) for row in strong["rows"]], NUMBERS),
+        Table([_strong_row(row) for row in strong["rows"]], NUMBERS, title="strong scaling"),
         Lines(between),
-        Table([_row(row) for row in weak["rows"]], NUMBERS),
+        Table([_row(row) for row in weak["rows"]], NUMBERS, title="weak scaling"),
     ]
 
 
@@ -43,8 +43,8 @@ def _points(job: Mapping[str, int]) -> str:
 
 def _row(row: Row) -> dict[str, str]:
     return {
-        "ranks": str(row["ranks"]),
-        "hosts": str(row["hosts"]),
+        "ranks": number(row["ranks"]),
+        "hosts": number(row["hosts"]),
         "time/s": format_ci(MedianCI.from_fields(row["seconds"])),
         "speed-up": _format_positive(MedianCI.from_fields(row["speed_up"])),
         "efficiency/%": _format_positive(MedianCI.from_fields(row["efficiency"]), 100),
@@ -52,12 +52,18 @@ def _row(row: Row) -> dict[str, str]:
 
 
 def _strong_row(row: Row) -> dict[str, str]:
-    return _row(row) | {"Karp–Flatt": _format_fraction(row["karp_flatt"]) if row["karp_flatt"] else "-"}
+    fields = row["karp_flatt"]
+    fraction = (
+        ci_cell(_format_fraction(fields), MedianCI.from_fields(fields)) if fields else ci_cell("-", None)
+    )
+    return _row(row) | {"Karp–Flatt": fraction}
 
 
 def _format_positive(ci: MedianCI, scale: float = 1.0) -> str:
     """Return a number with its interval; what is lost in noise has none, to keep the table narrow."""
-    return LOST if ci.inconclusive else format_ci(ci, ".3g" if ci.median * scale < 100 else ".0f", scale)
+    if ci.inconclusive:
+        return ci_cell(LOST, ci, scale)
+    return format_ci(ci, ".3g" if ci.median * scale < 100 else ".0f", scale)
 
 
 def _format_fraction(fields: Mapping[str, Any], interval: bool = False) -> str:

@@ -217,7 +217,7 @@ def test_more_changes_than_a_screen_holds_are_counted() -> None:
         "0.09",
         "0.70",
     ]
-    assert "(the 40 worst of 400 changes; " in text
+    assert "(the 40 worst of 400 changes, --csv FILE has them all; " in text
     assert text.endswith("Fit = no, 1 fault\n")
 
 
