@@ -7,6 +7,9 @@ from support.references import lost
 
 ARCHIVE = "cluster/test_wheelhouse.py::test_client_and_three_hosts_without_internet_count"
 BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_fault"
+JQ = "command/test_jq.py::test_line_for_jq_gives_what_the_document_has"
+REFRAME = "cluster/test_reframe.py::test_reframe_has_the_rates_of_the_result"
+REFRAME_ON_SLURM = "cluster/test_reframe.py::test_reframe_runs_on_the_nodes_of_slurm"
 
 TESTS: dict[str, str] = {
     "mpi-pi check --node": "command/test_check_node.py::test_calm_node_is_fit",
@@ -21,6 +24,17 @@ TESTS: dict[str, str] = {
     "mpi-pi help --man | man -l -": "command/test_help.py::test_manual_page_is_without_warnings_and_has_all",
     "mpi-pi help --completion bash >mpi-pi.bash": "command/test_help.py::test_shell_completes",
     "mpi-pi examples my-jobs": "command/test_packages.py::test_installed_wheel_writes_its_examples",
+    "jq -e .verified run.json": JQ,
+    "jq '.points_per_second, .points_per_second_per_core' run.json": JQ,
+    "jq -r '.hosts[] | [.host, (.ranks | length), .points, .points_per_second] | @tsv' run.json": JQ,
+    "jq -c '.ranks | min_by(.points_per_second) | [.rank, .host, .points_per_second]' run.json": JQ,
+    "jq -r '.hosts[] | select(.core_share != null and .core_share < 0.7) | .host' run.json": JQ,
+    "jq -r '.steps | to_entries[] | [.key, .value] | @tsv' run.json": JQ,
+    "jq -r '[.date, .job_id, (.ranks | length), .estimate.pi, .points_per_second] | @csv' *.json": JQ,
+    "jq -r .command run.json": JQ,
+    "reframe -c reframe_mpi_pi.py -r": REFRAME,
+    "reframe -c reframe_mpi_pi.py -r -P nodes=1,2 -S tasks_per_node=2 --performance-report": REFRAME_ON_SLURM,
+    "reframe -c reframe_mpi_pi.py -r --distribute=all -S tasks_per_node=2": REFRAME_ON_SLURM,
 }
 """The tests, by the commands that they run."""
 

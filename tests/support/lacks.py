@@ -1,4 +1,4 @@
-"""Programs and rights that a machine lacks for some tests, and the packages of Debian that have them."""
+"""Programs and rights that a machine lacks for some tests, and the packages that have them."""
 
 import functools
 import os
@@ -18,9 +18,12 @@ PREFIX = "lacking: "
 _SEPARATOR = "; "
 
 
-def packages() -> dict[str, list[str]]:
-    """Return names of programs, or patterns of files, that tests look for, by package."""
-    lines = (TESTS / "packages.txt").read_text().splitlines()
+def packages(file: str = "packages.txt") -> dict[str, list[str]]:
+    """Return names of programs, or patterns of files, that tests look for, by package.
+
+    In packages.txt are packages of Debian, in tools.txt those of PyPI.
+    """
+    lines = (TESTS / file).read_text().splitlines()
     words = [line.split() for line in lines if line and not line.startswith("#")]
     return {package: wanted for package, *wanted in words}
 
@@ -28,10 +31,10 @@ def packages() -> dict[str, list[str]]:
 def missing(wanted: Iterable[str]) -> list[str]:
     """Return those programs, or patterns of files, that are not on this machine.
 
-    Raises LookupError for one that packages.txt does not have: the summary could not tell how to get it.
+    Raises LookupError for one that no list has: the summary could not tell how to get it.
     """
     wanted = list(wanted)
-    if unknown := set(wanted).difference(*packages().values()):
+    if unknown := set(wanted).difference(*packages().values(), *packages("tools.txt").values()):
         raise LookupError(f"add to packages.txt: {', '.join(sorted(unknown))}")
     return [name for name in wanted if not _there(name)]
 
@@ -67,15 +70,18 @@ def lacking(why: str) -> list[str] | None:
 
 def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
     """Return a line about the skipped tests, each given by what it lacks; "" if there are none."""
-    homes = {name: package for package, wanted in packages().items() for name in wanted}
+    tools = packages("tools.txt")
+    homes = {name: package for package, wanted in (packages() | tools).items() for name in wanted}
     needs = [{homes.get(name, name) for name in names} for names in skipped]
     if not needs:
         return ""
     counts = Counter(need for one in needs for need in one)
     most_first = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     wants = ", ".join(f"{need} ({count})" for need, count in most_first)
-    install = " ".join(sorted(set(counts) & set(homes.values())))
-    how = [f"sudo apt-get install {install}"] if install else []
+    install = sorted(set(counts) & set(homes.values()))
+    debian, pypi = ([name for name in install if (name in tools) == is_tool] for is_tool in (False, True))
+    how = [f"sudo apt-get install {' '.join(debian)}"] if debian else []
+    how += [f"pipx install {name}" for name in pypi]
     how += ["run make test as root"] if ROOT_USER in counts else []
     remedy = f". To run them: {', and '.join(how)}" if how else ""
     return f"{len(needs)} of {tests} tests were skipped for want of {wants}{remedy}"
@@ -84,7 +90,7 @@ def summary(skipped: Iterable[Iterable[str]], tests: int) -> str:
 def lack(*what: str) -> NoReturn:
     """Skip a test that lacks something; in CI, which has everything, fail it: it would be a silent gap.
 
-    Programs and files are named as in packages.txt.
+    Programs and files are named as in packages.txt and tools.txt.
     """
     why = reason(what)
     if os.environ.get("CI"):
@@ -93,6 +99,6 @@ def lack(*what: str) -> NoReturn:
 
 
 def require(*programs: str) -> None:
-    """Skip a test, or in CI fail it, that lacks one of these programs, named as in packages.txt."""
+    """Skip a test, or in CI fail it, that lacks one of these programs, named as in the lists."""
     if lacking := missing(programs):
         lack(*lacking)

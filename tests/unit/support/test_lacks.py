@@ -24,6 +24,9 @@ def test_summary_tells_what_is_lacking_and_how_to_get_it() -> None:
         " To run them: sudo apt-get install munge openssh-server slurm-client, and run make test as root"
     )
     assert lacks.summary([], 10) == ""
+    assert lacks.summary([["jq"], ["reframe"]], 10).endswith(
+        "want of jq (1), reframe-hpc (1). To run them: sudo apt-get install jq, and pipx install reframe-hpc"
+    )
 
 
 def test_packages_contain_the_programs_that_tests_look_for(launch: Launch) -> None:
