@@ -13,6 +13,7 @@ MPI_PI=${MPI_PI:-/opt/mpi-pi/bin/mpi-pi}      # on a local disk of each node
 RESUME=${RESUME:-yes}                         # no: administrators resume nodes themselves
 LIMIT=${LIMIT:-20}                            # seconds; slurmd ends a health check after 60
 LOCK=${LOCK:-/run/mpi-pi-health-check.lock}   # held by a check that hangs, so that no others join it
+# export MPI_PI_CACHE=/run/mpi-pi             # for compiled code, where /var/tmp is read-only or shared
 # PATH=$PATH:/opt/slurm/bin                   # of scontrol and sinfo; slurmd gives no PATH
 
 NAME=${SLURMD_NODENAME:-$(hostname -s)}

@@ -25,7 +25,7 @@ ANSWER_SECONDS = 2.5
 RATE_SECONDS = 0.4
 MAX_ATTEMPTS = 3
 """Maximum of measurements: a fault of speed counts only if all of them show it."""
-MAX_SHARE_OF_OTHERS = 0.3
+MAX_SHARE_OF_OTHERS = 0.2
 """Share of a core from which on the node is busy with the work of others."""
 
 

@@ -74,7 +74,7 @@ def _child(options: NodeOptions, kernel: str, deadline: float) -> Child:
 def _examined(options: NodeOptions, kernel: str, tell: Tell) -> int:
     """Examine the node, report, and return the exit status; in the child."""
     try:
-        os.nice(19)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
         tell(steps.IMPORTING)
         from mpi_pi.check import diagnosis, document, node
         from mpi_pi.cli import baseline as baseline_option

@@ -24,7 +24,7 @@ def _verdict(node: "Node", findings: Sequence[Finding]) -> str:
     for finding in findings:
         if finding.severity == "fault":
             return f"no: {finding.text}"
-    return "yes" if node.host.points_per_second else "yes, speed not measured"
+    return "yes" if node.host.points_per_second is not None else "yes, speed not measured"
 
 
 def not_examined(why: str) -> list[Block]:

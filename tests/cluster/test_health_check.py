@@ -17,6 +17,7 @@ from support.launching import ROOT
 CALM: dict[str, float | str] = {
     "check.node:MAX_SHARE_OF_OTHERS": 2.0,
     "check.rules.speed:MIN_SHARE": 0.0,
+    "check.node:ANSWER_SECONDS": 30.0,
     "cli.check_node:COMPILED_BY_SECONDS": 40.0,
     "cli.check_node:GIVE_UP_SECONDS": 45.0,
 }
@@ -49,7 +50,9 @@ class Site:
             """)
         )
         script.chmod(0o755)
-        self.cluster.start_slurm(settings=f"HealthCheckProgram={script}\nHealthCheckInterval=2\n")
+        self.cluster.start_slurm(
+            settings=f"HealthCheckProgram={script}\nHealthCheckInterval=2\nHealthCheckNodeState=ANY,CYCLE\n"
+        )
 
     def set_program(self, node: str, program: str) -> None:
         new = self._folder / f"new.{node}"
@@ -57,7 +60,7 @@ class Site:
         new.rename(self._folder / f"program.{node}")
 
     def checked(self, node: str, program: str) -> str:
-        """Let this program check the node; return what the script says then."""
+        """Let a program check the node that has not done so yet; return what the script says then."""
         self.set_program(node, program)
         log = self._folder / f"log.{node}"
 
@@ -93,7 +96,7 @@ def site() -> Iterator[Site]:
 def test_nodes_are_drained_for_their_own_faults_alone(site: Site, faults: Faults, tmp_path: Path) -> None:
     """The fault of node2 heals, that of node3 may come again, and node4 cannot be examined."""
     bad_memory = sensors.write(tmp_path / "sys", {"sys/devices/system/edac/mc/mc0/ue_count": 3})
-    healthy = faults.program(values=CALM)
+    healthy, while_job, at_last = (faults.program(values=CALM) for _ in range(3))  # told apart in the log
     forgetful = faults.program(values=CALM | {"system.sensors:ROOT": str(bad_memory)})
     wrong = faults.program(Fault("in the known answers", "nothing"), values=CALM)
     broken = faults.program(Fault("in the loading of the kernel"))
@@ -127,11 +130,16 @@ def test_nodes_are_drained_for_their_own_faults_alone(site: Site, faults: Faults
     site.checked("node3", healthy)
     assert site.state("node3") == ("drained", wrong_answers)
 
+    job = site.cluster.submit("--nodelist=node1", "--output=/dev/null", "--wrap=sleep 1000")
+    until(lambda: site.cluster.facts(job)["JobState"] == "RUNNING", "the job", 20)
+    assert site.checked("node1", while_job) == "0\nFit = yes, speed not measured\n"
+    site.cluster.run("client", "scancel", job, check=True)
+
     by_hand = ["NodeName=node1", "State=DRAIN", "Reason=new disk: on order"]
     site.cluster.run("client", "scontrol", "update", *by_hand, check=True)
     assert site.checked("node1", forgetful).startswith(
         "1\nleft as it is, drained (new disk: on order): node1 (3)"
     )
     assert site.state("node1") == ("drained", "new disk: on order")
-    assert site.checked("node1", f"{healthy}") == "0\nFit = yes\n"
+    assert site.checked("node1", at_last) == "0\nFit = yes\n"
     assert site.state("node1") == ("drained", "new disk: on order")

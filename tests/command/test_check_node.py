@@ -20,6 +20,7 @@ NODE = platform.node()
 CORES = len(machine.online())
 
 PATIENT: dict[str, float | str] = {
+    "check.node:ANSWER_SECONDS": 20.0,
     "cli.check_node:COMPILED_BY_SECONDS": 30.0,
     "cli.check_node:GIVE_UP_SECONDS": 40.0,
 }

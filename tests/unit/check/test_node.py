@@ -142,7 +142,7 @@ def test_speed_is_measured_only_where_that_tells_of_the_node(one: Node, measurab
 
 
 def test_work_of_others_is_told_by_cores_and_steps() -> None:
-    assert node.work_of_others({0: 0.2, 1: 0.1}, []) == ""
+    assert node.work_of_others({0: 0.15, 1: 0.1}, []) == ""
     assert node.work_of_others({0: 0.9, 1: 0.1}, []) == "programs on 1 of 2 cores"
     assert node.work_of_others({}, ["7.0", "7.1", "8.0", "9.0"]) == "job step 7.0, 7.1, 8.0 and 1 more"
     assert node.work_of_others({0: 0.9}, ["7.0"]) == "job step 7.0 and programs on 1 of 1 core"
