@@ -162,7 +162,7 @@ FROM_WHEELS = $(if $(PLATFORMS),--find-links=wheels $(if $(filter test,$(1)),,--
 define REQUIRE_WHEELS
 set -- $$($(python) -c 'import platform, sys; print("Python %d.%d on" % sys.version_info[:2], platform.machine())'); \
 grep -qxF "$$*" $(PLATFORMS) || { \
-    echo "mpi_pi: the packages in the folder wheels are for $$(sed q $(PLATFORMS)), and this is $$*: make PYTHON=… with one of these, or have another archive made: make wheelhouse ARGS='--python $$2 --machine $$4'" >&2; \
+    echo "mpi_pi: the packages in the folder wheels are for $$(sed q $(PLATFORMS)), and this is $$*: make PYTHON=… with one of these, or make another archive, where there is internet: make wheelhouse ARGS='--python $$2 --machine $$4'" >&2; \
     exit 1; \
 }
 endef

@@ -31,8 +31,9 @@ def require(project: Path, target: Platform) -> None:
     if name(target) not in platforms:
         version, machine = minor(target.python), target.machine
         raise WheelsUnavailable(
-            f"the packages in {house} are for {sentence}, and not for {name(target)}: have an archive made"
-            f" with it: make wheelhouse ARGS='--python {version} --machine {machine}'"
+            f"the packages in {house} are for {sentence}, and not for {name(target)}: make another"
+            " archive, where there is internet: make wheelhouse"
+            f" ARGS='--python {version} --machine {machine}'"
         )
 
 

@@ -160,8 +160,8 @@ def test_python_that_an_archive_is_not_for_is_refused(tmp_path: Path) -> None:
     (said,) = without_make(run.stderr)
     assert said == (
         "mpi_pi: the packages in the folder wheels are for Python 3.11 and 3.12 on aarch64, with glibc 2.28"
-        " or newer, and this is Python 3.1 on aarch64: make PYTHON=… with one of these, or have another"
-        " archive made: make wheelhouse ARGS='--python 3.1 --machine aarch64'"
+        " or newer, and this is Python 3.1 on aarch64: make PYTHON=… with one of these, or make another"
+        " archive, where there is internet: make wheelhouse ARGS='--python 3.1 --machine aarch64'"
     )
     assert not (tmp_path / ".venv").exists()
 

@@ -52,8 +52,8 @@ def test_platform_without_wheels_is_refused_with_those_that_have(
     version = host.python.rpartition(".")[0]
     assert str(refused.value) == (
         f"the packages in {project / 'wheels'} are for Python 3.11 and 3.12 on aarch64 and x86_64, with glibc"
-        f" 2.28 or newer, and not for Python {version} on {host.machine}: have an archive made with it:"
-        f" make wheelhouse ARGS='--python {version} --machine {host.machine}'"
+        f" 2.28 or newer, and not for Python {version} on {host.machine}: make another archive, where there"
+        f" is internet: make wheelhouse ARGS='--python {version} --machine {host.machine}'"
     )
 
 
