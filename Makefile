@@ -96,7 +96,7 @@ UNLESS_ASKED = $(if $(and $(filter --ask,$(ARGS)),$(filter file,$(origin $(2))))
 WHY_NOT = || { status=$$?; case $$status in 2|3|75|124|130|143) ;; *) echo $(call quoted,$(LOOK_AT_HOSTS)) >&2;; esac; exit $$status; }
 LOOK_AT_HOSTS = if the job has not started: make check-hosts$(foreach name,MPI MPIRUN,$(if $(filter command,$(origin $(name))), $(name)=$($(name)))) HOSTFILE=$(HOSTFILE) tells on which host, and why
 
-.PHONY: help run deploy wheelhouse check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel clean $(addprefix test-,1 2 3 4)
+.PHONY: help run deploy wheelhouse check-hosts hosts-named hostfile-read bench-named check test soak bench bench-kernel bench-network clean $(addprefix test-,1 2 3 4)
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -151,6 +151,9 @@ bench-named:
 
 bench-kernel: $(VENV)/installed-test  ## compare the kernel with hand-written C and with itself compiled for other CPUs
 	@$(BIN)/python tests/support/bench_kernel.py
+
+bench-network: $(VENV)/installed-test  ## compare the latency between two ranks with that of mpi4py's own benchmarks
+	@$(MPIRUN) -n 2 $(BIN)/python tests/support/bench_network.py
 
 clean:  ## remove the environments and what tools leave behind
 	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache

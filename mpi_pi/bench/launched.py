@@ -29,6 +29,14 @@ TERMINATION_SECONDS = 5.0
 """Time for a launcher to end its ranks, before it is killed."""
 
 
+class CommandFailed(RunError):
+    """A command has ended with another status than 0. `printed` is its standard output."""
+
+    def __init__(self, why: str, printed: str) -> None:
+        super().__init__(why)
+        self.printed = printed
+
+
 @dataclass(frozen=True)
 class TimedRun:
     """A run of a job, timed from the start of its launcher to the launcher's end."""
@@ -134,7 +142,7 @@ def capture(command: Sequence[str], limit_seconds: float, show_errors: bool = Fa
 
     With `show_errors` its standard error is this process's, and "" is returned for it. The command is ended
     if it takes longer than the limit, or if an exception is raised here meanwhile, such as by Ctrl-C.
-    Raises RunError if the command cannot be started, takes too long, or fails.
+    Raises RunError if the command cannot be started or takes too long, and CommandFailed if it fails.
     """
     # A user who sees the command's own errors needs no more than its first word.
     name = command[0] if show_errors else shlex.join(command)
@@ -160,7 +168,7 @@ def capture(command: Sequence[str], limit_seconds: float, show_errors: bool = Fa
             raise RunError(f"{name}: not done after {limit_seconds:g} s") from error
     if process.returncode:
         why = ", see above" if show_errors else f": {telling_line(errors, 'mpi-pi: error:') or 'no word'}"
-        raise RunError(f"{name}: ended with status {process.returncode}{why}")
+        raise CommandFailed(f"{name}: ended with status {process.returncode}{why}", printed)
     return printed, errors or ""
 
 

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from mpi_pi.bench import document, jobs, kernel
 from mpi_pi.bench.document import Benchmark
-from mpi_pi.bench.launched import capture, default_launcher
+from mpi_pi.bench.launched import CommandFailed, capture, default_launcher
 from mpi_pi.cli import console, parser
 from mpi_pi.cli.bench_options import BenchOptions
 from mpi_pi.cli.exit_codes import FAILED, SIGNALLED, VERIFIED
@@ -57,7 +57,9 @@ def _measure(options: BenchOptions) -> tuple[Benchmark | None, bool]:
         if options.part == "kernel" and not options.launcher:
             return _measure_kernel(options), False
         if options.part != "job":
-            made = _measure_on_ranks(options, launcher)
+            made, failed = _measure_on_ranks(options, launcher)
+            if failed:
+                return made, True
         if options.part in ("all", "job"):
             made = _measure_jobs(made, options, launcher)
     except (RunError, loader.KernelUnavailable) as error:
@@ -76,17 +78,28 @@ def _measure_kernel(options: BenchOptions) -> Benchmark:
         return made | {"kernel": kernel.measure(loaded, options.full, show)}
 
 
-def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> Benchmark:
-    """Return the document that mpi-pi prints on ranks of the launcher. Raises RunError."""
+def _measure_on_ranks(options: BenchOptions, launcher: Sequence[str]) -> tuple[Benchmark, bool]:
+    """Return the document that mpi-pi prints on ranks of the launcher, and whether these have failed.
+
+    They fail with a document if some do not reach each other. Raises RunError.
+    """
     command = [*launcher, sys.executable, "-m", "mpi_pi", *options.on_ranks_arguments]
-    printed, _ = capture(command, MAX_SECONDS, show_errors=True)
+    problem = None
+    try:
+        printed, _ = capture(command, MAX_SECONDS, show_errors=True)
+    except CommandFailed as error:
+        printed, problem = error.printed, error
     try:
         made: Benchmark = json.loads(printed)
     except ValueError as error:
-        raise RunError(f"{shlex.join(launcher)}: what it prints is not that of one mpi-pi") from error
+        raise problem or RunError(
+            f"{shlex.join(launcher)}: what it prints is not that of one mpi-pi"
+        ) from error
     if not isinstance(made, dict) or made.get("kind") != document.KIND:
-        raise RunError(f"{shlex.join(launcher)}: what it prints is no benchmark of mpi-pi")
-    return made
+        raise problem or RunError(f"{shlex.join(launcher)}: what it prints is no benchmark of mpi-pi")
+    if problem:
+        console.error(str(problem))
+    return made, problem is not None
 
 
 def _measure_jobs(made: Benchmark | None, options: BenchOptions, launcher: Sequence[str]) -> Benchmark:

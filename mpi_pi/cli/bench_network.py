@@ -1,5 +1,6 @@
 """The section `network` of a benchmark on ranks; it is measured first, without any collective operation."""
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -57,5 +58,6 @@ def _give_up(
     made = document.new(options.full, "none", runtime.library_name(), hosts, comm.size)
     made["network"] = section
     # mpirun may not forward output that is printed just before an abort.
-    output.put(bench_report.blocks(made), json_document.dumps(made), through_mpirun=False)
+    tables = functools.partial(bench_report.blocks, made, whole=True)
+    output.put(bench_report.blocks(made), json_document.dumps(made), through_mpirun=False, tables=tables)
     runtime.abort(comm, FAILED)

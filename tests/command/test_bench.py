@@ -19,7 +19,7 @@ from mpi_pi.report import plain
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.storage import json_document, result_file
 from mpi_pi.system import package
-from support import lacks, runs
+from support import lacks, networks, runs
 from support.benchmarks import benchmark
 from support.cluster import until
 from support.faults import Faults
@@ -202,6 +202,24 @@ def test_job_that_fails_leaves_the_rest(launch: Launch) -> None:
     assert made["scaling"]
     assert made["jobs"] is None
     assert "Strong scaling = " in run.stdout
+
+
+def test_network_that_was_measured_before_ranks_failed_is_written(launch: Launch) -> None:
+    Path("made.json").write_text(json.dumps(networks.benchmark(4, silent=True)))
+    launcher = Path("failing").absolute()
+    launcher.write_text("#!/bin/sh\ncat made.json\nexit 1\n")
+    launcher.chmod(0o755)
+    run = launch(
+        0, MPI_PI, "bench", "latency", "--launcher", str(launcher), "--json", "b.json", "--csv", "b.csv"
+    )
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [f"mpi-pi: error: {launcher}: ended with status 1, see above"]
+    assert "\nSilent = node2 – node3: no message comes through\n" in run.stdout
+    jsonschema.validate(json.loads(Path("b.json").read_text()), SCHEMA)
+    rows = Path("b.csv").read_text().splitlines()
+    links, pairs = 3 * 12, 10 * 3 + 2  # a row for each size, and one for each silent direction
+    assert len(rows) == 2 * 2 + links + pairs + 1
+    assert rows.count("node2,node3,yes" + 8 * ",") == 1
 
 
 def test_whole_job_is_not_timed_from_within_one(launch: Launch) -> None:

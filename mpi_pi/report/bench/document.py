@@ -18,7 +18,7 @@ def blocks(benchmark: Mapping[str, Any], whole: bool = False) -> list[Block]:
         "kernel": ("One core", kernel.blocks),
         "jobs": ("Whole jobs", lambda section: jobs.blocks(section, benchmark["full"])),
         "scaling": ("Scaling", scaling.blocks),
-        "network": ("Network", network.blocks),
+        "network": ("Network", lambda section: network.blocks(section, whole)),
         "round": ("Rounds", rounds.blocks),
     }
     there = ((title, make, benchmark[part]) for part, (title, make) in parts.items() if benchmark[part])

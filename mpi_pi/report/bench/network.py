@@ -7,8 +7,8 @@ from mpi_pi.bench import links as links_of
 from mpi_pi.bench.links import Link, Quantity, Worst
 from mpi_pi.bench.median import MedianCI
 from mpi_pi.formatting import format_some, number_of
-from mpi_pi.report.bench.numbers import format_ci
-from mpi_pi.report.blocks import Lines, Table
+from mpi_pi.report.bench.numbers import ci_cell, format_ci
+from mpi_pi.report.blocks import Cell, Lines, Table, number
 
 SIZE, LATENCY, BANDWIDTH = "# Size", "Latency (us)", "Bandwidth (MB/s)"
 """Columns, as OSU's micro-benchmarks name them."""
@@ -25,11 +25,19 @@ MAX_WORST = 10
 NOTE = "medians; those in brackets are lost in noise; --json has their intervals"
 
 
-def blocks(section: Mapping[str, Any]) -> list[Lines | Table]:
-    """Return the tables of message sizes, and what the pairs of hosts are like, if they were measured."""
+def blocks(section: Mapping[str, Any], whole: bool = False) -> list[Lines | Table]:
+    """Return the tables of message sizes, and what the pairs of hosts are like, if they were measured.
+
+    With `whole`, there is one table of all links and one of all pairs instead.
+    """
     links, pairs = section["links"], section["pairs"]
     if not links:
         return [Lines([("Network", "unknown, with one rank")])]
+    if whole:
+        of_pairs = (
+            [_whole_table(section, pairs["links"], "network, pairs")] if pairs and pairs["links"] else []
+        )
+        return [_whole_table(section, links, "network"), *of_pairs]
     named = links_of.names(section, links)
     heard = [link for link in links if link["rows"]]
     lines = [("Network", _where(section, named)), *_remarks(heard), *_silent(section, links)]
@@ -100,9 +108,26 @@ def _table_of_one(link: Link) -> Table:
     return Table(rows, (SIZE, *TITLES.values()))
 
 
-def _with_ci(fields: Mapping[str, Any], member: str) -> str:
+def _with_ci(fields: Mapping[str, Any], member: str) -> Cell:
     ci = MedianCI.from_fields(fields)
     return format_ci(ci, _form(ci.high * SCALES[member]), SCALES[member])
+
+
+def _whole_table(section: Mapping[str, Any], links: Sequence[Link], title: str) -> Table:
+    """Return a table with a row for each size of each link."""
+    names = links_of.names(section, links)
+    rows = [
+        {
+            "from": names[link["ranks"][0]],
+            "to": names[link["ranks"][1]],
+            "silent": "yes" if link["silent"] else "no",
+        }
+        | {SIZE: number(row.get("bytes")), "window": number(row.get("window"))}
+        | {title: _with_ci(row[name], name) if row else ci_cell("-", None) for name, title in TITLES.items()}
+        for link in links
+        for row in link["rows"] or [{}]
+    ]
+    return Table(rows, (SIZE, "window", *TITLES.values()), title=title)
 
 
 def _tables_of_hosts(links: Sequence[Link], named: Mapping[int, str]) -> Iterator[Table]:
