@@ -84,11 +84,13 @@ def _examined(options: NodeOptions, kernel: str, tell: Tell) -> int:
         def is_faulty(one: node.Node) -> bool:
             return not diagnosis.fit(diagnosis.node_findings(one, baseline))
 
-        with Output(options.json, options.csv) as output:
-            one = node.examine(kernel, options.cache, tell, is_faulty)
-            findings = diagnosis.node_findings(one, baseline)
-            tables = functools.partial(report.tables, one, findings, baseline)
-            blocks, json = report.blocks(one, findings, baseline), document.dumps([one.host], findings)
+        one = node.examine(kernel, options.cache, tell, is_faulty)
+        findings = diagnosis.node_findings(one, baseline)
+        tables = functools.partial(report.tables, one, findings, baseline)
+        blocks, json = report.blocks(one, findings, baseline), document.dumps([one.host], findings)
+        with Output(
+            options.json, options.csv
+        ) as output:  # now, since a child that is killed leaves files open
             written = output.put(blocks, json, tables=tables)
     except UserError as error:
         console.complain(str(error))
