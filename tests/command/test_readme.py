@@ -223,9 +223,9 @@ def test_every_job_script_is_submitted_and_told_of() -> None:
 
 def test_job_scripts_are_clean() -> None:
     lacks.require("shellcheck")
-    kinds = (".sh", ".sbatch", ".nhc")
+    kinds = (".sh", ".sbatch", ".nhc", ".pbs", ".lsf", ".flux")
     scripts = [str(path) for path in (ROOT / "jobscripts").rglob("*") if path.suffix in kinds]
-    assert len(scripts) >= 11
+    assert len(scripts) >= 14
     found = subprocess.run(
         ["shellcheck", "-x", *scripts, *map(str, (ROOT / ".ci").iterdir())],
         cwd=ROOT,

@@ -6,6 +6,7 @@ from support.launching import ROOT
 from support.references import lost
 
 ARCHIVE = "cluster/test_wheelhouse.py::test_client_and_three_hosts_without_internet_count"
+SCHEDULERS = "command/test_schedulers.py::test"
 BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_fault"
 JQ = "command/test_jq.py::test_line_for_jq_gives_what_the_document_has"
 REFRAME = "cluster/test_reframe.py::test_reframe_has_the_rates_of_the_result"
@@ -35,6 +36,13 @@ TESTS: dict[str, str] = {
     "reframe -c reframe_mpi_pi.py -r": REFRAME,
     "reframe -c reframe_mpi_pi.py -r -P nodes=1,2 -S tasks_per_node=2 --performance-report": REFRAME_ON_SLURM,
     "reframe -c reframe_mpi_pi.py -r --distribute=all -S tasks_per_node=2": REFRAME_ON_SLURM,
+    "qsub jobscripts/site/run.pbs": f"{SCHEDULERS}_pbs_script_counts_on_the_slots_of_the_job",
+    "qsub -J 1-4 jobscripts/site/run.pbs": f"{SCHEDULERS}_tasks_of_a_pbs_array_count_the_shards",
+    "bsub <jobscripts/site/run.lsf": f"{SCHEDULERS}_lsf_script_counts_on_the_slots_of_the_job",
+    'bsub -J "mpi-pi[1-4]" <jobscripts/site/run.lsf': f"{SCHEDULERS}_task_of_an_lsf_array_counts_its_shard",
+    "flux batch jobscripts/site/run.flux": (
+        f"{SCHEDULERS}_flux_script_takes_a_launcher_whose_ranks_find_each_other"
+    ),
 }
 """The tests, by the commands that they run."""
 
