@@ -33,10 +33,10 @@ class Classroom:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
 
-    def client(self, command: str, timeout: float = 200, **variables: str) -> Any:
+    def client(self, command: str, timeout: float = 400) -> Any:
         """Run a line of shell in the project's folder on the client."""
         line = f"cd {shlex.quote(str(PROJECT))} && {command}"
-        env = archives.AT_SITE | {"PYTHON": "/usr/bin/python3"} | variables
+        env = archives.AT_SITE | {"PYTHON": "/usr/bin/python3"}
         return self.cluster.run("client", "sh", "-c", line, env=env, timeout=timeout)
 
 
@@ -65,7 +65,7 @@ def classroom(archive: Path) -> Iterator[Classroom]:
         yield Classroom(up)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)  # on a machine that others use, too
 def test_client_and_three_hosts_without_internet_count(classroom: Classroom) -> None:
     routes = classroom.cluster.run("client", "ip", "route").stdout.split("\n")
     assert [line.split()[0] for line in routes if line] == ["192.168.1.0/24"]
@@ -74,7 +74,7 @@ def test_client_and_three_hosts_without_internet_count(classroom: Classroom) -> 
     assert f"pi = 4*({hits(Job(100, 1000, 5))}/100000)" in made.stdout
     assert "Verification = SUCCESSFUL" in made.stdout
 
-    deployed = classroom.client("make deploy HOSTFILE=three.hosts", timeout=280)
+    deployed = classroom.client("make deploy HOSTFILE=three.hosts")
     assert deployed.returncode == 0, deployed.stdout + deployed.stderr
     assert deployed.stdout.endswith("Ready = 3 of 3 hosts\n")
     assert re.search(r"sending \d+ MB and installing", deployed.stderr)
@@ -94,7 +94,7 @@ def test_client_and_three_hosts_without_internet_count(classroom: Classroom) -> 
 def test_pictures_and_the_other_mpi_need_no_internet(classroom: Classroom) -> None:
     """`make bench` needs the packages for pictures."""
     for target in (".venv/installed-plot", "MPI=mpich .venv-mpich/installed"):
-        made = classroom.client(f"make {target}", timeout=280)
+        made = classroom.client(f"make {target}")
         assert made.returncode == 0, made.stderr
 
 
