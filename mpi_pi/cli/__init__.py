@@ -6,6 +6,7 @@ parser_tree       the parsers of all commands and parts
 common_options    options that several commands have
 argument_types    types of arguments, whose errors quote the value
 argument_checks   checks of arguments that exclude or need each other
+help_options      options of help and examples
 quantities        numbers and times as people write them
 help_texts        texts of `--help`
 exit_codes        exit statuses, and the status of each error and of a silent rank

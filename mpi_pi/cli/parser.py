@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from mpi_pi.cli import argument_checks, common_options, help_texts
+from mpi_pi.cli import argument_checks, common_options, help_options, help_texts
 from mpi_pi.cli import argument_types as types
 from mpi_pi.errors import UserError
 from mpi_pi.system.scheduler import ARRAYS, SCHEDULERS
@@ -80,7 +80,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words: list[str] | None = None
     if argv[:1] == ["keep-running"] and "--" in argv:  # then follows another command
         argv, words = argv[: argv.index("--")], [*argv[argv.index("--") + 1 :]]
-    args = build().parse_args(_with_negative_numbers(argv), argparse.Namespace(argv=argv, words=words))
+    parser = build(argv[0] if argv else "")
+    args = parser.parse_args(_with_negative_numbers(argv), argparse.Namespace(argv=argv, words=words))
     if args.command in argument_checks.CHECKS:
         argument_checks.CHECKS[args.command](args)
     return args
@@ -91,8 +92,8 @@ def typed(options: type[T], args: argparse.Namespace) -> T:
     return options(**{name: getattr(args, name) for name in options.__annotations__})
 
 
-def build() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
+def build(command: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command line; if a command is given, without the arguments of all others."""
     parser = _Parser(prog="mpi-pi", description=help_texts.DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"mpi-pi {__version__}")
     parser.set_defaults(handler=None, handler_on_ranks=None, on_ranks=False)
@@ -100,7 +101,9 @@ def build() -> argparse.ArgumentParser:
     # With `prog`, for which argparse would otherwise format a usage, in 3 ms.
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="mpi-pi")
     for name, (add_arguments, handlers) in _COMMANDS.items():
-        add_arguments(_add_command(commands, name, help_texts.COMMANDS[name], **handlers))
+        one = _add_command(commands, name, help_texts.COMMANDS[name], **handlers)
+        if command in (None, name):
+            add_arguments(one)
     return parser
 
 
@@ -179,18 +182,6 @@ def _add_wheelhouse(command: argparse.ArgumentParser) -> None:
     add("--python", metavar="VERSION", nargs="+", type=types.python_version, default=pythons, help=text)
     text = "kinds of machines; default: both"
     add("--machine", nargs="+", choices=machines, default=machines, help=text)
-
-
-def _add_examples(examples: argparse.ArgumentParser) -> None:
-    examples.add_argument("folder", metavar="DIR", type=types.file, help="new or empty folder")
-
-
-def _add_help(command: argparse.ArgumentParser) -> None:
-    command.usage = "mpi-pi help [-h] [COMMAND [PART] | --man | --completion SHELL]"
-    command.add_argument("topic", metavar="COMMAND", nargs="*", help="command, and its part, if it has any")
-    command.add_argument("--man", action="store_true", help="print the manual page")
-    text = "print a script that completes the words of a command line"
-    command.add_argument("--completion", choices=("bash", "zsh"), help=text)
 
 
 def _add_keep_running(keep: argparse.ArgumentParser) -> None:
@@ -291,6 +282,6 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], dict[str, 
     "check-hosts": (_add_check_hosts, _HOSTS),
     "deploy": (_add_hostfile, _HOSTS),
     "wheelhouse": (_add_wheelhouse, {"handler": "mpi_pi.cli.wheelhouse"}),
-    "examples": (_add_examples, {"handler": "mpi_pi.cli.examples"}),
-    "help": (_add_help, {"handler": "mpi_pi.cli.help"}),
+    "examples": (help_options.add_examples, {"handler": "mpi_pi.cli.examples"}),
+    "help": (help_options.add_help, {"handler": "mpi_pi.cli.help"}),
 }
