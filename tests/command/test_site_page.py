@@ -11,6 +11,7 @@ BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_faul
 JQ = "command/test_jq.py::test_line_for_jq_gives_what_the_document_has"
 REFRAME = "cluster/test_reframe.py::test_reframe_has_the_rates_of_the_result"
 REFRAME_ON_SLURM = "cluster/test_reframe.py::test_reframe_runs_on_the_nodes_of_slurm"
+CSV = "command/test_csv.py::test_tables_of_a_run_and_of_merged_shards_have_the_points_of_the_json"
 
 TESTS: dict[str, str] = {
     "mpi-pi check --node": "command/test_check_node.py::test_calm_node_is_fit",
@@ -21,6 +22,8 @@ TESTS: dict[str, str] = {
     "make deploy HOSTFILE=hostfiles/octapi.hosts": ARCHIVE,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --json good-day.json": BASELINE,
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --baseline good-day.json": BASELINE,
+    "mpi-pi merge part-1.json part-2.json --csv result.csv": CSV,
+    "awk -v RS= '/^hosts\\n/' result.csv | tail -n +2 > hosts.csv": CSV,
     "python -m pip install dist/mpi_pi-*.whl": "command/test_packages.py::test_installed_wheel_counts",
     "mpi-pi help --man | man -l -": "command/test_help.py::test_manual_page_is_without_warnings_and_has_all",
     "mpi-pi help --completion bash >mpi-pi.bash": "command/test_help.py::test_shell_completes",

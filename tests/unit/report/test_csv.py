@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ from mpi_pi.report import run as run_report
 from mpi_pi.report.bench import document as bench_report
 from mpi_pi.report.blocks import Block, Cell, Lines, Section, Table, number
 from mpi_pi.storage import result_file
-from support import burn_ins, runs, tables
+from support import burn_ins, networks, runs, tables
 from support.health import at, healthy
 from support.launching import TESTS
 
@@ -36,9 +37,12 @@ def of_burn_in() -> list[Block]:
     return burn_in_report.blocks(burn_in, diagnosis.findings(burn_in), whole=True)
 
 
+def stored(name: str) -> dict[str, Any]:
+    return bench_document.read(str(TESTS / "data" / "benchmarks" / f"{name}.json"))
+
+
 def of_bench(name: str) -> list[Block]:
-    document = bench_document.read(str(TESTS / "data" / "benchmarks" / f"{name}.json"))
-    return bench_report.blocks(document, whole=True)
+    return bench_report.blocks(stored(name), whole=True)
 
 
 # Blocks, and the titles and numbers of rows of their tables.
@@ -57,12 +61,16 @@ REPORTS: dict[str, tuple[Callable[[], Sequence[Block]], dict[str, int | None]]] 
         lambda: of_bench("four_hosts"),
         dict.fromkeys(("noise", "one core", "strong scaling", "weak scaling", "rounds", "manager")),
     ),
+    "bench of the network": (
+        lambda: bench_report.blocks(networks.benchmark(4, silent=True), whole=True),
+        dict.fromkeys(("network", "network, pairs")),
+    ),
     "bench": (lambda: of_bench("host"), dict.fromkeys(("noise", "one core", "jobs", "steps of jobs"))),
 }
 
 WORDS = re.compile(
     r"phase|host|address|architecture|CPU|flags|Python|mpi-pi|sources|kernel|numba|NumPy|MPI|job|reachable|right"
-    r"|throttled|measured|one core|step, ms"
+    r"|from|to|silent|throttled|measured|one core|step, ms"
 )
 """Columns of words."""
 
@@ -100,8 +108,7 @@ def test_medians_have_their_intervals() -> None:
     (strong,) = (
         one for one in tables.read(csv.text(of_bench("four_hosts"))) if one.title == "strong scaling"
     )
-    document = bench_document.read(str(TESTS / "data" / "benchmarks" / "four_hosts.json"))
-    rows = document["scaling"]["strong"]["rows"]
+    rows = stored("four_hosts")["scaling"]["strong"]["rows"]
     assert strong.column("ranks") == [str(row["ranks"]) for row in rows]
     for end in ("median", "low", "high"):
         column = strong.column(f"time/s {end}".removesuffix(" median"))
