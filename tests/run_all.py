@@ -2,7 +2,7 @@
 
 The last line tells what this machine lacks for tests that were skipped.
 
-python tests/run_all.py MPIRUN [--only RANKS]
+python tests/run_all.py MPIRUN [--only RANKS | --packages]
 """
 
 import argparse
@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from support import lacks, tidy
@@ -22,6 +23,8 @@ LIMIT_SECONDS = 3600  # for machines that are slow or busy
 RANKS = (1, 2, 3, 4)
 OUTCOMES = ("passed", "failed", "skipped", "error")
 PYTEST = ("-m", "pytest", "--color=no", "-q")
+OF_PACKAGES = ("tests/command", "tests/unit/mpi", "tests/unit/storage")
+"""Tests that other releases of the packages may break: of the command, and of what else they are used for."""
 TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")  # many of them wait more than they work
 
 
@@ -29,30 +32,34 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("mpirun")
     parser.add_argument("--only", type=int, help="the MPI tests alone, on so many ranks")
+    parser.add_argument("--packages", action="store_true", help="those alone that packages may break")
     args = parser.parse_args()
     os.environ["MPI_PI_MPIRUN"] = args.mpirun if "/" not in args.mpirun else str(Path(args.mpirun).resolve())
-    return tidy.run(lambda: all_tests(args.only))
+    return tidy.run(lambda: all_tests(args.only, args.packages))
 
 
-def all_tests(only: int | None) -> int:
-    """All tests, or the MPI tests alone on so many ranks; the exit status."""
+def all_tests(only: int | None, packages: bool) -> int:
+    """All tests, or the MPI tests alone on so many ranks, or the tests of packages; the exit status."""
     folder = Path(tempfile.gettempdir())
     cache = folder / "cache"
     cache.mkdir(mode=0o700)
     os.environ["MPI_PI_CACHE"] = str(cache)
     for name, value in SETTINGS.items():  # more ranks than cores, and as root
         os.environ.setdefault(name, value)
-    status = serial_tests(folder / "counts") if only is None else 0
-    for ranks in RANKS if only is None else (only,):
+    for name in ("PACKAGES", "PYTHON"):  # of this make, and not of those that tests start
+        os.environ.pop(name, None)
+    status = serial_tests(folder / "counts", OF_PACKAGES if packages else ()) if only is None else 0
+    for ranks in (only,) if only else (2,) if packages else RANKS:
         status = status or mpi_tests(ranks, folder / f"counts-{ranks}")
     if only is None:
         print_lacks(folder / "counts")
     return status
 
 
-def serial_tests(counts: Path) -> int:
-    """The tests without ranks, two at a time."""
-    return pytest(counts, [sys.executable, *PYTEST, "-m", "not mpi", *TWO_AT_A_TIME, "--durations=10"])
+def serial_tests(counts: Path, places: Sequence[str]) -> int:
+    """The tests without ranks, two at a time, in those places or everywhere."""
+    command = [sys.executable, *PYTEST, "-m", "not mpi", *TWO_AT_A_TIME, "--durations=10", *places]
+    return pytest(counts, command)
 
 
 def print_lacks(counts: Path) -> None:

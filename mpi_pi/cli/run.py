@@ -198,7 +198,7 @@ class _Run:
 
     def _announce(self, shard: Shard, ranks: Sequence[RankInfo], warnings: Sequence[str]) -> None:
         """Print warnings and the head of the report; its seed makes a run that fails repeatable."""
-        for warning in warnings:
+        for warning in (*warnings, *ulfm.warnings()):
             console.warning(warning)
         if self.supervised:
             self.supervised.update(shard)

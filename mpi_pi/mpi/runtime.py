@@ -121,6 +121,13 @@ def library_name() -> str:
     return " ".join(version.splitlines()[0].split(",")[0].replace("Version:", "").split())
 
 
+def mpi4py_version() -> str:
+    """Return the version of mpi4py."""
+    import mpi4py
+
+    return mpi4py.__version__
+
+
 def may_use_threads() -> bool:
     """Return whether any thread may call MPI."""
     return bool(mpi_module().Query_thread() == mpi_module().THREAD_MULTIPLE)

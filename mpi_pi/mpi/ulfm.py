@@ -27,9 +27,27 @@ SETTLE_SECONDS = 0.1
 
 
 def works() -> bool:
-    """Return whether this job survives a loss of ranks: Open MPI 5 or newer, told to by mpirun."""
+    """Return whether this job survives a loss of ranks: `is_on`, and mpi4py has the functions for it."""
+    return is_on() and not _mpi4py_is_too_old()
+
+
+def is_on() -> bool:
+    """Return whether MPI survives a loss of ranks: Open MPI 5 or newer, told to by mpirun."""
     version = re.match(r"Open MPI v(\d+)", runtime.library_name())
     return launch_env.survives_loss() and version is not None and int(version[1]) >= 5
+
+
+def warnings() -> list[str]:
+    """Return a text if MPI would survive a loss of ranks, but mpi4py is too old."""
+    if not is_on() or not _mpi4py_is_too_old():
+        return []
+    return [
+        f"mpi4py {runtime.mpi4py_version()} cannot go on after a loss of ranks: install mpi4py 4.1 or newer"
+    ]
+
+
+def _mpi4py_is_too_old() -> bool:
+    return int(runtime.mpi4py_version().split(".")[0]) < 4  # 4.0 has Comm.Revoke and the like
 
 
 def loss_of(error: BaseException) -> RankLoss | None:

@@ -38,7 +38,8 @@ def explain(error: BaseException) -> str:
     if called and not (package and _found(package)):  # a module of a package, or one that it needs
         package = called
     package = package or "Python"
-    message = "; ".join(line.strip() for line in str(root).splitlines() if line.strip())
+    text = str(root).rpartition("Original error was: ")[2]  # in NumPy 1, a page of advice precedes it
+    message = "; ".join(line.strip() for line in text.splitlines() if line.strip())
     if not isinstance(root, ImportError) or not message:
         message = f"{type(root).__name__}: {message}".rstrip(": ")
     library = package == "mpi4py" and ("cannot load MPI" in message or "cannot open shared object" in message)

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -69,12 +69,28 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
     for command in ("deploy", "check-hosts"):
         assert told(folder, command, f"HOSTFILE={hosts}") == [[mpi_pi, command, "--mpirun", mpirun, hosts]]
     assert told(folder, "test")[-1] == [str(programs / "python"), "tests/run_all.py", mpirun]
+    oldest = told(folder, "test", "PACKAGES=oldest", "VENV=.venv")
+    assert oldest == [[str(programs / "python"), "tests/run_all.py", "mpirun.openmpi", "--packages"]]
     assert told(folder, "test-3")[-1][1:] == ["tests/run_all.py", mpirun, "--only", "3"]
     *_, bench, report, plot = told(folder, "bench", f"HOSTFILE={hosts}", "BENCH_FOLDER=my results")
     assert bench[:4] == [mpi_pi, "bench", "all", "--launcher"]
     assert shlex.split(bench[4]) == [mpirun, "-hostfile", hosts]
     assert re.fullmatch(r"my results/\d.*-quick\.json", bench[6])
     assert report[2] == plot[2] == bench[6]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("PACKAGES=new",), "PACKAGES=new: choose PACKAGES=oldest or PACKAGES=newest"),
+        (("PACKAGES=oldest", "MPI=mpich"), "PACKAGES=oldest MPI=mpich: choose MPI=system, since mpi4py 3 "),
+    ],
+)
+def test_packages_that_cannot_be_had_are_refused(folder: Path, words: Sequence[str], says: str) -> None:
+    run = make(folder, "test", *words)
+    assert run.returncode == 2
+    assert says in run.stderr
+    assert not (folder / ".venv-oldest").exists()
 
 
 def test_run_that_is_to_survive_starts_mpirun_so(folder: Path) -> None:

@@ -20,6 +20,7 @@ from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from support.faults import MESSAGE, UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, soak, under_mpirun
+from support.mpis import needs_any_mpi
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
 from support.terminal import on_a_terminal
@@ -418,6 +419,7 @@ def test_singletons_of_a_foreign_launcher_are_refused(launch: Launch) -> None:
     assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
 
 
+@needs_any_mpi
 def test_missing_mpi_library_is_explained(launch: Launch) -> None:
     run = launch(0, *SMALL, MPI4PY_LIBMPI="/no/such/libmpi.so")
     assert run.returncode == 1

