@@ -53,18 +53,21 @@ if [[ $status == 1 && $last == 'Fit = no: '* ]]; then # a program that does not 
     fault=${last#Fit = no: }
     how=$BY_ITSELF
     [[ $RESUME == yes && $fault != *'known answers'* ]] || how=$BY_HAND
-    new="$LEADER$fault ($how)"
     case $state in
     '') finish 75 "sinfo does not tell the state of $NAME; $fault" ;;
-    down* | fail* | drain*) [[ $state == drain* && $ours ]] || finish 1 "left as it is, $state ($reason): $fault" ;;
+    down* | fail*) finish 1 "left as it is, $state ($reason): $fault" ;;
+    drain*)
+        [[ $ours ]] || finish 1 "left as it is, $state ($reason): $fault"
+        [[ $how == "$BY_HAND" && $reason != *"$BY_HAND"* ]] || finish 1 "still $state ($reason): $fault"
+        ;;
     esac
-    [[ $reason == *"$BY_HAND"* ]] && finish 1 "still drained: $reason" # whatever else there is now
-    [[ $reason == "$new" ]] || timeout 15 scontrol update NodeName="$NAME" State=DRAIN Reason="$new"
-    finish 1 "drained: $new"
+    reason="$LEADER$fault ($how)"
+    timeout 15 scontrol update NodeName="$NAME" State=DRAIN Reason="$reason" || finish 1 "not drained, though $fault"
+    finish 1 "drained: $reason"
 fi
 [[ $status == 0 ]] || finish 75 "not examined (status ${status:-missing}): $last"
 if [[ $last == 'Fit = yes' && $state == drain* && $ours && $RESUME == yes && $reason != *"$BY_HAND"* ]]; then
-    timeout 15 scontrol update NodeName="$NAME" State=UNDRAIN
+    timeout 15 scontrol update NodeName="$NAME" State=UNDRAIN || finish 1 "not resumed, though the fault has gone"
     finish 0 "resumed, since the fault has gone: $reason"
 fi
 finish 0 "$last"
