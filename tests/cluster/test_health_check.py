@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mpi_pi.kernel.loader import Kernel
 from support import sensors
 from support.cluster import SLURM_PROGRAMS, Cluster, booted, until
 from support.faults import MESSAGE, Fault, Faults
@@ -86,7 +87,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
+def site(compiled: Kernel) -> Iterator[Site]:
     with booted(4, *SLURM_PROGRAMS) as cluster:
         site = Site(cluster)
         site.start()

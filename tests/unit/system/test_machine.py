@@ -242,6 +242,12 @@ def test_cores_of_different_kinds_are_noticed(tmp_path: Path) -> None:
     assert not machine(tree(tmp_path, PI_5 | small)).cores_alike
 
 
+def test_core_whose_second_thread_is_switched_off_is_noticed(tmp_path: Path) -> None:
+    siblings = {0: "0,3", 1: "1", 2: "2", 3: "0,3"}
+    files = {f"{CPUS}/cpu{cpu}/topology/thread_siblings_list": f"{them}\n" for cpu, them in siblings.items()}
+    assert not machine(tree(tmp_path, PI_5 | files)).cores_alike
+
+
 @pytest.mark.parametrize(
     ("bits", "now", "since_boot"),
     [
