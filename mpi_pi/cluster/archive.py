@@ -65,7 +65,7 @@ def write(
             house.rename(content / wheelhouse.FOLDER)
             return Content(wheelhouse.sentence(targets), len(collected), pack(content, file))
     except OSError as error:
-        raise WheelsUnavailable(f"{error.filename}: {error.strerror}") from error
+        raise WheelsUnavailable(f"{error.filename or build}: {error.strerror}") from error
 
 
 def pack(content: Path, file: AtomicFile) -> float:

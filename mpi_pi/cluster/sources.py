@@ -33,9 +33,12 @@ def unpacked(project: Path, setuptools: Path, place: Path) -> Path:
             (links / entry.name).symlink_to(entry)
     build = [sys.executable, "-c", BUILD, str(links), str(place)]
     try:
-        command.run(build, LIMIT_SECONDS, environ={"PYTHONPATH": str(place / "setuptools")})
+        done = command.run(build, LIMIT_SECONDS, False, {"PYTHONPATH": str(place / "setuptools")})
     except command.CommandError as error:
-        raise WheelsUnavailable(f"setuptools could not collect the sources: {error}") from error
+        raise WheelsUnavailable(f"setuptools was not done after {LIMIT_SECONDS} s") from error
+    if done.returncode:
+        why = command.telling_line(done.stderr)
+        raise WheelsUnavailable(f"setuptools could not collect the sources: {why}")
     (sdist,) = place.glob("*.tar.gz")
     shutil.unpack_archive(sdist, place / "sdist")
     (folder,) = (place / "sdist").iterdir()

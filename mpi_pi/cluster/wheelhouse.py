@@ -1,4 +1,4 @@
-"""The wheelhouse: a folder `wheels` of the project, which an archive has brought to where no network is."""
+"""The wheelhouse: a folder `wheels` of the project, from an archive, for machines without a network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,11 +21,11 @@ def options(project: Path) -> list[str]:
 
 def require(project: Path, target: Platform) -> None:
     """Raise WheelsUnavailable if the project has a wheelhouse, but without wheels for this platform."""
+    if not options(project):
+        return
     house = project / FOLDER
     try:
         sentence, *platforms = (house / LIST).read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return
     except (OSError, ValueError) as error:
         raise WheelsUnavailable(f"{house / LIST}: cannot be read, unpack the archive again") from error
     if name(target) not in platforms:
