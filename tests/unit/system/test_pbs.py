@@ -7,10 +7,13 @@ could be installed for the tests.)
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mpi_pi.system import pbs
+
+NOW = time.mktime((2026, 11, 26, 12, 30, 0, 0, 0, -1))
 
 JOB = """\
 Job Id: 17.server
@@ -48,7 +51,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def job(used: str = "0", start: str = "stime", ago: float = 0, limit: str = "01:00:00") -> str:
-    return JOB.format(used=used, start=start, started=time.ctime(time.time() - ago), limit=limit)
+    return JOB.format(used=used, start=start, started=time.ctime(NOW - ago), limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +92,13 @@ def test_shard_without_array_is_an_error() -> None:
     ],
 )
 def test_remaining_time_is_the_limit_less_what_was_used(
-    said: Path, answer: str, seconds: float | None
+    said: Path, monkeypatch: pytest.MonkeyPatch, answer: str, seconds: float | None
 ) -> None:
+    clock = SimpleNamespace(time=lambda: NOW, mktime=time.mktime, strptime=time.strptime)
+    monkeypatch.setattr(pbs, "time", clock)
     said.with_name("answer").write_text(answer)
-    left = pbs.seconds_left({"PBS_JOBID": "17[3].server"})
+    assert pbs.seconds_left({"PBS_JOBID": "17[3].server"}) == seconds
     assert said.read_text() == "-f 17[3].server\n"
-    assert left == (seconds if seconds is None else pytest.approx(seconds, abs=60))
 
 
 def test_qstat_without_an_answer_is_an_error(said: Path) -> None:
