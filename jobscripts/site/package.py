@@ -25,8 +25,8 @@ class PyMpiPi(PythonPackage):
         depends_on("python@3.11:")
     depends_on("py-setuptools@77:", type="build")
     with default_args(type="run"):
-        depends_on("py-mpi4py@4.1:")
-        depends_on("py-numpy@1.26:")
-        depends_on("py-numba@0.61:")
-        depends_on("py-tqdm@4.60:")
-        depends_on("py-matplotlib@3.8:", when="+plot")
+        depends_on("py-mpi4py@3.1:")
+        depends_on("py-numpy@1.24:")
+        depends_on("py-numba@0.59:")
+        depends_on("py-tqdm@4.64:")
+        depends_on("py-matplotlib@3.7:", when="+plot")
