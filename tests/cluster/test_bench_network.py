@@ -23,6 +23,12 @@ SHORT: dict[str, float] = {
     "bench.network:QUICK_LINKS(turns)": 3,
 }
 """Values with which the cost of rounds is measured in no time, and the network quickly."""
+ALL_SIZES: dict[str, float] = {
+    f"bench.network:QUICK_{links}({limit})": 1e3
+    for links in ("LINKS", "PAIRS")
+    for limit in ("max_seconds", "max_seconds_each")
+}
+"""Values with which no message is left out, however busy the machine is."""
 
 CABLE = ("tc", "qdisc", "add", "dev", "eth0", "root")
 SLOW = ("tbf", "rate", "100mbit", "burst", "64kb", "latency", "200ms")
@@ -76,7 +82,7 @@ def test_slow_cable_is_measured_with_every_mpi(
 def require_slow_cable(cluster: Cluster, mpi: Mpi, faults: Faults, plain: dict[str, str]) -> None:
     """Measure while what node1 sends is limited to 100 Mbit/s."""
     assert cluster.run("node1", *CABLE, *SLOW).returncode == 0
-    program = faults.program(values=SHORT, python=mpi.python)
+    program = faults.program(values=SHORT | ALL_SIZES, python=mpi.python)
     try:
         run, made = measured(cluster, mpi, program, plain, "--pairs")
     finally:
@@ -97,6 +103,10 @@ def require_slow_cable(cluster: Cluster, mpi: Mpi, faults: Faults, plain: dict[s
     for receiver in ("node2", "node3"):
         slow = rows(pairs, "node1", receiver)[1 << 20]["bytes_per_second"]["high"]
         assert slow <= 1.05 * MAX_BYTES_PER_SECOND
+    picture = cluster.folder / "network.png"
+    plotted = cluster.run("client", program, "plot", str(cluster.folder / "bench.json"), "-o", str(picture))
+    assert plotted.returncode == 0, plotted.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
     (said,) = re.findall(r"^Pair of least bandwidth = node1 → node[23]: (\S+) times the", run.stdout, re.M)
     assert float(said) < 0.9
     assert re.search(r"^# Size: Latency \(us\) +node2 +node3$", run.stdout, re.M)

@@ -8,6 +8,7 @@ from support.references import lost
 ARCHIVE = "cluster/test_wheelhouse.py::test_client_and_three_hosts_without_internet_count"
 SCHEDULERS = "command/test_schedulers.py::test"
 BASELINE = "cluster/test_baseline.py::test_link_that_has_become_slower_is_a_fault"
+NETWORK = "cluster/test_bench_network.py::test_slow_cable_is_measured_and_named"
 JQ = "command/test_jq.py::test_line_for_jq_gives_what_the_document_has"
 REFRAME = "cluster/test_reframe.py::test_reframe_has_the_rates_of_the_result"
 REFRAME_ON_SLURM = "cluster/test_reframe.py::test_reframe_runs_on_the_nodes_of_slurm"
@@ -24,6 +25,8 @@ TESTS: dict[str, str] = {
     "mpirun -hostfile hostfiles/octapi.hosts mpi-pi check --baseline good-day.json": BASELINE,
     "mpi-pi merge part-1.json part-2.json --csv result.csv": CSV,
     "awk -v RS= '/^hosts\\n/' result.csv | tail -n +2 > hosts.csv": CSV,
+    "mpirun -hostfile hostfiles/octapi.hosts mpi-pi bench latency --pairs --json network.json": NETWORK,
+    "mpi-pi plot network.json -o network.png": NETWORK,
     "python -m pip install dist/mpi_pi-*.whl": "command/test_packages.py::test_installed_wheel_counts",
     "mpi-pi help --man | man -l -": "command/test_help.py::test_manual_page_is_without_warnings_and_has_all",
     "mpi-pi help --completion bash >mpi-pi.bash": "command/test_help.py::test_shell_completes",
