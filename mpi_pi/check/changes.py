@@ -97,7 +97,7 @@ def changes(hosts: Sequence[Host], baseline: Baseline) -> list[Change]:
 
 def measured_alike(then: Host, now: Host) -> bool:
     """Return whether rates can be compared: with other ranks, each has more or less of the host."""
-    return len(then.ranks) == len(now.ranks) and _kernels(then) == _kernels(now)
+    return len(then.ranks) == len(now.ranks) and kernels(then) == kernels(now)
 
 
 def same_root(hosts: Sequence[Host], baseline: Baseline) -> bool:
@@ -123,5 +123,6 @@ def _core_share(host: Host) -> float:
     return 1.0 if host.core_share is None else host.core_share
 
 
-def _kernels(host: Host) -> set[str]:
+def kernels(host: Host) -> set[str]:
+    """Return the kernels of its ranks."""
     return {rank.kernel for rank in host.ranks}

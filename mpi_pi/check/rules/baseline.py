@@ -11,6 +11,7 @@ from mpi_pi.check.changes import (
     Change,
     Metric,
     changes,
+    kernels,
     measured_alike,
     pairs,
     same_root,
@@ -156,7 +157,8 @@ def other_ranks(hosts: Sequence[Host], baseline: Baseline) -> Iterator[Observati
     """Find hosts whose rates were measured otherwise."""
     for then, now in pairs(hosts, baseline):
         if not measured_alike(then, now):
-            yield Observation(now.name, f"{len(now.ranks)} after {len(then.ranks)}", (baseline.when,))
+            was, is_ = (f"{len(host.ranks)} with {'/'.join(sorted(kernels(host)))}" for host in (then, now))
+            yield Observation(now.name, f"{is_}, not {was}", (baseline.when,))
 
 
 @note("rank 0 was on {} {}: links cannot be compared; list the hosts in the same order")

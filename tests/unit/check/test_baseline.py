@@ -137,7 +137,11 @@ SENTENCES: dict[str, tuple[Change, str, str]] = {
         "note",
         "node2 (MB/s 1.1 after 110.0): a slower link to rank 0 than on 2026-11-20, but too busy to judge it",
     ),
-    "fewer ranks": (without(7), "note", "node2 (3 after 4): not as many ranks as on 2026-11-20"),
+    "fewer ranks": (
+        without(7),
+        "note",
+        "node2 (3 with numba, not 4 with numba): not as many ranks as on 2026-11-20",
+    ),
     "other rank 0": (
         lambda rows: [*rows[4:8], *rows[:4], *rows[8:]],
         "note",

@@ -293,7 +293,38 @@ def test_firmware_is_asked_where_the_kernel_does_not_tell(
     assert state(tmp_path).throttling == throttling
 
 
+@pytest.mark.parametrize(
+    ("files", "turbo"),
+    [
+        ({"intel_pstate/no_turbo": "1\n"}, False),
+        ({"intel_pstate/no_turbo": "0\n", "cpufreq/boost": "0\n"}, True),
+        ({"cpufreq/boost": "1\n"}, True),
+        ({"cpufreq/boost": "0\n"}, False),
+        ({}, None),
+    ],
+)
+def test_memory_and_limits_of_the_clock_are_read(
+    tmp_path: Path, files: dict[str, str], turbo: bool | None
+) -> None:
+    governors, limits = ("performance", "powersave", "performance"), (3_900_000, 2_400_000, 3_900_000)
+    set_ = {
+        f"{CPUS}/cpu{cpu}/cpufreq/{name}": f"{values[cpu]}\n"
+        for cpu in range(3)
+        for name, values in (("scaling_governor", governors), ("scaling_max_freq", limits))
+    }
+    memory = {"proc/meminfo": "MemTotal:       24620344 kB\nMemFree:         1234 kB\n"}
+    found = machine(tree(tmp_path, XEON | memory | set_ | {f"{CPUS}/{name}": files[name] for name in files}))
+    assert (found.governor, found.limit_mhz, found.turbo) == ("performance/powersave", 2400, turbo)
+    assert found.memory_bytes == 24620344 * 1024
+
+
+def test_memory_and_limits_of_a_system_that_does_not_tell(tmp_path: Path) -> None:
+    found = machine(tree(tmp_path, GUEST))
+    assert {found.memory_bytes, found.governor, found.turbo, found.limit_mhz} == {None}
+
+
 def test_facts_of_this_machine_agree_with_psutil() -> None:
+    assert machine().memory_bytes == psutil.virtual_memory().total
     found = machine()
     assert found.architecture == os.uname().machine
     assert found.cpus == psutil.cpu_count()
