@@ -11,6 +11,7 @@ from mpi_pi.model.result import Result
 from mpi_pi.report import sources
 from mpi_pi.storage import json_document, result_file
 from mpi_pi.storage.trial_log import Trials
+from mpi_pi.version import __version__
 from support import runs
 from support.runs import flame
 
@@ -63,5 +64,5 @@ def test_all_files_of_no_known_kind_are_named() -> None:
         "text: not written by mpi-pi",
         "folder: not a regular file",
         "check: a check of mpi-pi's, and no result, benchmark, burn-in or trial log",
-        "old: has schema 3 of mpi-pi '0.1.0', not 5, 6, 7 or 8",
+        f"old: has schema 3 of mpi-pi '{__version__}', not 5, 6, 7 or 8",
     ]
