@@ -51,7 +51,7 @@ def _supervised(options: NodeOptions, start: float) -> int:
     child = _child(options, "auto", deadline)
     try:
         status = child.status_by(start + COMPILED_BY_SECONDS)
-        if status is None and child.told == steps.LOADING:
+        if status is None and child.told not in (steps.ANSWERING, steps.MEASURING):
             child.give_up()
             child = _child(options, "numpy", deadline)
         if status is None:
