@@ -183,6 +183,10 @@ grep -qxF "$$*" $(PLATFORMS) || { \
 }
 endef
 
+define REQUIRE_DEBIANS
+$(python) -c 'import mpi4py, numpy, tqdm' 2>/dev/null || { echo "PACKAGES=oldest needs Debian's own packages for "$(python)": sudo apt-get install python3-mpi4py python3-numpy python3-tqdm" >&2; exit 1; }
+endef
+
 # One line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
 $(VENV)/bin/pip:
 	@command -v $(python) >/dev/null || { echo "mpi_pi needs "$(python)": sudo apt-get install python3 python3-venv" >&2; exit 1; }
@@ -190,7 +194,7 @@ $(VENV)/bin/pip:
 	@$(python) -c 'import venv, ensurepip' 2>/dev/null || { echo "mpi_pi needs Python's venv module: sudo apt-get install python3-venv" >&2; exit 1; }
 	@$(if $(PLATFORMS),$(REQUIRE_WHEELS))
 	@$(if $(filter system,$(MPI)),command -v $(MPIRUN) >/dev/null || { echo "MPI=system needs an MPI with $(MPIRUN): sudo apt-get install $(if $(findstring mpich,$(MPIRUN)),mpich,openmpi-bin)" >&2; exit 1; })
-	@$(if $(OLDEST),$(python) -c 'import mpi4py, numpy, tqdm' 2>/dev/null || { echo "PACKAGES=oldest needs Debian's own packages for "$(python)": sudo apt-get install python3-mpi4py python3-numpy python3-tqdm" >&2; exit 1; })
+	@$(if $(OLDEST),$(REQUIRE_DEBIANS))
 	@case $(BIN) in *[\"\$$\`\\:]*) printf '%s%s%s\n' "mpi_pi: Python makes no environment that works below " $(BIN) ": rename the folder that has a double quote, dollar, backquote, backslash or colon in its name" >&2; exit 1;; esac
 	@echo "making $(VENV) (once; a minute or two)" >&2
 	@$(python) -m venv --clear $(if $(OLDEST),--system-site-packages) $(VENV)
