@@ -13,7 +13,7 @@ def add_json(command: argparse.ArgumentParser, content: str) -> None:
 
 def add_csv(command: argparse.ArgumentParser) -> None:
     """Add `--csv FILE`."""
-    text = "write all tables, with all of their rows, as comma-separated values"
+    text = "write all tables, with all of their rows, as CSV"
     command.add_argument("--csv", metavar="FILE", type=types.file, help=text)
 
 

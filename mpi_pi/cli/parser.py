@@ -29,6 +29,8 @@ NUMERIC = (
 
 T = TypeVar("T")
 
+_wrap = functools.partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
+
 
 class _Help(argparse.HelpFormatter):
     """Formatter that folds paragraphs to the terminal, and breaks long examples with a backslash."""
@@ -39,17 +41,16 @@ class _Help(argparse.HelpFormatter):
             return usage
         # Without breaks between an option and its value.
         words = re.sub(r"\[[^]]*\]", lambda option: option[0].replace(" ", "\0"), " ".join(usage.split()))
-        lines = textwrap.wrap(words, self._width, subsequent_indent="  ", break_long_words=False)
+        lines = _wrap(words, self._width, subsequent_indent="  ")
         return "\n".join(lines).replace("\0", " ") + "\n\n"
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        wrap = functools.partial(textwrap.wrap, break_long_words=False, break_on_hyphens=False)
         folded = []
         for paragraph in text.split("\n\n"):
-            lines = wrap(paragraph, width)
+            lines = _wrap(paragraph, width)
             if paragraph.startswith(" "):
                 commands = (
-                    wrap(line, width - 2, subsequent_indent=" " * 6) for line in paragraph.split("\n")
+                    _wrap(line, width - 2, subsequent_indent=" " * 6) for line in paragraph.split("\n")
                 )
                 lines = [" \\\n".join(command) for command in commands]
             folded.append("\n".join(lines))

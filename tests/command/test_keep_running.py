@@ -152,8 +152,8 @@ def test_undisturbed_job_prints_what_it_prints_without(kept: Kept, launch: Launc
     run, alone = launch(0, *command), launch(0, *command[command.index("--") + 1 :])
     assert (run.returncode, run.stderr, alone.stderr) == (0, "", "")
     assert pi in run.stdout
-    names = [re.findall(r"^([A-Z][^=\n]*) = ", one.stdout, re.MULTILINE) for one in (run, alone)]
-    assert set(names[0]) <= set(names[1])
+    names = [set(re.findall(r"^([A-Z][^=\n]*) = ", one.stdout, re.MULTILINE)) for one in (run, alone)]
+    assert names[0] - {"Core share"} <= names[1]  # which a busy machine has now and then
 
 
 @pytest.mark.parametrize(
