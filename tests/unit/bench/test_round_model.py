@@ -47,10 +47,10 @@ def assert_valid(section: dict[str, Any]) -> None:
 
 
 def test_round_is_the_sum_of_its_parts() -> None:
-    """With books that cost a microsecond for each rank, and messages of 410 bytes there and back."""
+    """With books that cost a microsecond for each rank, and messages of 418 bytes there and back."""
 
     def network(ranks: int) -> float:
-        return 2 * math.ceil(math.log2(ranks)) * 1e-5 + ranks * 410 / 1e9
+        return 2 * math.ceil(math.log2(ranks)) * 1e-5 + ranks * 418 / 1e9
 
     own = 1e-3 - 4e-6 - network(4)
     made = section()
