@@ -27,9 +27,9 @@ def reasons_in(text: str) -> list[str]:
     return re.findall(r"^Reason = (.+)$", block, re.MULTILINE)
 
 
-def without_make(errors: str) -> list[str]:
-    """Return the lines of standard error that make itself has not written."""
-    return [line for line in errors.splitlines() if not re.match(r"make(\[\d+\])?: ", line)]
+def without_make(output: str) -> list[str]:
+    """Return the lines that make itself has not written."""
+    return [line for line in output.splitlines() if not re.match(r"make(\[\d+\])?: ", line)]
 
 
 def words(text: str) -> list[str]:
