@@ -21,8 +21,9 @@ def check(cluster: Cluster, program: str, *options: str) -> Any:
 
 def test_link_that_has_become_slower_is_a_fault(faults: Faults, tmp_path: Path) -> None:
     """Test a bandwidth of 2 Mbit/s, and then, among hosts of the same names, a latency of 50 ms."""
-    program, good = faults.program(values=BUSY_OR_NOT), tmp_path / "good.json"
+    good = tmp_path / "good.json"
     with booted(2, "tc") as cluster:
+        program = faults.program(values=BUSY_OR_NOT)  # where it can be run: all programs have to be
         check(cluster, program, "--json", str(good))
         slow = "tc qdisc add dev eth0 root tbf rate 2mbit burst 16kb latency 200ms"
         assert cluster.run("node2", *slow.split()).returncode == 0
