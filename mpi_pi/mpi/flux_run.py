@@ -9,8 +9,7 @@ from mpi_pi.mpi import srun
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether flux run, without an mpirun in between, has started this process as one of several."""
-    tasks = environ.get("FLUX_JOB_SIZE", "")
-    return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in srun.OTHERS)
+    return srun.started_directly(environ, "FLUX_JOB_SIZE")
 
 
 def problem(environ: Mapping[str, str] = os.environ) -> str:

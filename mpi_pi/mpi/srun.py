@@ -31,7 +31,12 @@ print(any(next(folder.glob("**/mca_pmix_s[12].so"), None) for folder in files))
 
 def started(environ: Mapping[str, str] = os.environ) -> bool:
     """Return whether srun, without an mpirun in between, has started this process as one of several."""
-    tasks = environ.get("SLURM_STEP_NUM_TASKS", "")
+    return started_directly(environ, "SLURM_STEP_NUM_TASKS")
+
+
+def started_directly(environ: Mapping[str, str], variable: str) -> bool:
+    """Return whether the launcher that sets `variable` to its number of ranks has started several itself."""
+    tasks = environ.get(variable, "")
     return tasks.isdecimal() and int(tasks) > 1 and not any(name in environ for name in OTHERS)
 
 

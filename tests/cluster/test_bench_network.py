@@ -13,7 +13,7 @@ import pytest
 from support.cluster import Cluster, booted
 from support.faults import Faults
 from support.launching import soak
-from support.mpis import MORE_SLOTS_THAN_CORES, Mpi
+from support.mpis import Mpi, on_all_hosts
 from support.schemas import BENCH as SCHEMA
 
 SHORT: dict[str, float] = {
@@ -44,9 +44,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def plain(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment without the settings that would put all ranks on the first host."""
-    rest = {name: value for name, value in environment.items() if "rmaps" not in name}
-    return rest | MORE_SLOTS_THAN_CORES
+    return on_all_hosts(environment)
 
 
 def measured(cluster: Cluster, mpi: Mpi, program: str, environ: dict[str, str], *options: str) -> Any:

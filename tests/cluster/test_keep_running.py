@@ -13,7 +13,7 @@ from mpi_pi.model.job import Job
 from support import mpis
 from support.cluster import Cluster, booted, until
 from support.launching import soak
-from support.mpis import MORE_SLOTS_THAN_CORES, Found, Mpi, there
+from support.mpis import Found, Mpi, on_all_hosts, there
 
 JOB = Job(1000, 100_000, 7)
 """A job of some seconds for the NumPy kernel on three hosts."""
@@ -31,9 +31,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def plain(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment without the settings that would put all ranks on the first host."""
-    rest = {name: value for name, value in environment.items() if "rmaps" not in name}
-    return rest | MORE_SLOTS_THAN_CORES
+    return on_all_hosts(environment)
 
 
 class Kept:

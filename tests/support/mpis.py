@@ -134,3 +134,9 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
     (packages / "present.pth").write_text("".join(lines))
     scripts.write(script, "from mpi_pi.cli.main import command\ncommand()\n", python)
     return prefix
+
+
+def on_all_hosts(environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment without the settings that would put all ranks on the first host."""
+    rest = {name: value for name, value in environment.items() if "rmaps" not in name}
+    return rest | MORE_SLOTS_THAN_CORES
