@@ -13,7 +13,6 @@ import pytest
 from mpi_pi.cluster import hostfile
 from mpi_pi.cluster.agent.environment import launcher as launcher_at
 from mpi_pi.cluster.hostfile import HostfileError
-from support import mpis
 from support.launching import MPI_PI, MPIRUN, ROOT, is_hydra, soak
 from support.mpis import Mpi
 from support.texts import without_make
@@ -254,15 +253,16 @@ def test_make_reads_a_hostfile_as_its_own_mpirun(
         assert refused.returncode == 2
 
 
-def test_start_that_fails_points_to_check_hosts(environment: dict[str, str], tmp_path: Path) -> None:
+def test_start_that_fails_points_to_check_hosts(
+    open_mpi: Mpi, environment: dict[str, str], tmp_path: Path
+) -> None:
     file = tmp_path / "hosts"
     file.write_text("no-such-host.invalid\n")
-    mpi = mpis.find("Open MPI from PyPI", tmp_path)
-    failed = make(mpi, environment, "run", file)
+    failed = make(open_mpi, environment, "run", file)
     assert failed.returncode != 0
     assert re.search(rf"make check-hosts .*HOSTFILE={file} ", failed.stderr)
     file.write_text("localhost\n")
-    assert "check-hosts" not in make(mpi, environment, "run", file).stderr
+    assert "check-hosts" not in make(open_mpi, environment, "run", file).stderr
 
 
 HYDRA = is_hydra()

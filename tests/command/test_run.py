@@ -363,13 +363,17 @@ def test_help_and_errors_need_neither_mpi_nor_numpy(launch: Launch) -> None:
 
 def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
     launch(0, *SMALL)  # so that the kernel is in the cache
-    program = (
-        f"import sys; from mpi_pi.cli.main import main; main({list(SMALL[1:])}); print(sorted(sys.modules))"
-    )
-    modules = set(re.findall(r"'(\w+)'", launch(0, sys.executable, "-c", program).stdout.splitlines()[-1]))
-    assert "numpy" in modules
-    assert not modules & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
-    assert not modules & {"json", "shutil", "subprocess", "traceback"}
+
+    def modules(program: str) -> set[str]:
+        run = launch(0, sys.executable, "-c", f"import sys; {program}; print(sorted(sys.modules))")
+        return set(re.findall(r"'(\w+)'", run.stdout.splitlines()[-1]))
+
+    needed = modules("import numpy, mpi4py.MPI")
+    ours = modules(f"from mpi_pi.cli.main import main; main({list(SMALL[1:])})") - needed
+    assert "numpy" in needed
+    assert "mpi_pi" in ours
+    assert not ours & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
+    assert not ours & {"json", "shutil", "subprocess", "traceback"}
 
 
 def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:

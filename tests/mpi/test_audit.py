@@ -21,6 +21,7 @@ from mpi_pi.parallel.load_balancer import Tuning
 COMM = MPI.COMM_WORLD
 JOB = Job(trials=600, points=2001, seed=2**90)
 HITS = reference.count(JOB, range(JOB.units))
+TOTAL_HITS = int(HITS.sum())
 
 SHORT_ROUNDS = Tuning(first_points=20_000, round_nanoseconds=50_000, wait_factor=0, min_nanoseconds=1)
 """Rounds so short that a small job has many of them, shared unevenly as the ranks happen to be fast."""
@@ -46,7 +47,7 @@ def answers(wrong: Collection[int] = (), is_wrong: Callable[[int], bool] = lambd
 @pytest.mark.parametrize(("share", "threads"), [(0.01, 1), (0.3, 2), (1.0, 1)])
 def test_audited_run_has_the_same_hits(share: float, threads: int) -> None:
     result = run(JOB, COMM, kernel=answers(), threads=threads, tuning=replace(SHORT_ROUNDS, audit=share))
-    assert (result.tally.hits, result.tally.units) == (HITS.sum(), JOB.units)
+    assert (result.tally.hits, result.tally.units) == (TOTAL_HITS, JOB.units)
     assert result.audit == Audit(share)
     recounted = result.usage.recounted_units
     if COMM.size == 1:
@@ -65,7 +66,7 @@ def test_wrong_rank_is_excluded_and_its_units_are_counted_again(share: float, wr
     hooks = Hooks(on_exclusion=lambda shard, audit: told.append((shard, audit)))
     kernel = answers([wrong], lambda unit: unit % 3 == 1)
     result = run(JOB, COMM, kernel=kernel, hooks=hooks, tuning=replace(SHORT_ROUNDS, audit=share))
-    assert (result.tally.hits, result.shard.tally.hits, result.partial) == (HITS.sum(), HITS.sum(), False)
+    assert (result.tally.hits, result.shard.tally.hits, result.partial) == (TOTAL_HITS, TOTAL_HITS, False)
     assert result.audit is not None
     (found,) = result.audit.wrong
     assert found.rank == wrong
@@ -88,7 +89,7 @@ def test_wrong_rank_is_excluded_and_its_units_are_counted_again(share: float, wr
 def test_two_ranks_that_differ_end_the_run_if_there_is_no_third_one() -> None:
     result = run(JOB, COMM, kernel=answers([1]), tuning=replace(SHORT_ROUNDS, audit=1.0))
     if COMM.size > 2:
-        assert result.tally.hits == HITS.sum()
+        assert result.tally.hits == TOTAL_HITS
         return
     assert result.audit is not None
     assert not result.audit.wrong
@@ -102,7 +103,7 @@ def test_two_ranks_that_differ_end_the_run_if_there_is_no_third_one() -> None:
 def test_two_wrong_ranks_are_excluded() -> None:
     kernel = answers([0, 2], lambda unit: unit % (7 + COMM.rank) == 1)
     result = run(JOB, COMM, kernel=kernel, tuning=replace(SHORT_ROUNDS, audit=1.0))
-    assert result.tally.hits == HITS.sum()
+    assert result.tally.hits == TOTAL_HITS
     assert result.audit is not None
     assert sorted(found.rank for found in result.audit.wrong) == [0, 2]
 
@@ -123,4 +124,4 @@ def test_units_of_an_earlier_run_are_counted_again_after_an_exclusion() -> None:
     result = run(early, COMM, kernel=kernel, tuning=replace(SHORT_ROUNDS, audit=0.5))
     assert result.audit is not None
     assert [found.rank for found in result.audit.wrong] == [1]
-    assert (result.tally.hits, result.partial) == (HITS.sum(), False)
+    assert (result.tally.hits, result.partial) == (TOTAL_HITS, False)
