@@ -109,9 +109,11 @@ stage() {
     package=$("$PYTHON" -c 'import mpi_pi; print(mpi_pi.__path__[0])')
     # shellcheck disable=SC2016  # expanded by the shells of the nodes
     on_each_node sh -c 'rm -rf "$0" && mkdir -m 700 "$0"' "$folder"
-    # However the job ends, Slurm sends SIGTERM to this step, which removes the copy.
+    # However the job ends, Slurm sends SIGTERM to this step, which removes the copy. To each of its processes, and
+    # perhaps more than once: so rm has to ignore it.
     # shellcheck disable=SC2016
-    on_each_node --overlap --no-kill sh -c 'trap "rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
+    on_each_node --overlap --no-kill sh -c \
+        'trap "trap \"\" TERM; rm -rf \"\$0\"; exit" TERM; sleep infinity & wait' "$folder" 2>/dev/null &
     # Status 1: a file was changed or removed meanwhile, for example by another job that uses the environment.
     tar -cf "$folder/packed" --warning=no-file-changed --warning=no-file-removed \
         -C "$VENV" . -C "$(dirname "$package")" mpi_pi || [[ $? == 1 ]]

@@ -5,11 +5,13 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mpi_pi.kernel.loader import load
@@ -179,11 +181,25 @@ def test_launcher_that_does_not_fit_is_refused(cluster: Cluster, tmp_path: Path)
     assert "pi =" not in out
 
 
+def running(script: str) -> list[psutil.Process]:
+    """Return the processes of a shell script."""
+    return [
+        process for process in psutil.process_iter(["cmdline"]) if script in (process.info["cmdline"] or [])
+    ]
+
+
 @pytest.mark.parametrize(("launchers", "nodes", "stage"), [("pmix", 3, "no"), ("mpirun", 2, "yes")])
 def test_multi_node_script_counts(
     cluster: Cluster, tmp_path: Path, launchers: str, nodes: int, stage: str
 ) -> None:
-    """Run strong scaling, once with an environment that is copied to the nodes and removed at the end."""
+    """Run strong scaling, once with an environment that is copied to the nodes and removed at the end.
+
+    That takes a while, and SIGTERM, which Slurm sends more than once, does not end it.
+    """
+    removal = tmp_path / "bin" / "rm"
+    removal.parent.mkdir()
+    removal.write_text(f'#!/bin/sh\n[ "$1" != -rf ] || sleep 3\nexec {shutil.which("rm")} "$@"\n')
+    removal.chmod(0o755)
     for name in cluster.nodes:
         (cluster.folder / f"tmp.{name}" / "my disk").mkdir(exist_ok=True)
     job = submit(
@@ -194,6 +210,7 @@ def test_multi_node_script_counts(
         STAGE=stage,
         LAUNCHERS=launchers,
         LOCAL="/var/tmp/my disk",
+        PATH=f"{removal.parent}:{os.environ['PATH']}",
     )
     out = completed(cluster, tmp_path, job, 120)
     assert out.count(PI) == nodes
@@ -205,6 +222,10 @@ def test_multi_node_script_counts(
     assert table[0] == ["nodes", "ranks", "seconds", "speed-up", "efficiency"]
     assert [row[:2] for row in table[1:]] == [[str(n), str(2 * n)] for n in range(1, nodes + 1)]
     assert table[1][3:] == ["1.00", "100.0%"]
+    if stage == "yes":
+        until(lambda: len(running(str(removal))) == nodes, "a removal on each node", 20)
+        for process in running(str(removal)):
+            process.terminate()
     until(
         lambda: not list(cluster.folder.glob(f"tmp.node*/my disk/mpi-pi-{job}")),
         "an end of what was sent",

@@ -307,7 +307,6 @@ class Cluster:
             SlurmdTimeout={timeout}
             MpiDefault=none
             ReturnToService=2
-            KillWait=60
             FirstJobId={1000 + secrets.randbelow(100_000)}
             MinJobAge=3600
             MailProg=/bin/true
