@@ -106,18 +106,19 @@ def test_uneven_hosts_are_kept_busy(
     limited("node2", 0.3)
     limited("node3", 0.15)
 
-    def above_ideal() -> float:
+    def above_ideal(trials: int = 16000) -> float:
         json_file = tmp_path / "uneven.json"
-        job = ["-n", "16000", "-i", "1M", "--seed", "3", "--json", str(json_file)]
+        job = ["-n", str(trials), "-i", "1M", "--seed", "3", "--json", str(json_file)]
         run = cluster.run("client", *command(cluster, mpi, 1, *job), env=plain)
         assert run.returncode == 0, run.stderr
         result = json.loads(json_file.read_text())
-        points = np.array([row["points"] for row in result["ranks"]])
-        if not points[0] > points[1] > points[2]:
-            return math.inf
+        total = np.array([row["points"] for row in result["ranks"]])
         points, seconds = (counted(result["rounds"], name) for name in ("points", "count_seconds"))
         long = seconds.max(axis=1) > 0.3
-        assert long.sum() >= 2
+        if long.sum() < 3:  # a fast machine
+            return above_ideal(2 * trials)
+        if not total[0] > total[1] > total[2]:
+            return math.inf
         rates = (points[long] / np.maximum(seconds[long], 1e-9)).sum(axis=1)
         above = seconds[long].max(axis=1) * rates / points[long].sum(axis=1)
         return float(np.median(above))

@@ -20,8 +20,8 @@ from support.mpis import Found, there
 from support.processes import leftovers
 from support.terminal import on_a_terminal
 
-JOB = Job(600, 100_000, 7)
-"""A job of some seconds for the NumPy kernel."""
+JOB = Job(2000, 100_000, 7)
+"""A job of a second or more for the NumPy kernel, even at 1e8 points/s on each core."""
 
 ENDLESS = Job(10**9, 100_000, 7)
 

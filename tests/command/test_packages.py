@@ -99,7 +99,8 @@ def test_wheel_has_nothing_but_the_package_and_its_examples(built: Built) -> Non
     names = [Path(name) for name in zipfile.ZipFile(built.wheel).namelist()]
     data, info = f"mpi_pi-{__version__}.data", f"mpi_pi-{__version__}.dist-info"
     assert {name.parts[0] for name in names} == {"mpi_pi", data, info}
-    shared = {name.relative_to(data, "data", "share", "mpi-pi") for name in names if name.parts[0] == data}
+    share = Path(data, "data", "share", "mpi-pi")
+    shared = {name.relative_to(share) for name in names if name.parts[0] == data}
     assert shared == set(examples(built.sources))
     package = {name for name in names if name.parts[0] == "mpi_pi"}
     assert package == {path for path in files(built.sources) if path.parts[0] == "mpi_pi"}

@@ -49,12 +49,14 @@ def test_packed_wheel_has_the_installed_files(elsewhere: Path, name: str) -> Non
     if not _is_here(name):
         pytest.skip(f"{name} is not of this environment")
 
+    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+
     def contents(prefix: Path) -> dict[str, tuple[str, int]]:
         """Return the digest of each file by pip's own record, and its permissions."""
         found = {}
         for file in installed(prefix, name).files or ():
             about = file.parent.name.endswith(".dist-info") or file.suffix == ".pyc"
-            script = file.parent.name == "bin" and file.name in ("pip", "pip3", "tqdm", "pip3.11")
+            script = file.parent.name == "bin" and file.name in ("pip", "pip3", f"pip{minor}", "tqdm")
             if file.hash and not about and not script and "etc" not in file.parts:  # which may be edited
                 found[str(file)] = file.hash.value, Path(str(file.locate())).stat().st_mode & 0o111
         return found
