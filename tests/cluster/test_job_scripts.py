@@ -198,7 +198,8 @@ def test_multi_node_script_counts(
     """
     removal = tmp_path / "bin" / "rm"
     removal.parent.mkdir()
-    removal.write_text(f'#!/bin/sh\n[ "$1" != -rf ] || sleep 3\nexec {shutil.which("rm")} "$@"\n')
+    slow = 'case "$1" in -rf) [ ! -d "$2/bin" ] || sleep 3;; esac'
+    removal.write_text(f'#!/bin/sh\n{slow}\nexec {shutil.which("rm")} "$@"\n')
     removal.chmod(0o755)
     for name in cluster.nodes:
         (cluster.folder / f"tmp.{name}" / "my disk").mkdir(exist_ok=True)
@@ -212,6 +213,10 @@ def test_multi_node_script_counts(
         LOCAL="/var/tmp/my disk",
         PATH=f"{removal.parent}:{os.environ['PATH']}",
     )
+    if stage == "yes":
+        until(lambda: len(running(str(removal))) == nodes, "a removal on each node", 120)
+        for process in running(str(removal)):
+            process.terminate()
     out = completed(cluster, tmp_path, job, 120)
     assert out.count(PI) == nodes
     assert (f"Environment = /var/tmp/my disk/mpi-pi-{job} on each node" in out) == (stage == "yes")
@@ -222,10 +227,6 @@ def test_multi_node_script_counts(
     assert table[0] == ["nodes", "ranks", "seconds", "speed-up", "efficiency"]
     assert [row[:2] for row in table[1:]] == [[str(n), str(2 * n)] for n in range(1, nodes + 1)]
     assert table[1][3:] == ["1.00", "100.0%"]
-    if stage == "yes":
-        until(lambda: len(running(str(removal))) == nodes, "a removal on each node", 20)
-        for process in running(str(removal)):
-            process.terminate()
     until(
         lambda: not list(cluster.folder.glob(f"tmp.node*/my disk/mpi-pi-{job}")),
         "an end of what was sent",
