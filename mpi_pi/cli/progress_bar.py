@@ -1,6 +1,7 @@
 """A progress bar on standard error."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -34,6 +35,8 @@ def bar(wanted: str, total: float, initial: float = 0, **style: Any) -> Iterator
         yield lambda done: None
         return
 
+    # tqdm's own lock is for other processes, too: from Python 3.14 on, it starts one more, which may warn.
+    tqdm.set_lock(threading.RLock())
     terminal = console.columns(stream) or 0
     # One column less than the terminal, which would fold a full line.
     columns = min(terminal - 1, MAX_COLUMNS) if terminal > 1 else MAX_COLUMNS

@@ -368,12 +368,18 @@ def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
         run = launch(0, sys.executable, "-c", f"import sys; {program}; print(sorted(sys.modules))")
         return set(re.findall(r"'(\w+)'", run.stdout.splitlines()[-1]))
 
+    def of_run(*options: str) -> set[str]:
+        return modules(f"from mpi_pi.cli.main import main; main({[*SMALL[1:], *options]})") - needed
+
     needed = modules("import numpy, mpi4py.MPI")
-    ours = modules(f"from mpi_pi.cli.main import main; main({list(SMALL[1:])})") - needed
+    ours = of_run()
     assert "numpy" in needed
     assert "mpi_pi" in ours
     assert not ours & {"numba", "llvmlite", "tqdm", "scipy", "matplotlib", "multiprocessing", "asyncio"}
     assert not ours & {"json", "shutil", "subprocess", "traceback"}
+    with_bar = of_run("--progress", "on")
+    assert "tqdm" in with_bar
+    assert not with_bar & {"numba", "scipy", "matplotlib", "multiprocessing", "asyncio"}
 
 
 def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from mpi_pi.system.command import CommandError, telling_line
 
 def test_output_is_that_of_a_command_without_input() -> None:
     program = (
-        "import os, sys; print(os.environ['WORD'], repr(sys.stdin.read())); sys.stdout.buffer.write(b'\\xff')"
+        "import os, sys; print(os.environ['WORD'], repr(sys.stdin.read()), flush=True);"
+        " sys.stdout.buffer.write(b'\\xff')"
     )
     assert command.output([sys.executable, "-c", program], 60, {"WORD": "word"}) == "word ''\n\ufffd"
 
