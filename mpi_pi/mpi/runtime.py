@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 ABORT_SECONDS = 10
 """Time limit for MPI_Abort, which may wait for a host that is out of reach."""
 
+ABORT_TURN_SECONDS, ABORT_TURNS = 0.1, 10
+"""Ranks call MPI_Abort one after another, so that the first of them ends the job.
+
+If several do so at once in a job of `mpirun --with-ft ulfm`, prterun of Open MPI 5.0 may wait for ever.
+"""
+
 
 def start() -> "Runtime":
     """Start MPI, unless it has been started already, and record the time stamp `mpi`.
@@ -141,6 +147,7 @@ def watch(comm: "MPI.Intracomm", give_up: Callable[[str], object] | None = None)
 def abort(comm: "MPI.Intracomm", status: int) -> None:
     """End the job on all ranks at once, after an error that rules out collective operations."""
     time.sleep(hydra.LAST_WORD_SECONDS)
+    time.sleep(ABORT_TURN_SECONDS * min(comm.Get_rank(), ABORT_TURNS))
     signal.alarm(ABORT_SECONDS)
     comm.Abort(status)
 
