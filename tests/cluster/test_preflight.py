@@ -54,8 +54,11 @@ def break_things(cluster: Cluster) -> None:
             }
             """)
     )
+    closed = "echo 32768 49999 >/proc/sys/net/ipv4/ip_local_port_range"
     for name in ("client", "node3"):
         assert cluster.run(name, "nft", "-f", str(rules)).returncode == 0
+        # The firewall has to be in the way of a port of the system's choice.
+        assert cluster.run(name, "sh", "-c", closed).returncode == 0
     (folder / "empty").mkdir()
     mount(cluster, "node4", "--bind", folder / "empty", sys.prefix)
     for name, module, old, new in (
