@@ -25,8 +25,8 @@ OUTCOMES = ("passed", "failed", "skipped", "error")
 PYTEST = ("-m", "pytest", "--color=no", "-q")
 OF_PACKAGES = ("tests/command", "tests/unit/mpi", "tests/unit/storage")
 """Tests that other releases of the packages may break: of the command, and of what else they are used for."""
-OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")
-"""What a make tells those that it starts; the first has the variables of its command line."""
+OF_MAKE = ("PACKAGES", "PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
+"""Variables of the make that runs all tests, and not of those that tests start."""
 TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")  # many of them wait more than they work
 
 
@@ -48,7 +48,7 @@ def all_tests(only: int | None, packages: bool) -> int:
     os.environ["MPI_PI_CACHE"] = str(cache)
     for name, value in SETTINGS.items():  # more ranks than cores, and as root
         os.environ.setdefault(name, value)
-    for name in ("PACKAGES", "PYTHON", *OF_MAKE):  # of this make, and not of those that tests start
+    for name in OF_MAKE:
         os.environ.pop(name, None)
     status = serial_tests(folder / "counts", OF_PACKAGES if packages else ()) if only is None else 0
     for ranks in (only,) if only else (2,) if packages else RANKS:

@@ -146,8 +146,7 @@ def watch(comm: "MPI.Intracomm", give_up: Callable[[str], object] | None = None)
 
 def abort(comm: "MPI.Intracomm", status: int) -> None:
     """End the job on all ranks at once, after an error that rules out collective operations."""
-    time.sleep(hydra.LAST_WORD_SECONDS)
-    time.sleep(ABORT_TURN_SECONDS * min(comm.Get_rank(), ABORT_TURNS))
+    time.sleep(hydra.LAST_WORD_SECONDS + ABORT_TURN_SECONDS * min(comm.Get_rank(), ABORT_TURNS))
     signal.alarm(ABORT_SECONDS)
     comm.Abort(status)
 

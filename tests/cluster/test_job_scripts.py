@@ -194,7 +194,7 @@ def test_multi_node_script_counts(
 ) -> None:
     """Run strong scaling, once with an environment that is copied to the nodes and removed at the end.
 
-    That takes a while, and SIGTERM, which Slurm sends more than once, does not end it.
+    That takes a while, and SIGTERM, which Slurm may send more than once, does not end it.
     """
     removal = tmp_path / "bin" / "rm"
     removal.parent.mkdir()

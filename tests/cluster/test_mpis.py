@@ -37,11 +37,10 @@ def test_run_on_three_hosts_over_ssh(
     slots = (1, 3, 2)
     hosts = {cluster.addresses[node]: number for node, number in zip(cluster.nodes, slots, strict=True)}
     (tmp_path / "hosts").write_text(mpi.hostfile(hosts))
-    settings = {name: value for name, value in environment.items() if "rmaps" not in name}
     run = cluster.run(
         "client",
         *mpi.make("run", f"HOSTFILE={tmp_path / 'hosts'}", "TRIALS=300", "POINTS=10001", "ARGS=--seed 5"),
-        env=settings | mpis.MORE_SLOTS_THAN_CORES,
+        env=mpis.on_all_hosts(environment),
     )
     assert run.returncode == 0, run.stderr
     assert pi in run.stdout

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mpi_pi.kernel import reference
 from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support.cluster import Cluster, booted, until
+from support.counting import hits
 from support.faults import SHORT_ROUNDS, Faults, impatience
-from support.mpis import MORE_SLOTS_THAN_CORES, Mpi
+from support.mpis import Mpi, on_all_hosts
 
 KEEPALIVE = "ConnectTimeout 5\nServerAliveInterval 1\nServerAliveCountMax 3\n"
 
@@ -54,13 +54,7 @@ def command(cluster: Cluster, mpi: Mpi, slots: int, *arguments: str, program: st
 
 @pytest.fixture
 def plain(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment without the settings that would put all ranks on the first host."""
-    rest = {name: value for name, value in environment.items() if "rmaps" not in name}
-    return rest | MORE_SLOTS_THAN_CORES
-
-
-def hits(job: Job) -> int:
-    return int(reference.count(job, range(job.units)).sum())
+    return on_all_hosts(environment)
 
 
 def start(cluster: Cluster, environment: dict[str, str], words: list[str]) -> subprocess.Popen[str]:

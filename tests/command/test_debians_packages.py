@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
+from support.counting import hits
 from support.lacks import lack, missing, packages
 from support.launching import ROOT, finish
 
@@ -51,7 +51,7 @@ def test_run_merge_and_check_work(launched: Launched, tmp_path: Path, ranks: int
     run = launched(*RUN, "--json", str(file))
     assert run.returncode == 0, run.stderr
     estimate = json.loads(file.read_text())["estimate"]
-    assert estimate["hits"] == int(reference.count(JOB, range(JOB.units)).sum())
+    assert estimate["hits"] == hits(JOB)
     assert "Verification = SUCCESSFUL" in run.stdout
     assert f"Ranks = {ranks or 1} on 1 host" in run.stdout
     run = launched("check")
@@ -70,8 +70,7 @@ def test_shards_that_are_stopped_and_resumed_have_the_hits_of_the_whole(
         assert stopped.returncode == 75, stopped.stderr
         assert launched(*RUN, *options).returncode == 0
     merged = launched("merge", *files, alone=True)
-    hits = int(reference.count(JOB, range(JOB.units)).sum())
-    assert f"pi = 4*({hits}/{JOB.total_points}) = " in merged.stdout, merged.stderr
+    assert f"pi = 4*({hits(JOB)}/{JOB.total_points}) = " in merged.stdout, merged.stderr
     assert "Verification = SUCCESSFUL" in merged.stdout
 
 

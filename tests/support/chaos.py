@@ -21,7 +21,7 @@ from support import schemas
 from support.cluster import Cluster
 from support.faults import SHORT_ROUNDS, Fault, Faults
 from support.launching import HANGS
-from support.mpis import MORE_SLOTS_THAN_CORES, Mpi
+from support.mpis import Mpi, on_all_hosts
 from support.processes import leftovers
 
 SURVIVING = ("--with-ft", "ulfm")
@@ -212,8 +212,7 @@ def start_on_hosts(
     cluster: Cluster, mpi: Mpi, faults: Faults, folder: Path, environment: Mapping[str, str]
 ) -> Start:
     """Return what starts jobs on the nodes of a cluster, whose ranks are dealt out in blocks."""
-    environ = {name: value for name, value in environment.items() if "rmaps" not in name}
-    environ |= MORE_SLOTS_THAN_CORES | {"TMPDIR": "/var/tmp"}
+    environ = on_all_hosts(environment) | {"TMPDIR": "/var/tmp"}
 
     def where(ranks: int) -> Sequence[str]:
         hosts = [cluster.addresses[name] for name in cluster.nodes]

@@ -30,7 +30,7 @@ TAKES_ANY_MPI = tuple(map(int, importlib.metadata.version("mpi4py").split(".")[:
 needs_any_mpi = pytest.mark.skipif(not TAKES_ANY_MPI, reason="mpi4py before 4.1 has one MPI")
 _WORDS_FOR_MAKE = {"Open MPI from PyPI": "embedded", "MPICH from PyPI": "mpich"}
 
-MORE_SLOTS_THAN_CORES = {
+_MORE_SLOTS_THAN_CORES = {
     "PRTE_MCA_hwloc_default_binding_policy": "none",
     "OMPI_MCA_hwloc_base_binding_policy": "none",
     # Open MPI knows by itself only of more ranks than slots.
@@ -136,7 +136,7 @@ def _environment(prefix: Path, mpi: str = "") -> Path:
     return prefix
 
 
-def on_all_hosts(environment: dict[str, str]) -> dict[str, str]:
+def on_all_hosts(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the environment without the settings that would put all ranks on the first host."""
     rest = {name: value for name, value in environment.items() if "rmaps" not in name}
-    return rest | MORE_SLOTS_THAN_CORES
+    return rest | _MORE_SLOTS_THAN_CORES

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import platform
 import subprocess
 import sys
 import sysconfig
@@ -12,6 +13,7 @@ import pytest
 from mpi_pi.cluster import packing
 from mpi_pi.cluster.platforms import Platform
 from mpi_pi.system import package
+from mpi_pi.system.versions import minor
 from support.launching import BIN
 
 
@@ -49,14 +51,14 @@ def test_packed_wheel_has_the_installed_files(elsewhere: Path, name: str) -> Non
     if not _is_here(name):
         pytest.skip(f"{name} is not of this environment")
 
-    minor = f"{sys.version_info.major}.{sys.version_info.minor}"
+    versioned = f"pip{minor(platform.python_version())}"
 
     def contents(prefix: Path) -> dict[str, tuple[str, int]]:
         """Return the digest of each file by pip's own record, and its permissions."""
         found = {}
         for file in installed(prefix, name).files or ():
             about = file.parent.name.endswith(".dist-info") or file.suffix == ".pyc"
-            script = file.parent.name == "bin" and file.name in ("pip", "pip3", f"pip{minor}", "tqdm")
+            script = file.parent.name == "bin" and file.name in ("pip", "pip3", versioned, "tqdm")
             if file.hash and not about and not script and "etc" not in file.parts:  # which may be edited
                 found[str(file)] = file.hash.value, Path(str(file.locate())).stat().st_mode & 0o111
         return found
