@@ -57,10 +57,11 @@ def test_random_losses_change_no_hits(start: Start, times: int) -> None:
 def test_host_that_stands_still_is_lost_and_writes_nothing_when_it_wakes_up(
     start: Start, stopped: list[int]
 ) -> None:
-    job = start(ranks=RANKS, job=LONG, values={}, options=["--patience", "3s"])
+    job = start.long(ranks=RANKS, options=["--patience", "3s"])
     job.until_head()
     time.sleep(0.5)
     job.kill(*stopped, number=signal.SIGSTOP)
+    start.full_speed()
     job.until(lambda: "Verification = " in job.out)
     written = job.json.stat().st_ino, job.out
     alive = job.ranks()
@@ -73,11 +74,12 @@ def test_host_that_stands_still_is_lost_and_writes_nothing_when_it_wakes_up(
 
 
 def test_network_that_fails_for_five_seconds_loses_no_rank(start: Start, cluster: Cluster) -> None:
-    job = start(ranks=RANKS, job=LONG, values={})
+    job = start.long(ranks=RANKS)
     job.until_head()
     cluster.pull_cable("node2")
     time.sleep(5)
     cluster.plug_cable("node2")
+    start.full_speed()
     ended = job.ended()
     require_right(ended, LONG)
     assert ended.lost == []
@@ -86,9 +88,10 @@ def test_network_that_fails_for_five_seconds_loses_no_rank(start: Start, cluster
 @pytest.mark.parametrize("name", ["node1", pytest.param("node3", marks=soak)])
 def test_ranks_go_on_without_a_host_that_is_out_of_reach(start: Start, cluster: Cluster, name: str) -> None:
     """Cut off one of three ranks. Those on the other side of the cut have nothing to say, even if it ends."""
-    job = start(ranks=3, job=LONG, values={}, options=["--patience", "3s"])
+    job = start.long(ranks=3, options=["--patience", "3s"])
     job.until_head()
     cluster.pull_cable(name)
+    start.full_speed()
     try:
         job.until(lambda: "Verification = " in job.out)
     finally:

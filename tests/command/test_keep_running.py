@@ -3,6 +3,7 @@
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +15,15 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
 from mpi_pi.system import launch_env
-from support.faults import UNVERIFIABLE, Fault, Faults
+from support.chaos import SURVIVING
+from support.faults import AT_A_PACE, UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, is_hydra, soak
 from support.mpis import Found, there
 from support.processes import leftovers
 from support.terminal import on_a_terminal
 
-JOB = Job(2000, 100_000, 7)
-"""A job of a second or more for the NumPy kernel, even at 1e8 points/s on each core."""
+JOB = Job(6000, 100_000, 7)
+"""A job of a minute or more AT_A_PACE."""
 
 ENDLESS = Job(10**9, 100_000, 7)
 
@@ -33,32 +35,27 @@ class Kept:
         self,
         folder: Path,
         environ: dict[str, str],
+        faults: Faults,
         launcher: tuple[str, ...] = (MPIRUN,),
         mpi_pi: str = MPI_PI,
+        python: str = sys.executable,
     ) -> None:
         self.folder, self.environ, self.checkpoint = folder, environ, folder / "c"
-        self.launcher, self.mpi_pi = launcher, mpi_pi
+        self.faults, self.launcher, self.mpi_pi, self.python = faults, launcher, mpi_pi, python
         self.process: subprocess.Popen[bytes]
 
     def words(self, *options: str, program: str = "", run: tuple[str, ...] = (), job: Job = JOB) -> list[str]:
         command = [self.mpi_pi, "keep-running", *options, "--", *self.launcher, "-n", "2"]
         command += [program or self.mpi_pi, "run"]
-        command += [
-            "-n",
-            str(job.trials),
-            "-i",
-            str(job.points),
-            "--seed",
-            str(job.seed),
-            "--kernel",
-            "numpy",
-        ]
+        command += ["-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed)]
         return [*command, "--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.1s", *run]
 
     def start(self, *options: str) -> None:
+        """Start it at a pace, with which it does not end before `require_right` is called."""
+        words = self.words(*options, program=self.faults.program(AT_A_PACE, python=self.python))
         with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
             self.process = subprocess.Popen(
-                self.words(*options), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environ
+                words, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environ
             )
 
     def until_counting(self) -> None:
@@ -84,14 +81,21 @@ class Kept:
     def err(self) -> str:
         return (self.folder / "err").read_text()
 
+    def require_right(self, pi: str) -> None:
+        """Require that the job, from now on at full speed, ends complete, with the right hits."""
+        self.faults.full_speed()
+        assert self.process.wait(60) == 0, self.err
+        assert pi in self.out
+        assert self.out.count("Verification = SUCCESSFUL") == 1
+
     def require_nothing_left(self) -> None:
         assert leftovers(str(self.checkpoint)) == []
         assert [place.name for place in Path(self.environ["TMPDIR"]).glob("mpi-pi-*")] == []
 
 
 @pytest.fixture
-def kept(tmp_path: Path, environment: dict[str, str]) -> Iterator[Kept]:
-    job = Kept(tmp_path, environment)
+def kept(tmp_path: Path, environment: dict[str, str], faults: Faults) -> Iterator[Kept]:
+    job = Kept(tmp_path, environment, faults)
     yield job
     if hasattr(job, "process"):
         print(job.err)
@@ -115,9 +119,7 @@ def test_job_whose_rank_is_killed_ends_with_the_same_hits(kept: Kept, pi: str, r
     kept.start()
     kept.until_counting()
     kept.rank(rank).kill()
-    assert kept.process.wait(60) == 0
-    assert pi in kept.out
-    assert kept.out.count("Verification = SUCCESSFUL") == 1
+    kept.require_right(pi)
     assert starts(kept.err) == 2
     assert re.search(r"^mpi-pi: start 2.*: the launcher ended with status \d+ before", kept.err, re.MULTILINE)
     assert "mpi-pi-sign" not in kept.err
@@ -127,22 +129,21 @@ def test_rank_0_that_hangs_is_started_again_after_the_patience(kept: Kept, pi: s
     kept.start("--patience", "4s")
     kept.until_counting()
     kept.rank(0).suspend()
-    assert kept.process.wait(60) == 0
-    assert pi in kept.out
+    kept.require_right(pi)
     assert "points: rank 0 gave no sign for 4 s\n" in kept.err
 
 
 def test_job_that_survives_the_loss_of_rank_0_is_not_started_again(
-    tmp_path: Path, environment: dict[str, str], found: Found, pi: str
+    tmp_path: Path, environment: dict[str, str], found: Found, faults: Faults, pi: str
 ) -> None:
     """With ULFM another rank becomes rank 0, and sends the signs from then on."""
     open_mpi = there(found, "Open MPI from PyPI")
-    job = Kept(tmp_path, environment, launcher=(open_mpi.mpirun, "--with-ft", "ulfm"), mpi_pi=open_mpi.mpi_pi)
+    surviving = (open_mpi.mpirun, *SURVIVING)
+    job = Kept(tmp_path, environment, faults, surviving, open_mpi.mpi_pi, open_mpi.python)
     job.start()
     job.until_counting()
     job.rank(0).kill()
-    assert job.process.wait(60) == 0, job.err
-    assert pi in job.out
+    job.require_right(pi)
     assert "Lost = rank 0 on host " in job.out
     assert starts(job.err) == 1
 
@@ -176,7 +177,7 @@ def test_signal_ends_the_job_which_can_be_continued(kept: Kept, launch: Launch, 
 
 
 def test_ctrl_c_on_a_terminal_ends_the_job_after_its_progress_was_shown(kept: Kept) -> None:
-    shown = on_a_terminal(kept.words(job=ENDLESS), kept.environ, keys=b"\x03", after="M points/s]")
+    shown = on_a_terminal(kept.words(job=ENDLESS), kept.environ, keys=b"\x03", after="points/s]")
     assert "Partial = " in shown or "points are saved in " in shown  # Open MPI may kill rank 0 before
     assert "start 2" not in shown
     assert "Traceback" not in shown

@@ -19,7 +19,7 @@ from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import schemas
 from support.cluster import Cluster
-from support.faults import SHORT_ROUNDS, Fault, Faults
+from support.faults import AT_A_PACE, SHORT_ROUNDS, Fault, Faults
 from support.launching import HANGS
 from support.mpis import Mpi, on_all_hosts
 from support.processes import leftovers
@@ -148,7 +148,7 @@ JOB = Job(80, 1000, 5)
 """A job of some twenty rounds with SHORT_ROUNDS."""
 
 LONG = Job(6000, 1_000_000, 7)
-"""A job of some seconds."""
+"""A job of minutes AT_A_PACE, and of seconds at full speed."""
 
 RANKS = 4
 
@@ -203,6 +203,14 @@ class Start:
         self.jobs.append(Started([*words, *words_of(job), *options], folder, self.environ))
         return self.jobs[-1]
 
+    def long(self, *faults: Fault, options: Sequence[str] = (), ranks: int = RANKS) -> Started:
+        """Start LONG, which does not end before `full_speed` is called."""
+        return self(*faults, AT_A_PACE, options=options, ranks=ranks, job=LONG, values={})
+
+    def full_speed(self) -> None:
+        """Let the last job, which is LONG, come to its end."""
+        self.faults.full_speed()
+
     def until_passed(self, ranks: int) -> None:
         """Wait until so many ranks of the last job have passed the point of its first fault."""
         self.jobs[-1].until(lambda: len(list(self.faults.last.glob("hit-0-*"))) == ranks)
@@ -241,13 +249,12 @@ def kills(draw: random.Random, ranks: int, seconds: float) -> list[Kill]:
 
 
 def carry_out(job: Started, planned: Sequence[Kill]) -> list[int]:
-    """Kill ranks of a job when all have passed MPI_Init; return those that were killed before the report."""
+    """Kill ranks of a job when all have passed MPI_Init; return those that were alive."""
     start, killed = time.monotonic(), list[int]()
     for kill in planned:
         with contextlib.suppress(subprocess.TimeoutExpired):
             job.process.wait(max(kill.seconds - (time.monotonic() - start), 0))
-        is_over = "\npi = " in job.out
-        killed += [rank for rank in job.kill(kill.rank) if not is_over]
+        killed += job.kill(kill.rank)
     return killed
 
 
@@ -285,16 +292,17 @@ def trial(start: Start, seed: int) -> str:
     draw = random.Random(seed)
     ranks = draw.randint(4, 8)
     planned = kills(draw, ranks, 2.0)
-    job = start(Fault("after MPI_Init", "nothing"), job=LONG, ranks=ranks, values={})
+    job = start.long(Fault("after MPI_Init", "nothing"), ranks=ranks)
     start.until_passed(ranks)
     killed = carry_out(job, planned)
+    start.full_speed()
     ended = job.ended()
-    fault = fault_of(ended, LONG)
+    lost = sorted(rank for rank, *_ in ended.lost) if ended.document else []
+    fault = fault_of(ended, LONG) or (f"lost {lost}" if lost != sorted(killed) else "")
     moments = ", ".join(f"{kill.rank} at {kill.seconds:.2f} s" for kill in planned)
-    lost = [rank for rank, *_ in ended.lost] if ended.document else "?"
     said = fault or "same hits"
     print(
-        f"{seed:3} {ranks} ranks, {moments}: {ended.seconds:.1f} s, killed {killed}, lost {lost}, {said}",
+        f"{seed:3} {ranks} ranks, {moments}: {ended.seconds:.1f} s, killed {killed}, {said}",
         flush=True,
     )
     return f"{seed}: {fault}: {ended}" if fault else ""

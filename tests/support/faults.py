@@ -37,6 +37,12 @@ from support import miscounts, scripts
 MESSAGE = "the dog ate it"
 """The text of the exception that is raised."""
 
+PACE = 3e6
+"""Points that a kernel at a pace counts in a second, with which a job does not end on the fastest machine."""
+
+FULL_SPEED = "full-speed"
+"""Name of the file, beside a program, that ends its pace."""
+
 Act = Callable[[], None]
 
 
@@ -142,6 +148,24 @@ def twice(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]
     return wrapped
 
 
+def at_a_pace(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., Any]:
+    """Return a function that loads a kernel which counts at most PACE points/s before `Faults.full_speed`."""
+    full_speed = Path(sys.argv[0]).with_name(FULL_SPEED)
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        kernel = load(*args, **kwargs)
+
+        def count(job: Any, units: range, *rest: Any, **options: Any) -> Any:
+            act()
+            if not full_speed.exists():
+                time.sleep(job.points_in(units) / PACE)
+            return kernel.count(job, units, *rest, **options)
+
+        return replace(kernel, count=count)
+
+    return wrapped
+
+
 def other_answers(answers: Sequence[Any], act: Act, _: str = "") -> Sequence[Any]:
     """Return one known answer that no kernel gives."""
     act()
@@ -208,6 +232,7 @@ POINTS = {
     "in the kernel": Point("kernel.loader:load", counting),
     "in the kernel, later": Point("kernel.loader:load", damaged),
     "in the kernel, slowly": Point("kernel.loader:load", twice),
+    "in the kernel, at a pace": Point("kernel.loader:load", at_a_pace),
     "in the report of a round": Point("parallel.messages:pack", before),
     "in the cache": Point("kernel.code_cache:fetch", before),
     "in the known answers": Point("kernel.known_answers:HITS_OF_UNITS", other_answers),
@@ -257,6 +282,10 @@ class Fault:
     """How often a process passes the point before that."""
 
 
+AT_A_PACE = Fault("in the kernel, at a pace", "nothing")
+"""With which a job does not end before `Faults.full_speed` is called."""
+
+
 class Faults:
     """The faulty programs of a test, in a folder."""
 
@@ -289,6 +318,10 @@ class Faults:
     def last(self) -> Path:
         """The folder of the last program, with the notes of what its processes have done."""
         return self._programs[-1]
+
+    def full_speed(self) -> None:
+        """Let the last program, whose kernel counts at a pace, count as fast as it can from now on."""
+        (self.last / FULL_SPEED).touch()
 
     def require_all(self) -> None:
         """Raise AssertionError unless all that was asked for has been replaced, and has gone wrong."""
