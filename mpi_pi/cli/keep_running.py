@@ -70,7 +70,7 @@ class _Keeper:
         self.used: set[Host] = set()
         """Hosts on which the last starts may have left processes, whatever the status of the launcher."""
         self.reported = False
-        """True if rank 0 has ended the last start itself, and so has saved its state."""
+        """True if rank 0 has ended the last start itself: it has saved its state, and told of it."""
         self.signalled = 0
         """Number of the last signal."""
         self.running: JobStart | None = None
@@ -105,7 +105,7 @@ class _Keeper:
         if self.left_out and len(self.left_out) == len(self._all_hosts()):
             return None, "no host answers"
         outcome = self._run()
-        self.reported = outcome.end is not None
+        self.reported = start_rules.final_end(outcome, self.signalled) is not None
         status = start_rules.final_status(outcome, self.signalled)
         return status, start_rules.reason(outcome, self._patience())
 

@@ -16,6 +16,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
 from mpi_pi.system import launch_env
 from support.chaos import SURVIVING
+from support.counting import hits
 from support.faults import AT_A_PACE, UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, is_hydra, soak
 from support.mpis import Found, there
@@ -129,8 +130,23 @@ def test_rank_0_that_hangs_is_started_again_after_the_patience(kept: Kept, pi: s
     kept.start("--patience", "4s")
     kept.until_counting()
     kept.rank(0).suspend()
+    deadline = time.monotonic() + 60
+    while "points: rank 0 gave no sign for 4 s\n" not in kept.err:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     kept.require_right(pi)
-    assert "points: rank 0 gave no sign for 4 s\n" in kept.err
+
+
+def test_report_that_its_launcher_discards_is_printed_by_another_start(
+    kept: Kept, launch: Launch, faults: Faults
+) -> None:
+    """Ended for its silence, the launcher wakes rank 0 up, which completes the job within a moment."""
+    faulty = [Fault("in a round", deed, rank=0) for deed in ("ignore", "SIGSTOP")]
+    job = Job(200, 100_000, 7)
+    run = launch(0, *kept.words("--patience", "4s", program=faults.program(*faulty), job=job))
+    assert run.returncode == 0, run.stderr
+    assert f"pi = 4*({hits(job)}/{job.total_points}) = " in run.stdout
+    assert "points: rank 0 gave no sign for 4 s\n" in run.stderr
 
 
 def test_job_that_survives_the_loss_of_rank_0_is_not_started_again(

@@ -273,7 +273,8 @@ class Fault:
     """One of POINTS."""
     deed: str = "raise"
     """`raise`, an exception; `exhaust`, to ask for more memory than allowed; `sleep`; `say`, to write to
-    standard error; `nothing` but what is at the point; or a signal, such as SIGSTOP."""
+    standard error; `ignore`, SIGTERM from then on; `nothing` but what is at the point; or a signal, such as
+    SIGSTOP."""
     rank: int | None = None
     """On this rank alone, or on all."""
     seconds: float = 0.0
@@ -386,6 +387,8 @@ def _act(fault: Fault, note: Path, passes: Iterator[int]) -> None:
     elif fault.deed == "say":
         os.write(2, b"a word of a library\n")
         warnings.warn("a warning", UserWarning, stacklevel=2)
+    elif fault.deed == "ignore":
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     elif fault.deed != "nothing":
         number = getattr(signal, fault.deed)
         if fault.seconds:
