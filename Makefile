@@ -6,12 +6,13 @@
 # machine has several, add MPIRUN=mpirun.mpich or MPIRUN=mpirun.openmpi.
 
 # PACKAGES=oldest, for make test, takes the oldest packages that pyproject.toml allows: mpi4py, NumPy and tqdm of Debian
-# 12, which are for its own Python and Open MPI, and the others from PyPI. They have an environment of their own, too.
+# 12, which are for its own Python and Open MPI, and the others from PyPI. PACKAGES=debian does so, too, without numba,
+# which Debian 12 has not. They have environments of their own.
 PACKAGES ?= newest
-ifeq ($(filter oldest newest,$(PACKAGES)),)
-$(error PACKAGES=$(PACKAGES): choose PACKAGES=oldest or PACKAGES=newest)
+ifeq ($(filter oldest debian newest,$(PACKAGES)),)
+$(error PACKAGES=$(PACKAGES): choose PACKAGES=oldest, PACKAGES=debian or PACKAGES=newest)
 endif
-OLDEST := $(filter oldest,$(PACKAGES))
+OLDEST := $(filter oldest debian,$(PACKAGES))
 
 MPI ?= $(if $(OLDEST),system,embedded)
 PYTHON ?= $(if $(OLDEST),/usr/bin/python3,python3)
@@ -45,7 +46,7 @@ VENV := .venv-mpich
 EXTRA := mpich
 MPIRUN = $(BIN)/mpirun
 else ifeq ($(MPI),system)
-VENV := .venv-$(if $(OLDEST),oldest,system)
+VENV := .venv-$(or $(OLDEST),system)
 EXTRA :=
 MPIRUN = mpirun$(if $(OLDEST),.openmpi)
 else
@@ -53,7 +54,7 @@ $(error MPI=$(MPI): choose MPI=embedded, MPI=mpich or MPI=system)
 endif
 ifneq ($(OLDEST),)
 ifneq ($(MPI),system)
-$(error PACKAGES=oldest MPI=$(MPI): choose MPI=system, since mpi4py 3 works with the MPI alone that it was built for)
+$(error PACKAGES=$(PACKAGES) MPI=$(MPI): choose MPI=system, since mpi4py 3 works with the MPI alone that it was built for)
 endif
 endif
 
@@ -140,8 +141,8 @@ check: $(VENV)/installed-test  ## check format, lint, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-test: $(if $(OLDEST),$(VENV)/installed-test,check)  ## run all tests: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks (PACKAGES=oldest: a part)
-	@exec $(BIN)/python tests/run_all.py $(MPIRUN) $(if $(OLDEST),--packages)
+test: $(if $(OLDEST),$(VENV)/installed-test,check)  ## run all tests: check, serial tests, MPI tests on 1, 2, 3 and 4 ranks (PACKAGES=oldest|debian: a part)
+	@exec $(BIN)/python tests/run_all.py $(MPIRUN) $(if $(OLDEST),--packages $(OLDEST))
 
 $(addprefix test-,1 2 3 4): test-%: $(VENV)/installed-test
 	@exec $(BIN)/python tests/run_all.py $(MPIRUN) --only $*
@@ -169,7 +170,7 @@ bench-network: $(VENV)/installed-test  ## compare the latency between two ranks 
 	@$(MPIRUN) -n 2 $(BIN)/python tests/support/bench_network.py
 
 clean:  ## remove the environments and what tools leave behind
-	rm -rf .venv .venv-mpich .venv-system .venv-oldest build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
+	rm -rf .venv .venv-mpich .venv-system .venv-oldest .venv-debian build *.egg-info .mypy_cache .ruff_cache .hypothesis .pytest_cache
 
 # The folder wheels, from an archive of make wheelhouse, has a list of platforms that begins with a sentence. No packages
 # are then looked for elsewhere, but for those of the tests.
@@ -184,7 +185,7 @@ grep -qxF "$$*" $(PLATFORMS) || { \
 endef
 
 define REQUIRE_DEBIANS
-$(python) -c 'import mpi4py, numpy, tqdm' 2>/dev/null || { echo "PACKAGES=oldest needs Debian's own packages for "$(python)": sudo apt-get install python3-mpi4py python3-numpy python3-tqdm" >&2; exit 1; }
+$(python) -c 'import mpi4py, numpy, tqdm' 2>/dev/null || { echo "PACKAGES=$(PACKAGES) needs Debian's own packages for "$(python)": sudo apt-get install python3-mpi4py python3-numpy python3-tqdm" >&2; exit 1; }
 endef
 
 # One line names what the machine lacks. (An environment that has pip is complete: pip comes last.)
@@ -221,6 +222,7 @@ LOWER_BOUNDS = sed -nE 's/^ *"([A-Za-z0-9-]+)>=([0-9.]+).*/\1==\2.*/p' pyproject
 CONSTRAINTS = -c $(VENV)/oldest.txt
 endif
 INSTALL = $(LOWER_BOUNDS) $(PIP) install --quiet --disable-pip-version-check --retries=2 $(FROM_WHEELS) $(CONSTRAINTS) -e '.$(call WITH,$(1))' >$(LOG) 2>&1 || $(call NOT_INSTALLED,$(1))
+WITHOUT_NUMBA = $(if $(filter debian,$(OLDEST)),$(PIP) uninstall --quiet --yes numba llvmlite)
 
 SET = { grep -qxF '$(2)' $(VENV)/etc/$(1)-mca-params.conf || echo '$(2)' >> $(VENV)/etc/$(1)-mca-params.conf; }
 
@@ -237,4 +239,5 @@ $(VENV)/installed-plot: $(VENV)/installed
 
 $(VENV)/installed-test: $(VENV)/installed
 	@$(call INSTALL,test)
+	@$(WITHOUT_NUMBA)
 	@touch $(VENV)/installed-plot $@

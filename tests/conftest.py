@@ -15,7 +15,7 @@ from mpi_pi.kernel import loader
 from mpi_pi.kernel.loader import Kernel
 from support import lacks, launching, mpis
 from support.faults import Faults
-from support.launching import TESTS, Launch
+from support.launching import TESTS, Launch, has_numba
 from support.mpis import Found, Mpi, there
 from support.outcomes import Ran, leave
 
@@ -78,7 +78,15 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(scope="session")
+def kernel() -> Kernel:
+    """Return the kernel that jobs count with: the compiled one, if numba is installed."""
+    return loader.load()
+
+
+@pytest.fixture(scope="session")
 def compiled() -> Kernel:
+    if not has_numba():
+        pytest.skip("numba is not installed")
     return loader.load("numba")
 
 
@@ -94,7 +102,7 @@ def target() -> Platform:
 
 
 @pytest.fixture
-def environment(compiled: Kernel) -> Iterator[dict[str, str]]:
+def environment(kernel: Kernel) -> Iterator[dict[str, str]]:
     """Yield the environment for a launch; the kernel is in the cache by now.
 
     A rank that waits for another one to compile it says so.

@@ -2,7 +2,7 @@
 
 The last line tells what this machine lacks for tests that were skipped.
 
-python tests/run_all.py MPIRUN [--only RANKS | --packages]
+python tests/run_all.py MPIRUN [--only RANKS | --packages oldest|debian]
 """
 
 import argparse
@@ -25,6 +25,8 @@ OUTCOMES = ("passed", "failed", "skipped", "error")
 PYTEST = ("-m", "pytest", "--color=no", "-q")
 OF_PACKAGES = ("tests/command", "tests/unit/mpi", "tests/unit/storage")
 """Tests that other releases of the packages may break: of the command, and of what else they are used for."""
+PACKAGES: dict[str, Sequence[int]] = {"oldest": (2,), "debian": ()}
+"""Numbers of ranks for the MPI tests with sets of packages: they need numba, which Debian 12 has not."""
 OF_MAKE = ("PACKAGES", "PYTHON", "MAKEFLAGS", "MFLAGS", "MAKELEVEL")
 """Variables of the make that runs all tests, and not of those that tests start."""
 TWO_AT_A_TIME = ("-n", "2", "--dist", "loadfile")  # many of them wait more than they work
@@ -34,13 +36,13 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("mpirun")
     parser.add_argument("--only", type=int, help="the MPI tests alone, on so many ranks")
-    parser.add_argument("--packages", action="store_true", help="those alone that packages may break")
+    parser.add_argument("--packages", choices=PACKAGES, help="those alone that these packages may break")
     args = parser.parse_args()
     os.environ["MPI_PI_MPIRUN"] = args.mpirun if "/" not in args.mpirun else str(Path(args.mpirun).resolve())
     return tidy.run(lambda: all_tests(args.only, args.packages))
 
 
-def all_tests(only: int | None, packages: bool) -> int:
+def all_tests(only: int | None, packages: str | None) -> int:
     """All tests, or the MPI tests alone on so many ranks, or the tests of packages; the exit status."""
     folder = Path(tempfile.gettempdir())
     cache = folder / "cache"
@@ -51,7 +53,7 @@ def all_tests(only: int | None, packages: bool) -> int:
     for name in OF_MAKE:
         os.environ.pop(name, None)
     status = serial_tests(folder / "counts", OF_PACKAGES if packages else ()) if only is None else 0
-    for ranks in (only,) if only else (2,) if packages else RANKS:
+    for ranks in (only,) if only else PACKAGES[packages] if packages else RANKS:
         status = status or mpi_tests(ranks, folder / f"counts-{ranks}")
     if only is None:
         print_lacks(folder / "counts")

@@ -95,7 +95,7 @@ def load(
     process. Raises KernelUnavailable.
     """
     if name == "numpy":
-        return Kernel("numpy", reference.count, units_at_once=reference.UNITS_AT_ONCE)
+        return _reference()
     if importlib.util.find_spec("numba") is None:
         obstacle = "numba is not installed"
     elif os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -109,7 +109,11 @@ def load(
             obstacle = imports.explain(error)
     if name == "numba":
         raise KernelUnavailable(f"argument --kernel: 'numba': {obstacle}")
-    return replace(load("numpy"), warning=f"{obstacle}: the NumPy kernel counts, slowly")
+    return replace(_reference(), warning=f"{obstacle}: the NumPy kernel counts, slowly")
+
+
+def _reference() -> Kernel:
+    return Kernel("numpy", reference.count, units_at_once=reference.UNITS_AT_ONCE)
 
 
 def _load_compiled(folder: Path, notify: Callable[[str], object]) -> Kernel:

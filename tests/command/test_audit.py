@@ -138,21 +138,19 @@ def test_files_of_an_audited_run_are_read_by_other_commands(
         assert launch(0, MPI_PI, command, files[1], "-o", str(tmp_path / picture)).returncode == 0
 
 
-def test_trial_log_of_an_audited_run_has_the_right_hits(
-    start: Start, tmp_path: Path, compiled: Kernel
-) -> None:
+def test_trial_log_of_an_audited_run_has_the_right_hits(start: Start, tmp_path: Path, kernel: Kernel) -> None:
     log = tmp_path / "trials.csv"
     options = [*ALL, "--trial-log", str(log)]
     job = start(*wrong_in("each tenth unit", 1), job=JOB, ranks=3, options=options, values=ROUNDS)
     require_found(job, JOB, 1)
-    require_log(log, compiled)
+    require_log(log, kernel)
 
 
-def require_log(log: Path, compiled: Kernel) -> None:
+def require_log(log: Path, kernel: Kernel) -> None:
     """Require that a trial log has all trials of JOB, in their order, and their hits."""
     with log.open() as lines:
         rows = [[int(value) for value in row.values()] for row in csv.DictReader(lines)]
-    hits = compiled.count(JOB, range(JOB.units)).tolist()
+    hits = kernel.count(JOB, range(JOB.units)).tolist()
     assert rows == [[trial, JOB.points, hits[trial]] for trial in range(JOB.trials)]
 
 
@@ -168,7 +166,7 @@ STOPS = [
 
 @pytest.mark.parametrize(("share", "what", "rounds", "ranks"), STOPS)
 def test_stopped_run_is_resumed_to_the_right_hits(
-    start: Start, tmp_path: Path, share: str, what: str, rounds: int, ranks: int, compiled: Kernel
+    start: Start, tmp_path: Path, share: str, what: str, rounds: int, ranks: int, kernel: Kernel
 ) -> None:
     saved = tmp_path / "c"
     faults = [*wrong_in(what, 1), Fault("in a round", "SIGUSR1", 0, passes=rounds)]
@@ -180,7 +178,7 @@ def test_stopped_run_is_resumed_to_the_right_hits(
     assert 0 < shard.tally.units < LONGER.units
     if wrong_ranks(ended):
         counted = sum(
-            int(compiled.count(LONGER, units).sum()) for units in (shard.proven_units, *shard.unproven)
+            int(kernel.count(LONGER, units).sum()) for units in (shard.proven_units, *shard.unproven)
         )
         require_named(wrong_ranks(ended)[0], LONGER, ended.err)
         assert shard.tally.hits == counted
@@ -191,7 +189,7 @@ def test_stopped_run_is_resumed_to_the_right_hits(
 
 @pytest.mark.parametrize("audit", [["--audit", "4%"], pytest.param([], marks=soak)])
 def test_run_that_is_stopped_at_an_exclusion_is_resumed_in_the_gaps(
-    start: Start, tmp_path: Path, audit: list[str], compiled: Kernel
+    start: Start, tmp_path: Path, audit: list[str], kernel: Kernel
 ) -> None:
     saved = tmp_path / "c"
     faults = [*wrong_in("the first count", 1), Fault("after an exclusion", "SIGUSR1", 0)]
@@ -202,7 +200,7 @@ def test_run_that_is_stopped_at_an_exclusion_is_resumed_in_the_gaps(
     assert shard
     assert shard.gaps
     counted = (shard.proven_units, *shard.unproven)
-    assert shard.tally.hits == sum(int(compiled.count(LONGER, units).sum()) for units in counted)
+    assert shard.tally.hits == sum(int(kernel.count(LONGER, units).sum()) for units in counted)
     job = start(job=LONGER, ranks=3, options=[*options, *audit], values=ROUNDS)
     if audit:
         require_found(job, LONGER)
@@ -283,11 +281,11 @@ def test_each_wrong_rank_is_named_once_though_rank_0_is_lost_in_between(start_su
 
 @pytest.mark.parametrize("dies", [0, pytest.param(2, marks=soak)])
 def test_trial_log_is_right_after_a_loss_and_an_exclusion(
-    start_surviving: Start, tmp_path: Path, dies: int, compiled: Kernel
+    start_surviving: Start, tmp_path: Path, dies: int, kernel: Kernel
 ) -> None:
     log = tmp_path / "trials.csv"
     faults = [*wrong_in("each tenth unit", 1), Fault("in a round", "SIGKILL", dies, passes=10)]
     job = start_surviving(*faults, job=JOB, ranks=5, options=[*ALL, "--trial-log", str(log)], values=ROUNDS)
     ended = require_found(job, JOB, 1)
     assert [rank for rank, *_ in ended.lost] == [dies]
-    require_log(log, compiled)
+    require_log(log, kernel)

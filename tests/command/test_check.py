@@ -14,10 +14,11 @@ import pytest
 import mpi_pi
 from mpi_pi.cli.parser import parse
 from mpi_pi.errors import UserError
+from mpi_pi.kernel.loader import Kernel
 from mpi_pi.system import package
 from mpi_pi.version import STREAM_VERSION
 from support.faults import MESSAGE, Fault, Faults
-from support.launching import MPI_PI, Launch, imported_by_run
+from support.launching import MPI_PI, Launch, has_numba, imported_by_run
 from support.schemas import CHECK as SCHEMA
 
 PACKAGE = package.FOLDER
@@ -31,7 +32,9 @@ def texts_of_faults(document: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4])
-def test_report_of_one_host_follows_the_schema(launch: Launch, tmp_path: Path, ranks: int) -> None:
+def test_report_of_one_host_follows_the_schema(
+    launch: Launch, tmp_path: Path, ranks: int, kernel: Kernel
+) -> None:
     run = launch(ranks, *CHECK, "--json", str(tmp_path / "o.json"))
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
@@ -55,7 +58,7 @@ def test_report_of_one_host_follows_the_schema(launch: Launch, tmp_path: Path, r
     for row in document["ranks"]:
         assert row["right"]
         assert row["points_per_second"] > 0
-        assert row["kernel"] == "numba"
+        assert row["kernel"] == kernel.name
         assert row["software"] | {"sources": "", "mpi": ""} == {
             "python": platform.python_version(),
             "bits": 64,
@@ -63,13 +66,14 @@ def test_report_of_one_host_follows_the_schema(launch: Launch, tmp_path: Path, r
             "sources": "",
             "stream": STREAM_VERSION,
             "numpy": version("numpy"),
-            "numba": version("numba"),
+            "numba": version("numba") if has_numba() else None,
             "mpi4py": version("mpi4py"),
             "mpi": "",
         }
     assert (f"({ranks} on {CPUS}): more ranks than cores" in texts_of_faults(document)) == (ranks > CPUS)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_check_without_numba_is_a_fault(launch: Launch) -> None:
     run = launch(0, *CHECK, "--json", "-", NUMBA_DISABLE_JIT="1")
     document = json.loads(run.stdout)
@@ -96,6 +100,7 @@ WEARY: dict[str, float] = {
 """Time-outs that make the check give up a rank sooner."""
 
 
+@pytest.mark.usefixtures("compiled")
 def test_what_is_wrong_with_a_rank_is_said(launch: Launch, faults: Faults) -> None:
     """Test a kernel that miscounts, a clock that is ahead, a connection of 50 ms, and no kernel at all.
 

@@ -34,6 +34,7 @@ CALM = ALONE | {"check.node:MAX_SHARE_OF_OTHERS": 2.0, "check.rules.speed:MIN_SH
 BUSY = ALONE | {"check.node:MAX_SHARE_OF_OTHERS": -1.0}
 
 
+@pytest.mark.usefixtures("compiled")
 def test_calm_node_is_fit(launch: Launch, faults: Faults, tmp_path: Path) -> None:
     run = launch(
         0, faults.program(values=PATIENT | CALM), "check", "--node", "--json", str(tmp_path / "o.json")
@@ -64,6 +65,7 @@ def test_busy_node_is_not_measured(launch: Launch, faults: Faults) -> None:
     assert any(text.startswith(f"{NODE} (programs on {CORES} of {CORES} core") for text in told)
 
 
+@pytest.mark.usefixtures("compiled")
 def test_bare_environment_without_mpi_suffices(faults: Faults, tmp_path: Path) -> None:
     """slurmd gives a health check nothing else; mpi4py is broken, and there is no place for a cache."""
     (tmp_path / "mpi4py.py").write_text("raise RuntimeError('broken')\n")
@@ -115,6 +117,7 @@ def test_uncorrected_memory_errors_are_a_fault(launch: Launch, faults: Faults, t
     assert f"note: {NODE} (3 in mc0 dimm1): memory errors since it was switched on, which" in run.stdout
 
 
+@pytest.mark.usefixtures("compiled")
 def test_kernel_that_is_not_compiled_in_time_is_replaced(launch: Launch, faults: Faults) -> None:
     values = {"cli.check_node:COMPILED_BY_SECONDS": 4.0, "cli.check_node:GIVE_UP_SECONDS": 50.0}
     values |= {"check.node:ANSWER_SECONDS": 40.0}

@@ -17,7 +17,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint, json_document, result_file
 from support import runs
 from support.benchmarks import benchmark
-from support.faults import Fault, Faults
+from support.faults import AT_A_PACE, FULL_SPEED, Fault, Faults
 from support.lacks import lack
 from support.launching import MPI_PI, MPIRUN, Launch, under_mpirun
 from support.schemas import CHECK as CHECK_SCHEMA
@@ -60,6 +60,7 @@ def test_run_writes_its_files_before_it_prints(launch: Launch, hits: int, where:
     assert len(Path("o.csv").read_text().splitlines()) == 301
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("launcher", ["", f"{MPIRUN} -n 2 "])
 def test_run_writes_its_files_if_only_its_first_line_is_read(
     launch: Launch, hits: int, launcher: str
@@ -93,7 +94,7 @@ def test_dash_is_refused_where_it_means_nothing(launch: Launch, options: str) ->
 
 
 def test_run_without_files_ends_at_once_where_nothing_can_be_printed(launch: Launch) -> None:
-    run = shell(launch, f"{MPI_PI} run -n 1e15 -i 1e9 >/dev/full")
+    run = shell(launch, f"{MPI_PI} run -n 1e15 -i 100k >/dev/full")
     assert (run.returncode, run.stderr) == (
         1,
         "mpi-pi: error: standard output: No space left on device\n",
@@ -159,7 +160,7 @@ def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
 
 def test_terminal_that_is_closed_ends_the_run_in_good_order(environment: dict[str, str]) -> None:
     """After SIGHUP, with every print failing, the run ends and all files exist."""
-    command = f"{MPI_PI} run -n 1e15 -i 1e9 --json o.json --checkpoint c --checkpoint-every 0s --progress on"
+    command = f"{MPI_PI} run -n 1e15 -i 100k --json o.json --checkpoint c --checkpoint-every 0s --progress on"
     child, terminal = pty.fork()
     if child == 0:
         os.execvpe("sh", ["sh", "-c", f"exec {command}"], environment | {"TERM": "xterm"})  # noqa: S606
@@ -192,7 +193,7 @@ def counted_by(deadline: float, terminal: int) -> None:
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_hangup_without_terminal_ends_the_run_in_good_order(environment: dict[str, str], ranks: int) -> None:
-    words = [MPI_PI, "run", "-n", "1e15", "-i", "1e9", "--json", "o.json", "--progress", "on"]
+    words = [MPI_PI, "run", "-n", "1e15", "-i", "100k", "--json", "o.json", "--progress", "on"]
     with subprocess.Popen(
         under_mpirun(ranks, *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
     ) as process:
@@ -207,12 +208,14 @@ def test_hangup_without_terminal_ends_the_run_in_good_order(environment: dict[st
     assert json.loads(Path("o.json").read_text())["partial"]
 
 
-def test_hangup_under_nohup_is_ignored(launch: Launch) -> None:
+def test_hangup_under_nohup_is_ignored(launch: Launch, faults: Faults) -> None:
     """As with nohup, which ignores SIGHUP."""
+    program = faults.program(AT_A_PACE)
     run = shell(
         launch,
-        f"trap '' HUP; {MPI_PI} run -n 200k -i 10k --seed 1 --progress on 2>bar & pid=$!;"
-        " while ! [ -s bar ]; do sleep 0.05; done; kill -HUP $pid; wait $pid",
+        f"trap '' HUP; {program} run -n 20k -i 10k --seed 1 --progress on 2>bar & pid=$!;"
+        " while ! [ -s bar ]; do sleep 0.05; done;"
+        f" kill -HUP $pid && touch {faults.last / FULL_SPEED}; wait $pid",
     )
     assert run.returncode == 0
     assert "Verification = SUCCESSFUL" in run.stdout
@@ -239,7 +242,7 @@ def test_closed_standard_error_loses_no_results(launch: Launch, hits: int, where
     assert json.loads(run.stdout)["estimate"]["hits"] == hits
     assert run.returncode == 0
     stopped = shell(
-        launch, f"{launcher}{MPI_PI} run -n 1e15 -i 1e9 {options}2 --time-limit 1.5s {where}", **slow
+        launch, f"{launcher}{MPI_PI} run -n 1e15 -i 100k {options}2 --time-limit 1.5s {where}", **slow
     )
     assert json.loads(stopped.stdout)["partial"]
     assert stopped.returncode == 75
@@ -296,7 +299,7 @@ def test_checkpoint_and_log_on_one_full_disk_end_the_run_in_good_order(
     fill = f"head -c 1M /dev/zero >>{disk}/fill 2>/dev/null"
     script = (
         f"mount -t tmpfs -o size=32k none {disk} && cd {disk} &&"
-        f" {{ {MPI_PI} run -n 1e15 -i 1e9 --seed 1 --checkpoint c --checkpoint-every 0.1s --progress on"
+        f" {{ {MPI_PI} run -n 1e15 -i 100k --seed 1 --checkpoint c --checkpoint-every 0.1s --progress on"
         f" --time-limit 4s 2>log; echo $? >{tmp_path}/status; }} &"
         f" while ! [ -s {disk}/c ]; do sleep 0.02; done; sleep 0.5; {fill}; wait;"
         f" ls -A {disk} >{tmp_path}/left; cp {disk}/c {tmp_path}"

@@ -47,9 +47,7 @@ def ranks_of(run: subprocess.Popen[str]) -> list[psutil.Process]:
     return [by_rank[str(rank)] for rank in range(RANKS)]
 
 
-def test_rank_that_is_silent_ends_the_job(
-    run: subprocess.Popen[str], tmp_path: Path, compiled: Kernel
-) -> None:
+def test_rank_that_is_silent_ends_the_job(run: subprocess.Popen[str], tmp_path: Path, kernel: Kernel) -> None:
     ranks_of(run)[1].send_signal(signal.SIGSTOP)
     _, errors = run.communicate(timeout=30)
     assert run.returncode == 75  # to be run again, from the checkpoint
@@ -57,7 +55,7 @@ def test_rank_that_is_silent_ends_the_job(
     assert "points are saved in" in errors
     part = checkpoint.load(tmp_path / "c")
     assert part is not None
-    hits = compiled.count(part.job, range(part.tally.units)).sum()
+    hits = kernel.count(part.job, range(part.tally.units)).sum()
     assert part.tally.hits == hits > 0
 
 

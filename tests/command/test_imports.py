@@ -126,7 +126,11 @@ def test_wrong_choice_of_mpi_is_explained(launch: Launch, variable: str, value: 
         ("tqdm", "warning: argument --progress: tqdm cannot be imported: "),
     ],
 )
-def test_run_does_without_optional_packages(launch: Launch, tmp_path: Path, package: str, says: str) -> None:
+def test_run_does_without_optional_packages(
+    launch: Launch, tmp_path: Path, package: str, says: str, request: pytest.FixtureRequest
+) -> None:
+    if package != "tqdm":
+        request.getfixturevalue("compiled")
     (tmp_path / f"{package}.py").write_text("")
     cache = str(tmp_path / "cache")
     empty = ("--cache", cache) if package != "tqdm" else ()

@@ -106,8 +106,8 @@ def kept(tmp_path: Path, environment: dict[str, str], faults: Faults) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def pi(compiled: Kernel) -> str:
-    return f"pi = 4*({compiled.count(JOB, range(JOB.units)).sum()}/{JOB.total_points}) = "
+def pi(kernel: Kernel) -> str:
+    return f"pi = 4*({kernel.count(JOB, range(JOB.units)).sum()}/{JOB.total_points}) = "
 
 
 def starts(err: str) -> int:

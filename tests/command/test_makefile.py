@@ -70,7 +70,9 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
         assert told(folder, command, f"HOSTFILE={hosts}") == [[mpi_pi, command, "--mpirun", mpirun, hosts]]
     assert told(folder, "test")[-1] == [str(programs / "python"), "tests/run_all.py", mpirun]
     oldest = told(folder, "test", "PACKAGES=oldest", "VENV=.venv")
-    assert oldest == [[str(programs / "python"), "tests/run_all.py", "mpirun.openmpi", "--packages"]]
+    assert oldest == [
+        [str(programs / "python"), "tests/run_all.py", "mpirun.openmpi", "--packages", "oldest"]
+    ]
     assert told(folder, "test-3")[-1][1:] == ["tests/run_all.py", mpirun, "--only", "3"]
     *_, bench, report, plot = told(folder, "bench", f"HOSTFILE={hosts}", "BENCH_FOLDER=my results")
     assert bench[:4] == [mpi_pi, "bench", "all", "--launcher"]
@@ -82,7 +84,7 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("PACKAGES=new",), "PACKAGES=new: choose PACKAGES=oldest or PACKAGES=newest"),
+        (("PACKAGES=new",), "PACKAGES=new: choose PACKAGES=oldest, PACKAGES=debian or PACKAGES=newest"),
         (("PACKAGES=oldest", "MPI=mpich"), "PACKAGES=oldest MPI=mpich: choose MPI=system, since mpi4py 3 "),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 
 from mpi_pi.storage import result_file
 from support import runs
+from support.faults import AT_A_PACE, Faults
 from support.launching import MPI_PI, Launch, under_mpirun
 from support.terminal import on_a_terminal
 from support.texts import fits, words
@@ -39,8 +40,8 @@ def on_narrow_terminal(command: list[str], environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
-def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int) -> None:
-    words = [MPI_PI, "run", "-n", "3k", "-i", "1M", "--seed", "1", "--progress", "on"]
+def test_run_on_narrow_terminal(environment: dict[str, str], ranks: int, faults: Faults) -> None:
+    words = [faults.program(AT_A_PACE), "run", "-n", "60", "-i", "100k", "--seed", "1", "--progress", "on"]
     shown = on_narrow_terminal(under_mpirun(ranks, *words), environment)
     bars = re.findall(r"\r *\d+%\|.*?(?=\r|\n|$)", shown)
     assert bars

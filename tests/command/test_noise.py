@@ -22,7 +22,7 @@ socket.gethostname = lambda: f"{'n' * 63}{comm.rank}"
 mock.patch.object(noise, "QUICK_SECONDS", 0.05).start()
 shown = []
 groups = SimpleNamespace(comm=comm, heartbeat=SimpleNamespace(check=lambda: None))
-section = noise.measure(groups, kernels.load("numba"), False, shown.append)
+section = noise.measure(groups, kernels.load(), False, shown.append)
 assert shown == sorted(shown) and shown[-1] == 1
 assert bool(section) == (comm.rank == 0)
 if section:

@@ -63,6 +63,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("reader")
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("command", [command for command in commands if command not in ELSEWHERE])
 def test_command_of_the_readme_works(command: str, environment: dict[str, str], reader: Path) -> None:
     folder = reader

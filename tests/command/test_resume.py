@@ -19,29 +19,35 @@ import pytest
 from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
+from support.faults import AT_A_PACE, Faults
 from support.launching import MPI_PI, Launch, soak, under_mpirun
 from support.schemas import RUN as SCHEMA
 
-JOB = Job(200_000, 10_000, 7)
-RUN = (MPI_PI, "run", "-n", "200k", "-i", "10k", "--seed", "7")
-SLOWLY = ("--kernel", "numpy", "--checkpoint-every", "0.1s")
-"""Options for a run of minutes, which the compiled kernel would finish in a second."""
+JOB = Job(20_000, 10_000, 7)
+ARGUMENTS = ("run", "-n", "20k", "-i", "10k", "--seed", "7")
+RUN = (MPI_PI, *ARGUMENTS)
 
 
 @pytest.fixture(scope="module")
-def pi(compiled: Kernel) -> str:
-    hits = int(compiled.count(JOB, range(JOB.units)).sum())
+def pi(kernel: Kernel) -> str:
+    hits = int(kernel.count(JOB, range(JOB.units)).sum())
     return f"pi = 4*({hits}/{JOB.total_points}) = "
 
 
-class Running:
-    """A run that has been started."""
+@pytest.fixture
+def slowly(faults: Faults) -> tuple[str, ...]:
+    """Return a run at a pace, of a quarter of a minute on four ranks."""
+    return (faults.program(AT_A_PACE), *ARGUMENTS)
 
-    def __init__(self, folder: Path, ranks: int, env: dict[str, str], *options: str) -> None:
+
+class Running:
+    """A run that has been started, with a checkpoint in a folder."""
+
+    def __init__(self, folder: Path, ranks: int, env: dict[str, str], *words: str) -> None:
         self.checkpoint = folder / "c"
         self.out, self.err = (folder / "out").open("w+"), (folder / "err").open("w+")
         self.process = subprocess.Popen(
-            under_mpirun(ranks, *RUN, "--checkpoint", str(self.checkpoint), *SLOWLY, *options),
+            under_mpirun(ranks, *words, "--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.1s"),
             stdin=subprocess.DEVNULL,
             stdout=self.out,
             stderr=self.err,
@@ -105,9 +111,15 @@ def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) ->
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("to", ["mpirun", "rank 0", "last rank"])
 def test_signal_of_a_batch_system_saves_and_ends_the_run(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
+    launch: Launch,
+    environment: dict[str, str],
+    tmp_path: Path,
+    pi: str,
+    number: signal.Signals,
+    to: str,
+    slowly: tuple[str, ...],
 ) -> None:
-    run = Running(tmp_path, 3, environment, "--json", str(tmp_path / "o.json"))
+    run = Running(tmp_path, 3, environment, *slowly, "--json", str(tmp_path / "o.json"))
     run.is_counting()
     if to == "mpirun":
         run.process.send_signal(number)
@@ -115,11 +127,11 @@ def test_signal_of_a_batch_system_saves_and_ends_the_run(
         run.ranks()[0 if to == "rank 0" else -1].send_signal(number)
     status, out, err = run.ended()
     assert status == 75
-    assert re.search(r"^Partial = \d+ of 2000000000 points", out, re.MULTILINE)
+    assert re.search(r"^Partial = \d+ of 200000000 points", out, re.MULTILINE)
     part = checkpoint.load(run.checkpoint)
     assert part is not None
     saved = part.tally.points
-    assert f"mpi-pi: stopped by {number.name}: {saved} of 2000000000 points are saved" in err
+    assert f"mpi-pi: stopped by {number.name}: {saved} of 200000000 points are saved" in err
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
     assert document["partial"]
@@ -127,21 +139,27 @@ def test_signal_of_a_batch_system_saves_and_ends_the_run(
     assert counted >= saved > 0
     assert sum(row["units"] * row["unit_points"] for row in document["in_line"]) == saved
     if counted > saved:
-        assert f"\nIn line = {saved} of 2000000000 points" in out
+        assert f"\nIn line = {saved} of 200000000 points" in out
         assert f"\nBeyond = {counted - saved} points" in out
         assert f"run it again; {counted - saved} more will be counted again: " in err
     again = goes_on(launch, tmp_path, 2, pi)
-    assert f"Resumed = 1 time, {saved} of 2000000000 points" in again
+    assert f"Resumed = 1 time, {saved} of 200000000 points" in again
     assert "\nRuns = 2: of all of them are " in again
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("to", ["the only process", "mpirun", "rank 1"])
 def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, number: signal.Signals, to: str
+    launch: Launch,
+    environment: dict[str, str],
+    tmp_path: Path,
+    pi: str,
+    number: signal.Signals,
+    to: str,
+    slowly: tuple[str, ...],
 ) -> None:
     """After a signal to mpirun, it may kill its ranks before they report; then the last checkpoint counts."""
-    run = Running(tmp_path, 0 if to == "the only process" else 2, environment)
+    run = Running(tmp_path, 0 if to == "the only process" else 2, environment, *slowly)
     run.is_counting()
     (run.ranks()[1] if to == "rank 1" else run.process).send_signal(number)
     status, out, _ = run.ended()
@@ -153,32 +171,33 @@ def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
     goes_on(launch, tmp_path, 3, pi)
 
 
-def compiling(folder: Path, environment: dict[str, str]) -> Running:
-    """Start a run that compiles its kernel, which takes seconds."""
-    cache = folder / "cache"
-    run = Running(folder, 0, environment | {"MPI_PI_CACHE": str(cache)}, "--kernel", "numba")
+@pytest.fixture
+def compiling(compiled: Kernel, environment: dict[str, str], tmp_path: Path) -> Running:
+    """Return a run that compiles its kernel, which takes seconds."""
+    cache = tmp_path / "cache"
+    run = Running(tmp_path, 0, environment | {"MPI_PI_CACHE": str(cache)}, *RUN)
     while not (cache / "lock").exists():
         time.sleep(0.01)
     return run
 
 
 def test_signal_before_anything_was_counted_ends_the_run(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str
+    launch: Launch, compiling: Running, tmp_path: Path, pi: str
 ) -> None:
-    run = compiling(tmp_path, environment)
+    run = compiling
     run.process.send_signal(signal.SIGUSR1)
     status, out, _ = run.ended()
     assert status == 75
-    assert "Partial = 0 of 2000000000 points" in out
+    assert "Partial = 0 of 200000000 points" in out
     goes_on(launch, tmp_path, 1, pi)
 
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_signals_until_the_end_lose_nothing(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, ranks: int
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, ranks: int, slowly: tuple[str, ...]
 ) -> None:
     """More signals change nothing while it reports, and while Python and MPI end."""
-    run = Running(tmp_path, ranks, environment)
+    run = Running(tmp_path, ranks, environment, *slowly)
     run.is_counting()
     while run.process.poll() is None:
         for rank in run.ranks():
@@ -191,22 +210,22 @@ def test_signals_until_the_end_lose_nothing(
     goes_on(launch, tmp_path, 2, pi)
 
 
-def test_signal_while_compiling_ends_the_run(environment: dict[str, str], tmp_path: Path) -> None:
+def test_signal_while_compiling_ends_the_run(compiling: Running, tmp_path: Path) -> None:
     """With a checkpoint, the run can be resumed, and no lock is left behind."""
-    run = compiling(tmp_path, environment)
+    run = compiling
     run.process.send_signal(signal.SIGTERM)
     status, out, err = run.ended()
     assert status == 75
     assert "Partial = 0 of " in out
-    assert "mpi-pi: stopped by SIGTERM: 0 of 2000000000 points are saved" in err
+    assert "mpi-pi: stopped by SIGTERM: 0 of 200000000 points are saved" in err
     assert not (tmp_path / "c.lock").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGINT, signal.SIGTERM])
 def test_without_a_checkpoint_the_status_is_the_signals(
-    environment: dict[str, str], number: signal.Signals
+    environment: dict[str, str], number: signal.Signals, slowly: tuple[str, ...]
 ) -> None:
-    command = [*RUN, "--kernel", "numpy", "--progress", "on"]
+    command = [*slowly, "--progress", "on"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
@@ -219,13 +238,13 @@ def test_without_a_checkpoint_the_status_is_the_signals(
     assert "Partial = " in out
 
 
-def test_time_limit_ends_the_run(launch: Launch, tmp_path: Path, pi: str) -> None:
-    run = launch(2, *RUN, "--kernel", "numpy", "--time-limit", "1.5")
+def test_time_limit_ends_the_run(launch: Launch, tmp_path: Path, pi: str, slowly: tuple[str, ...]) -> None:
+    run = launch(2, *slowly, "--time-limit", "1.5")
     assert run.returncode == 124
     assert "Partial = " in run.stdout
     file = str(tmp_path / "c")
     for runs in (1, 2):
-        run = launch(2, *RUN, *SLOWLY, "--time-limit", "1.5s", "--checkpoint", file)
+        run = launch(2, *slowly, "--time-limit", "1.5s", "--checkpoint", file)
         assert run.returncode == 75
         assert "mpi-pi: stopped by --time-limit: " in run.stderr
         part = checkpoint.load(tmp_path / "c")
@@ -237,13 +256,15 @@ def test_time_limit_ends_the_run(launch: Launch, tmp_path: Path, pi: str) -> Non
     assert float(minutes) * 60 + float(seconds) > 3  # times add up
 
 
-def test_time_limit_of_a_slurm_job_ends_the_run(launch: Launch, tmp_path: Path) -> None:
+def test_time_limit_of_a_slurm_job_ends_the_run(
+    launch: Launch, tmp_path: Path, slowly: tuple[str, ...]
+) -> None:
     """It ends in time in a job with four seconds left. (test_job_scripts.py uses a real Slurm.)"""
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 0:04\n")
     squeue.chmod(0o755)
     slurm = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "1"}
-    run = launch(2, *RUN, *SLOWLY, "--time-limit", "slurm", "--checkpoint", str(tmp_path / "c"), **slurm)
+    run = launch(2, *slowly, "--time-limit", "slurm", "--checkpoint", str(tmp_path / "c"), **slurm)
     assert run.returncode == 75
     assert "mpi-pi: stopped by --time-limit: " in run.stderr
     refused = launch(2, *RUN, "--time-limit", "slurm", "--checkpoint", str(tmp_path / "d"))
@@ -267,12 +288,14 @@ def test_finished_checkpoint_prints_its_answer_again(launch: Launch, tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_shard_with_a_checkpoint_is_resumed_and_merged(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_shard_with_a_checkpoint_is_resumed_and_merged(
+    launch: Launch, tmp_path: Path, pi: str, slowly: tuple[str, ...]
+) -> None:
     parts = []
     for index in (1, 2):
         shard = ("--shard", f"{index}/2", "--checkpoint", str(tmp_path / f"c{index}"))
         parts.append(str(tmp_path / f"{index}.json"))
-        run = launch(1, *RUN, *shard, *SLOWLY, "--time-limit", "1.2", "--json", parts[-1])
+        run = launch(1, *slowly, *shard, "--time-limit", "1.2", "--json", parts[-1])
         assert run.returncode == 75
         assert launch(0, MPI_PI, "merge", parts[-1]).returncode == 2
         assert launch(2, *RUN, *shard, "--json", parts[-1]).returncode == 0
@@ -307,9 +330,9 @@ def test_file_that_is_no_checkpoint_is_refused(
 
 
 def test_second_run_on_a_checkpoint_is_refused(
-    launch: Launch, environment: dict[str, str], tmp_path: Path
+    launch: Launch, environment: dict[str, str], tmp_path: Path, slowly: tuple[str, ...]
 ) -> None:
-    run = Running(tmp_path, 2, environment)
+    run = Running(tmp_path, 2, environment, *slowly)
     run.is_counting()
     second = launch(2, *RUN, "--checkpoint", str(run.checkpoint))
     assert second.returncode == 75
@@ -323,11 +346,13 @@ def test_second_run_on_a_checkpoint_is_refused(
     subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode != 0,
     reason="no file system can be mounted here",
 )
-def test_full_disk_keeps_the_last_checkpoint(launch: Launch, tmp_path: Path, pi: str) -> None:
+def test_full_disk_keeps_the_last_checkpoint(
+    launch: Launch, tmp_path: Path, pi: str, slowly: tuple[str, ...]
+) -> None:
     """Another process fills a file system of 64 KiB, in a mount namespace, during the run."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    run = f"{shlex.join(RUN)} {shlex.join(SLOWLY)} --checkpoint {disk}/c --time-limit 6"
+    run = f"{shlex.join(slowly)} --checkpoint {disk}/c --checkpoint-every 0.1s --time-limit 6"
     script = (
         f"mount -t tmpfs -o size=64k full {disk} && {{ {run} & }} &&"
         f" until grep -q '\"units\": [1-9]' {disk}/c 2>/dev/null; do sleep 0.02; done;"
@@ -342,7 +367,7 @@ def test_full_disk_keeps_the_last_checkpoint(launch: Launch, tmp_path: Path, pi:
     assert (tmp_path / "before").read_bytes() == (tmp_path / "c").read_bytes()
     part = checkpoint.load(tmp_path / "c")
     assert part is not None
-    assert f"{part.tally.points} of 2000000000 points are saved" in run_.stderr
+    assert f"{part.tally.points} of 200000000 points are saved" in run_.stderr
     goes_on(launch, tmp_path, 2, pi)
 
 
@@ -350,7 +375,7 @@ def test_threads_have_the_same_hits(launch: Launch, tmp_path: Path, pi: str) -> 
     run = launch(2, *RUN, "--threads", "3", "--per-rank", "--json", str(tmp_path / "o.json"))
     assert pi in run.stdout
     assert "Threads = 3 for each rank" in run.stdout
-    assert re.search(r"^\S+ +2 +6 +200000 ", run.stdout, re.MULTILINE)
+    assert re.search(r"^\S+ +2 +6 +20000 ", run.stdout, re.MULTILINE)
     assert [row["threads"] for row in json.loads((tmp_path / "o.json").read_text())["ranks"]] == [3, 3]
     run = launch(1, *RUN, "--threads", "auto", SLURM_CPUS_PER_TASK="5")
     assert "Threads = 5 for each rank" in run.stdout
@@ -383,7 +408,7 @@ WAYS = (
 
 @pytest.mark.parametrize("times", [len(WAYS), pytest.param(100, marks=[soak, pytest.mark.timeout(1800)])])
 def test_hits_after_random_interruptions_are_those_of_one_run(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int
+    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, times: int, slowly: tuple[str, ...]
 ) -> None:
     """Interrupt in each way in turn, then count to the end on a random number of ranks."""
     seed = random.randrange(10**9)
@@ -392,7 +417,7 @@ def test_hits_after_random_interruptions_are_those_of_one_run(
         folder = tmp_path / str(number)
         folder.mkdir()
         way, ranks = WAYS[number % len(WAYS)], chance.randint(1, 4)
-        run = Running(folder, ranks, environment)
+        run = Running(folder, ranks, environment, *slowly)
         was_counting = number % 3 > 0
         if was_counting:
             run.is_counting()

@@ -19,7 +19,7 @@ import pytest
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from support.faults import MESSAGE, UNVERIFIABLE, Fault, Faults
-from support.launching import MPI_PI, MPIRUN, Launch, soak, under_mpirun
+from support.launching import MPI_PI, MPIRUN, Launch, soak, under_mpirun, usual
 from support.mpis import needs_any_mpi
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
@@ -28,7 +28,7 @@ from support.texts import values
 
 RUN = (MPI_PI, "run")
 SMALL = (*RUN, "-n", "300", "-i", "10001", "--seed", "12345678901234567890123")
-ENDLESS = (*RUN, "-n", "1e15", "-i", "1e9")
+ENDLESS = (*RUN, "-n", "1e15", "-i", "100k")
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,7 @@ def test_hits_are_the_same_on_any_number_of_ranks(launch: Launch, small_hits: in
     assert run.stdout.count("Verification") == 1
 
 
+@pytest.mark.usefixtures("compiled")
 def test_hits_are_the_same_with_numpy_and_with_both(launch: Launch, small_hits: int) -> None:
     run = launch(2, *SMALL, "--kernel", "numpy")
     assert f"({small_hits}/" in run.stdout
@@ -158,6 +159,7 @@ def test_output_is_no_terminal_so_there_is_no_progress_bar(launch: Launch) -> No
 LONG = (*RUN, "-n", "1000", "-i", "1M")
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize(
     ("ranks", "command", "variables", "noted"),
     [
@@ -188,7 +190,7 @@ def test_use_of_one_core_of_several_is_noted(
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_ctrl_c_on_a_terminal_reports_what_was_counted(environment: dict[str, str], ranks: int) -> None:
     """After the progress bar, Ctrl-C brings the report on the points so far, and no traceback."""
-    shown = on_a_terminal(under_mpirun(ranks, *ENDLESS), environment, keys=b"\x03", after="G points/s]")
+    shown = on_a_terminal(under_mpirun(ranks, *ENDLESS), environment, keys=b"\x03", after="points/s]")
     assert "Partial = " in shown
     assert values(shown)["Verification"] == "SUCCESSFUL"
     assert float(values(shown)["Standard error"]) < 0.01
@@ -223,7 +225,7 @@ def test_signal_ends_one_process_with_what_it_has(
     document = json.loads((tmp_path / "o.json").read_text())
     jsonschema.validate(document, SCHEMA)
     assert document["partial"]
-    assert 0 < document["estimate"]["points"] < 10**24
+    assert 0 < document["estimate"]["points"] < 10**20
     assert [path.name for path in tmp_path.iterdir()] == ["o.json"]
 
 
@@ -320,7 +322,7 @@ def test_full_standard_output_is_an_error(environment: dict[str, str]) -> None:
         run = subprocess.run(
             SMALL, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, env=environment, check=False
         )
-    (line,) = run.stderr.splitlines()
+    (line,) = usual(run.stderr).splitlines()
     assert line.startswith("mpi-pi: error: ")
     assert "standard output: No space left on device" in line
     assert run.returncode == 1
@@ -382,6 +384,7 @@ def test_plain_run_imports_nothing_that_it_does_not_use(launch: Launch) -> None:
     assert not with_bar & {"numba", "scipy", "matplotlib", "multiprocessing", "asyncio"}
 
 
+@pytest.mark.usefixtures("compiled")
 def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:
     """The limits are 300 MB if the kernel is compiled, and 80 MB if it is not.
 
@@ -395,6 +398,7 @@ def test_run_needs_little_memory(launch: Launch, tmp_path: Path) -> None:
         assert row["peak_memory_bytes"] < limit * 1e6
 
 
+@pytest.mark.usefixtures("compiled")
 def test_one_rank_of_a_node_compiles(launch: Launch, tmp_path: Path) -> None:
     command = (*SMALL, "--json", "-", "--cache", str(tmp_path / "cache"))
     sources = [row["kernel_source"] for row in json.loads(launch(4, *command).stdout)["ranks"]]
@@ -403,6 +407,7 @@ def test_one_rank_of_a_node_compiles(launch: Launch, tmp_path: Path) -> None:
     assert sources == ["cache"] * 4
 
 
+@pytest.mark.usefixtures("compiled")
 def test_cache_that_others_can_write_is_not_used(launch: Launch, tmp_path: Path, small_hits: int) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()

@@ -150,7 +150,7 @@ def test_rank_may_be_killed_after_the_report(start: Start, point: str, rank: int
 
 @pytest.mark.parametrize("rank", ROOT_OR_NOT)
 def test_trial_log_is_complete_whoever_writes_it(
-    start: Start, tmp_path: Path, rank: int, compiled: Kernel
+    start: Start, tmp_path: Path, rank: int, kernel: Kernel
 ) -> None:
     log = tmp_path / "trials.csv"
     ended = start(Fault("in a round", "SIGKILL", rank, passes=4), options=["--trial-log", str(log)]).ended()
@@ -158,7 +158,7 @@ def test_trial_log_is_complete_whoever_writes_it(
     assert numbers(ended) == {rank}
     with log.open() as lines:
         rows = [[int(value) for value in row.values()] for row in csv.DictReader(lines)]
-    hits = compiled.count(JOB, range(JOB.units)).tolist()
+    hits = kernel.count(JOB, range(JOB.units)).tolist()
     assert rows == [[trial, JOB.points, hits[trial]] for trial in range(JOB.trials)]
     assert [file.name for file in tmp_path.glob("trials*")] == ["trials.csv"]
 

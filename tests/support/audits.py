@@ -69,7 +69,7 @@ def wrong_ranks(ended: Ended) -> Sequence[dict[str, Any]]:
 def require_named(rank: dict[str, Any], job: Job, err: str) -> None:
     """Require that a wrong rank is named on standard error, and that it was wrong where this is said."""
     unit, counted, right = (rank[name] for name in ("unit", "counted", "right"))
-    (hits,) = load("numba").count(job, range(unit, unit + 1)).tolist()
+    (hits,) = load().count(job, range(unit, unit + 1)).tolist()
     assert right == hits != counted
     where = rf"host {re.escape(rank['host'])}: rank {rank['rank']}, cores? {rank['cores']},"
     what = rf"counted {counted} hits in unit {unit}, which has {right}\b"

@@ -261,7 +261,7 @@ def carry_out(job: Started, planned: Sequence[Kill]) -> list[int]:
 @functools.cache
 def hits_of(job: Job) -> int:
     """Return the hits of an undisturbed run."""
-    return int(load("numba").count(job, range(job.units)).sum())
+    return int(load().count(job, range(job.units)).sum())
 
 
 def fault_of(ended: Ended, job: Job, status: int = 0) -> str:

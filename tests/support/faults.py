@@ -155,11 +155,12 @@ def at_a_pace(load: Callable[..., Any], act: Act, _: str = "") -> Callable[..., 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         kernel = load(*args, **kwargs)
 
-        def count(job: Any, units: range, *rest: Any, **options: Any) -> Any:
+        def count(job: Any, units: range, stop: Callable[[], bool] = lambda: False) -> Any:
             act()
-            if not full_speed.exists():
-                time.sleep(job.points_in(units) / PACE)
-            return kernel.count(job, units, *rest, **options)
+            end = time.monotonic() + job.points_in(units) / PACE
+            while time.monotonic() < end and not full_speed.exists() and not stop():
+                time.sleep(min(max(end - time.monotonic(), 0), 0.01))
+            return kernel.count(job, units, stop)
 
         return replace(kernel, count=count)
 
