@@ -141,9 +141,9 @@ def test_report_that_its_launcher_discards_is_printed_by_another_start(
     kept: Kept, launch: Launch, faults: Faults
 ) -> None:
     """Ended for its silence, the launcher wakes rank 0 up, which completes the job within a moment."""
-    faulty = [Fault("in a round", deed, rank=0) for deed in ("ignore", "SIGSTOP")]
-    job = Job(200, 100_000, 7)
-    run = launch(0, *kept.words("--patience", "4s", program=faults.program(*faulty), job=job))
+    job = Job(100, 100_000, 7)
+    program = faults.program(Fault("in a round", "ignore"), Fault("in a round", "SIGSTOP", rank=0))
+    run = launch(0, *kept.words("--patience", "4s", program=program, job=job))
     assert run.returncode == 0, run.stderr
     assert f"pi = 4*({hits(job)}/{job.total_points}) = " in run.stdout
     assert "points: rank 0 gave no sign for 4 s\n" in run.stderr

@@ -389,7 +389,7 @@ def _act(fault: Fault, note: Path, passes: Iterator[int]) -> None:
         os.write(2, b"a word of a library\n")
         warnings.warn("a warning", UserWarning, stacklevel=2)
     elif fault.deed == "ignore":
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif fault.deed != "nothing":
         number = getattr(signal, fault.deed)
         if fault.seconds:
