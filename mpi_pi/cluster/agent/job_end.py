@@ -106,9 +106,11 @@ def _unused(age: float) -> set[str]:
 
 
 def _remove(place: Path) -> None:
-    """Remove a file or folder if it is this user's."""
+    """Remove this user's file or folder, and then Open MPI 4's folder of the user if it is empty."""
     with contextlib.suppress(OSError):
         if place.stat().st_uid == os.getuid() and place.is_dir():
             shutil.rmtree(str(place), ignore_errors=True)
+            if place.parent.name.startswith("ompi."):
+                place.parent.rmdir()
         elif place.stat().st_uid == os.getuid():
             place.unlink()

@@ -91,6 +91,7 @@ def test_folder_of_a_killed_daemon_is_removed(mark: str, tmp_path: Path) -> None
         with started(sys.executable, "-c", MAPPING, mark, str(file)):
             assert end_job([mark], 0) == 1
         assert (tmp_path / name).exists() != gone
+    assert [place.name for place in tmp_path.iterdir()] == ["results.7"]
 
 
 def test_folder_of_a_daemon_that_has_ended_before_is_removed(
