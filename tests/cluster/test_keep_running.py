@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mpi_pi.kernel.loader import load
 from mpi_pi.model.job import Job
 from support import mpis
+from support.chaos import hits_of, words_of
 from support.cluster import Cluster, booted, until
 from support.faults import AT_A_PACE, Faults
 from support.launching import soak
@@ -52,8 +52,7 @@ class Kept:
         (self.folder / "hosts").write_text(self.mpi.hostfile(slots))
         program = self.faults.program(AT_A_PACE, python=self.mpi.python)
         words = [self.mpi.mpi_pi, "keep-running", *options, "--", self.mpi.mpirun, "-n", "3"]
-        words += ["-hostfile", str(self.folder / "hosts"), program, "run", "-n", str(JOB.trials)]
-        words += ["-i", str(JOB.points), "--seed", str(JOB.seed)]
+        words += ["-hostfile", str(self.folder / "hosts"), program, *words_of(JOB)]
         words += ["--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.2s", "--patience", patience]
         with (self.folder / "out").open("w") as out, (self.folder / "err").open("w") as err:
             self.process = subprocess.Popen(
@@ -99,8 +98,7 @@ class Kept:
         """Require that the job ends at full speed, complete, with the right hits, and leaves nothing."""
         self.faults.full_speed()
         assert self.process.wait(timeout=LIMIT_SECONDS) == 0, self.err
-        hits = load("numba").count(JOB, range(JOB.units)).sum()
-        assert self.out.count(f"pi = 4*({hits}/{JOB.total_points}) = ") == 1
+        assert self.out.count(f"pi = 4*({hits_of(JOB)}/{JOB.total_points}) = ") == 1
         assert "Verification = SUCCESSFUL\n" in self.out.rpartition("\npi = ")[2]
         *_, last = re.findall(r"^Ranks = (.*)$", self.out, re.MULTILINE)
         assert last == ranks

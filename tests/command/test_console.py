@@ -15,7 +15,7 @@ import pytest
 from mpi_pi.kernel import reference
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint, json_document, result_file
-from support import runs
+from support import launching, runs
 from support.benchmarks import benchmark
 from support.faults import AT_A_PACE, FULL_SPEED, Fault, Faults
 from support.lacks import lack
@@ -25,6 +25,7 @@ from support.schemas import RUN as SCHEMA
 
 JOB = Job(300, 10_001, 6)
 RUN = f"{MPI_PI} run -n 300 -i 10001 --seed 6"
+ENDLESS = " ".join((MPI_PI, *launching.ENDLESS))
 PROBLEMS = {">/dev/full": "No space left on device", ">&-": "standard output is closed"}
 NOBODY_READS = "| exec sleep 0"
 
@@ -94,7 +95,7 @@ def test_dash_is_refused_where_it_means_nothing(launch: Launch, options: str) ->
 
 
 def test_run_without_files_ends_at_once_where_nothing_can_be_printed(launch: Launch) -> None:
-    run = shell(launch, f"{MPI_PI} run -n 1e15 -i 100k >/dev/full")
+    run = shell(launch, f"{ENDLESS} >/dev/full")
     assert (run.returncode, run.stderr) == (
         1,
         "mpi-pi: error: standard output: No space left on device\n",
@@ -160,7 +161,7 @@ def test_picture_and_page_need_no_standard_output(launch: Launch) -> None:
 
 def test_terminal_that_is_closed_ends_the_run_in_good_order(environment: dict[str, str]) -> None:
     """After SIGHUP, with every print failing, the run ends and all files exist."""
-    command = f"{MPI_PI} run -n 1e15 -i 100k --json o.json --checkpoint c --checkpoint-every 0s --progress on"
+    command = f"{ENDLESS} --json o.json --checkpoint c --checkpoint-every 0s --progress on"
     child, terminal = pty.fork()
     if child == 0:
         os.execvpe("sh", ["sh", "-c", f"exec {command}"], environment | {"TERM": "xterm"})  # noqa: S606
@@ -193,7 +194,7 @@ def counted_by(deadline: float, terminal: int) -> None:
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_hangup_without_terminal_ends_the_run_in_good_order(environment: dict[str, str], ranks: int) -> None:
-    words = [MPI_PI, "run", "-n", "1e15", "-i", "100k", "--json", "o.json", "--progress", "on"]
+    words = [MPI_PI, *launching.ENDLESS, "--json", "o.json", "--progress", "on"]
     with subprocess.Popen(
         under_mpirun(ranks, *words), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
     ) as process:
@@ -241,9 +242,7 @@ def test_closed_standard_error_loses_no_results(launch: Launch, hits: int, where
     run = shell(launch, f"{launcher}{RUN} {options} {where}", **slow)
     assert json.loads(run.stdout)["estimate"]["hits"] == hits
     assert run.returncode == 0
-    stopped = shell(
-        launch, f"{launcher}{MPI_PI} run -n 1e15 -i 100k {options}2 --time-limit 1.5s {where}", **slow
-    )
+    stopped = shell(launch, f"{launcher}{ENDLESS} {options}2 --time-limit 1.5s {where}", **slow)
     assert json.loads(stopped.stdout)["partial"]
     assert stopped.returncode == 75
 
@@ -299,7 +298,7 @@ def test_checkpoint_and_log_on_one_full_disk_end_the_run_in_good_order(
     fill = f"head -c 1M /dev/zero >>{disk}/fill 2>/dev/null"
     script = (
         f"mount -t tmpfs -o size=32k none {disk} && cd {disk} &&"
-        f" {{ {MPI_PI} run -n 1e15 -i 100k --seed 1 --checkpoint c --checkpoint-every 0.1s --progress on"
+        f" {{ {ENDLESS} --seed 1 --checkpoint c --checkpoint-every 0.1s --progress on"
         f" --time-limit 4s 2>log; echo $? >{tmp_path}/status; }} &"
         f" while ! [ -s {disk}/c ]; do sleep 0.02; done; sleep 0.5; {fill}; wait;"
         f" ls -A {disk} >{tmp_path}/left; cp {disk}/c {tmp_path}"

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from mpi_pi.kernel.loader import Kernel
 from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
 from mpi_pi.system import launch_env
-from support.chaos import SURVIVING
+from support.chaos import SURVIVING, words_of
+from support.cluster import until
 from support.counting import hits
 from support.faults import AT_A_PACE, UNVERIFIABLE, Fault, Faults
 from support.launching import MPI_PI, MPIRUN, Launch, is_hydra, soak
@@ -47,8 +47,7 @@ class Kept:
 
     def words(self, *options: str, program: str = "", run: tuple[str, ...] = (), job: Job = JOB) -> list[str]:
         command = [self.mpi_pi, "keep-running", *options, "--", *self.launcher, "-n", "2"]
-        command += [program or self.mpi_pi, "run"]
-        command += ["-n", str(job.trials), "-i", str(job.points), "--seed", str(job.seed)]
+        command += [program or self.mpi_pi, *words_of(job)]
         return [*command, "--checkpoint", str(self.checkpoint), "--checkpoint-every", "0.1s", *run]
 
     def start(self, *options: str) -> None:
@@ -61,10 +60,7 @@ class Kept:
 
     def until_counting(self) -> None:
         """Wait until a round has been saved."""
-        deadline = time.monotonic() + 60
-        while not ((saved := checkpoint.load(self.checkpoint)) and saved.tally.units):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: (saved := checkpoint.load(self.checkpoint)) and saved.tally.units, "a round", 60)
 
     def rank(self, number: int) -> psutil.Process:
         (found,) = (
@@ -130,10 +126,7 @@ def test_rank_0_that_hangs_is_started_again_after_the_patience(kept: Kept, pi: s
     kept.start("--patience", "4s")
     kept.until_counting()
     kept.rank(0).suspend()
-    deadline = time.monotonic() + 60
-    while "points: rank 0 gave no sign for 4 s\n" not in kept.err:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "points: rank 0 gave no sign for 4 s\n" in kept.err, "another start", 60)
     kept.require_right(pi)
 
 

@@ -69,10 +69,10 @@ def test_names_with_blanks_reach_every_command_whole(folder: Path) -> None:
     for command in ("deploy", "check-hosts"):
         assert told(folder, command, f"HOSTFILE={hosts}") == [[mpi_pi, command, "--mpirun", mpirun, hosts]]
     assert told(folder, "test")[-1] == [str(programs / "python"), "tests/run_all.py", mpirun]
-    oldest = told(folder, "test", "PACKAGES=oldest", "VENV=.venv")
-    assert oldest == [
-        [str(programs / "python"), "tests/run_all.py", "mpirun.openmpi", "--packages", "oldest"]
-    ]
+    for packages in ("oldest", "debian"):
+        (test,) = told(folder, "test", f"PACKAGES={packages}", "VENV=.venv")
+        assert test[:2] == [str(programs / "python"), "tests/run_all.py"]
+        assert test[2:] == ["mpirun.openmpi", "--packages", packages]
     assert told(folder, "test-3")[-1][1:] == ["tests/run_all.py", mpirun, "--only", "3"]
     *_, bench, report, plot = told(folder, "bench", f"HOSTFILE={hosts}", "BENCH_FOLDER=my results")
     assert bench[:4] == [mpi_pi, "bench", "all", "--launcher"]

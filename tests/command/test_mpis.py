@@ -20,7 +20,7 @@ from mpi_pi.model.job import Job
 from mpi_pi.storage import checkpoint
 from support.cluster import until
 from support.faults import MESSAGE, Fault, Faults
-from support.launching import ROOT, Launch, under_mpirun
+from support.launching import ENDLESS, ROOT, Launch, under_mpirun
 from support.mpis import Found, Mpi, there
 from support.processes import leftovers
 from support.schemas import RUN as SCHEMA
@@ -28,7 +28,6 @@ from support.terminal import on_a_terminal
 
 JOB = Job(300, 10_001, 5)
 RUN = ("run", "-n", "300", "-i", "10001", "--seed", "5")
-ENDLESS = ("run", "-n", "1e15", "-i", "100k")
 
 
 @pytest.fixture(scope="module")

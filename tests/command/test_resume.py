@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -97,6 +98,12 @@ class Running:
         return status, texts[0], texts[1]
 
 
+@pytest.fixture
+def start(tmp_path: Path, environment: dict[str, str], slowly: tuple[str, ...]) -> Callable[..., Running]:
+    """Return `start(ranks, *options)`, which starts a run at a pace."""
+    return lambda ranks, *options: Running(tmp_path, ranks, environment, *slowly, *options)
+
+
 def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) -> str:
     """Check that the same command ends with all hits, and reports how often it was resumed."""
     run = launch(ranks, *RUN, "--checkpoint", str(folder / "c"))
@@ -111,15 +118,9 @@ def goes_on(launch: Launch, folder: Path, ranks: int, pi: str, runs: int = 2) ->
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 @pytest.mark.parametrize("to", ["mpirun", "rank 0", "last rank"])
 def test_signal_of_a_batch_system_saves_and_ends_the_run(
-    launch: Launch,
-    environment: dict[str, str],
-    tmp_path: Path,
-    pi: str,
-    number: signal.Signals,
-    to: str,
-    slowly: tuple[str, ...],
+    launch: Launch, start: Callable[..., Running], tmp_path: Path, pi: str, number: signal.Signals, to: str
 ) -> None:
-    run = Running(tmp_path, 3, environment, *slowly, "--json", str(tmp_path / "o.json"))
+    run = start(3, "--json", str(tmp_path / "o.json"))
     run.is_counting()
     if to == "mpirun":
         run.process.send_signal(number)
@@ -150,16 +151,10 @@ def test_signal_of_a_batch_system_saves_and_ends_the_run(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("to", ["the only process", "mpirun", "rank 1"])
 def test_signal_that_asks_for_the_end_saves_and_ends_the_run(
-    launch: Launch,
-    environment: dict[str, str],
-    tmp_path: Path,
-    pi: str,
-    number: signal.Signals,
-    to: str,
-    slowly: tuple[str, ...],
+    launch: Launch, start: Callable[..., Running], tmp_path: Path, pi: str, number: signal.Signals, to: str
 ) -> None:
     """After a signal to mpirun, it may kill its ranks before they report; then the last checkpoint counts."""
-    run = Running(tmp_path, 0 if to == "the only process" else 2, environment, *slowly)
+    run = start(0 if to == "the only process" else 2)
     run.is_counting()
     (run.ranks()[1] if to == "rank 1" else run.process).send_signal(number)
     status, out, _ = run.ended()
@@ -194,10 +189,10 @@ def test_signal_before_anything_was_counted_ends_the_run(
 
 @pytest.mark.parametrize("ranks", [0, 2])
 def test_signals_until_the_end_lose_nothing(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, pi: str, ranks: int, slowly: tuple[str, ...]
+    launch: Launch, start: Callable[..., Running], tmp_path: Path, pi: str, ranks: int
 ) -> None:
     """More signals change nothing while it reports, and while Python and MPI end."""
-    run = Running(tmp_path, ranks, environment, *slowly)
+    run = start(ranks)
     run.is_counting()
     while run.process.poll() is None:
         for rank in run.ranks():
@@ -329,10 +324,8 @@ def test_file_that_is_no_checkpoint_is_refused(
     assert (tmp_path / "c.1").read_text() == content
 
 
-def test_second_run_on_a_checkpoint_is_refused(
-    launch: Launch, environment: dict[str, str], tmp_path: Path, slowly: tuple[str, ...]
-) -> None:
-    run = Running(tmp_path, 2, environment, *slowly)
+def test_second_run_on_a_checkpoint_is_refused(launch: Launch, start: Callable[..., Running]) -> None:
+    run = start(2)
     run.is_counting()
     second = launch(2, *RUN, "--checkpoint", str(run.checkpoint))
     assert second.returncode == 75

@@ -97,6 +97,10 @@ def has_numba() -> bool:
     return importlib.util.find_spec("numba") is not None
 
 
+ENDLESS = ("run", "-n", "1e15", "-i", "1e9" if has_numba() else "100k")
+"""Arguments of a run whose trials are longer than a block, for which the NumPy kernel would take too long."""
+
+
 def usual(errors: str) -> str:
     """Return the standard error of a job as it is with numba."""
     return errors if has_numba() else WITHOUT_NUMBA.sub("", errors)
